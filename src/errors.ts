@@ -1,0 +1,43 @@
+/** Exit codes of the command line (docs/cli.md). */
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  refused: 3,
+  diverged: 4,
+  invalidRun: 5,
+  interrupted: 130,
+} as const;
+
+export type ErrorCode =
+  | 'usage'
+  | 'refused'
+  | 'no-privilege'
+  | 'no-interface'
+  | 'bad-filter'
+  | 'no-library'
+  | 'system-call'
+  | 'bad-archive'
+  | 'archive-exists'
+  | 'bad-file'
+  | 'bad-key'
+  | 'bad-users-file'
+  | 'relay'
+  | 'disk'
+  | 'not-supported';
+
+/**
+ * What the caller or the operator must mend. `message` names the thing and says the next move; `code` is stable, for
+ * programs. Malformed input from the wire is never one of these: that is an answer, not an exception.
+ */
+export class MytapeError extends Error {
+  readonly code: ErrorCode;
+  readonly exitCode: number;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'MytapeError';
+    this.code = code;
+    this.exitCode = code === 'usage' ? EXIT.usage : code === 'refused' ? EXIT.refused : EXIT.failed;
+  }
+}

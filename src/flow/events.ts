@@ -1,0 +1,55 @@
+import type { Command } from '../mysql/command.ts';
+import type { HandshakeResponse } from '../mysql/handshake.ts';
+import type { CaptureNs } from '../time.ts';
+import type { Address } from '../wire/address.ts';
+
+/** How much of a session the capture holds. */
+export type Coverage = 'whole' | 'joined-late' | 'gaps';
+
+/** Why a session cannot be replayed. Each has a line of its own in the summary. */
+export type SkipCause =
+  | 'tls'
+  | 'compressed'
+  | 'joined-late'
+  | 'gap'
+  | 'desync'
+  | 'login-failed'
+  | 'not-mysql'
+  | 'replication';
+
+/** One recorded client connection. Shared by all its copies. */
+export interface SessionMeta {
+  /** Counts from 0 in order of the session's first packet within the source. */
+  id: number;
+  client: Address;
+  clientPort: number;
+  server: Address;
+  serverPort: number;
+  /** When its first packet was on the wire. */
+  at: CaptureNs;
+  /** What the client said on login; undefined where the capture does not hold it. */
+  login?: HandshakeResponse;
+  /** Capabilities in force: the client's flags that the server had offered. */
+  capabilities: number;
+  /** MariaDB's extended capabilities in force. */
+  extendedCapabilities: number;
+}
+
+export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';
+
+/**
+ * What happens in a capture, in the order in which it becomes known. `open` comes with the first command or, for a
+ * session without any, with its end; its own time (`session.at`) is that of the connection's first packet, so it can lie
+ * before that of the event ahead of it. The answer to a command is set in `command.reply` and then told by `reply`.
+ *
+ * A session that cannot be replayed from its start has no `open`, but one `skip`, when its end comes; a session that
+ * becomes unreadable later gets `lost` (with the commands that were seen to be lost, where that is known), then goes on
+ * or closes.
+ */
+export type FlowEvent =
+  | { type: 'open'; at: CaptureNs; session: SessionMeta }
+  | { type: 'command'; at: CaptureNs; session: SessionMeta; command: Command }
+  | { type: 'reply'; at: CaptureNs; session: SessionMeta; command: Command }
+  | { type: 'lost'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number }
+  | { type: 'close'; at: CaptureNs; session: SessionMeta; how: CloseHow }
+  | { type: 'skip'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number };

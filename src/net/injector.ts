@@ -1,0 +1,27 @@
+/**
+ * Sends whole IPv4 packets with source addresses that need not be ours. Built in place: ask for a slot, write the
+ * packet there, commit its length; nothing leaves before `flush` (or until the batch is full).
+ *
+ *     const at = injector.slot();               // offset of a free slot in injector.octets
+ *     … write IP header and all at `at` …
+ *     injector.commit(length, destination);
+ *     injector.flush();
+ */
+export interface Injector {
+  readonly octets: Uint8Array;
+  readonly view: DataView;
+  /** Room in a slot: the largest packet that can be sent, IP header included. */
+  readonly slotOctets: number;
+  slot(): number;
+  /** `destination` is the IPv4 address as an unsigned number in network order. */
+  commit(length: number, destination: number): void;
+  flush(): void;
+  stats(): InjectorStats;
+  close(): void;
+}
+
+export interface InjectorStats {
+  sent: number;
+  /** Given up after the kernel refused them, by its error's name: EMSGSIZE, EPERM, ENETUNREACH … TCP sends them again. */
+  refused: Record<string, number>;
+}

@@ -1,0 +1,70 @@
+import type { Reply } from '../mysql/reply.ts';
+import type { MonotonicMs } from '../time.ts';
+import type { Address } from '../wire/address.ts';
+
+/** Who a replayed connection pretends to be. The port is the transport's to choose. */
+export interface Identity {
+  client: Address;
+  /** Which copy of the session: spreads the choice of ports, nothing else. */
+  copy: number;
+}
+
+/** How a connection ended. */
+export type CloseCause =
+  /** The target closed it in order, after or before us. */
+  | 'fin'
+  /** The target reset it. */
+  | 'reset'
+  /** A SYN was answered by RST. */
+  | 'refused'
+  /** Nobody answered: SYNs or data went unacknowledged until retransmission gave up. */
+  | 'timeout'
+  /** We cut it: `abort`. */
+  | 'aborted';
+
+/** What a connection tells its owner. Called from the transport's own turn; must neither throw nor wait. */
+export interface ConnectionHandler {
+  /** The TCP connection stands. */
+  established(): void;
+  /**
+   * Before `commandPhase`: one whole MySQL packet of the target's, header (4 octets) included. The octets are valid
+   * during the call only.
+   */
+  packet(octets: Uint8Array): void;
+  /** The answer to the oldest command that expects one. */
+  reply(reply: Reply, receivedAt: MonotonicMs): void;
+  /** Called once, and last. */
+  closed(cause: CloseCause): void;
+}
+
+/** One replayed connection. Nothing on it waits: octets are queued and go out as the target lets them. */
+export interface Connection {
+  /** Queues octets of the login. Held by reference until the target acknowledged them. */
+  writeLogin(octets: Uint8Array): void;
+  /** The login is done: from here on answers are read by these capabilities and told by `reply`. */
+  commandPhase(capabilities: number, extendedCapabilities: number): void;
+  /** Queues a command (held by reference until acknowledged) and says what shape of answer it has (EXPECT). */
+  write(packet: Uint8Array, expect: number): void;
+  /** Closes in order (FIN) once everything queued has gone out. */
+  end(): void;
+  /** Cuts at once (RST). */
+  abort(): void;
+}
+
+export interface TransportStats {
+  packetsOut: number;
+  packetsIn: number;
+  retransmitted: number;
+  /** What the answers' capture lost, by the kernel's word. */
+  captureDropped: number;
+}
+
+/** Ways to the target. Every implementation passes test/transport/contract.ts. */
+export interface Transport {
+  connect(identity: Identity, handler: ConnectionHandler): Connection;
+  /** Hands everything queued to the kernel. Called at the end of a turn of work. */
+  flush(): void;
+  stats(): TransportStats;
+  /** Ends all connections (RST), waits until the target's last segments were answered, frees everything. */
+  close(): Promise<void>;
+}

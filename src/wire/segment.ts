@@ -1,0 +1,216 @@
+import { LINKTYPE } from './packets.ts';
+
+/** TCP control bits, RFC 9293 (3.1). */
+export const CTL = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 } as const;
+
+/** Why a packet is not a TCP segment that we can use. `ok` is 0 so that it tests as false. */
+export const PARSE = { ok: 0, notIp: 1, notTcp: 2, fragment: 3, truncated: 4, malformed: 5 } as const;
+
+const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPE_IPV6 = 0x86dd;
+const ETHERTYPE_VLAN = 0x8100;
+const ETHERTYPE_QINQ = 0x88a8;
+const PROTOCOL_TCP = 6;
+
+/** TCP header (RFC 9293 3.1), octet offsets. */
+const SRC_PORT = 0;
+const DST_PORT = 2;
+const SEQ = 4;
+const ACK = 8;
+const OFFSET = 12;
+const FLAGS = 13;
+const WND = 14;
+const OPTIONS = 20;
+
+const OPT_END = 0;
+const OPT_NOP = 1;
+const OPT_MSS = 2;
+const OPT_WSCALE = 3;
+const OPT_SACK_PERMITTED = 4;
+const OPT_SACK = 5;
+const OPT_TIMESTAMPS = 8;
+
+/**
+ * One TCP segment parsed in place; one instance serves a whole stream. All fields are those of the last `parse` that
+ * answered ok, and offsets point into the octets given to it.
+ */
+export class Segment {
+  octets: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  /** 4 or 6. */
+  family = 4;
+  /** Where the IP header begins. */
+  ipOffset = 0;
+  /** Addresses of IPv4 as numbers (unsigned, network order); 0 for IPv6. */
+  src = 0;
+  dst = 0;
+  /** Where the addresses stand: 4 octets each, or 16. */
+  srcOffset = 0;
+  dstOffset = 0;
+  srcPort = 0;
+  dstPort = 0;
+  seq = 0;
+  ack = 0;
+  flags = 0;
+  /** As on the wire, not scaled. */
+  window = 0;
+  tcpOffset = 0;
+  /** Payload: begins here … */
+  dataOffset = 0;
+  /** … has this many octets in the capture … */
+  dataLength = 0;
+  /** … and this many on the wire, by the IP header. More than `dataLength` where the capture cut the packet. */
+  wireDataLength = 0;
+
+  /** Octets that this segment takes in sequence space (SEG.LEN). */
+  get sequenceLength(): number {
+    return this.wireDataLength + ((this.flags & CTL.syn) >> 1) + (this.flags & CTL.fin);
+  }
+
+  /**
+   * Parses the packet of `length` captured octets at `offset`. Answers PARSE.ok, or why not.
+   * `view` must be over the same memory as `octets`.
+   */
+  parse(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
+    const end = offset + length;
+    let ip = offset;
+    let type = 0;
+    switch (linkType) {
+      case LINKTYPE.ethernet:
+        if (length < 14) return PARSE.truncated;
+        type = (octets[offset + 12] << 8) | octets[offset + 13];
+        ip = offset + 14;
+        break;
+      case LINKTYPE.sll:
+        if (length < 16) return PARSE.truncated;
+        type = (octets[offset + 14] << 8) | octets[offset + 15];
+        ip = offset + 16;
+        break;
+      case LINKTYPE.sll2:
+        if (length < 20) return PARSE.truncated;
+        type = (octets[offset] << 8) | octets[offset + 1];
+        ip = offset + 20;
+        break;
+      case LINKTYPE.null:
+        ip = offset + 4;
+        break;
+      case LINKTYPE.raw:
+      case LINKTYPE.ipv4:
+      case LINKTYPE.ipv6:
+        break;
+      default:
+        return PARSE.notIp;
+    }
+    while (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) {
+      if (ip + 4 > end) return PARSE.truncated;
+      type = (octets[ip + 2] << 8) | octets[ip + 3];
+      ip += 4;
+    }
+    if (type !== 0 && type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return PARSE.notIp;
+    if (ip + 20 > end) return PARSE.truncated;
+    const version = octets[ip] >> 4;
+    let tcp: number;
+    let wireEnd: number;
+    if (version === 4) {
+      const headerLength = (octets[ip] & 15) << 2;
+      if (headerLength < 20) return PARSE.malformed;
+      if (octets[ip + 9] !== PROTOCOL_TCP) return PARSE.notTcp;
+      // More fragments, or not the first: reassembling IP is not worth it, MySQL clients set DF.
+      if (((octets[ip + 6] << 8) | octets[ip + 7]) & 0x3fff) return PARSE.fragment;
+      const total = (octets[ip + 2] << 8) | octets[ip + 3];
+      tcp = ip + headerLength;
+      // Offload can leave 0 here in captures on the sending host: then the capture's length is all there is.
+      wireEnd = total === 0 ? end : ip + total;
+      this.family = 4;
+      this.srcOffset = ip + 12;
+      this.dstOffset = ip + 16;
+      this.src = view.getUint32(ip + 12);
+      this.dst = view.getUint32(ip + 16);
+    } else if (version === 6) {
+      if (ip + 40 > end) return PARSE.truncated;
+      const payload = (octets[ip + 4] << 8) | octets[ip + 5];
+      wireEnd = payload === 0 ? end : ip + 40 + payload;
+      let next = octets[ip + 6];
+      tcp = ip + 40;
+      // Hop-by-hop (0), routing (43) and destination options (60), RFC 8200 (4): type, then length in 8 octets less one.
+      while (next === 0 || next === 43 || next === 60) {
+        if (tcp + 8 > end) return PARSE.truncated;
+        next = octets[tcp];
+        tcp += 8 + (octets[tcp + 1] << 3);
+      }
+      if (next === 44) return PARSE.fragment;
+      if (next !== PROTOCOL_TCP) return PARSE.notTcp;
+      this.family = 6;
+      this.srcOffset = ip + 8;
+      this.dstOffset = ip + 24;
+      this.src = 0;
+      this.dst = 0;
+    } else {
+      return PARSE.notIp;
+    }
+    if (tcp + 20 > end) return PARSE.truncated;
+    const dataOffset = tcp + ((octets[tcp + OFFSET] >> 4) << 2);
+    if (dataOffset < tcp + 20 || dataOffset > wireEnd) return PARSE.malformed;
+    if (dataOffset > end) return PARSE.truncated;
+    this.octets = octets;
+    this.view = view;
+    this.ipOffset = ip;
+    this.tcpOffset = tcp;
+    this.srcPort = (octets[tcp + SRC_PORT] << 8) | octets[tcp + SRC_PORT + 1];
+    this.dstPort = (octets[tcp + DST_PORT] << 8) | octets[tcp + DST_PORT + 1];
+    this.seq = view.getUint32(tcp + SEQ);
+    this.ack = view.getUint32(tcp + ACK);
+    this.flags = octets[tcp + FLAGS] & 0x3f;
+    this.window = (octets[tcp + WND] << 8) | octets[tcp + WND + 1];
+    this.dataOffset = dataOffset;
+    this.wireDataLength = wireEnd - dataOffset;
+    // Ethernet pads short frames: what stands behind the IP packet's end is no data.
+    this.dataLength = (wireEnd < end ? wireEnd : end) - dataOffset;
+    return PARSE.ok;
+  }
+
+  /** Where option `kind` (RFC 9293 3.2) begins, or -1. Malformed options end the search. */
+  option(kind: number): number {
+    const { octets } = this;
+    let i = this.tcpOffset + OPTIONS;
+    while (i < this.dataOffset) {
+      const found = octets[i];
+      if (found === OPT_END) return -1;
+      if (found === OPT_NOP) {
+        i++;
+        continue;
+      }
+      const length = i + 1 < this.dataOffset ? octets[i + 1] : 0;
+      if (length < 2 || i + length > this.dataOffset) return -1;
+      if (found === kind) return i;
+      i += length;
+    }
+    return -1;
+  }
+
+  /** The peer's maximum segment size, or -1 where it sent none. */
+  get mss(): number {
+    const i = this.option(OPT_MSS);
+    return i < 0 || this.octets[i + 1] !== 4 ? -1 : this.view.getUint16(i + 2);
+  }
+
+  /** The peer's window shift (RFC 7323 2.2), or -1 where it sent none. More than 14 counts as 14. */
+  get windowShift(): number {
+    const i = this.option(OPT_WSCALE);
+    return i < 0 || this.octets[i + 1] !== 3 ? -1 : Math.min(14, this.octets[i + 2]);
+  }
+
+  get sackPermitted(): boolean {
+    return this.option(OPT_SACK_PERMITTED) >= 0;
+  }
+
+  /** Where the SACK option stands (RFC 2018), or -1. */
+  get sackOffset(): number {
+    return this.option(OPT_SACK);
+  }
+
+  /** Where the timestamps option stands (RFC 7323 3.2), or -1. */
+  get timestampsOffset(): number {
+    return this.option(OPT_TIMESTAMPS);
+  }
+}
