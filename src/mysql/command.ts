@@ -1,4 +1,5 @@
 import type { CaptureNs } from '../time.ts';
+import { HEADER_OCTETS, payloadLength } from './packet.ts';
 import type { Reply } from './reply.ts';
 
 /** Command octets, as the manual numbers them (MariaDB's own from 0xfa down). */
@@ -49,7 +50,54 @@ export const EXPECT = {
   fieldList: 4,
   /** Rows up to an EOF: COM_STMT_FETCH. */
   fetch: 5,
+  /** An authentication exchange up to OK or ERR: COM_CHANGE_USER. */
+  auth: 6,
 } as const;
+
+/** Which of EXPECT the command `com` has. One that a server does not know is answered by ERR. */
+export function expectOf(com: number): number {
+  switch (com) {
+    case COM.quit:
+    case COM.stmtClose:
+    case COM.stmtSendLongData:
+      return EXPECT.none;
+    case COM.stmtPrepare:
+      return EXPECT.prepare;
+    case COM.statistics:
+      return EXPECT.text;
+    case COM.fieldList:
+      return EXPECT.fieldList;
+    case COM.stmtFetch:
+      return EXPECT.fetch;
+    case COM.changeUser:
+      return EXPECT.auth;
+    default:
+      return EXPECT.result;
+  }
+}
+
+/** Whether a client may send `com` (the manual's other numbers are internal to servers). */
+export function isCommand(com: number): boolean {
+  return KNOWN.has(com);
+}
+
+const KNOWN: ReadonlySet<number> = new Set(Object.values(COM));
+
+/**
+ * How many commands fill [from, to) exactly; 0 where anything else stands there. For octets of which nothing is known but
+ * that a client sent them: a false answer needs 40 bits to fit by chance.
+ */
+export function countCommands(octets: Uint8Array, from: number, to: number): number {
+  let count = 0;
+  let at = from;
+  while (to - at > HEADER_OCTETS) {
+    const length = payloadLength(octets, at);
+    if (length === 0 || octets[at + 3] !== 0 || !isCommand(octets[at + HEADER_OCTETS])) return 0;
+    at += HEADER_OCTETS + length;
+    count++;
+  }
+  return at === to ? count : 0;
+}
 
 /** One command of a recorded session. Owned: lives as long as somebody holds it. */
 export interface Command {

@@ -6,6 +6,9 @@
  *     … write IP header and all at `at` …
  *     injector.commit(length, destination);
  *     injector.flush();
+ *
+ * `octets` begins at, and slots lie at, a multiple of 4 octets in memory, and a slot's last 3 octets may be written beyond
+ * the packet's end: checksums are made a word at a time.
  */
 export interface Injector {
   readonly octets: Uint8Array;

@@ -19,6 +19,10 @@ export type CloseCause =
   | 'refused'
   /** Nobody answered: SYNs or data went unacknowledged until retransmission gave up. */
   | 'timeout'
+  /** The target's octets are not what the protocol allows. */
+  | 'desync'
+  /** The relay to the intercept is gone, and with it the target's answers. */
+  | 'relay'
   /** We cut it: `abort`. */
   | 'aborted';
 
@@ -61,6 +65,8 @@ export interface TransportStats {
 
 /** Ways to the target. Every implementation passes test/transport/contract.ts. */
 export interface Transport {
+  /** Why this transport cannot carry such a connection, as a cause to skip the session by; undefined where it can. */
+  refuses(identity: Identity): string | undefined;
   connect(identity: Identity, handler: ConnectionHandler): Connection;
   /** Hands everything queued to the kernel. Called at the end of a turn of work. */
   flush(): void;

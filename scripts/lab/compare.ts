@@ -1,0 +1,54 @@
+/** What a replay must have made the target do, by the servers' own counters. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProcessRow, Server } from './server.ts';
+
+export const COMPARED = [
+  'Com_select',
+  'Com_insert',
+  'Com_update',
+  'Com_delete',
+  'Com_stmt_execute',
+  'Connections',
+] as const;
+export type Compared = (typeof COMPARED)[number];
+export type Counts = Record<Compared, number>;
+
+export async function countsOf(server: Server): Promise<Counts> {
+  const all = await server.counters();
+  return Object.fromEntries(COMPARED.map((name) => [name, all[name]])) as Counts;
+}
+
+export function difference(after: Counts, before: Counts): Counts {
+  return Object.fromEntries(COMPARED.map((name) => [name, after[name] - before[name]])) as Counts;
+}
+
+export interface Comparison {
+  counter: Compared;
+  online: number;
+  expected: number;
+  target: number;
+  equal: boolean;
+}
+
+export function compare(online: Counts, target: Counts, copies: number): Comparison[] {
+  return COMPARED.map((counter) => {
+    const expected = online[counter] * copies;
+    return {
+      counter,
+      online: online[counter],
+      expected,
+      target: target[counter],
+      equal: target[counter] === expected,
+    };
+  });
+}
+
+/** Connections that are still open on a server after a moment's grace for those that just said goodbye. */
+export async function connectionsLeft(server: Server, graceMs = 2000): Promise<ProcessRow[]> {
+  const deadline = performance.now() + graceMs;
+  while (true) {
+    const rows = await server.processlist();
+    if (rows.length === 0 || performance.now() > deadline) return rows;
+    await sleep(50);
+  }
+}

@@ -1,0 +1,144 @@
+/** mytape itself at work in the lab: the built command line of the same tree as this file, run on the lab's hosts. */
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MytapeError } from '../../src/errors.ts';
+import { Background } from './background.ts';
+import type { Lab, RunResult } from './lab.ts';
+import type { Host } from './network.ts';
+import { PORT, USERS } from './server.ts';
+
+const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+export const RELAY_PORT = 36525;
+
+/** The part of `mytape record --json` that we compare with others' counts. */
+export interface RecordSummary {
+  packets: number;
+  dropped: number;
+  sessions: number;
+  commands: number;
+}
+
+/** The part of summary.json (DESIGN §4) that tests and the demo look at. */
+export interface ReplaySummary {
+  sessions: {
+    scheduled: number;
+    opened: number;
+    completed: number;
+    lost: number;
+    skipped: Record<string, number>;
+  };
+  commands: {
+    scheduled: number;
+    sent: number;
+    answered: number;
+    lost: Record<string, number>;
+    skipped: Record<string, number>;
+  };
+  verdict: string;
+  reasons: string[];
+  elapsed_s: number;
+  qps: number;
+}
+
+/** Runs a mytape command to its end. */
+export function tape(lab: Lab, host: Host, args: readonly string[]): Promise<RunResult> {
+  return lab.run(host, process.execPath, [CLI, ...args]);
+}
+
+/** The same, for a command whose stdout is one JSON object; rejects where the command fails. */
+export async function tapeJson<T>(lab: Lab, host: Host, args: readonly string[]): Promise<T> {
+  const result = await tape(lab, host, args);
+  if (result.code !== 0) throw failure(args, result);
+  return JSON.parse(result.stdout) as T;
+}
+
+function failure(args: readonly string[], result: RunResult): MytapeError {
+  const said = (result.stdout + result.stderr).trimEnd().split('\n').slice(-40).join('\n');
+  return new MytapeError('system-call', `mytape ${args.join(' ')}: exit code ${result.code}\n${said}`);
+}
+
+/** A recording under way on online. */
+export class Recording {
+  readonly #background: Background;
+
+  private constructor(background: Background) {
+    this.#background = background;
+  }
+
+  /** Resolves when packets are being captured. */
+  static async start(lab: Lab, archive: string, extra: readonly string[] = []): Promise<Recording> {
+    const args = ['record', '-i', 'eth0', '-p', String(PORT), '-o', archive, '--json', ...extra];
+    return new Recording(
+      await Background.start(lab, 'online', [process.execPath, CLI, ...args], /recording/i),
+    );
+  }
+
+  get pid(): number {
+    return this.#background.pid;
+  }
+
+  async stop(): Promise<RecordSummary> {
+    const result = await this.#background.stop();
+    if (result.code !== 0) throw failure(['record'], result);
+    return JSON.parse(result.stdout) as RecordSummary;
+  }
+}
+
+/** The files that a replay needs beside the archive: the relay's key and the users' passwords. */
+export interface ReplayFiles {
+  key: string;
+  users: string;
+}
+
+export function writeReplayFiles(lab: Lab): ReplayFiles {
+  const files = { key: join(lab.runFolder, 'relay.key'), users: join(lab.runFolder, 'users') };
+  writeFileSync(files.key, randomBytes(32).toString('hex') + '\n', { mode: 0o600 });
+  const users = Object.entries(USERS).map(([user, password]) => `${user}: ${password}\n`);
+  writeFileSync(files.users, users.join(''), { mode: 0o600 });
+  return files;
+}
+
+export function interceptArguments(lab: Lab, files: ReplayFiles): string[] {
+  const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
+  return ['intercept', '-i', 'eth0', '-F', `tcp and src port ${PORT}`, '-p', relay, '--key-file', files.key];
+}
+
+/** mytape intercept on the assistant, as its own process. */
+export function startIntercept(lab: Lab, files: ReplayFiles): Promise<Background> {
+  const command = [process.execPath, CLI, ...interceptArguments(lab, files)];
+  return Background.start(lab, 'assistant', command, /intercept|listening/i);
+}
+
+/** How a replay reaches the target and hears of its answers. */
+export type ReplayPath = 'intercept' | 'local';
+
+/** With an intercept elsewhere the replay runs on online, as in TCPCopy; with --local on the assistant itself. */
+export function replayHost(path: ReplayPath): Host {
+  return path === 'local' ? 'assistant' : 'online';
+}
+
+export function replayArguments(
+  lab: Lab,
+  path: ReplayPath,
+  archive: string,
+  files: ReplayFiles,
+  extra: readonly string[],
+): string[] {
+  const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
+  const answers = path === 'local' ? ['--local'] : ['-s', relay, '--key-file', files.key];
+  const target = `${PORT}-${lab.addresses.target}:${PORT}`;
+  return ['replay', archive, '-x', target, ...answers, '--users', files.users, ...extra];
+}
+
+/** Replays an archive onto target; `extra` as on the command line: `-n 5 --speed 4`. */
+export function replay(
+  lab: Lab,
+  path: ReplayPath,
+  archive: string,
+  files: ReplayFiles,
+  extra: readonly string[] = [],
+): Promise<ReplaySummary> {
+  return tapeJson(lab, replayHost(path), [...replayArguments(lab, path, archive, files, extra), '--json']);
+}

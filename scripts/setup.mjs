@@ -1,0 +1,73 @@
+// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|demo|lab|bench [--quiet]`.
+// Does only what is missing, so it stands in front of every npm script. Plain JavaScript without a dependency, since it is
+// what installs the dependencies and the compiler.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { commandsMissing, installPackages, librariesMissing } from './setup/debian.mjs';
+import { buildNeeds, install, installReason } from './setup/npm.mjs';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const PURPOSES = ['check', 'test', 'demo', 'lab', 'bench'];
+const OLDEST_NODE = 20;
+
+const args = process.argv.slice(2);
+const purpose = args[args.indexOf('--for') + 1];
+const quiet = args.includes('--quiet');
+const say = (text) => {
+  if (!quiet) process.stderr.write(`setup: ${text}\n`);
+};
+
+function fail(text) {
+  process.stderr.write(`setup: ${text}\n`);
+  process.exit(1);
+}
+
+if (!PURPOSES.includes(purpose)) fail(`--for ${PURPOSES.join('|')}`);
+if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  fail(
+    `Node ${OLDEST_NODE} or newer is needed, this is ${process.versions.node} (see nodejs.org, or your distribution)`,
+  );
+}
+
+/** Why the real thing (namespaces, packets, MariaDB) cannot run here; undefined where it can. */
+function obstacle() {
+  if (process.platform !== 'linux')
+    return `needs Linux, this is ${process.platform}: run it in a Linux machine or VM`;
+  if (process.getuid() !== 0)
+    return 'needs root (network namespaces, raw packets): run it with sudo, or in a VM of its own';
+  if (spawnSync('unshare', ['--net', 'true']).status !== 0)
+    return 'may not make network namespaces here (a container?)';
+  return undefined;
+}
+
+const real = purpose !== 'check';
+const why = real ? obstacle() : undefined;
+if (why && purpose !== 'test') fail(`npm run ${purpose} ${why}`);
+if (why) say(`the end-to-end tests will be skipped: npm test ${why}`);
+
+const reason = installReason();
+const packages = [
+  ...(real && !why ? [...commandsMissing('lab'), ...librariesMissing()] : []),
+  ...(reason ? buildNeeds() : []),
+];
+if (packages.length > 0) {
+  try {
+    await installPackages(packages, say);
+  } catch (error) {
+    fail(error.message);
+  }
+}
+if (reason) {
+  say(`npm ci (${reason}); the native modules are compiled here, which takes a minute or two`);
+  const code = await install();
+  if (code !== 0) fail('npm ci failed: what it says is above');
+}
+if (real) {
+  const build = spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], {
+    stdio: ['ignore', 2, 2],
+  });
+  const [code] = await once(build, 'exit');
+  if (code !== 0) fail('the sources do not compile: mend what is named above');
+}

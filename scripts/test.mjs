@@ -1,0 +1,59 @@
+// Runs the compiled tests: `npm test`, or `npm test -- tcp flow/pacer` for the files whose path has one of these in it.
+// Unit tests run side by side; those that have the machine's network, servers or clock to themselves one file at a time.
+// With CI=true a skipped test is a failure: what is not tested there is tested nowhere.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { spec as Spec } from 'node:test/reporters';
+
+const ALONE = ['test/e2e/', 'test/lab/'];
+const TIMEOUT_MS = 10 * 60_000;
+
+/** From the sources: a test that was deleted may still lie in dist. */
+function testFiles(folder) {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}
+
+const wanted = process.argv.slice(2);
+const sources = testFiles('test').filter(
+  (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
+);
+if (sources.length === 0) {
+  process.stderr.write(`test: no test file has ${wanted.join(' or ')} in its path\n`);
+  process.exit(1);
+}
+const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder));
+
+const total = { passed: 0, failed: 0, skipped: [] };
+
+/** Tests are counted where they are leaves: a suite, or a file, is not one more. */
+async function runAll(sources, concurrency) {
+  if (sources.length === 0) return;
+  const files = sources.map((file) => join('dist', file.replace(/\.ts$/, '.js')));
+  const events = run({ files, concurrency, timeout: TIMEOUT_MS });
+  const count = (passed) => (data) => {
+    if (data.details?.type === 'suite') return;
+    if (data.skip !== undefined)
+      total.skipped.push(data.name + (data.skip === true ? '' : ` (${data.skip})`));
+    else if (data.todo === undefined) total[passed ? 'passed' : 'failed']++;
+  };
+  events.on('test:pass', count(true));
+  events.on('test:fail', count(false));
+  const report = events.compose(new Spec());
+  for await (const text of report) process.stdout.write(text);
+}
+
+await runAll(
+  sources.filter((file) => !isAlone(file)),
+  2,
+);
+await runAll(sources.filter(isAlone), 1);
+
+for (const name of total.skipped) process.stdout.write(`skipped: ${name}\n`);
+process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);
+const strict = process.env.CI === 'true' && total.skipped.length > 0;
+if (strict) process.stdout.write('CI=true: a skipped test is a failure\n');
+process.exitCode = total.failed > 0 || strict ? 1 : 0;

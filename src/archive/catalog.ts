@@ -1,0 +1,417 @@
+/**
+ * The archive's index: a SQLite database that says what the segments hold. docs/archive-format.md has the schema's
+ * meaning, column by column.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { MytapeError } from '../errors.ts';
+import type { Coverage } from '../flow/events.ts';
+import type { CaptureNs } from '../time.ts';
+import { unpackBlocks } from './block-list.ts';
+
+export const INDEX_FILE = 'index.db';
+
+/** `myta`, so that `file` and we can tell an index from any other database. */
+const APPLICATION_ID = 0x6d797461;
+
+/** The format's version: goes up when an older reader would misread a newer archive. */
+export const FORMAT_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE archive (
+    codec TEXT NOT NULL,
+    link_type INTEGER NOT NULL,
+    origin_sec INTEGER NOT NULL,
+    server_ports TEXT NOT NULL,
+    filter TEXT,
+    iface TEXT,
+    started_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    packets INTEGER NOT NULL,
+    octets INTEGER NOT NULL,
+    sessions INTEGER NOT NULL,
+    commands INTEGER NOT NULL,
+    uncounted INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    dropped_by_disk INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    repaired TEXT
+  ) STRICT;
+  CREATE TABLE segments (
+    number INTEGER PRIMARY KEY,
+    octets INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE blocks (
+    number INTEGER PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    stored INTEGER NOT NULL,
+    octets INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    first_packet INTEGER NOT NULL,
+    packets INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    client_port INTEGER NOT NULL,
+    server TEXT NOT NULL,
+    server_port INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    first_packet INTEGER NOT NULL,
+    last_packet INTEGER NOT NULL,
+    packets INTEGER NOT NULL,
+    client_octets INTEGER NOT NULL,
+    server_octets INTEGER NOT NULL,
+    coverage TEXT NOT NULL,
+    user TEXT,
+    schema TEXT,
+    tls INTEGER NOT NULL,
+    compressed INTEGER NOT NULL,
+    commands INTEGER
+  ) STRICT;
+  CREATE TABLE session_blocks (
+    session INTEGER NOT NULL,
+    first_block INTEGER NOT NULL,
+    blocks BLOB NOT NULL,
+    PRIMARY KEY (session, first_block)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+/** What the whole archive says of itself. */
+export interface ArchiveRow {
+  codec: string;
+  linkType: number;
+  originSec: number;
+  serverPorts: number[];
+  filter: string | null;
+  iface: string | null;
+  startedMs: number;
+}
+
+/** What changes while it is recorded. */
+export interface Totals {
+  packets: number;
+  /** Captured octets of the packets, link-layer headers included. */
+  octets: number;
+  sessions: number;
+  /** Of the sessions that they could be counted of … */
+  commands: number;
+  /** … and how many sessions those are that they couldn't. */
+  uncounted: number;
+  /** Packets that the kernel lost before we had them. */
+  dropped: number;
+  /** Packets that could not be written. */
+  droppedByDisk: number;
+}
+
+export interface SegmentRow {
+  number: number;
+  /** Size of the file. */
+  octets: number;
+}
+
+export interface BlockRow {
+  number: number;
+  segment: number;
+  offset: number;
+  /** Octets that it takes in the file. */
+  stored: number;
+  /** Octets that it makes. */
+  octets: number;
+  checksum: number;
+  /** Number of its first packet within the archive. */
+  firstPacket: number;
+  packets: number;
+  /** Least and greatest time of its packets. */
+  firstAt: CaptureNs;
+  lastAt: CaptureNs;
+}
+
+export interface SessionRow {
+  id: number;
+  client: string;
+  clientPort: number;
+  server: string;
+  serverPort: number;
+  firstAt: CaptureNs;
+  lastAt: CaptureNs;
+  firstPacket: number;
+  lastPacket: number;
+  packets: number;
+  /** TCP payload as on the wire, octets sent again included. */
+  clientOctets: number;
+  serverOctets: number;
+  coverage: Coverage;
+  user: string | null;
+  schema: string | null;
+  tls: boolean;
+  compressed: boolean;
+  /** null: could not be counted (TLS, compression, joined late, octets missing or out of order). */
+  commands: number | null;
+}
+
+export interface SessionBlocksRow {
+  session: number;
+  firstBlock: number;
+  /** See block-list.ts. */
+  blocks: Uint8Array;
+}
+
+/** What one transaction brings. Rows replace those of the same key. */
+export interface CatalogBatch {
+  totals: Totals;
+  segments: SegmentRow[];
+  blocks: BlockRow[];
+  sessions: SessionRow[];
+  sessionBlocks: SessionBlocksRow[];
+}
+
+/** How an archive ended: by its recorder, or mended later. */
+export interface CatalogEnd {
+  endedMs: number | null;
+  complete: boolean;
+  repaired: string | null;
+}
+
+/** Rows of a table that are read at once, so that no statement stays open while others want the database. */
+const PAGE = 1000;
+
+const BLOCK_COLUMNS = `number, segment, offset, stored, octets, checksum, first_packet AS firstPacket, packets,
+  first_at AS firstAt, last_at AS lastAt`;
+
+const SESSION_COLUMNS = `id, client, client_port AS clientPort, server, server_port AS serverPort, first_at AS firstAt,
+  last_at AS lastAt, first_packet AS firstPacket, last_packet AS lastPacket, packets, client_octets AS clientOctets,
+  server_octets AS serverOctets, coverage, user, schema, tls, compressed, commands`;
+
+type StoredSession = Omit<SessionRow, 'tls' | 'compressed'> & { tls: number; compressed: number };
+
+export class Catalog {
+  readonly #db: Database.Database;
+  readonly #dir: string;
+
+  private constructor(dir: string, db: Database.Database) {
+    this.#dir = dir;
+    this.#db = db;
+  }
+
+  /** Makes the index of a new archive; on return it is on the disk. */
+  static create(dir: string, archive: ArchiveRow): Catalog {
+    const path = join(dir, INDEX_FILE);
+    // SQLite gives its -wal and -shm files the permissions of the database.
+    closeSync(openSync(path, 'wx', 0o600));
+    const db = new Database(path);
+    db.pragma('journal_mode = WAL');
+    // Power cuts may take the newest transactions, which a repair makes again; they never harm the database.
+    db.pragma('synchronous = NORMAL');
+    db.transaction(() => {
+      db.exec(SCHEMA);
+      db.pragma(`application_id = ${APPLICATION_ID}`);
+      db.pragma(`user_version = ${FORMAT_VERSION}`);
+      db.prepare(
+        `INSERT INTO archive VALUES (@codec, @linkType, @originSec, @serverPorts, @filter, @iface, @startedMs, NULL,
+           0, 0, 0, 0, 0, 0, 0, 0, NULL)`,
+      ).run({ ...archive, serverPorts: JSON.stringify(archive.serverPorts) });
+    })();
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    return new Catalog(dir, db);
+  }
+
+  static open(dir: string, mode: 'read' | 'write'): Catalog {
+    const path = join(dir, INDEX_FILE);
+    let db: Database.Database | undefined;
+    try {
+      db = new Database(path, { readonly: mode === 'read', fileMustExist: true });
+      const applicationId = db.pragma('application_id', { simple: true });
+      if (applicationId !== APPLICATION_ID) {
+        throw new MytapeError('bad-archive', `${path} is not an index of mytape's`);
+      }
+      const version = db.pragma('user_version', { simple: true }) as number;
+      if (version !== FORMAT_VERSION) {
+        throw new MytapeError(
+          'bad-archive',
+          `${dir} has format ${version}, this mytape reads format ${FORMAT_VERSION} (use the mytape that recorded it)`,
+        );
+      }
+      return new Catalog(dir, db);
+    } catch (error) {
+      db?.close();
+      throw this.#explain(dir, error);
+    }
+  }
+
+  static #explain(dir: string, cause: unknown): unknown {
+    if (!(cause instanceof Database.SqliteError)) return cause;
+    return new MytapeError('bad-archive', `cannot read the index of ${dir}: ${cause.message}`, { cause });
+  }
+
+  archive(): ArchiveRow & Totals & CatalogEnd {
+    const row = this.#read(
+      () =>
+        this.#db
+          .prepare(
+            `SELECT codec, link_type AS linkType, origin_sec AS originSec, server_ports AS serverPorts, filter, iface,
+               started_ms AS startedMs, ended_ms AS endedMs, packets, octets, sessions, commands, uncounted, dropped,
+               dropped_by_disk AS droppedByDisk, complete, repaired FROM archive`,
+          )
+          .get() as
+          | (Omit<ArchiveRow, 'serverPorts'> &
+              Totals &
+              Omit<CatalogEnd, 'complete'> & { serverPorts: string; complete: number })
+          | undefined,
+    );
+    if (row === undefined) throw new MytapeError('bad-archive', `the index of ${this.#dir} is empty`);
+    return { ...row, serverPorts: JSON.parse(row.serverPorts), complete: row.complete !== 0 };
+  }
+
+  segments(): SegmentRow[] {
+    return this.#read(
+      () => this.#db.prepare('SELECT number, octets FROM segments ORDER BY number').all() as SegmentRow[],
+    );
+  }
+
+  session(id: number): SessionRow | undefined {
+    const row = this.#read(
+      () =>
+        this.#db.prepare(`SELECT ${SESSION_COLUMNS} FROM sessions WHERE id = ?`).get(id) as
+          | StoredSession
+          | undefined,
+    );
+    return row && toSession(row);
+  }
+
+  /** All sessions in order of their ids. */
+  *sessions(): IterableIterator<SessionRow> {
+    const page = this.#db.prepare(
+      `SELECT ${SESSION_COLUMNS} FROM sessions WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
+    );
+    for (let last = -1; ; ) {
+      const rows = this.#read(() => page.all(last) as StoredSession[]);
+      for (const row of rows) yield toSession(row);
+      if (rows.length < PAGE) return;
+      last = rows[rows.length - 1].id;
+    }
+  }
+
+  /** The next blocks from `number` on whose times touch [from, to], at most a page of them. */
+  blocksFrom(number: number, from: CaptureNs, to: CaptureNs): BlockRow[] {
+    return this.#read(
+      () =>
+        this.#db
+          .prepare(
+            `SELECT ${BLOCK_COLUMNS} FROM blocks WHERE number >= ? AND last_at >= ? AND first_at <= ?
+             ORDER BY number LIMIT ${PAGE}`,
+          )
+          .all(number, from, to) as BlockRow[],
+    );
+  }
+
+  /** One past the last block's number. */
+  blockCount(): number {
+    return this.#read(
+      () => this.#db.prepare('SELECT coalesce(max(number) + 1, 0) FROM blocks').pluck().get() as number,
+    );
+  }
+
+  /** The blocks of one segment, in order. */
+  blocksOfSegment(segment: number): BlockRow[] {
+    return this.#read(
+      () =>
+        this.#db
+          .prepare(`SELECT ${BLOCK_COLUMNS} FROM blocks WHERE segment = ? ORDER BY number`)
+          .all(segment) as BlockRow[],
+    );
+  }
+
+  /** Calls `visit` with each block of the session. */
+  blocksOfSession(session: number, visit: (block: number) => void): void {
+    const rows = this.#read(
+      () =>
+        this.#db
+          .prepare('SELECT first_block AS firstBlock, blocks FROM session_blocks WHERE session = ?')
+          .all(session) as SessionBlocksRow[],
+    );
+    for (const row of rows) unpackBlocks(row.firstBlock, row.blocks, visit);
+  }
+
+  /** Puts a batch in, whole or not at all. Throws SQLite's errors (a full disk). */
+  commit(batch: CatalogBatch, end?: CatalogEnd): void {
+    this.transaction(() => {
+      this.#put(batch);
+      if (end === undefined) return;
+      this.#db
+        .prepare('UPDATE archive SET ended_ms = @endedMs, complete = @complete, repaired = @repaired')
+        .run({ ...end, complete: Number(end.complete) });
+    });
+  }
+
+  /** Runs `work` as one transaction; nests. */
+  transaction(work: () => void): void {
+    this.#db.transaction(work)();
+  }
+
+  /** Forgets everything about the segments' contents; for making it anew. */
+  clear(): void {
+    this.#db.exec(
+      'DELETE FROM segments; DELETE FROM blocks; DELETE FROM sessions; DELETE FROM session_blocks;',
+    );
+  }
+
+  /**
+   * Folds the write-ahead log into the database and leaves one plain file, which a read-only folder can serve too.
+   * Throws SQLite's errors.
+   */
+  settle(): void {
+    this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    this.#db.pragma('journal_mode = DELETE');
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #put(batch: CatalogBatch): void {
+    const { totals } = batch;
+    this.#db
+      .prepare(
+        `UPDATE archive SET packets = @packets, octets = @octets, sessions = @sessions, commands = @commands,
+           uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk`,
+      )
+      .run(totals);
+    const segment = this.#db.prepare('INSERT OR REPLACE INTO segments VALUES (@number, @octets)');
+    for (const row of batch.segments) segment.run(row);
+    const block = this.#db.prepare(
+      `INSERT OR REPLACE INTO blocks VALUES (@number, @segment, @offset, @stored, @octets, @checksum, @firstPacket,
+         @packets, @firstAt, @lastAt)`,
+    );
+    for (const row of batch.blocks) block.run(row);
+    const session = this.#db.prepare(
+      `INSERT OR REPLACE INTO sessions VALUES (@id, @client, @clientPort, @server, @serverPort, @firstAt, @lastAt,
+         @firstPacket, @lastPacket, @packets, @clientOctets, @serverOctets, @coverage, @user, @schema, @tls,
+         @compressed, @commands)`,
+    );
+    for (const row of batch.sessions) {
+      session.run({ ...row, tls: Number(row.tls), compressed: Number(row.compressed) });
+    }
+    const list = this.#db.prepare(
+      'INSERT OR REPLACE INTO session_blocks VALUES (@session, @firstBlock, @blocks)',
+    );
+    for (const row of batch.sessionBlocks) list.run(row);
+  }
+
+  #read<T>(query: () => T): T {
+    try {
+      return query();
+    } catch (error) {
+      throw Catalog.#explain(this.#dir, error);
+    }
+  }
+}
+
+function toSession(row: StoredSession): SessionRow {
+  return { ...row, tls: row.tls !== 0, compressed: row.compressed !== 0 };
+}

@@ -1,0 +1,114 @@
+/** What an archive's index will be told next: gathered while blocks are written, or found again in their segments. */
+import { type IndexedSession, SessionIndex } from '../flow/session-index.ts';
+import type { PacketBlock } from '../wire/packets.ts';
+import { packBlocks } from './block-list.ts';
+import type { BlockRow, CatalogBatch, SegmentRow, SessionBlocksRow, SessionRow, Totals } from './catalog.ts';
+import type { StoredBlock } from './segment.ts';
+
+/** A session's list of blocks is rewritten as it grows until it names so many; then a new one begins. */
+const BLOCKS_PER_LIST = 256;
+
+export class IndexBuilder {
+  readonly index: SessionIndex;
+  /** Captured octets of all packets so far. */
+  octets = 0;
+  #blocks: BlockRow[] = [];
+  #segments = new Map<number, SegmentRow>();
+  #nextBlock = 0;
+
+  constructor(linkType: number, serverPorts: Iterable<number>) {
+    this.index = new SessionIndex(linkType, new Set(serverPorts));
+  }
+
+  /** Takes the packets of a block that was written to `segment`, in order of writing. */
+  add(segment: number, stored: StoredBlock, octets: number, packets: PacketBlock): void {
+    const { count, at, length } = packets;
+    const row: BlockRow = {
+      number: this.#nextBlock++,
+      segment,
+      offset: stored.offset,
+      stored: stored.stored,
+      octets,
+      checksum: stored.checksum,
+      firstPacket: this.index.packets,
+      packets: count,
+      firstAt: at[0],
+      lastAt: at[0],
+    };
+    for (let i = 0; i < count; i++) {
+      if (at[i] < row.firstAt) row.firstAt = at[i];
+      if (at[i] > row.lastAt) row.lastAt = at[i];
+      this.octets += length[i];
+    }
+    this.#blocks.push(row);
+    this.index.add(packets, row.number);
+  }
+
+  /** Keeps the row of a block that can't be read any more: its packets count, but belong to no session. */
+  keep(row: BlockRow): void {
+    this.#blocks.push({ ...row, number: this.#nextBlock++, firstPacket: this.index.packets });
+    this.index.skip(row.packets);
+  }
+
+  segment(number: number, octets: number): void {
+    this.#segments.set(number, { number, octets });
+  }
+
+  /** Blocks that wait for `take`. */
+  get waiting(): number {
+    return this.#blocks.length;
+  }
+
+  /** Everything new since the last call, as it is now: later packets don't change it. */
+  take(dropped: number, droppedByDisk: number): CatalogBatch {
+    const sessions: SessionRow[] = [];
+    const sessionBlocks: SessionBlocksRow[] = [];
+    for (const session of this.index.takeChanged()) {
+      sessions.push(toRow(session));
+      sessionBlocks.push({
+        session: session.id,
+        firstBlock: session.blocks[0],
+        blocks: packBlocks(session.blocks),
+      });
+      if (session.blocks.length >= BLOCKS_PER_LIST) session.blocks = [];
+    }
+    const batch: CatalogBatch = {
+      totals: this.totals(dropped, droppedByDisk),
+      segments: [...this.#segments.values()],
+      blocks: this.#blocks,
+      sessions,
+      sessionBlocks,
+    };
+    this.#blocks = [];
+    this.#segments.clear();
+    return batch;
+  }
+
+  totals(dropped: number, droppedByDisk: number): Totals {
+    const { packets, sessions, commands, uncounted } = this.index;
+    return { packets, octets: this.octets, sessions, commands, uncounted, dropped, droppedByDisk };
+  }
+}
+
+function toRow(session: IndexedSession): SessionRow {
+  return {
+    id: session.id,
+    client: session.client.text,
+    clientPort: session.clientPort,
+    server: session.server.text,
+    serverPort: session.serverPort,
+    firstAt: session.firstAt,
+    lastAt: session.lastAt,
+    firstPacket: session.firstPacket,
+    lastPacket: session.lastPacket,
+    packets: session.packets,
+    clientOctets: session.clientOctets,
+    serverOctets: session.serverOctets,
+    coverage: session.coverage,
+    user: session.user ?? null,
+    schema: session.schema ?? null,
+    tls: session.tls,
+    compressed: session.compressed,
+    commands: session.commands,
+  };
+}

@@ -1,0 +1,235 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { MytapeError } from '../errors.ts';
+import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
+import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
+import type { BlockRow, Catalog } from './catalog.ts';
+import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
+import type { PacketSelection } from './reader.ts';
+import { segmentPath } from './segment.ts';
+import { SessionFilter } from './session-filter.ts';
+
+/** Neighbouring blocks are read in one go of at most this; one such run is read ahead while the last is being used. */
+const RUN_OCTETS = 1024 * 1024;
+
+/** Blocks of one file, one behind the other, and their octets. */
+interface Run {
+  rows: BlockRow[];
+  octets: Uint8Array;
+  path: string;
+}
+
+/** The packets of an archive that a selection asks for. Its blocks are the archive's, so each has whole packets. */
+export class ArchivePackets implements PacketSource {
+  readonly linkType: number;
+  readonly originSec: number;
+  readonly #dir: string;
+  readonly #catalog: Catalog;
+  readonly #codec: Codec;
+  readonly #from: number;
+  readonly #to: number;
+  /** Undefined: all sessions. */
+  readonly #filter: SessionFilter | undefined;
+  /** 1 for each block that has packets of the sessions; undefined: all blocks. */
+  readonly #wanted: Uint8Array | undefined;
+  #packets = 0;
+  #closed = false;
+
+  constructor(
+    dir: string,
+    catalog: Catalog,
+    codec: Codec,
+    linkType: number,
+    originSec: number,
+    selection: PacketSelection,
+  ) {
+    this.#dir = dir;
+    this.#catalog = catalog;
+    this.#codec = codec;
+    this.linkType = linkType;
+    this.originSec = originSec;
+    this.#from = selection.from ?? Number.NEGATIVE_INFINITY;
+    this.#to = selection.to ?? Number.POSITIVE_INFINITY;
+    if (selection.sessions === undefined) return;
+    const wanted = new Uint8Array(catalog.blockCount());
+    const rows = [];
+    for (const id of selection.sessions) {
+      const row = catalog.session(id);
+      if (row === undefined) continue;
+      rows.push(row);
+      catalog.blocksOfSession(id, (block) => {
+        wanted[block] = 1;
+      });
+    }
+    this.#wanted = wanted;
+    this.#filter = new SessionFilter(linkType, rows);
+  }
+
+  stats(): SourceStats {
+    return { packets: this.#packets, dropped: 0 };
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<PacketBlock> {
+    const octets = new Uint8Array(MAX_BLOCK_OCTETS);
+    const block = makeBlock(octets, MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS);
+    const runs = new RunReader(this.#dir, this.#codec, this.#rows());
+    try {
+      let reading = runs.next();
+      while (true) {
+        const run = await reading;
+        if (run === undefined) return;
+        reading = runs.next();
+        // It is awaited in the next round; until then an error must not count as one that nobody handles.
+        reading.catch(() => {});
+        let at = 0;
+        for (const row of run.rows) {
+          if (this.#closed) return;
+          this.#unpack(run, at, row, block);
+          at += row.stored;
+          this.#filter?.apply(block, row.firstPacket);
+          if (row.firstAt < this.#from || row.lastAt > this.#to) this.#cutTimes(block);
+          if (block.count === 0) continue;
+          this.#packets += block.count;
+          yield block;
+        }
+      }
+    } finally {
+      await runs.close();
+    }
+  }
+
+  *#rows(): Generator<BlockRow> {
+    const wanted = this.#wanted;
+    for (let next = 0; ; ) {
+      if (wanted !== undefined) next = wanted.indexOf(1, next);
+      if (next < 0) return;
+      const page = this.#catalog.blocksFrom(next, this.#from, this.#to);
+      if (page.length === 0) return;
+      for (const row of page) if (wanted === undefined || wanted[row.number] === 1) yield row;
+      next = page[page.length - 1].number + 1;
+    }
+  }
+
+  /** Fills `block` with the packets of the packed block at `at` of the run. */
+  #unpack(run: Run, at: number, row: BlockRow, block: PacketBlock): void {
+    const codec = this.#codec;
+    const fail = (what: string): never => {
+      const where = `${basename(run.path)}, block ${row.number} at offset ${row.offset}`;
+      throw new MytapeError('bad-archive', `${this.#dir}: ${where}: ${what}`);
+    };
+    const end = at + row.stored;
+    if (end > run.octets.length) fail('the file ends before it');
+    const length = codec.unpack(run.octets, at, end, block.octets);
+    if (length < 0) fail(codec.answer === 'corrupt' ? 'damaged, its checksum is wrong' : 'not a block');
+    if (length !== row.octets || codec.checksum(run.octets, at, row.stored) !== row.checksum) {
+      fail('not the block that the index names: the segment belongs to another archive');
+    }
+    block.count = 0;
+    const format = { littleEndian: true, unitNs: 1, linkType: this.linkType };
+    const read = readPcapRecords(block, 0, length, format, this.originSec);
+    if (read !== length || block.count !== row.packets) fail('its packet records are malformed');
+  }
+
+  #cutTimes(block: PacketBlock): void {
+    const { offset, length, wireLength, at, count } = block;
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      if (at[i] < this.#from || at[i] > this.#to) continue;
+      offset[kept] = offset[i];
+      length[kept] = length[i];
+      wireLength[kept] = wireLength[i];
+      at[kept] = at[i];
+      kept++;
+    }
+    block.count = kept;
+  }
+}
+
+/** Reads runs of blocks, into two buffers by turns: a run is valid until the second next one is asked for. */
+class RunReader {
+  readonly #dir: string;
+  readonly #codec: Codec;
+  readonly #rows: Iterator<BlockRow>;
+  readonly #buffers = [new Uint8Array(RUN_OCTETS), new Uint8Array(RUN_OCTETS)];
+  #turn = 0;
+  #ahead: BlockRow | undefined;
+  #segment = -1;
+  #file: FileHandle | undefined;
+  #reading: Promise<Run | undefined> = Promise.resolve(undefined);
+
+  constructor(dir: string, codec: Codec, rows: Iterator<BlockRow>) {
+    this.#dir = dir;
+    this.#codec = codec;
+    this.#rows = rows;
+  }
+
+  /** The next run; undefined at the end. Not to be called again before it settled. */
+  next(): Promise<Run | undefined> {
+    this.#reading = this.#read();
+    return this.#reading;
+  }
+
+  async close(): Promise<void> {
+    await this.#reading.catch(() => {});
+    await this.#file?.close();
+  }
+
+  async #read(): Promise<Run | undefined> {
+    const rows = this.#takeRows();
+    if (rows.length === 0) return undefined;
+    const { segment, offset } = rows[0];
+    const last = rows[rows.length - 1];
+    const length = last.offset + last.stored - offset;
+    const path = segmentPath(this.#dir, segment, this.#codec);
+    const file = await this.#open(segment, path);
+    const buffer = this.#buffers[this.#turn];
+    this.#turn = 1 - this.#turn;
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await file.read(buffer, done, length - done, offset + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return { rows, octets: buffer.subarray(0, done), path };
+  }
+
+  #takeRows(): BlockRow[] {
+    const rows: BlockRow[] = [];
+    let end = 0;
+    let octets = 0;
+    while (true) {
+      this.#ahead ??= this.#nextRow();
+      const row = this.#ahead;
+      if (row === undefined) return rows;
+      octets += row.stored;
+      if (rows.length > 0) {
+        if (row.segment !== rows[0].segment || row.offset !== end || octets > RUN_OCTETS) return rows;
+      }
+      rows.push(row);
+      end = row.offset + row.stored;
+      this.#ahead = undefined;
+    }
+  }
+
+  #nextRow(): BlockRow | undefined {
+    const step = this.#rows.next();
+    return step.done ? undefined : step.value;
+  }
+
+  async #open(segment: number, path: string): Promise<FileHandle> {
+    if (this.#segment === segment && this.#file !== undefined) return this.#file;
+    await this.#file?.close();
+    this.#file = undefined;
+    try {
+      this.#file = await open(path, 'r');
+    } catch (cause) {
+      throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    }
+    this.#segment = segment;
+    return this.#file;
+  }
+}

@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { MytapeError } from '../errors.ts';
+import type { CaptureNs } from '../time.ts';
+import type { PacketSource } from '../wire/packets.ts';
+import {
+  type ArchiveRow,
+  Catalog,
+  type CatalogEnd,
+  INDEX_FILE,
+  type SessionRow,
+  type Totals,
+} from './catalog.ts';
+import { type Codec, makeCodec } from './codec.ts';
+import { ArchiveLock } from './lock.ts';
+import { ArchivePackets } from './packets.ts';
+import { repairArchive } from './repair.ts';
+
+export type { SessionRow } from './catalog.ts';
+
+/** What an archive says of itself. */
+export interface ArchiveInfo extends ArchiveRow, Totals, CatalogEnd {
+  dir: string;
+  /** Files, and their octets. */
+  segments: number;
+  storedOctets: number;
+  /** Being recorded at this moment: what can be read is what was durable when it was opened. */
+  live: boolean;
+  /** What `openArchive` mended just now (as `repaired` says for ever after). */
+  repairedNow: boolean;
+}
+
+/** Which packets. Times are CaptureNs of the archive, both ends included. */
+export interface PacketSelection {
+  /** Ids; default: all, and packets that belong to no session too. Unknown ids select nothing. */
+  sessions?: Iterable<number>;
+  from?: CaptureNs;
+  to?: CaptureNs;
+}
+
+export interface Archive {
+  readonly info: ArchiveInfo;
+  /** In order of their ids. */
+  sessions(): Iterable<SessionRow>;
+  session(id: number): SessionRow | undefined;
+  /**
+   * The packets in capture order. Reads only the blocks that the selection needs. A block that is not what the index
+   * says rejects with `bad-archive`, naming segment and offset.
+   */
+  packets(selection?: PacketSelection): PacketSource;
+  /** Ends nothing that `packets` handed out: those have descriptors of their own, but read the index. */
+  close(): void;
+}
+
+/**
+ * Opens the archive in `dir`. One that was not closed by its recorder is repaired first, if nobody is recording it and
+ * the folder can be written to; else it is read as far as its index goes. Throws `bad-archive`.
+ */
+export function openArchive(dir: string): Archive {
+  if (!existsSync(join(dir, INDEX_FILE))) {
+    throw new MytapeError('bad-archive', `${dir} is not an archive of mytape's: it has no ${INDEX_FILE}`);
+  }
+  let live = false;
+  let repairedNow = false;
+  let catalog = Catalog.open(dir, 'read');
+  try {
+    if (needsRepair(catalog)) {
+      const lock = ArchiveLock.take(dir);
+      live = lock === 'busy';
+      if (lock instanceof ArchiveLock) {
+        catalog.close();
+        try {
+          repairedNow = repairUnderLock(dir);
+        } finally {
+          lock.release();
+        }
+        catalog = Catalog.open(dir, 'read');
+      }
+    }
+    return new OpenArchive(dir, catalog, live, repairedNow);
+  } catch (error) {
+    catalog.close();
+    throw error;
+  }
+}
+
+function needsRepair(catalog: Catalog): boolean {
+  const { complete, repaired } = catalog.archive();
+  return !complete && repaired === null;
+}
+
+function repairUnderLock(dir: string): boolean {
+  const catalog = Catalog.open(dir, 'write');
+  try {
+    // Somebody else may have done it while we waited for the lock.
+    if (!needsRepair(catalog)) return false;
+    repairArchive(dir, catalog, codecOf(catalog, dir));
+    catalog.settle();
+    return true;
+  } catch (error) {
+    if (error instanceof MytapeError) throw error;
+    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    catalog.close();
+  }
+}
+
+function codecOf(catalog: Catalog, dir: string): Codec {
+  const name = catalog.archive().codec;
+  const codec = makeCodec(name);
+  if (codec !== undefined) return codec;
+  throw new MytapeError('bad-archive', `${dir} is packed with ${name}, which this mytape cannot unpack`);
+}
+
+class OpenArchive implements Archive {
+  readonly info: ArchiveInfo;
+  readonly #dir: string;
+  readonly #catalog: Catalog;
+
+  constructor(dir: string, catalog: Catalog, live: boolean, repairedNow: boolean) {
+    this.#dir = dir;
+    this.#catalog = catalog;
+    const segments = catalog.segments();
+    this.info = {
+      ...catalog.archive(),
+      dir,
+      segments: segments.length,
+      storedOctets: segments.reduce((sum, segment) => sum + segment.octets, 0),
+      live,
+      repairedNow,
+    };
+    codecOf(catalog, dir);
+  }
+
+  sessions(): Iterable<SessionRow> {
+    return this.#catalog.sessions();
+  }
+
+  session(id: number): SessionRow | undefined {
+    return this.#catalog.session(id);
+  }
+
+  packets(selection: PacketSelection = {}): PacketSource {
+    const { linkType, originSec } = this.info;
+    const codec = codecOf(this.#catalog, this.#dir);
+    return new ArchivePackets(this.#dir, this.#catalog, codec, linkType, originSec, selection);
+  }
+
+  close(): void {
+    this.#catalog.close();
+  }
+}

@@ -1,0 +1,297 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import { MytapeError } from '../errors.ts';
+import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
+import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, writePcapRecord } from '../wire/pcap.ts';
+import { Catalog, type CatalogBatch } from './catalog.ts';
+import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
+import { IndexBuilder } from './index-builder.ts';
+import { ArchiveLock } from './lock.ts';
+import { SegmentWriter, type StoredBlock } from './segment.ts';
+
+/** A block is packed when the next packet would take it past this. LZ4 packs small blocks better: decision 0001. */
+const FILL_OCTETS = 64 * 1024;
+
+/** Packets that a block of FILL_OCTETS holds at most: records without any octets. */
+const MAX_PACKETS = FILL_OCTETS / PCAP_RECORD_OCTETS;
+
+/** A packet with more is cut to this, so that its record fits into one block. No interface gives more than 64 KiB … */
+const MAX_PACKET_OCTETS = Math.min(PCAP_SNAPLEN, MAX_BLOCK_OCTETS - PCAP_RECORD_OCTETS);
+
+/** Below this, copying word by word beats TypedArray.set, whose view of the source costs more than the copy. */
+const WORDWISE_OCTETS = 128;
+
+/** What follows from an error, by what failed. */
+const CONSEQUENCE = {
+  write: 'packets are dropped, and counted, until it can be written to again',
+  sync: 'what was just recorded may not survive a power cut',
+  index: 'the index lags behind the segments until it can be written to again',
+  close: 'the next mytape that opens the archive repairs it',
+} as const;
+
+export interface ArchiveOptions {
+  linkType: number;
+  /** Whole seconds since 1970 that the packets' times count from. */
+  originSec: number;
+  /** Who listens there is the server. */
+  serverPorts: number[];
+  /** What was captured, and where: kept for people. */
+  filter?: string;
+  iface?: string;
+  /** A segment is closed, and the next begun, when its file has so many octets. Default: never. */
+  rotateOctets?: number;
+  /** Told, once for each spell of it, that something can't be written; recording goes on. */
+  onProblem?: (message: string) => void;
+}
+
+/**
+ * Records packets into a new archive. `write` and `tick` never throw and never wait for the disk's cache to be written
+ * out: what can't be written is counted in `droppedByDisk` and told by `onProblem`.
+ *
+ * Once a second, by `tick`, what was written becomes durable in this order: the open block is packed and written, the
+ * segments are synced (fdatasync, off this thread), and only then one transaction tells the index of those blocks and of
+ * the sessions as they were then. So the index never names octets that a power cut can take.
+ */
+export class ArchiveWriter {
+  /** Packets that could not be written. */
+  droppedByDisk = 0;
+  readonly #dir: string;
+  readonly #options: ArchiveOptions;
+  readonly #codec: Codec;
+  readonly #lock: ArchiveLock;
+  readonly #catalog: Catalog;
+  readonly #builder: IndexBuilder;
+  /** The open block: whole records, and the columns over them. */
+  readonly #block: PacketBlock = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS);
+  #fill = 0;
+  #segment: SegmentWriter | undefined;
+  #segments = 0;
+  /** Segments with octets that were not synced yet. */
+  #unsynced = new Set<SegmentWriter>();
+  /** Segments that the sync under way is for … */
+  #syncing: SegmentWriter[] = [];
+  /** … and what the index will be told after it. */
+  #uncommitted: CatalogBatch | undefined;
+  #closed = false;
+  #dropped = 0;
+  /** Kinds of trouble that were told and have not gone away. */
+  #told = new Set<keyof typeof CONSEQUENCE>();
+  /** The second that packets are in now, as the time of its start: saves a division a packet. */
+  #secondAt = 0;
+  #second: number;
+
+  private constructor(dir: string, options: ArchiveOptions, lock: ArchiveLock, codec: Codec) {
+    this.#dir = dir;
+    this.#options = options;
+    this.#lock = lock;
+    this.#codec = codec;
+    this.#second = options.originSec;
+    this.#catalog = Catalog.create(dir, {
+      codec: codec.name,
+      linkType: options.linkType,
+      originSec: options.originSec,
+      serverPorts: options.serverPorts,
+      filter: options.filter ?? null,
+      iface: options.iface ?? null,
+      startedMs: Date.now(),
+    });
+    this.#builder = new IndexBuilder(options.linkType, options.serverPorts);
+    this.#nextSegment();
+  }
+
+  /**
+   * Makes the folder `dir` (which may exist, but empty) and begins an archive there. Throws `archive-exists` where
+   * something is there already, `disk` where the folder can't be made.
+   */
+  static create(dir: string, options: ArchiveOptions): ArchiveWriter {
+    const codec = makeCodec(DEFAULT_CODEC)!;
+    let lock: ReturnType<typeof ArchiveLock.take> | undefined;
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      if (readdirSync(dir).length > 0) {
+        throw new MytapeError(
+          'archive-exists',
+          `${dir} is not empty, and a recording is never written over another (choose another folder, or remove it)`,
+        );
+      }
+      lock = ArchiveLock.take(dir);
+      if (!(lock instanceof ArchiveLock)) throw new Error('the folder cannot be locked');
+      return new ArchiveWriter(dir, options, lock, codec);
+    } catch (error) {
+      if (lock instanceof ArchiveLock) lock.release();
+      if (error instanceof MytapeError) throw error;
+      throw new MytapeError('disk', `cannot make the archive ${dir}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Packets written, or in the open block. */
+  get packets(): number {
+    return this.#builder.index.packets + this.#block.count;
+  }
+
+  /** Captured octets of the packets in whole blocks. */
+  get octets(): number {
+    return this.#builder.octets;
+  }
+
+  get sessions(): number {
+    return this.#builder.index.sessions;
+  }
+
+  /** Commands of the sessions that they could be counted of. */
+  get commands(): number {
+    return this.#builder.index.commands;
+  }
+
+  /** Sessions whose commands could not be counted. */
+  get uncounted(): number {
+    return this.#builder.index.uncounted;
+  }
+
+  /** Files begun. */
+  get segments(): number {
+    return this.#segments;
+  }
+
+  /** Takes the packets; keeps nothing of `source`. */
+  write(source: PacketBlock): void {
+    const { octets, view, count, offset, length, wireLength, at } = source;
+    const block = this.#block;
+    const { octets: out, view: outView } = block;
+    for (let i = 0; i < count; i++) {
+      const captured = length[i] < MAX_PACKET_OCTETS ? length[i] : MAX_PACKET_OCTETS;
+      if (this.#fill + PCAP_RECORD_OCTETS + captured > FILL_OCTETS && block.count > 0) this.#flush();
+      const time = at[i];
+      const ns = time - this.#secondAt;
+      if (ns < 0 || ns >= 1e9) this.#enterSecond(time);
+      writePcapRecord(outView, this.#fill, this.#second, time - this.#secondAt, captured, wireLength[i]);
+      const from = offset[i];
+      const to = this.#fill + PCAP_RECORD_OCTETS;
+      if (captured < WORDWISE_OCTETS) {
+        let done = 0;
+        for (; done + 4 <= captured; done += 4) outView.setUint32(to + done, view.getUint32(from + done));
+        for (; done < captured; done++) out[to + done] = octets[from + done];
+      } else {
+        out.set(octets.subarray(from, from + captured), to);
+      }
+      const column = block.count++;
+      block.offset[column] = to;
+      block.length[column] = captured;
+      block.wireLength[column] = wireLength[i];
+      block.at[column] = time;
+      this.#fill = to + captured;
+    }
+  }
+
+  /** Makes everything written so far durable: to be called each second. `stats` is the source's, so far. */
+  tick(stats?: SourceStats): void {
+    if (stats !== undefined) this.#dropped = stats.dropped;
+    if (this.#block.count > 0) this.#flush();
+    // A disk slower than a second: what is new waits for the next turn.
+    if (this.#syncing.length > 0) return;
+    if (this.#uncommitted !== undefined) this.#commit();
+    if (this.#uncommitted !== undefined || this.#unsynced.size === 0) return;
+    this.#uncommitted = this.#takeBatch();
+    const segments = [...this.#unsynced];
+    this.#unsynced.clear();
+    this.#syncing = segments;
+    let waiting = segments.length;
+    const done = (error: Error | null) => {
+      this.#trouble('sync', error);
+      if (--waiting > 0 || this.#closed) return;
+      for (const segment of segments) if (segment !== this.#segment) segment.close();
+      this.#syncing = [];
+      this.#commit();
+    };
+    for (const segment of segments) segment.sync(done);
+  }
+
+  /** Ends the archive: everything is durable on return, or `onProblem` was told what is not. */
+  close(stats: SourceStats): void {
+    this.#dropped = stats.dropped;
+    if (this.#block.count > 0) this.#flush();
+    this.#closed = true;
+    const segments = new Set([...this.#syncing, ...this.#unsynced]);
+    if (this.#segment !== undefined) segments.add(this.#segment);
+    try {
+      for (const segment of segments) segment.syncNow();
+      if (this.#uncommitted !== undefined) this.#catalog.commit(this.#uncommitted);
+      this.#catalog.commit(this.#takeBatch(), { endedMs: Date.now(), complete: true, repaired: null });
+      this.#catalog.settle();
+    } catch (error) {
+      this.#trouble('close', error as Error);
+    }
+    for (const segment of segments) segment.close();
+    this.#catalog.close();
+    this.#lock.release();
+  }
+
+  #takeBatch(): CatalogBatch {
+    if (this.#segment !== undefined) this.#builder.segment(this.#segment.number, this.#segment.octets);
+    return this.#builder.take(this.#dropped, this.droppedByDisk);
+  }
+
+  #enterSecond(time: number): void {
+    let second = Math.floor(time / 1e9);
+    // The quotient can be rounded up to the next whole number.
+    if (second * 1e9 > time) second--;
+    this.#second = this.#options.originSec + second;
+    this.#secondAt = second * 1e9;
+  }
+
+  /** Packs and writes the open block, and tells the index's builder. */
+  #flush(): void {
+    const block = this.#block;
+    const length = this.#fill;
+    const { count } = block;
+    this.#fill = 0;
+    let stored: StoredBlock;
+    try {
+      const { rotateOctets = Number.POSITIVE_INFINITY } = this.#options;
+      if (this.#segment === undefined || this.#segment.octets >= rotateOctets) this.#nextSegment();
+      stored = this.#segment!.append(block.octets, length);
+      this.#trouble('write', null);
+    } catch (error) {
+      this.droppedByDisk += count;
+      block.count = 0;
+      this.#trouble('write', error as Error);
+      return;
+    }
+    this.#unsynced.add(this.#segment!);
+    this.#builder.add(this.#segment!.number, stored, length, block);
+    block.count = 0;
+  }
+
+  #nextSegment(): void {
+    const next = SegmentWriter.create(this.#dir, this.#segments, this.#codec, this.#options.linkType);
+    if (this.#segment !== undefined) {
+      this.#builder.segment(this.#segment.number, this.#segment.octets);
+      this.#unsynced.add(this.#segment);
+    }
+    this.#segment = next;
+    this.#segments++;
+    this.#unsynced.add(next);
+  }
+
+  /** Tells the index what was synced. On an error it is kept, and the next turn tries again before anything newer. */
+  #commit(): void {
+    try {
+      this.#catalog.commit(this.#uncommitted!);
+      this.#uncommitted = undefined;
+      this.#trouble('index', null);
+    } catch (error) {
+      this.#trouble('index', error as Error);
+    }
+  }
+
+  /** Tells of an error unless its kind was told already; null ends the spell. */
+  #trouble(kind: keyof typeof CONSEQUENCE, error: Error | null): void {
+    if (error === null) {
+      this.#told.delete(kind);
+    } else if (!this.#told.has(kind)) {
+      this.#told.add(kind);
+      this.#options.onProblem?.(`cannot write to ${this.#dir}: ${error.message}; ${CONSEQUENCE[kind]}`);
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The relay's messages to the octet (docs/relay-protocol.md). All numbers are unsigned and big-endian unless said:
+ *
+ *     0  u16  length of the message, this header included
+ *     2  u8   type
+ *     3  u8   a small argument, or 0
+ *     4  u32  flow, or 0
+ *     8  …    what the type says
+ */
+export const RELAY_VERSION = 1;
+export const RELAY_MAGIC = 0x4d545045; // "MTPE"
+
+export const HEADER_OCTETS = 8;
+
+/** Longest message: an octet string that needs more is sent in several. */
+export const MAX_MESSAGE_OCTETS = 0xffff;
+
+export const MESSAGE = {
+  // replay -> intercept
+  hello: 1,
+  register: 2,
+  commandPhase: 3,
+  expect: 4,
+  release: 5,
+  askStats: 6,
+  // intercept -> replay
+  welcome: 65,
+  refused: 66,
+  established: 67,
+  acked: 68,
+  packet: 69,
+  reply: 70,
+  fin: 71,
+  reset: 72,
+  stale: 73,
+  desync: 74,
+  stats: 75,
+  registered: 76,
+} as const;
+
+/** Shortest length of each type: a shorter one is garbage. */
+export const LEAST_OCTETS: Readonly<Record<number, number>> = {
+  [MESSAGE.hello]: 16,
+  [MESSAGE.register]: 24,
+  [MESSAGE.commandPhase]: 16,
+  [MESSAGE.expect]: 12,
+  [MESSAGE.release]: 8,
+  [MESSAGE.askStats]: 8,
+  [MESSAGE.welcome]: 16,
+  [MESSAGE.refused]: 8,
+  [MESSAGE.established]: 24,
+  [MESSAGE.acked]: 18,
+  [MESSAGE.packet]: 18,
+  [MESSAGE.reply]: 64,
+  [MESSAGE.fin]: 18,
+  [MESSAGE.reset]: 8,
+  [MESSAGE.stale]: 8,
+  [MESSAGE.desync]: 8,
+  [MESSAGE.stats]: 24,
+  [MESSAGE.registered]: 8,
+};
+
+/** Collects messages into one buffer, to be written in one go at the end of a turn. */
+export class MessageWriter {
+  view: DataView;
+  #buffer: Uint8Array;
+  #used = 0;
+
+  constructor(capacity = 16 * 1024) {
+    this.#buffer = new Uint8Array(capacity);
+    this.view = new DataView(this.#buffer.buffer);
+  }
+
+  get empty(): boolean {
+    return this.#used === 0;
+  }
+
+  /** Begins a message of `length` octets and answers where it stands in `view`; the caller fills in the rest. */
+  begin(type: number, argument: number, flow: number, length: number): number {
+    const at = this.#used;
+    if (at + length > this.#buffer.length) this.#grow(at + length);
+    this.#used = at + length;
+    const { view } = this;
+    view.setUint16(at, length);
+    view.setUint8(at + 2, type);
+    view.setUint8(at + 3, argument);
+    view.setUint32(at + 4, flow);
+    return at;
+  }
+
+  octets(at: number, octets: Uint8Array): void {
+    this.#buffer.set(octets, at);
+  }
+
+  /** What was collected, as an own copy; the writer begins anew. */
+  take(): Uint8Array {
+    const octets = this.#buffer.slice(0, this.#used);
+    this.#used = 0;
+    return octets;
+  }
+
+  #grow(least: number): void {
+    const buffer = new Uint8Array(Math.max(least, this.#buffer.length * 2));
+    buffer.set(this.#buffer.subarray(0, this.#used));
+    this.#buffer = buffer;
+    this.view = new DataView(buffer.buffer);
+  }
+}
+
+/** Called for each whole message; `view` and `octets` are over the same memory, valid during the call. */
+export type OnMessage = (type: number, view: DataView, octets: Uint8Array, at: number, length: number) => void;
+
+/** Cuts a stream of octets into messages. */
+export class MessageReader {
+  #rest: Uint8Array = new Uint8Array(0);
+  readonly #onMessage: OnMessage;
+
+  constructor(onMessage: OnMessage) {
+    this.#onMessage = onMessage;
+  }
+
+  /** Answers false where the octets are no messages of this protocol: nothing after them can be read. */
+  feed(octets: Uint8Array): boolean {
+    if (this.#rest.length > 0) {
+      const joined = new Uint8Array(this.#rest.length + octets.length);
+      joined.set(this.#rest);
+      joined.set(octets, this.#rest.length);
+      octets = joined;
+    }
+    const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+    let at = 0;
+    while (at + HEADER_OCTETS <= octets.length) {
+      const length = view.getUint16(at);
+      const type = octets[at + 2];
+      const least = LEAST_OCTETS[type];
+      if (least === undefined || length < least) return false;
+      if (at + length > octets.length) break;
+      this.#onMessage(type, view, octets, at, length);
+      at += length;
+    }
+    this.#rest = at === octets.length ? new Uint8Array(0) : octets.slice(at);
+    return true;
+  }
+}

@@ -1,0 +1,53 @@
+import type { Reply } from '../mysql/reply.ts';
+
+/** The four numbers of a connection, IPv4 addresses as unsigned numbers in network order. */
+export interface Tuple {
+  target: number;
+  targetPort: number;
+  client: number;
+  clientPort: number;
+}
+
+/**
+ * What the send half asks of the receive half: by function call in one process, or over the relay. `id` names a flow for
+ * its owner and is never used twice by one owner.
+ */
+export interface ReceiverPort {
+  /** The SYN may go out when the owner's `registered` was called: an answer that comes sooner would find nobody. */
+  register(id: number, tuple: Tuple, iss: number): void;
+  /** From here on the target's octets are answers to commands. */
+  commandPhase(id: number, capabilities: number, extendedCapabilities: number): void;
+  /** A command went out; its answer has this shape (EXPECT). `acked` is the SEG.ACK that it carried. */
+  expect(id: number, shape: number, acked: number): void;
+  /** Nothing more is wanted. `aborted`: the target is to be reset should it still say something. */
+  release(id: number, aborted: boolean): void;
+  flush(): void;
+}
+
+/**
+ * What the receive half tells. `ack` and `window` are the newest SEG.ACK and SEG.WND (not scaled), `rcvNxt` what the next
+ * segment out should acknowledge. None of these may throw or wait.
+ */
+export interface ReceiverOwner {
+  registered(id: number): void;
+  established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void;
+  acked(id: number, ack: number, window: number, rcvNxt: number): void;
+  /** A MySQL packet before `commandPhase`, header included; valid during the call. */
+  packet(id: number, ack: number, window: number, rcvNxt: number, octets: Uint8Array): void;
+  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply): void;
+  fin(id: number, ack: number, window: number, rcvNxt: number): void;
+  reset(id: number, refused: boolean): void;
+  /** The SYN met an old connection, which was reset: send the SYN again. */
+  stale(id: number): void;
+  /** The answers of this flow cannot be read any more. */
+  desync(id: number): void;
+  /** All that came in one go was told: send what is to be sent. */
+  turnEnded(): void;
+}
+
+/** What the capture of answers has seen. */
+export interface ReceiverStats {
+  packets: number;
+  /** Lost for want of room, by the kernel's word. */
+  dropped: number;
+}

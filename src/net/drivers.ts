@@ -1,0 +1,24 @@
+import type { PacketSource } from '../wire/packets.ts';
+import { openCap } from './cap.ts';
+import type { Injector } from './injector.ts';
+import { type MmsgOptions, openMmsgInjector } from './mmsg.ts';
+import { openRawSocketInjector } from './raw-socket.ts';
+import { openRing, type RingOptions } from './ring.ts';
+
+/** What `--capture-driver` takes; the first is the default. */
+export const CAPTURE_DRIVERS = ['ring', 'cap'] as const;
+/** What `--send-driver` takes; the first is the default. */
+export const SEND_DRIVERS = ['mmsg', 'raw-socket'] as const;
+
+export type CaptureDriver = (typeof CAPTURE_DRIVERS)[number];
+export type SendDriver = (typeof SEND_DRIVERS)[number];
+
+/** cap has one mode, and is always promiscuous: it ignores those options. Errors: as openRing and openCap say. */
+export async function openCapture(driver: CaptureDriver, options: RingOptions): Promise<PacketSource> {
+  return driver === 'ring' ? openRing(options) : openCap(options);
+}
+
+/** raw-socket has no batches. Errors: as openMmsgInjector and openRawSocketInjector say. */
+export async function openInjector(driver: SendDriver, options: MmsgOptions = {}): Promise<Injector> {
+  return driver === 'mmsg' ? openMmsgInjector(options) : openRawSocketInjector(options);
+}

@@ -1,0 +1,78 @@
+import type { PacketBlock } from '../wire/packets.ts';
+import { AF_PACKET, check, libc, setOption } from './libc.ts';
+
+/** What packet(7) and linux/if_packet.h have for our rings. */
+
+export const SOL_PACKET = 263;
+export const PACKET_RX_RING = 5;
+export const PACKET_VERSION = 10;
+export const PACKET_IGNORE_OUTGOING = 23;
+/** TP_STATUS_USER: filled by the kernel, ours to read. 0 gives it back. */
+export const STATUS_USER = 1;
+export const ETH_P_ALL = 3;
+/** Hardware types of linux/if_arp.h. */
+export const ARPHRD_ETHER = 1;
+export const ARPHRD_RAWIP = 519;
+export const ARPHRD_LOOPBACK = 772;
+export const ARPHRD_NONE = 65534;
+
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_DROP_MEMBERSHIP = 2;
+const PACKET_STATISTICS = 6;
+const PACKET_MR_PROMISC = 1;
+const SOCKADDR_LL_OCTETS = 20;
+
+/** One kind of ring. */
+export interface RingReader {
+  /** What is ready, if anything; gives back what was handed out last. */
+  take(): PacketBlock | undefined;
+}
+
+/** struct sockaddr_ll: family, protocol (network order), index; hardware type at 8. */
+export function bindPacket(fd: number, index: number, protocol: number): void {
+  const address = new DataView(new ArrayBuffer(SOCKADDR_LL_OCTETS));
+  address.setUint16(0, AF_PACKET, true);
+  address.setUint16(2, protocol);
+  address.setInt32(4, index, true);
+  check(libc().bind(fd, new Uint8Array(address.buffer), SOCKADDR_LL_OCTETS), 'bind');
+}
+
+export function hardwareType(fd: number): number {
+  const address = new Uint8Array(SOCKADDR_LL_OCTETS);
+  check(libc().getsockname(fd, address, Uint32Array.of(SOCKADDR_LL_OCTETS)), 'getsockname');
+  return address[8] | (address[9] << 8);
+}
+
+/** struct packet_mreq: index, type, address length, address. */
+export function setPromiscuous(fd: number, index: number, on: boolean): void {
+  const request = new DataView(new ArrayBuffer(16));
+  request.setInt32(0, index, true);
+  request.setUint16(4, PACKET_MR_PROMISC, true);
+  const change = on ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP;
+  setOption(fd, SOL_PACKET, change, request, 'promiscuous mode');
+}
+
+/** What the kernel counted on a packet socket since the last call: reading sets it to zero. */
+export class KernelCounts {
+  /** Packets put into the ring, and packets for which there was no room, since the socket was opened. */
+  captured = 0;
+  dropped = 0;
+  #fd: number;
+  /** struct tpacket_stats_v3: packets (dropped ones included), drops, freezes. */
+  #values = new Uint32Array(3);
+  #length = new Uint32Array(1);
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  read(): void {
+    this.#length[0] = this.#values.byteLength;
+    check(
+      libc().getsockopt(this.#fd, SOL_PACKET, PACKET_STATISTICS, this.#values, this.#length),
+      'PACKET_STATISTICS',
+    );
+    this.captured += this.#values[0] - this.#values[1];
+    this.dropped += this.#values[1];
+  }
+}

@@ -1,0 +1,118 @@
+import { MytapeError } from '../errors.ts';
+import { formatIpv4 } from '../wire/address.ts';
+import type { Injector, InjectorStats } from './injector.ts';
+import { importOptional } from './optional.ts';
+
+/** What we use of npm raw-socket 1.8.1. */
+interface RawSocket {
+  setOption(level: number, option: number, value: number): void;
+  send(
+    buffer: Buffer,
+    offset: number,
+    length: number,
+    address: string,
+    after: (error: Error | null, octets: number) => void,
+  ): void;
+  on(event: 'error', listener: (error: Error) => void): void;
+  close(): void;
+}
+
+interface RawSocketModule {
+  createSocket(options: { protocol: number }): RawSocket;
+  SocketLevel: Record<string, number>;
+  SocketOption: Record<string, number>;
+}
+
+const IPPROTO_RAW = 255;
+const DEFAULT_SLOT_OCTETS = 2048;
+/** Packets that may wait for the loop. Beyond, they are refused as ENOBUFS, as a kernel would. */
+const MAX_PENDING = 4096;
+
+/** raw-socket throws strerror's words, not numbers. */
+const NAMES: Record<string, string> = {
+  'Message too long': 'EMSGSIZE',
+  'Operation not permitted': 'EPERM',
+  'Network is unreachable': 'ENETUNREACH',
+  'No route to host': 'EHOSTUNREACH',
+  'Invalid argument': 'EINVAL',
+  'No buffer space available': 'ENOBUFS',
+  'Resource temporarily unavailable': 'EAGAIN',
+};
+
+/**
+ * Sends by npm raw-socket, where there is no sendmmsg: macOS, the BSDs. It sends one packet a turn of the event loop, so
+ * a packet is copied on commit, `flush` has nothing to do, and what is queued leaves while the loop runs, also after
+ * `close`.
+ *
+ * Rejects with 'no-library' without the package, with 'no-privilege' without the right to.
+ */
+export async function openRawSocketInjector(options: { slotOctets?: number } = {}): Promise<Injector> {
+  const raw = (await importOptional('raw-socket')) as RawSocketModule;
+  let socket: RawSocket;
+  try {
+    socket = raw.createSocket({ protocol: IPPROTO_RAW });
+    socket.setOption(raw.SocketLevel.IPPROTO_IP, raw.SocketOption.IP_HDRINCL, 1);
+  } catch (cause) {
+    const words = (cause as Error).message;
+    throw NAMES[words] === 'EPERM'
+      ? new MytapeError(
+          'no-privilege',
+          'cannot send packets with addresses of our choice: needs CAP_NET_RAW (try: as root)',
+        )
+      : new MytapeError('system-call', `raw socket: ${words}`, { cause });
+  }
+  return new RawSocketInjector(socket, options.slotOctets ?? DEFAULT_SLOT_OCTETS);
+}
+
+class RawSocketInjector implements Injector {
+  readonly octets: Uint8Array;
+  readonly view: DataView;
+  readonly slotOctets: number;
+  #socket: RawSocket;
+  #pending = 0;
+  #closed = false;
+  #stats: InjectorStats = { sent: 0, refused: {} };
+
+  constructor(socket: RawSocket, slotOctets: number) {
+    this.#socket = socket;
+    this.slotOctets = (slotOctets + 3) & ~3;
+    this.octets = new Uint8Array(this.slotOctets);
+    this.view = new DataView(this.octets.buffer);
+    socket.on('error', (error) => this.#refuse(error.message));
+  }
+
+  slot(): number {
+    return 0;
+  }
+
+  commit(length: number, destination: number): void {
+    if (this.#pending === MAX_PENDING) {
+      this.#refuse('ENOBUFS');
+      return;
+    }
+    this.#pending++;
+    const packet = Buffer.from(this.octets.subarray(0, length));
+    this.#socket.send(packet, 0, length, formatIpv4(destination), (error) => {
+      if (error === null) this.#stats.sent++;
+      else this.#refuse(NAMES[error.message] ?? error.message);
+      this.#pending--;
+      if (this.#closed && this.#pending === 0) this.#socket.close();
+    });
+  }
+
+  flush(): void {}
+
+  stats(): InjectorStats {
+    return this.#stats;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#pending === 0) this.#socket.close();
+  }
+
+  #refuse(name: string): void {
+    this.#stats.refused[name] = (this.#stats.refused[name] ?? 0) + 1;
+  }
+}

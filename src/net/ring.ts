@@ -1,0 +1,263 @@
+import { MytapeError } from '../errors.ts';
+import { LINKTYPE, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
+import { attachFilter, compileFilter, DROP_ALL } from './bpf.ts';
+import {
+  AF_PACKET,
+  errnoName,
+  getOption,
+  interfaceIndex,
+  libc,
+  openSocket,
+  SO_ERROR,
+  SOCK_RAW,
+  SOL_SOCKET,
+  setOption,
+} from './libc.ts';
+import {
+  ARPHRD_ETHER,
+  ARPHRD_LOOPBACK,
+  ARPHRD_NONE,
+  ARPHRD_RAWIP,
+  bindPacket,
+  ETH_P_ALL,
+  hardwareType,
+  KernelCounts,
+  PACKET_IGNORE_OUTGOING,
+  type RingReader,
+  SOL_PACKET,
+  setPromiscuous,
+} from './packet-socket.ts';
+import { onReadable, type Ready } from './ready.ts';
+import { LatencyRing } from './ring-latency.ts';
+import { ThroughputRing } from './ring-throughput.ts';
+
+/** What an interface's packets begin with, by its hardware type. */
+const LINK_TYPES: Record<number, number> = {
+  [ARPHRD_ETHER]: LINKTYPE.ethernet,
+  [ARPHRD_LOOPBACK]: LINKTYPE.ethernet,
+  [ARPHRD_RAWIP]: LINKTYPE.raw,
+  [ARPHRD_NONE]: LINKTYPE.raw,
+};
+
+const DEFAULT_OCTETS = { throughput: 64 << 20, latency: 16 << 20 } as const;
+
+/** A source that always has packets ready lets the rest of the process have its turn this often. */
+const TURN_MS = 1;
+
+/**
+ * After `close`, how long to wait for packets that the kernel has counted but not handed over. A ring block is retired
+ * within two retire times (20 ms); this only guards against a kernel whose count would not add up.
+ */
+const CLOSE_MS = 500;
+
+export interface RingOptions {
+  iface: string;
+  /** tcpdump's syntax; none takes everything. */
+  filter?: string;
+  /** `throughput`: cheapest a packet, up to 10 ms late: for recording. `latency`: at once: for answers. */
+  mode: 'throughput' | 'latency';
+  /** Room in the kernel for packets not yet read. Default 64 MiB (throughput), 16 MiB (latency). */
+  bufferOctets?: number;
+  /** Takes packets for other machines, too (a mirror port). Default false. */
+  promiscuous?: boolean;
+  /** See PacketSource; default: now. */
+  originSec?: number;
+}
+
+/**
+ * Captures on an interface. Throws 'no-privilege', 'no-interface', 'bad-filter', 'not-supported', 'no-library', or
+ * 'system-call'. Iterating rejects with 'no-interface' when the interface goes down or away, after what it brought.
+ *
+ * `close` ends the iteration after all that was captured before it; the ring is freed when the iteration has ended, and
+ * unmapped when no block of it can be reached any more. Packet sizes: `length` is less than `wireLength`
+ * only where the latency ring had no room for a packet larger than its slots.
+ */
+export function openRing(options: RingOptions): PacketSource {
+  const { iface, filter, mode } = options;
+  const originSec = options.originSec ?? Math.floor(Date.now() / 1000);
+  // Protocol 0: nothing arrives before the filter and the ring stand.
+  const fd = openSocket(AF_PACKET, SOCK_RAW, 0, `capture on ${iface}`);
+  try {
+    const index = interfaceIndex(iface);
+    bindPacket(fd, index, 0);
+    const hardware = hardwareType(fd);
+    const linkType = LINK_TYPES[hardware];
+    if (linkType === undefined) {
+      throw new MytapeError(
+        'not-supported',
+        `cannot capture on ${iface}: its hardware type ${hardware} is neither Ethernet nor plain IP`,
+      );
+    }
+    if (filter) attachFilter(fd, compileFilter(filter, linkType));
+    // Loopback shows each packet twice, going out and coming in.
+    if (hardware === ARPHRD_LOOPBACK)
+      setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'PACKET_IGNORE_OUTGOING');
+    const Ring = mode === 'throughput' ? ThroughputRing : LatencyRing;
+    const reader = new Ring(fd, options.bufferOctets ?? DEFAULT_OCTETS[mode], originSec);
+    bindPacket(fd, index, ETH_P_ALL);
+    if (getOption(fd, SOL_SOCKET, SO_ERROR, 'SO_ERROR') !== 0) {
+      throw new MytapeError(
+        'no-interface',
+        `cannot capture on ${iface}: it is down (try: ip link set ${iface} up)`,
+      );
+    }
+    const promiscuous = options.promiscuous === true;
+    if (promiscuous) setPromiscuous(fd, index, true);
+    return new RingSource({ fd, iface, index, promiscuous }, linkType, originSec, reader);
+  } catch (error) {
+    libc().close(fd);
+    throw error;
+  }
+}
+
+type Pull = IteratorResult<PacketBlock, undefined>;
+
+interface Device {
+  fd: number;
+  iface: string;
+  index: number;
+  promiscuous: boolean;
+}
+
+class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> {
+  readonly linkType: number;
+  readonly originSec: number;
+  #device: Device;
+  /** Undefined once closed, so that the ring can be collected and unmapped. */
+  #reader: RingReader | undefined;
+  #closing = false;
+  /** Why the capture cannot go on; told when all that it brought has been pulled. */
+  #failure: MytapeError | undefined;
+  #ready: Ready | undefined;
+  #watching = false;
+  /** The pull that waits. */
+  #waiting: { resolve: (pull: Pull) => void; reject: (error: Error) => void } | undefined;
+  /** When the rest of the process last had its turn. */
+  #lastTurn = 0;
+  #closeTimer: NodeJS.Timeout | undefined;
+  #packets = 0;
+  #counts: KernelCounts;
+
+  constructor(device: Device, linkType: number, originSec: number, reader: RingReader) {
+    this.#device = device;
+    this.#counts = new KernelCounts(device.fd);
+    this.linkType = linkType;
+    this.originSec = originSec;
+    this.#reader = reader;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<PacketBlock, undefined> {
+    return this;
+  }
+
+  /** One pull at a time, as `for await` does. */
+  next(): Promise<Pull> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+      if (performance.now() - this.#lastTurn < TURN_MS) this.#serve();
+      else setImmediate(this.#turn);
+    });
+  }
+
+  return(): Promise<Pull> {
+    this.#end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  stats(): SourceStats {
+    if (this.#reader !== undefined) this.#counts.read();
+    return { packets: this.#packets, dropped: this.#counts.dropped };
+  }
+
+  close(): void {
+    if (this.#reader === undefined || this.#closing) return;
+    this.#beginClose();
+    this.#serve();
+  }
+
+  #turn = (): void => {
+    this.#lastTurn = performance.now();
+    this.#serve();
+  };
+
+  /** Settles the pull that waits, or sees to it that it will be. */
+  #serve(): void {
+    if (this.#waiting === undefined) return;
+    const block = this.#reader?.take();
+    if (block !== undefined) {
+      this.#packets += block.count;
+      const { resolve } = this.#waiting;
+      this.#waiting = undefined;
+      clearTimeout(this.#closeTimer);
+      resolve({ done: false, value: block });
+    } else if (this.#reader === undefined || (this.#closing && this.#isDrained())) {
+      this.#end();
+    } else {
+      this.#watch();
+      if (this.#closing) {
+        clearTimeout(this.#closeTimer);
+        this.#closeTimer = setTimeout(() => this.#end(), CLOSE_MS);
+      }
+    }
+  }
+
+  #watch(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    if (this.#ready === undefined) this.#ready = onReadable(this.#device.fd, this.#onReady);
+    else this.#ready.resume();
+  }
+
+  /** Looking goes on from one pull to the next; it ends only when packets come and no pull waits for them. */
+  #onReady = (failed: boolean): void => {
+    if (failed) this.#fail();
+    if (failed || this.#waiting === undefined) {
+      this.#watching = false;
+      this.#ready?.pause();
+    }
+    this.#turn();
+  };
+
+  #fail(): void {
+    const { fd, iface } = this.#device;
+    const errno = getOption(fd, SOL_SOCKET, SO_ERROR, 'SO_ERROR');
+    if (errno === 0 || this.#closing) return;
+    const name = errnoName(errno);
+    this.#failure =
+      name === 'ENETDOWN'
+        ? new MytapeError('no-interface', `${iface} went down or away while capturing on it`)
+        : new MytapeError('system-call', `capturing on ${iface} failed: ${name}`);
+    this.#beginClose();
+  }
+
+  /** Nothing more comes in; what is in the ring can still be pulled. */
+  #beginClose(): void {
+    this.#closing = true;
+    const { fd, index, promiscuous } = this.#device;
+    attachFilter(fd, DROP_ALL);
+    if (promiscuous && this.#failure === undefined) setPromiscuous(fd, index, false);
+  }
+
+  #isDrained(): boolean {
+    this.#counts.read();
+    return this.#packets >= this.#counts.captured;
+  }
+
+  #end(): void {
+    clearTimeout(this.#closeTimer);
+    if (this.#reader !== undefined) {
+      if (!this.#closing) this.#beginClose();
+      this.#counts.read();
+      this.#reader = undefined;
+      this.#ready?.close();
+      libc().close(this.#device.fd);
+    }
+    const waiting = this.#waiting;
+    const failure = this.#failure;
+    this.#waiting = undefined;
+    this.#failure = undefined;
+    if (waiting === undefined) return;
+    if (failure === undefined) waiting.resolve({ done: true, value: undefined });
+    else waiting.reject(failure);
+  }
+}

@@ -1,0 +1,344 @@
+import type { FlowEvent, SessionMeta } from '../flow/events.ts';
+import { Pacer } from '../flow/pacer.ts';
+import { COM, type Command } from '../mysql/command.ts';
+import type { Reply } from '../mysql/reply.ts';
+import type { Clock, MonotonicMs } from '../time.ts';
+import type { Connection, Transport } from '../transport/transport.ts';
+import { Admission } from './admission.ts';
+import { DueHeap } from './heap.ts';
+import { divergenceOf, type LostCause, type Observer, type Outcome } from './outcome.ts';
+import { RecordedSession } from './recorded.ts';
+import { skipCauseOf } from './rewrite.ts';
+import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
+
+/** How far ahead of what is due the recording is read, ms of the replay's own time. */
+const READ_AHEAD_MS = 2_000;
+
+/** Bounds on what is read and not yet sent by every copy: memory stays flat however slow the target is. */
+const MAX_BUFFERED_COMMANDS = 200_000;
+const MAX_BUFFERED_OCTETS = 128 << 20;
+
+/** An answer may take as long as this, or as this many times the recorded one, whichever is more. */
+const REPLY_TIMEOUT_MS = 300_000;
+const REPLY_TIMEOUT_FACTOR = 20;
+
+/** How long a login, or the end of a connection, may take, ms. */
+const STEP_TIMEOUT_MS = 60_000;
+
+const SWEEP_MS = 1_000;
+
+export interface EngineOptions {
+  copies: number;
+  /** Infinity: as fast as the target takes it. */
+  speed: number;
+  clock: Clock;
+  /** The password of a recorded user, or undefined where it is not known. */
+  password(user: string): string | undefined;
+}
+
+/**
+ * Replays what a decoder tells (FlowEvents) onto a transport: N copies of each session, each paced from one anchor,
+ * every command accounted for to the observers.
+ */
+export class Engine implements SessionOwner {
+  readonly #options: EngineOptions;
+  readonly #transport: Transport;
+  readonly #observers: readonly Observer[];
+  readonly #recorded = new Map<number, RecordedSession>();
+  /** Recorded sessions of which no copy runs. */
+  readonly #skipped = new Map<number, string>();
+  /** Why the rest of a recorded session is skipped though it runs. */
+  readonly #restSkipped = new Map<number, string>();
+  readonly #live = new Set<SessionReplay>();
+  readonly #due = new DueHeap<SessionReplay>();
+  readonly #admission: Admission | undefined;
+  /** Outcomes whose recorded answer the decoder has not reached yet. */
+  readonly #parked = new Map<Command, Outcome[]>();
+  #pacer: Pacer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDue = Number.POSITIVE_INFINITY;
+  #bufferedCommands = 0;
+  #bufferedOctets = 0;
+  #wakeReader: (() => void) | undefined;
+  #readerUntil: MonotonicMs = Number.NEGATIVE_INFINITY;
+  #wakeEnd: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: EngineOptions, transport: Transport, observers: readonly Observer[]) {
+    this.#options = options;
+    this.#transport = transport;
+    this.#observers = observers;
+    if (!Number.isFinite(options.speed)) this.#admission = new Admission(options.copies);
+  }
+
+  /** Resolves when every session that was begun is over. Rejects where the recording cannot be read. */
+  async run(events: AsyncIterable<readonly FlowEvent[]>): Promise<void> {
+    const sweep = setInterval(() => this.#sweep(), SWEEP_MS);
+    try {
+      for await (const batch of events) {
+        let last: FlowEvent | undefined;
+        for (const event of batch) {
+          this.#take(event);
+          last = event;
+        }
+        this.#transport.flush();
+        if (this.#stopped) break;
+        if (last !== undefined) await this.#room(last.at);
+        if (this.#stopped) break;
+      }
+      await this.#allOver();
+    } finally {
+      clearInterval(sweep);
+      clearTimeout(this.#timer);
+    }
+    for (const [command, outcomes] of this.#parked) {
+      for (const outcome of outcomes) this.#tell(outcome, command);
+    }
+    this.#parked.clear();
+  }
+
+  /** Ends the run early: what is under way may finish, the rest is lost as interrupted. */
+  stop(): void {
+    this.#stopped = true;
+    this.#wakeReader?.();
+    for (const session of [...this.#live]) session.stop();
+    this.#transport.flush();
+  }
+
+  /** Ends the run at once, by RST. */
+  cut(): void {
+    this.#stopped = true;
+    this.#wakeReader?.();
+    for (const session of [...this.#live]) session.cut('interrupted');
+    this.#transport.flush();
+  }
+
+  // SessionOwner
+
+  now(): MonotonicMs {
+    return this.#options.clock.now();
+  }
+
+  due(at: number): MonotonicMs {
+    return (this.#pacer as Pacer).due(at);
+  }
+
+  wakeAt(due: MonotonicMs, session: SessionReplay): void {
+    this.#due.push(due, session);
+    this.#arm();
+  }
+
+  connect(session: SessionReplay): Connection {
+    return this.#transport.connect({ client: session.recorded.meta.client, copy: session.copy }, session);
+  }
+
+  opened(session: SessionReplay, connectMs: number): void {
+    for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
+  }
+
+  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined): void {
+    const { command, due, sent } = inFlight;
+    const { meta, close } = session.recorded;
+    const outcome: Outcome = { session: meta, copy: session.copy, command, due, sent, answered: this.now(), reply };
+    if (reply !== undefined && command.reply === undefined && close === undefined && !this.#stopped) {
+      const parked = this.#parked.get(command);
+      if (parked === undefined) this.#parked.set(command, [outcome]);
+      else parked.push(outcome);
+      return;
+    }
+    this.#tell(outcome, command);
+  }
+
+  lost(session: SessionReplay, command: Command, cause: LostCause): void {
+    for (const observer of this.#observers) observer.lost?.(session.recorded.meta, session.copy, command, cause);
+  }
+
+  skipped(session: SessionReplay, command: Command, cause: string): void {
+    for (const observer of this.#observers) observer.skipped?.(session.recorded.meta, command, cause, 1);
+  }
+
+  letGo(session: SessionReplay, position: number): void {
+    const command = session.recorded.at(position);
+    if (command === undefined || !session.recorded.letGo(position)) return;
+    this.#bufferedCommands--;
+    this.#bufferedOctets -= command.packet.length;
+    if (this.#wakeReader !== undefined && this.#hasRoom()) this.#wakeReader();
+  }
+
+  over(session: SessionReplay, cause: LostCause | undefined): void {
+    const { meta } = session.recorded;
+    for (const observer of this.#observers) {
+      if (cause === undefined) observer.completed?.(meta, session.copy);
+      else observer.sessionLost?.(meta, session.copy, cause);
+    }
+    this.#live.delete(session);
+    if (session.begun) this.#admission?.left(session);
+    if (this.#live.size === 0) this.#wakeEnd?.();
+  }
+
+  // What was read.
+
+  #take(event: FlowEvent): void {
+    const { session } = event;
+    if (this.#pacer === undefined) this.#pacer = new Pacer(this.#options.speed, session.at, this.now());
+    switch (event.type) {
+      case 'open':
+        this.#begin(session);
+        break;
+      case 'command':
+        this.#command(session, event.command);
+        break;
+      case 'reply':
+        this.#replied(event.command);
+        break;
+      case 'lost':
+        for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
+        break;
+      case 'skip':
+        for (const observer of this.#observers) observer.sessionSkipped?.(session, event.cause, event.commands);
+        break;
+      case 'close': {
+        this.#skipped.delete(session.id);
+        this.#restSkipped.delete(session.id);
+        const recorded = this.#recorded.get(session.id);
+        if (recorded === undefined) break;
+        this.#recorded.delete(session.id);
+        recorded.close = { how: event.how, at: event.at };
+        this.#admission?.ended();
+        for (const copy of recorded.copies) copy.advance();
+        break;
+      }
+    }
+  }
+
+  #begin(meta: SessionMeta): void {
+    const { copies, password } = this.#options;
+    const { login } = meta;
+    const secret =
+      login === undefined ? undefined : login.authResponse.length === 0 ? '' : password(login.user);
+    const cause =
+      secret === undefined ? 'unknown-user' : this.#transport.refuses({ client: meta.client, copy: 0 });
+    if (secret === undefined || cause !== undefined) {
+      this.#skipped.set(meta.id, cause as string);
+      for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause as string, 0);
+      return;
+    }
+    const recorded = new RecordedSession(meta);
+    this.#recorded.set(meta.id, recorded);
+    const most = this.#admission?.began() ?? 0;
+    for (let copy = 0; copy < copies; copy++) {
+      const session = new SessionReplay(recorded, copy, secret, this);
+      recorded.copies.push(session);
+      this.#live.add(session);
+      for (const observer of this.#observers) observer.scheduled?.(meta, copy);
+    }
+    for (const session of recorded.copies) {
+      if (this.#admission !== undefined) this.#admission.admit(session, most);
+      else this.#openOrWait(session);
+    }
+  }
+
+  #openOrWait(session: SessionReplay): void {
+    const due = this.due(session.recorded.meta.at);
+    if (due > this.now()) this.wakeAt(due, session);
+    else session.open();
+  }
+
+  #command(meta: SessionMeta, command: Command): void {
+    for (const observer of this.#observers) observer.captured?.(meta, command);
+    let cause = this.#skipped.get(meta.id) ?? this.#restSkipped.get(meta.id);
+    const recorded = this.#recorded.get(meta.id);
+    if (cause === undefined || (recorded !== undefined && command.com === COM.quit)) {
+      cause = skipCauseOf(command);
+      // Who it acts as from here on is not known to us, so neither is what its commands would do.
+      if (command.com === COM.changeUser) this.#restSkipped.set(meta.id, cause as string);
+    }
+    if (cause !== undefined || recorded === undefined) {
+      for (const observer of this.#observers) {
+        observer.skipped?.(meta, command, cause as string, this.#options.copies);
+      }
+      return;
+    }
+    recorded.add(command, recorded.copies.length);
+    this.#bufferedCommands++;
+    this.#bufferedOctets += command.packet.length;
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  #replied(command: Command): void {
+    const parked = this.#parked.get(command);
+    if (parked === undefined) return;
+    this.#parked.delete(command);
+    for (const outcome of parked) this.#tell(outcome, command);
+  }
+
+  #tell(outcome: Outcome, command: Command): void {
+    const divergence = divergenceOf(command.reply, outcome.reply);
+    for (const observer of this.#observers) observer.answered?.(outcome, divergence);
+  }
+
+  // When to read on.
+
+  #hasRoom(): boolean {
+    return this.#bufferedCommands < MAX_BUFFERED_COMMANDS && this.#bufferedOctets < MAX_BUFFERED_OCTETS;
+  }
+
+  /** Waits until there is room, and until what was recorded `at` is not far ahead. */
+  #room(at: number): Promise<void> | undefined {
+    const until = this.due(at) - READ_AHEAD_MS;
+    if (this.#hasRoom() && until <= this.now()) return undefined;
+    return new Promise((resolve) => {
+      this.#readerUntil = until;
+      this.#wakeReader = () => {
+        if (!this.#stopped && !(this.#hasRoom() && this.#readerUntil <= this.now())) return;
+        this.#wakeReader = undefined;
+        this.#readerUntil = Number.NEGATIVE_INFINITY;
+        resolve();
+      };
+      this.#arm();
+    });
+  }
+
+  #allOver(): Promise<void> | undefined {
+    if (this.#live.size === 0) return undefined;
+    return new Promise((resolve) => {
+      this.#wakeEnd = resolve;
+    });
+  }
+
+  // Time.
+
+  #arm(): void {
+    const next = Math.min(this.#due.nextDue, this.#wakeReader === undefined ? Infinity : this.#readerUntil);
+    if (next >= this.#timerDue || next === Infinity) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = next;
+    this.#timer = setTimeout(() => this.#wake(), Math.max(0, next - this.now()));
+  }
+
+  #wake(): void {
+    this.#timerDue = Number.POSITIVE_INFINITY;
+    const now = this.now();
+    while (this.#due.nextDue <= now) {
+      const session = this.#due.pop();
+      if (session.state === 'waiting') session.open();
+      else session.advance();
+    }
+    if (this.#readerUntil <= now) this.#wakeReader?.();
+    this.#transport.flush();
+    this.#arm();
+  }
+
+  #sweep(): void {
+    const now = this.now();
+    for (const session of [...this.#live]) {
+      const waiting = now - session.busySince;
+      if (session.state === 'busy' && waiting > session.patienceMs(REPLY_TIMEOUT_MS, REPLY_TIMEOUT_FACTOR)) {
+        session.cut('timeout');
+      } else if ((session.state === 'connecting' || session.state === 'closing') && waiting > STEP_TIMEOUT_MS) {
+        session.cut('timeout');
+      }
+    }
+    this.#transport.flush();
+  }
+}

@@ -1,0 +1,87 @@
+import type { SessionMeta } from '../flow/events.ts';
+import type { Command } from '../mysql/command.ts';
+import type { Reply } from '../mysql/reply.ts';
+import type { MonotonicMs } from '../time.ts';
+
+/** Why a command that should have run did not, or was not seen to. */
+export type LostCause =
+  /** No connection: SYNs unanswered or refused, or no free port. */
+  | 'connect'
+  /** The target refused for want of room (1040) … */
+  | 'too-many-connections'
+  /** … or refused the login. */
+  | 'auth'
+  /** The target closed or reset the connection first. */
+  | 'reset'
+  /** Retransmission gave up, or no answer came for very long. */
+  | 'timeout'
+  /** The target's answer could not be read. */
+  | 'desync'
+  /** The channel to intercept broke. */
+  | 'relay'
+  /** Its statement could not be prepared on the target. */
+  | 'unprepared'
+  /** The run was stopped first. */
+  | 'interrupted';
+
+/** How a replayed answer differs from the recorded one: the gravest difference names it. */
+export type Divergence =
+  | 'none'
+  /** One failed and the other did not, or they failed differently. */
+  | 'error'
+  /** Other numbers of rows or columns, or rows affected. */
+  | 'rows'
+  /** As many rows, but not the same ones. */
+  | 'data'
+  /** The capture does not hold the recorded answer. */
+  | 'unknown';
+
+/** What became of one command of one copy. */
+export interface Outcome {
+  session: SessionMeta;
+  copy: number;
+  command: Command;
+  /** When it should have gone out: by the pacer, or when the answer before it had come, whichever was later. */
+  due: MonotonicMs;
+  /** sent - due is our lateness. */
+  sent: MonotonicMs;
+  /** When its answer was there; for a command without answer, when it was known to have arrived. */
+  answered: MonotonicMs;
+  /** undefined for a command that has no answer. */
+  reply: Reply | undefined;
+}
+
+/** Who watches a run. Must neither throw nor wait. */
+export interface Observer {
+  scheduled?(session: SessionMeta, copy: number): void;
+  opened?(session: SessionMeta, copy: number, connectMs: number): void;
+  /** The session ran to its end; every command of it was answered. */
+  completed?(session: SessionMeta, copy: number): void;
+  sessionLost?(session: SessionMeta, copy: number, cause: LostCause): void;
+  /** One recorded session, all its copies; `commands` of its commands were seen, but not told by `captured`. */
+  sessionSkipped?(session: SessionMeta, cause: string, commands: number): void;
+  /** Commands of a recorded session that the capture holds only in part: nobody can replay them. All copies. */
+  unreadable?(session: SessionMeta, cause: string, commands: number): void;
+  /** Each command captured ends, for each copy, as exactly one of answered, lost and skipped. */
+  answered?(outcome: Outcome, divergence: Divergence): void;
+  lost?(session: SessionMeta, copy: number, command: Command, cause: LostCause): void;
+  /** A recorded command, for so many of its copies. */
+  skipped?(session: SessionMeta, command: Command, cause: string, copies: number): void;
+  /** One recorded command was read. */
+  captured?(session: SessionMeta, command: Command): void;
+}
+
+/** Compares an answer with the recorded one. */
+export function divergenceOf(recorded: Reply | undefined, replayed: Reply | undefined): Divergence {
+  if (recorded === undefined) return replayed === undefined ? 'none' : 'unknown';
+  if (replayed === undefined) return 'unknown';
+  if (recorded.errno !== replayed.errno || (recorded.kind === 'err') !== (replayed.kind === 'err')) return 'error';
+  if (
+    recorded.rows !== replayed.rows ||
+    recorded.columns !== replayed.columns ||
+    recorded.affected !== replayed.affected
+  ) {
+    return 'rows';
+  }
+  return recorded.hash === replayed.hash || recorded.hashUnordered === replayed.hashUnordered ? 'none' : 'data';
+}

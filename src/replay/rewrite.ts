@@ -1,0 +1,100 @@
+import { COM, type Command } from '../mysql/command.ts';
+
+/** Where a statement id stands in a command's packet: behind its header and the command octet. */
+const STATEMENT_ID = 5;
+
+/** MariaDB: the statement prepared last on this connection, whatever its id. */
+const LAST_PREPARED = 0xffffffff;
+
+const K = 0x6b;
+
+/** Commands that begin with a statement id. */
+const NAMES_STATEMENT: ReadonlySet<number> = new Set([
+  COM.stmtExecute,
+  COM.stmtBulkExecute,
+  COM.stmtFetch,
+  COM.stmtReset,
+  COM.stmtClose,
+  COM.stmtSendLongData,
+]);
+
+/**
+ * Why a command must not, or cannot yet, be sent to another server than the one it was made for. undefined: it can.
+ */
+export function skipCauseOf(command: Command): string | undefined {
+  switch (command.com) {
+    case COM.query:
+      if (command.reply?.kind === 'infile') return 'local-infile';
+      return (command.packet[5] | 0x20) === K && isKill(command.packet) ? 'kill' : undefined;
+    case COM.processKill:
+      return 'kill';
+    case COM.shutdown:
+      return 'shutdown';
+    case COM.changeUser:
+      return 'change-user';
+    default:
+      return undefined;
+  }
+}
+
+/** `KILL 17` names a connection of the recorded server: here it would hit somebody else's. */
+function isKill(packet: Uint8Array): boolean {
+  return /^kill\s/i.test(Buffer.from(packet.buffer, packet.byteOffset + 5, Math.min(16, packet.length - 5)).toString('latin1'));
+}
+
+/** The statements of one replayed connection: recorded ids to the target's. */
+export class StatementIds {
+  readonly #ids = new Map<number, number>();
+  /** Prepared on the target before the capture's own answer was decoded. */
+  #unnamed: { command: Command; id: number }[] = [];
+
+  /** The target answered COM_STMT_PREPARE. */
+  prepared(command: Command, id: number): void {
+    if (command.reply === undefined) this.#unnamed.push({ command, id });
+    else if (command.reply.statementId !== 0) this.#ids.set(command.reply.statementId, id);
+  }
+
+  /**
+   * The packet to send for `command`: its own, or a copy with the target's statement id. undefined where the statement
+   * is not to be had on the target.
+   */
+  rewrite(command: Command): Uint8Array | undefined {
+    const { com, packet } = command;
+    if (!NAMES_STATEMENT.has(com) || packet.length < STATEMENT_ID + 4) return packet;
+    const recorded = readId(packet);
+    if (recorded === LAST_PREPARED) return packet;
+    if (this.#unnamed.length > 0) this.#nameAll();
+    const id = this.#ids.get(recorded);
+    if (id === undefined) return undefined;
+    if (com === COM.stmtClose) this.#ids.delete(recorded);
+    if (id === recorded) return packet;
+    const copy = packet.slice();
+    copy[STATEMENT_ID] = id;
+    copy[STATEMENT_ID + 1] = id >>> 8;
+    copy[STATEMENT_ID + 2] = id >>> 16;
+    copy[STATEMENT_ID + 3] = id >>> 24;
+    return copy;
+  }
+
+  /** COM_RESET_CONNECTION closes them all. */
+  clear(): void {
+    this.#ids.clear();
+    this.#unnamed = [];
+  }
+
+  #nameAll(): void {
+    const unnamed = this.#unnamed;
+    this.#unnamed = [];
+    for (const { command, id } of unnamed) this.prepared(command, id);
+  }
+}
+
+function readId(packet: Uint8Array): number {
+  return (
+    (packet[STATEMENT_ID] |
+      (packet[STATEMENT_ID + 1] << 8) |
+      (packet[STATEMENT_ID + 2] << 16) |
+      (packet[STATEMENT_ID + 3] << 24)) >>>
+    0
+  );
+}

@@ -1,0 +1,32 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+const COMMANDS = ['ip', 'nft', 'mariadbd', 'mariadb-install-db', 'sysbench', 'tcpdump', 'tshark', 'lz4'];
+
+let known: string | undefined | null = null;
+
+/** Why the lab cannot be made on this machine, with what to do; undefined where it can. */
+export function labObstacle(): string | undefined {
+  if (known === null) known = findObstacle();
+  return known;
+}
+
+function findObstacle(): string | undefined {
+  if (process.platform !== 'linux') return `needs Linux, this is ${process.platform}`;
+  if (process.getuid?.() !== 0)
+    return 'needs root, for network namespaces and raw packets (try: sudo npm test)';
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  const missing = COMMANDS.filter((command) => !folders.some((folder) => existsSync(join(folder, command))));
+  if (missing.length > 0) return `needs ${missing.join(', ')} (npm test installs them on Debian)`;
+  if (spawnSync('unshare', ['--net', 'true']).status !== 0) return 'may not make network namespaces here';
+  return undefined;
+}
+
+/** False, with the test skipped by name, where the lab cannot be made: `if (!needsLab(t)) return;` */
+export function needsLab(t: TestContext): boolean {
+  const why = labObstacle();
+  if (why !== undefined) t.skip(why);
+  return why === undefined;
+}

@@ -1,0 +1,4 @@
+import { openInjector } from '../../src/net/drivers.ts';
+import { injectorContract } from './contract.ts';
+
+injectorContract({ name: 'mmsg', open: (options) => openInjector('mmsg', options) });

@@ -1,0 +1,87 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { koffi } from '../../src/net/libc.ts';
+
+/** Why these tests can't run here, or false. */
+export const skip =
+  process.platform !== 'linux'
+    ? 'needs Linux'
+    : process.getuid?.() !== 0
+      ? 'needs root, for network namespaces'
+      : false;
+
+/** The two hosts of every test here: a veth pair between two network namespaces. */
+export const HERE = { address: '10.111.0.1', iface: 'here' };
+export const THERE = { address: '10.111.0.2', iface: 'there' };
+/** A range that `here` reaches via `there`, and that nobody has. */
+export const FOREIGN = '10.112.0.0/16';
+
+const CLONE_NEWNET = 0x4000_0000;
+
+function ip(...args: string[]): string {
+  return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+export type Side = 'here' | 'there';
+
+/**
+ * A veth pair, each end in a namespace of its own. A socket belongs to the namespace that its thread was in when it was
+ * opened: so one process opens some on either side.
+ */
+export class Pair {
+  #prefix = `mytape-net-${process.pid}`;
+  #home = openSync('/proc/self/ns/net', 'r');
+  #setns = koffi().load(null).func('int setns(int fd, int kind)');
+
+  constructor() {
+    for (const side of ['here', 'there'] as const) {
+      ip('netns', 'add', this.#name(side));
+      ip('-n', this.#name(side), 'link', 'set', 'lo', 'up');
+    }
+    this.addLink();
+  }
+
+  #name(side: Side): string {
+    return `${this.#prefix}-${side}`;
+  }
+
+  addLink(): void {
+    const [here, there] = [this.#name('here'), this.#name('there')];
+    ip('-n', here, 'link', 'add', HERE.iface, 'type', 'veth', 'peer', 'name', THERE.iface, 'netns', there);
+    ip('-n', here, 'addr', 'add', `${HERE.address}/24`, 'dev', HERE.iface);
+    ip('-n', there, 'addr', 'add', `${THERE.address}/24`, 'dev', THERE.iface);
+    ip('-n', here, 'link', 'set', HERE.iface, 'up');
+    ip('-n', there, 'link', 'set', THERE.iface, 'up');
+    ip('-n', here, 'route', 'add', FOREIGN, 'via', THERE.address);
+    // Packets whose sender can't be resolved would wait for ARP, and come out of order.
+    this.ip('here', 'neigh', 'replace', THERE.address, 'lladdr', this.#mac('there'), 'dev', HERE.iface);
+    this.ip('there', 'neigh', 'replace', HERE.address, 'lladdr', this.#mac('here'), 'dev', THERE.iface);
+  }
+
+  #mac(side: Side): string {
+    const iface = side === 'here' ? HERE.iface : THERE.iface;
+    return /link\/ether (\S+)/.exec(this.ip(side, 'link', 'show', iface))![1];
+  }
+
+  /** ip(8) on one side. */
+  ip(side: Side, ...args: string[]): string {
+    return ip('-n', this.#name(side), ...args);
+  }
+
+  /** Runs `open` with this thread inside one side's namespace. Nothing else may open sockets meanwhile. */
+  async on<T>(side: Side, open: () => T | Promise<T>): Promise<T> {
+    const fd = openSync(`/run/netns/${this.#name(side)}`, 'r');
+    if (this.#setns(fd, CLONE_NEWNET) !== 0) throw new Error(`setns ${side}`);
+    closeSync(fd);
+    try {
+      return await open();
+    } finally {
+      this.#setns(this.#home, CLONE_NEWNET);
+    }
+  }
+
+  close(): void {
+    for (const side of ['here', 'there'] as const) ip('netns', 'del', this.#name(side));
+    closeSync(this.#home);
+  }
+}
