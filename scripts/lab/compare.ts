@@ -1,6 +1,7 @@
 /** What a replay must have made the target do, by the servers' own counters. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessRow, Server } from './server.ts';
+import type { ReplaySummary } from './tape.ts';
 
 export const COMPARED = [
   'Com_select',
@@ -51,4 +52,18 @@ export async function connectionsLeft(server: Server, graceMs = 2000): Promise<P
     if (rows.length === 0 || performance.now() > deadline) return rows;
     await sleep(50);
   }
+}
+
+/** What a summary says was lost or skipped, by name; empty where all went through. */
+export function lostOf({ sessions, commands }: ReplaySummary): string[] {
+  const named = (what: string, causes: Record<string, number>) =>
+    Object.entries(causes)
+      .filter(([, count]) => count > 0)
+      .map(([cause, count]) => `${count} ${what}: ${cause}`);
+  return [
+    ...(sessions.lost > 0 ? [`${sessions.lost} sessions lost`] : []),
+    ...named('sessions skipped', sessions.skipped),
+    ...named('commands lost', commands.lost),
+    ...named('commands skipped', commands.skipped),
+  ];
 }

@@ -8,10 +8,10 @@ import {
   ADDRESSES,
   CLIENT_ADDRESSES,
   FIRST_UID,
-  type Host,
   makeNetwork,
   namespaceOf,
   namespacesOf,
+  type Place,
   removeNetwork,
 } from './network.ts';
 import { installTemplate, Server } from './server.ts';
@@ -115,7 +115,7 @@ export class Lab {
     return new Lab(state, undefined);
   }
 
-  namespace(host: Host): string {
+  namespace(host: Place): string {
     return namespaceOf(this.name, host);
   }
 
@@ -124,7 +124,7 @@ export class Lab {
   }
 
   /** Starts a process on a host. Its id is the command's own, not that of a wrapper. */
-  spawn(host: Host, command: string, args: readonly string[], options: LabSpawnOptions = {}): ChildProcess {
+  spawn(host: Place, command: string, args: readonly string[], options: LabSpawnOptions = {}): ChildProcess {
     const { from, ...rest } = options;
     const enter = ['netns', 'exec', this.namespace(host)];
     if (from !== undefined) enter.push('setpriv', ...asUserSpeakingFrom(host, from));
@@ -133,7 +133,7 @@ export class Lab {
 
   /** Runs a command on a host to its end. A failing command is a result, not an error. */
   run(
-    host: Host,
+    host: Place,
     command: string,
     args: readonly string[],
     options: LabSpawnOptions = {},
@@ -199,7 +199,7 @@ function checkName(name: string): void {
   }
 }
 
-function asUserSpeakingFrom(host: Host, address: string): string[] {
+function asUserSpeakingFrom(host: Place, address: string): string[] {
   const index = CLIENT_ADDRESSES.indexOf(address);
   if (host !== 'client' || index < 0) {
     throw new MytapeError('usage', `lab: ${host} does not hold client address ${address}`);

@@ -24,9 +24,11 @@ export const CLIENT_ADDRESSES: readonly string[] = Array.from({ length: 32 }, (_
 /** A process in `client` that runs as this user id speaks from CLIENT_ADDRESSES[uid - FIRST_UID] (see `Lab.spawn`). */
 export const FIRST_UID = 77_010;
 
+/** Where the bridge is: a namespace of its own, in the middle. */
 const SWITCH = 'switch';
+export type Place = Host | typeof SWITCH;
 
-export function namespaceOf(lab: string, host: Host | typeof SWITCH): string {
+export function namespaceOf(lab: string, host: Place): string {
   return `${lab}-${host}`;
 }
 

@@ -1,11 +1,11 @@
 /** mytape itself at work in the lab: the built command line of the same tree as this file, run on the lab's hosts. */
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MytapeError } from '../../src/errors.ts';
+import { EXIT, MytapeError } from '../../src/errors.ts';
 import { Background } from './background.ts';
-import type { Lab, RunResult } from './lab.ts';
+import { collect, type Lab, type RunResult } from './lab.ts';
 import type { Host } from './network.ts';
 import { PORT, USERS } from './server.ts';
 
@@ -132,13 +132,31 @@ export function replayArguments(
   return ['replay', archive, '-x', target, ...answers, '--users', files.users, ...extra];
 }
 
-/** Replays an archive onto target; `extra` as on the command line: `-n 5 --speed 4`. */
-export function replay(
+export interface ReplayRun {
+  summary: ReplaySummary;
+  /** 0, or 5 where the run is not a valid measurement (lateness, say): this says nothing of what arrived. */
+  code: number;
+}
+
+/**
+ * Replays an archive onto target; `extra` as on the command line: `-n 5 --speed 4`. The run's folder is `out`. Rejects, with
+ * what it said, where the replay fails.
+ */
+export async function replay(
   lab: Lab,
   path: ReplayPath,
   archive: string,
   files: ReplayFiles,
+  out: string,
   extra: readonly string[] = [],
-): Promise<ReplaySummary> {
-  return tapeJson(lab, replayHost(path), [...replayArguments(lab, path, archive, files, extra), '--json']);
+  stdio: 'pipe' | 'inherit' = 'pipe',
+): Promise<ReplayRun> {
+  const args = [...replayArguments(lab, path, archive, files, extra), '--out', out];
+  const child = lab.spawn(replayHost(path), process.execPath, [CLI, ...args], {
+    stdio: ['ignore', stdio, stdio],
+  });
+  const result = await collect(child);
+  if (result.code !== EXIT.done && result.code !== EXIT.invalidRun) throw failure(args, result);
+  const summary = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8')) as ReplaySummary;
+  return { summary, code: result.code };
 }

@@ -240,7 +240,7 @@ export class Catalog {
       return new Catalog(dir, db);
     } catch (error) {
       db?.close();
-      throw this.#explain(dir, error);
+      throw Catalog.#explain(dir, error);
     }
   }
 

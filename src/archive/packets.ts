@@ -1,16 +1,24 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
 import type { BlockRow, Catalog } from './catalog.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
-import type { PacketSelection } from './reader.ts';
 import { segmentPath } from './segment.ts';
 import { SessionFilter } from './session-filter.ts';
 
 /** Neighbouring blocks are read in one go of at most this; one such run is read ahead while the last is being used. */
 const RUN_OCTETS = 1024 * 1024;
+
+/** Which packets. Times are CaptureNs of the archive, both ends included. */
+export interface PacketSelection {
+  /** Ids; default: all, and packets that belong to no session too. Unknown ids select nothing. */
+  sessions?: Iterable<number>;
+  from?: CaptureNs;
+  to?: CaptureNs;
+}
 
 /** Blocks of one file, one behind the other, and their octets. */
 interface Run {

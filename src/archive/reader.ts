@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import type { CaptureNs } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import {
   type ArchiveRow,
@@ -13,10 +12,11 @@ import {
 } from './catalog.ts';
 import { type Codec, makeCodec } from './codec.ts';
 import { ArchiveLock } from './lock.ts';
-import { ArchivePackets } from './packets.ts';
+import { ArchivePackets, type PacketSelection } from './packets.ts';
 import { repairArchive } from './repair.ts';
 
 export type { SessionRow } from './catalog.ts';
+export type { PacketSelection } from './packets.ts';
 
 /** What an archive says of itself. */
 export interface ArchiveInfo extends ArchiveRow, Totals, CatalogEnd {
@@ -28,14 +28,6 @@ export interface ArchiveInfo extends ArchiveRow, Totals, CatalogEnd {
   live: boolean;
   /** What `openArchive` mended just now (as `repaired` says for ever after). */
   repairedNow: boolean;
-}
-
-/** Which packets. Times are CaptureNs of the archive, both ends included. */
-export interface PacketSelection {
-  /** Ids; default: all, and packets that belong to no session too. Unknown ids select nothing. */
-  sessions?: Iterable<number>;
-  from?: CaptureNs;
-  to?: CaptureNs;
 }
 
 export interface Archive {

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
 import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
-import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, writePcapRecord } from '../wire/pcap.ts';
+import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
 import { Catalog, type CatalogBatch } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
 import { IndexBuilder } from './index-builder.ts';
@@ -160,7 +160,7 @@ export class ArchiveWriter {
     const block = this.#block;
     const { octets: out, view: outView } = block;
     for (let i = 0; i < count; i++) {
-      const captured = length[i] < MAX_PACKET_OCTETS ? length[i] : MAX_PACKET_OCTETS;
+      const captured = Math.min(length[i], MAX_PACKET_OCTETS);
       if (this.#fill + PCAP_RECORD_OCTETS + captured > FILL_OCTETS && block.count > 0) this.#flush();
       const time = at[i];
       const ns = time - this.#secondAt;
@@ -233,9 +233,7 @@ export class ArchiveWriter {
   }
 
   #enterSecond(time: number): void {
-    let second = Math.floor(time / 1e9);
-    // The quotient can be rounded up to the next whole number.
-    if (second * 1e9 > time) second--;
+    const second = wholeSecond(time);
     this.#second = this.#options.originSec + second;
     this.#secondAt = second * 1e9;
   }

@@ -2,7 +2,13 @@ import type { CaptureNs } from '../time.ts';
 import { PacketAssembler } from './assembler.ts';
 import { CLIENT, inBoth } from './capabilities.ts';
 import { COM, type Command, countCommands, EXPECT, expectOf, isCommand } from './command.ts';
-import { endsLogin, type Greeting, type HandshakeResponse, markOf, parseClientHello, parseGreeting } from './handshake.ts';
+import {
+  type Greeting,
+  type HandshakeResponse,
+  markOf,
+  parseClientHello,
+  parseGreeting,
+} from './handshake.ts';
 import { HEADER_OCTETS, MARK, payloadLength } from './packet.ts';
 import type { Reply } from './reply.ts';
 import { ReplyReader } from './reply-reader.ts';
@@ -11,7 +17,14 @@ import { ReplyReader } from './reply-reader.ts';
 const COMMAND_OCTETS = 1024 * 1024 * 1024;
 
 /** Why a conversation cannot be read, for good or (gap, desync) for a while. */
-export type LostCause = 'tls' | 'compressed' | 'gap' | 'desync' | 'login-failed' | 'not-mysql' | 'replication';
+export type LostCause =
+  | 'tls'
+  | 'compressed'
+  | 'gap'
+  | 'desync'
+  | 'login-failed'
+  | 'not-mysql'
+  | 'replication';
 
 export interface DialogueSink {
   /** The login succeeded: what the client had said, and the capabilities in force. */
@@ -133,7 +146,10 @@ export class Dialogue {
         const greeting = this.#greeting as Greeting;
         this.#response = hello.response;
         this.#capabilities = inBoth(hello.response.capabilities, greeting.capabilities);
-        this.#extendedCapabilities = inBoth(hello.response.extendedCapabilities, greeting.extendedCapabilities);
+        this.#extendedCapabilities = inBoth(
+          hello.response.extendedCapabilities,
+          greeting.extendedCapabilities,
+        );
         this.#stage = 'authentication';
         break;
       }
@@ -147,8 +163,8 @@ export class Dialogue {
   }
 
   #commandPacket(octets: Uint8Array, start: number, end: number): void {
-    // A LOCAL INFILE's data, or an answer within COM_CHANGE_USER: it carries on the server's sequence.
-    if (octets[start + 3] !== 0) return;
+    // A LOCAL INFILE's data (whose sequence ids come round to 0), or an answer within COM_CHANGE_USER.
+    if (octets[start + 3] !== 0 || this.#server.wantsFile) return;
     const com = end - start > HEADER_OCTETS ? octets[start + HEADER_OCTETS] : -1;
     if (!isCommand(com)) {
       this.#clientBroke('desync');
@@ -186,7 +202,7 @@ export class Dialogue {
       this.#end('login-failed', 0);
     } else if (this.#stage === 'hello') {
       this.#end('not-mysql', 0);
-    } else if (endsLogin(mark)) {
+    } else if (mark === MARK.ok) {
       this.#loggedIn(this.#response as HandshakeResponse);
     }
   }
@@ -211,11 +227,11 @@ export class Dialogue {
 
   /** From here on the client's commands are unknown, and so is what the server's answers belong to. */
   #clientBroke(cause: 'gap' | 'desync'): void {
-    const first = !this.#clientLost;
+    if (this.#clientLost) return;
     this.#client.reset();
     this.#clientLost = true;
     this.#loseServer();
-    this.#sink.lost(cause, first ? 1 : 0);
+    this.#sink.lost(cause, 1);
   }
 
   #serverBroke(): void {

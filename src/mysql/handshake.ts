@@ -1,5 +1,5 @@
 import { CLIENT, has } from './capabilities.ts';
-import { HEADER_OCTETS, MARK, OctetReader, OctetWriter } from './packet.ts';
+import { HEADER_OCTETS, OctetReader, OctetWriter } from './packet.ts';
 
 /** Protocol::HandshakeV10, the server's greeting. */
 export interface Greeting {
@@ -157,7 +157,7 @@ export interface AuthSwitch {
   scramble: Uint8Array;
 }
 
-/** Parses the packet (header included) at [from, to), whose mark is MARK.eof. */
+/** Parses the packet (header included) at [from, to), which MARK.eof begins. */
 export function parseAuthSwitch(octets: Uint8Array, from: number, to: number): AuthSwitch {
   const reader = new OctetReader(octets, from + HEADER_OCTETS + 1, to);
   // No plugin's name at all is the server's way of asking for a password hash of before 4.1.
@@ -171,9 +171,4 @@ export function parseAuthSwitch(octets: Uint8Array, from: number, to: number): A
 /** What the packet (header included) at `from` is, by its first octet of payload; -1 where it has none. */
 export function markOf(octets: Uint8Array, from: number, to: number): number {
   return to - from > HEADER_OCTETS ? octets[from + HEADER_OCTETS] : -1;
-}
-
-/** Whether the server's packet ends the login, one way or the other. */
-export function endsLogin(mark: number): boolean {
-  return mark === MARK.ok || mark === MARK.err;
 }

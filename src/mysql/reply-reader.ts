@@ -148,6 +148,11 @@ export class ReplyReader {
     return (this.#stage === STAGE.idle ? 0 : 1) + this.#shapes.length;
   }
 
+  /** Whether the server has asked for a file (LOCAL INFILE) and not said yet that it has it. */
+  get wantsFile(): boolean {
+    return this.#stage === STAGE.infileEnd;
+  }
+
   /** Octets kept until they make sense: of an unfinished packet of the login, or ahead of their command. */
   get heldOctets(): number {
     return this.#login ? this.#login.heldOctets : this.#heldOctets;

@@ -137,9 +137,10 @@ export class Engine implements SessionOwner {
   }
 
   answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined): void {
-    const { command, due, sent } = inFlight;
+    const { command, paced, due, sent } = inFlight;
     const { meta, close } = session.recorded;
-    const outcome: Outcome = { session: meta, copy: session.copy, command, due, sent, answered: this.now(), reply };
+    const answered = this.now();
+    const outcome: Outcome = { session: meta, copy: session.copy, command, paced, due, sent, answered, reply };
     if (reply !== undefined && command.reply === undefined && close === undefined && !this.#stopped) {
       const parked = this.#parked.get(command);
       if (parked === undefined) this.#parked.set(command, [outcome]);
@@ -149,8 +150,9 @@ export class Engine implements SessionOwner {
     this.#tell(outcome, command);
   }
 
-  lost(session: SessionReplay, command: Command, cause: LostCause): void {
-    for (const observer of this.#observers) observer.lost?.(session.recorded.meta, session.copy, command, cause);
+  lost(session: SessionReplay, command: Command, cause: LostCause, sent: boolean): void {
+    const { meta } = session.recorded;
+    for (const observer of this.#observers) observer.lost?.(meta, session.copy, command, cause, sent);
   }
 
   skipped(session: SessionReplay, command: Command, cause: string): void {

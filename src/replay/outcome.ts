@@ -41,7 +41,9 @@ export interface Outcome {
   session: SessionMeta;
   copy: number;
   command: Command;
-  /** When it should have gone out: by the pacer, or when the answer before it had come, whichever was later. */
+  /** When it should have gone out by the pacer alone … */
+  paced: MonotonicMs;
+  /** … and that, or when the answer before it had come, whichever was later. due - paced is the target's delay. */
   due: MonotonicMs;
   /** sent - due is our lateness. */
   sent: MonotonicMs;
@@ -64,7 +66,8 @@ export interface Observer {
   unreadable?(session: SessionMeta, cause: string, commands: number): void;
   /** Each command captured ends, for each copy, as exactly one of answered, lost and skipped. */
   answered?(outcome: Outcome, divergence: Divergence): void;
-  lost?(session: SessionMeta, copy: number, command: Command, cause: LostCause): void;
+  /** `sent`: it went out, but was not seen to be answered. */
+  lost?(session: SessionMeta, copy: number, command: Command, cause: LostCause, sent: boolean): void;
   /** A recorded command, for so many of its copies. */
   skipped?(session: SessionMeta, command: Command, cause: string, copies: number): void;
   /** One recorded command was read. */

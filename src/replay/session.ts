@@ -12,6 +12,7 @@ const TOO_MANY_CONNECTIONS = 1040;
 /** A command under way on one copy. */
 export interface InFlight {
   command: Command;
+  paced: MonotonicMs;
   due: MonotonicMs;
   sent: MonotonicMs;
 }
@@ -26,7 +27,7 @@ export interface SessionOwner {
   connect(session: SessionReplay): Connection;
   opened(session: SessionReplay, connectMs: number): void;
   answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined): void;
-  lost(session: SessionReplay, command: Command, cause: LostCause): void;
+  lost(session: SessionReplay, command: Command, cause: LostCause, sent: boolean): void;
   skipped(session: SessionReplay, command: Command, cause: string): void;
   /** This copy is through with the command at `position`. */
   letGo(session: SessionReplay, position: number): void;
@@ -101,7 +102,7 @@ export class SessionReplay implements ConnectionHandler {
         this.#wakeAt(due);
         return;
       }
-      this.#send(command, Math.max(due, this.#readyAt), now);
+      this.#send(command, due, now);
     }
     // It failed, or was stopped: what was read since is lost with it.
     if (this.state === 'over' && this.#lostCause !== undefined) this.#loseRest(this.#lostCause);
@@ -182,7 +183,7 @@ export class SessionReplay implements ConnectionHandler {
     else this.#end(this.#lostCause ?? lostBy(cause, this.state === 'connecting'));
   }
 
-  #send(command: Command, due: MonotonicMs, now: MonotonicMs): void {
+  #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const position = this.#next++;
     this.#owner.letGo(this, position);
     // Its answer was decoded since it was scheduled, and shows a command that we cannot carry out.
@@ -193,10 +194,10 @@ export class SessionReplay implements ConnectionHandler {
     }
     const packet = this.#statements.rewrite(command);
     if (packet === undefined) {
-      this.#owner.lost(this, command, 'unprepared');
+      this.#owner.lost(this, command, 'unprepared', false);
       return;
     }
-    const inFlight = { command, due, sent: now };
+    const inFlight = { command, paced, due: Math.max(paced, this.#readyAt), sent: now };
     const connection = this.#connection;
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;
@@ -262,9 +263,9 @@ export class SessionReplay implements ConnectionHandler {
     // Even a session that ended well loses what was recorded behind its end: the count must add up.
     const behind = cause ?? 'reset';
     this.#lostCause = behind;
-    for (const { command } of this.#unanswered) this.#owner.lost(this, command, behind);
+    for (const { command } of this.#unanswered) this.#owner.lost(this, command, behind, true);
     this.#unanswered = [];
-    if (this.#current !== undefined) this.#owner.lost(this, this.#current.command, behind);
+    if (this.#current !== undefined) this.#owner.lost(this, this.#current.command, behind, true);
     this.#current = undefined;
     const lostSome = this.#next < this.recorded.end;
     this.#loseRest(behind);
@@ -275,7 +276,7 @@ export class SessionReplay implements ConnectionHandler {
     while (this.#next < this.recorded.end) {
       const position = this.#next++;
       const command = this.recorded.at(position);
-      if (command !== undefined) this.#owner.lost(this, command, cause);
+      if (command !== undefined) this.#owner.lost(this, command, cause, false);
       this.#owner.letGo(this, position);
     }
   }

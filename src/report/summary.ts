@@ -92,19 +92,18 @@ export class SummaryObserver implements Observer {
   readonly #skippedSessions = new Counts();
   #answered = 0;
   readonly #lost = new Counts();
+  #sentAndLost = 0;
   readonly #skipped = new Counts();
   #maxSlipMs = 0;
   readonly #divergence: Record<Divergence, number> = { error: 0, rows: 0, data: 0, none: 0, unknown: 0 };
   readonly #lateness = histogram();
   readonly #recorded = histogram();
   readonly #replayed = histogram();
-  readonly #due: ((at: number) => number) | undefined;
 
-  /** `due` tells when a recorded moment was to be replayed; only for timed runs, whose slip is of interest. */
-  constructor(copies: number, timed: boolean, due?: (at: number) => number) {
+  /** `timed`: the commands had times to keep, unlike at `--speed max`. */
+  constructor(copies: number, timed: boolean) {
     this.#copies = copies;
     this.#timed = timed;
-    this.#due = due;
   }
 
   /** Commands answered so far, of all copies. */
@@ -158,12 +157,11 @@ export class SummaryObserver implements Observer {
   }
 
   answered(outcome: Outcome, divergence: Divergence): void {
-    const { command, reply, due, sent, answered } = outcome;
+    const { command, reply, paced, due, sent, answered } = outcome;
     this.#answered++;
     if (this.#timed) {
       record(this.#lateness, sent - due);
-      const slip = sent - (this.#due?.(command.at) ?? sent);
-      if (slip > this.#maxSlipMs) this.#maxSlipMs = slip;
+      if (due - paced > this.#maxSlipMs) this.#maxSlipMs = due - paced;
     }
     if (reply === undefined) {
       this.#divergence.none++;
@@ -174,8 +172,9 @@ export class SummaryObserver implements Observer {
     if (command.reply !== undefined) record(this.#recorded, (command.reply.at - command.at) / 1e6);
   }
 
-  lost(_session: SessionMeta, _copy: number, _command: Command, cause: LostCause): void {
+  lost(_session: SessionMeta, _copy: number, _command: Command, cause: LostCause, sent: boolean): void {
     this.#lost.add(cause);
+    if (sent) this.#sentAndLost++;
   }
 
   skipped(_session: SessionMeta, _command: Command, cause: string, copies: number): void {
@@ -204,7 +203,7 @@ export class SummaryObserver implements Observer {
       },
       commands: {
         scheduled,
-        sent: this.#answered,
+        sent: this.#answered + this.#sentAndLost,
         answered: this.#answered,
         lost: this.#lost.toRecord(),
         skipped: this.#skipped.toRecord(),

@@ -3,6 +3,7 @@ import { seqAdd, seqDiff, seqMax } from '../wire/sequence.ts';
 
 /** Octets ahead of a hole that are kept in the hope that it closes. */
 const MAX_HELD_OCTETS = 1024 * 1024;
+const MAX_HELD_SEGMENTS = 4096;
 
 /** A segment further ahead than any window reaches (RFC 7323 2.3) is none of this connection's. */
 const MAX_AHEAD = 1 << 30;
@@ -132,7 +133,8 @@ export class Reassembly {
     if (ahead > 0) {
       if (wireLength > 0) this.#hold(seq, octets.slice(from, from + length), wireLength);
       this.#giveUpHoles(at);
-      if (this.#heldOctets > MAX_HELD_OCTETS) this.#skipTo(this.#held[0].seq, at);
+      const full = this.#heldOctets > MAX_HELD_OCTETS || this.#held.length > MAX_HELD_SEGMENTS;
+      if (full) this.#skipTo(this.#held[0].seq, at);
     } else if (ahead + wireLength > 0) {
       this.#deliver(octets, from - ahead, Math.max(0, length + ahead), wireLength + ahead, at);
       this.#drain(at);

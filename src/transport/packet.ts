@@ -1,4 +1,4 @@
-import type { ReceiverOwner, ReceiverPort, ReceiverStats, Tuple } from '../intercept/ports.ts';
+import type { ReceiverOwner, ReceiverPort, Tuple } from '../intercept/ports.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { Injector } from '../net/injector.ts';
 import { initialSequence } from '../tcp/iss.ts';
@@ -9,23 +9,13 @@ import type { Clock, MonotonicMs } from '../time.ts';
 import { type Address, ipv4Number } from '../wire/address.ts';
 import { HEADERS_OCTETS, SegmentWriter } from '../wire/emit.ts';
 import { CTL } from '../wire/segment.ts';
+import type { AnswerSource } from './answers.ts';
 import { PacketConnection, type PacketOut } from './packet-connection.ts';
 import { PortAllocator } from './ports.ts';
 import type { Connection, ConnectionHandler, Identity, Transport, TransportStats } from './transport.ts';
 
 /** How often timers are looked at, ms. */
 const TICK_MS = 8;
-
-/** Where answers come from: the intercept's channels, or a receiver in this process. */
-export interface AnswerSource {
-  /** One port a channel: a flow keeps to the one its client port falls on. */
-  ports: readonly ReceiverPort[];
-  stats(): Promise<ReceiverStats>;
-  /** Looks after the receive half's own timers, where it is in this process. */
-  tick?(): void;
-  /** Called when all connections are gone: lets the target's last segments be answered, then frees everything. */
-  close(): Promise<void>;
-}
 
 export interface PacketTransportOptions {
   target: Address;
@@ -54,7 +44,7 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
   readonly #connections = new Map<number, PacketConnection>();
   readonly #allocator: PortAllocator;
   readonly #wheel: TimerWheel<PacketConnection>;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #source!: AnswerSource;
   #nextId = 1;
   #packetsOut = 0;
@@ -71,11 +61,11 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#writer = new SegmentWriter(options.injector.octets, options.injector.view);
     this.#allocator = new PortAllocator(options.epochMs / 7);
     this.#wheel = new TimerWheel(this.#startedAt);
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   use(source: AnswerSource): void {
     this.#source = source;
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   refuses(identity: Identity): string | undefined {
@@ -129,6 +119,11 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
       // The relay is gone; the run says so by its lost sessions.
     }
     await this.#source.close();
+    this.dispose();
+  }
+
+  /** Frees what `close` frees last; for a transport that never came to have a source. */
+  dispose(): void {
     clearInterval(this.#timer);
     this.#injector.close();
   }

@@ -2,6 +2,7 @@
  * The pcap file format, version 2.4 (draft-ietf-opsawg-pcap): a header of 24 octets, then records: 16 octets and the
  * packet. Written always little-endian with the nanosecond magic; read in both byte orders and both resolutions.
  */
+import type { CaptureNs } from '../time.ts';
 import { captureNs, makeBlock, type PacketBlock } from './packets.ts';
 
 export const PCAP_HEADER_OCTETS = 24;
@@ -70,6 +71,13 @@ export function writePcapRecord(
   view.setUint32(at + FRACTION, fraction, true);
   view.setUint32(at + CAPTURED, captured, true);
   view.setUint32(at + WIRE, wire, true);
+}
+
+/** The whole second (since the times' origin) that `at` lies in. */
+export function wholeSecond(at: CaptureNs): number {
+  const second = Math.floor(at / 1e9);
+  // The quotient can be rounded up to the next whole number.
+  return second * 1e9 > at ? second - 1 : second;
 }
 
 /** Reads the file header at the start of `octets`. */

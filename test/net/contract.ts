@@ -90,7 +90,7 @@ export interface CaptureDriver {
 
 /** What every PacketSource that captures must do. */
 export function captureContract(driver: CaptureDriver): void {
-  describe(`capture by ${driver.name}`, { skip }, () => {
+  describe(`capture by ${driver.name}`, { skip, timeout: 60_000 }, () => {
     let pair: Pair;
     let injector: Injector;
     before(async () => {
@@ -160,13 +160,13 @@ export function captureContract(driver: CaptureDriver): void {
 
     test('loses nothing while its reader is slow', async () => {
       const source = await open();
-      setTimeout(() => sendNumbers(injector, 9000, 1000, 2000), 5);
-      sendNumbers(injector, 9000, 0, 1000);
+      setTimeout(() => sendNumbers(injector, 9000, 400, 800), 5);
+      sendNumbers(injector, 9000, 0, 400);
       const numbers = await numbersFrom(source, async (all) => {
         await sleep(20);
-        if (all.length === 2000) source.close();
+        if (all.length === 800) source.close();
       });
-      assert.deepEqual(numbers, upTo(2000));
+      assert.deepEqual(numbers, upTo(800));
     });
 
     test('lets the process have its turn while packets keep coming', async () => {
@@ -237,14 +237,14 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
     const told = false;
     const numbers = await numbersFrom(source, (all) => {
       if (all.at(-1) === 9999) source.close();
-      else if (rest === 0)
-        rest = setTimeout(() => sendNumbers(injector(), 9000, 9900, 10000), 30).ref() ? 1 : 1;
+      else if (!told) setTimeout(() => sendNumbers(injector(), 9000, 9900, 10000), 30);
+      told = true;
     });
     assert.deepEqual(numbers.slice(-100), upTo(10000).slice(9900));
     assert.equal(numbers.length + source.stats().dropped, 4100);
   });
 
-  test('tells packets of offload size whole', { timeout: 60_000 }, async () => {
+  test('tells packets of offload size whole', async () => {
     const source = await open({ filter: 'tcp dst port 9003' });
     const sent = Buffer.alloc(8 << 20, 'any octets, as long as their number is odd.');
     const server = createServer((socket) => socket.resume().on('end', () => socket.end()));
@@ -271,10 +271,7 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
         );
         if (iss < 0) iss = segment.seq;
         const { dataOffset, dataLength } = segment;
-        got.set(
-          block.octets.subarray(dataOffset, dataOffset + dataLength),
-          Math.max(0, segment.seq - iss - 1) >>> 0,
-        );
+        got.set(block.octets.subarray(dataOffset, dataOffset + dataLength), (segment.seq - iss - 1) >>> 0);
       }
     }
     server.close();
@@ -323,7 +320,7 @@ export interface SendDriver {
 
 /** What every Injector must do. */
 export function injectorContract(driver: SendDriver): void {
-  describe(`sending by ${driver.name}`, { skip }, () => {
+  describe(`sending by ${driver.name}`, { skip, timeout: 60_000 }, () => {
     let pair: Pair;
     before(() => {
       pair = new Pair();

@@ -1,0 +1,119 @@
+/** `npm run demo`: mytape's main job on this machine, explained while it runs. Exit code 0 only if every check held. */
+import { MytapeError } from '../../src/errors.ts';
+import { Lab } from '../lab/lab.ts';
+import { HOSTS } from '../lab/network.ts';
+import { makeStart, type ReplayPlan } from '../lab/path.ts';
+import { writeReplayFiles } from '../lab/tape.ts';
+import { loadTables } from '../lab/workload.ts';
+import { inspectArchive } from './archive.ts';
+import { explain, fact, progress, step, table } from './narrator.ts';
+import { checkRecording, record } from './recording.ts';
+import { replayStep } from './replays.ts';
+
+const REPLAYS: readonly (ReplayPlan & { title: string; why: string })[] = [
+  {
+    name: 'as-recorded',
+    path: 'intercept',
+    copies: 1,
+    speed: '1',
+    title: 'Replay as it was: the same speed, one copy',
+    why: `The replay runs on online and sends with the recorded clients' addresses. The target routes its answers to the
+      assistant, where mytape intercept reads them and reports back. Both together are each client's TCP connection. As it
+      keeps the recorded times it takes as long as the recording did.`,
+  },
+  {
+    name: 'five-copies',
+    path: 'intercept',
+    copies: 5,
+    speed: '4',
+    title: 'Five clients for each one recorded, four times as fast',
+    why: `Twenty times the recorded load. Every copy is a client of its own, with a port of its own, its own login and its own
+      prepared statements.`,
+  },
+  {
+    name: 'local',
+    path: 'local',
+    copies: 2,
+    speed: 'max',
+    title: 'As fast as the target answers, two copies, replay and intercept in one process',
+    why: 'This time the replay runs on the assistant itself (--local), so that no relay is needed.',
+  },
+];
+
+async function demo(): Promise<boolean> {
+  process.once('SIGINT', () => process.stdout.write('\nInterrupted: taking the lab down.\n'));
+
+  step('A lab');
+  explain(
+    'Four hosts in network namespaces, with real MariaDB servers on two of them: client and online are your production,',
+    'target and assistant your test side. docs/lab.md draws it. Nothing outside of the namespaces is touched.',
+  );
+  const lab = await Lab.up({ name: 'mytape-demo' });
+  try {
+    table(
+      ['host', 'address', 'namespace'],
+      HOSTS.map((host) => [host, lab.addresses[host], lab.namespace(host)]),
+    );
+
+    step('The recorded start');
+    explain(
+      'Tables for the workload go into online. Then its data is copied to the target: a replay makes sense onto the data that',
+      'the recorded server had when the recording began.',
+    );
+    const prepare = async () => {
+      await loadTables(lab);
+      return makeStart(lab);
+    };
+    const start = await progress(() => 'loading and copying', prepare());
+
+    step('Record');
+    explain(
+      'mytape record reads a copy of the packets on online, beside a tcpdump that will check its count.',
+    );
+    const recording = await record(lab);
+    const recordingHolds = checkRecording(recording);
+
+    step('Look at the archive');
+    const archiveHolds = await inspectArchive(lab, recording.archive, recording.summary.packets);
+
+    const files = writeReplayFiles(lab);
+    const results: (readonly string[])[] = [];
+    let replaysHold = true;
+    for (const plan of REPLAYS) {
+      step(plan.title);
+      explain(plan.why);
+      const replayed = await replayStep(lab, start, recording, files, plan);
+      replaysHold &&= replayed.exact;
+      const { commands, sessions, elapsed_s } = replayed.summary;
+      results.push([
+        `speed ${plan.speed}, ${plan.copies} ${plan.copies === 1 ? 'copy' : 'copies'}, ${plan.path}`,
+        String(sessions.completed),
+        String(commands.answered),
+        elapsed_s.toFixed(1),
+        replayed.exact ? 'exact' : 'NOT EXACT',
+      ]);
+    }
+
+    step('What came of it');
+    table(['replay', 'sessions', 'commands', 'seconds', 'by the counters'], results);
+    const holds = recordingHolds && archiveHolds && replaysHold;
+    fact(
+      holds
+        ? 'every command that the recorded server saw, the target saw: once for each copy, and nothing else'
+        : 'not everything held: the lines marked ✗ above say what',
+      holds,
+    );
+    return holds;
+  } finally {
+    await lab.down();
+    explain('The lab is down; nothing of it is left.');
+  }
+}
+
+try {
+  process.exitCode = (await demo()) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof MytapeError)) throw error;
+  process.stderr.write(`\ndemo: ${error.message}\n`);
+  process.exitCode = 1;
+}

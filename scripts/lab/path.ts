@@ -1,0 +1,111 @@
+/** The steps of the main job, as tests and the demo take them: a start to return to, a recording, a replay that is checked. */
+import { join } from 'node:path';
+import {
+  type Comparison,
+  type Counts,
+  compare,
+  connectionsLeft,
+  countsOf,
+  difference,
+  lostOf,
+} from './compare.ts';
+import type { Lab } from './lab.ts';
+import type { ProcessRow } from './server.ts';
+import {
+  Recording,
+  type RecordSummary,
+  type ReplayFiles,
+  type ReplayPath,
+  type ReplaySummary,
+  replay,
+  startIntercept,
+} from './tape.ts';
+
+/** Copies online as it is now, stopped, and puts target in the same state. Returns the folder of the copy. */
+export async function makeStart(lab: Lab): Promise<string> {
+  const start = join(lab.runFolder, 'start');
+  const online = lab.server('online');
+  await online.stop();
+  online.snapshot(start);
+  await Promise.all([online.start(), resetTarget(lab, start)]);
+  return start;
+}
+
+export async function resetTarget(lab: Lab, start: string): Promise<void> {
+  const target = lab.server('target');
+  await target.stop();
+  target.restore(start);
+  await target.start();
+}
+
+export interface Recorded {
+  archive: string;
+  summary: RecordSummary;
+  /** What the workload made online do. */
+  online: Counts;
+}
+
+/** Records online while a workload runs. */
+export async function recordWorkload(
+  lab: Lab,
+  archive: string,
+  workload: () => Promise<unknown>,
+): Promise<Recorded> {
+  const recording = await Recording.start(lab, archive);
+  const before = await countsOf(lab.server('online'));
+  await workload();
+  const online = difference(await countsOf(lab.server('online')), before);
+  return { archive, summary: await recording.stop(), online };
+}
+
+export interface ReplayPlan {
+  /** Its run folder gets this name, within the lab's. */
+  name: string;
+  path: ReplayPath;
+  copies: number;
+  /** As on the command line: `1`, `4`, `max`. */
+  speed: string;
+  /** Where the replay's own words go: kept, for the error if there is one, or to the terminal. */
+  stdio?: 'pipe' | 'inherit';
+}
+
+export interface Replayed {
+  summary: ReplaySummary;
+  comparison: Comparison[];
+  lost: string[];
+  left: ProcessRow[];
+  /** All counters as expected, nothing lost, no connection left. */
+  exact: boolean;
+}
+
+/** Replays onto the target as it is (see `resetTarget`) and asks the target's counters what came of it. */
+export async function replayAndCompare(
+  lab: Lab,
+  recorded: Recorded,
+  files: ReplayFiles,
+  plan: ReplayPlan,
+): Promise<Replayed> {
+  const target = lab.server('target');
+  const intercept = plan.path === 'intercept' ? await startIntercept(lab, files) : undefined;
+  try {
+    const before = await countsOf(target);
+    const out = join(lab.runFolder, plan.name);
+    const extra = ['-n', String(plan.copies), '--speed', plan.speed];
+    const { summary } = await replay(
+      lab,
+      plan.path,
+      recorded.archive,
+      files,
+      out,
+      extra,
+      plan.stdio ?? 'pipe',
+    );
+    const left = await connectionsLeft(target);
+    const comparison = compare(recorded.online, difference(await countsOf(target), before), plan.copies);
+    const lost = lostOf(summary);
+    const exact = comparison.every((row) => row.equal) && lost.length === 0 && left.length === 0;
+    return { summary, comparison, lost, left, exact };
+  } finally {
+    await intercept?.stop();
+  }
+}

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { EXIT, MytapeError } from './errors.ts';
+import { exportCommand } from './verbs/export.ts';
+import { interceptCommand } from './verbs/intercept.ts';
+import { lsCommand } from './verbs/ls.ts';
+import { recordCommand } from './verbs/record.ts';
+import { replayCommand } from './verbs/replay.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('mytape')
+  .description('Record production MySQL traffic off the wire, and replay it onto a test server.')
+  .version(version, '-V, --version')
+  .helpOption('-h, --help', 'what there is, with examples')
+  .exitOverride()
+  .showHelpAfterError('(see --help)');
+
+for (const make of [recordCommand, lsCommand, exportCommand, interceptCommand, replayCommand]) {
+  const command = make() as Command;
+  program.addCommand(command.copyInheritedSettings(program));
+}
+
+/** Ends with the error's own exit code and one line that says what and what next; a stack only for our own faults. */
+function fail(error: unknown): void {
+  if (error instanceof MytapeError) {
+    process.stderr.write(`mytape: ${error.message}\n`);
+    process.exitCode = error.exitCode;
+    return;
+  }
+  const { code, exitCode } = error as { code?: string; exitCode?: number };
+  if (code?.startsWith('commander.')) {
+    // Commander has said it already; help and version are no errors.
+    process.exitCode = exitCode === 0 ? EXIT.done : EXIT.usage;
+    return;
+  }
+  process.stderr.write(`mytape: this is a fault of mytape's own, please report it:\n${(error as Error).stack}\n`);
+  process.exitCode = EXIT.failed;
+}
+
+program.parseAsync().catch(fail);

@@ -1,0 +1,316 @@
+import { COM, type Command, countCommands } from '../mysql/command.ts';
+import { Dialogue, type DialogueSink, type LostCause } from '../mysql/dialogue.ts';
+import type { HandshakeResponse } from '../mysql/handshake.ts';
+import { Reassembly } from '../tcp/reassembly.ts';
+import type { CaptureNs } from '../time.ts';
+import type { PacketBlock, PacketSource } from '../wire/packets.ts';
+import { CTL, PARSE, Segment } from '../wire/segment.ts';
+import { seqAdd } from '../wire/sequence.ts';
+import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
+import { type Endpoints, type Flow, FlowTable, isClosed } from './table.ts';
+
+export interface DecodeOptions {
+  /** Who listens on these is the server. */
+  serverPorts: ReadonlySet<number>;
+}
+
+/** What went through a decoder so far. */
+export interface DecodeCounters {
+  packets: number;
+  /** Of them, packets that are no TCP segment or are malformed or cut in their headers. */
+  unreadable: number;
+  /** Connections, whatever came of them. */
+  sessions: number;
+  /** Commands told. */
+  commands: number;
+  /** Of them, commands whose answer was read. */
+  answered: number;
+  /** Commands known to have been sent and not told: those of `lost` and `skip`. */
+  lost: number;
+}
+
+/** A capture's sessions as batches of events, one for each block of packets that has any. */
+export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
+  readonly counters: Readonly<DecodeCounters>;
+}
+
+/**
+ * Reads the sessions of a capture. A batch's events are the caller's; commands and session data are owned and outlive the
+ * packets that they came from. Rejects where the source does.
+ */
+export function decodeSessions(source: PacketSource, options: DecodeOptions): DecodedSessions {
+  const decoder = new SessionDecoder(source.linkType, options.serverPorts);
+  return {
+    counters: decoder.counters,
+    async *[Symbol.asyncIterator]() {
+      for await (const block of source) {
+        const events = decoder.block(block);
+        if (events.length > 0) yield events;
+      }
+      const events = decoder.finish();
+      if (events.length > 0) yield events;
+    },
+  };
+}
+
+/** The work of `decodeSessions`, block by block. */
+export class SessionDecoder {
+  readonly counters: DecodeCounters = {
+    packets: 0,
+    unreadable: 0,
+    sessions: 0,
+    commands: 0,
+    answered: 0,
+    lost: 0,
+  };
+  readonly #linkType: number;
+  readonly #segment = new Segment();
+  readonly #table: FlowTable<SessionFlow>;
+  #events: FlowEvent[] = [];
+  #at: CaptureNs = 0;
+
+  constructor(linkType: number, serverPorts: ReadonlySet<number>) {
+    this.#linkType = linkType;
+    const push = (event: FlowEvent) => this.#push(event);
+    this.#table = new FlowTable<SessionFlow>(serverPorts, {
+      create: (endpoints, base) => {
+        this.counters.sessions++;
+        return new SessionFlow(endpoints, base, push);
+      },
+      ended: (flow) => flow.ended(this.#at),
+    });
+  }
+
+  block(block: PacketBlock): FlowEvent[] {
+    this.#events = [];
+    const { octets, view, offset, length, at } = block;
+    const segment = this.#segment;
+    const table = this.#table;
+    for (let i = 0; i < block.count; i++) {
+      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== PARSE.ok) {
+        this.counters.unreadable++;
+        continue;
+      }
+      this.#at = at[i];
+      const flow = table.find(segment, at[i]);
+      flow.segment(segment, table.fromClient, at[i]);
+    }
+    this.counters.packets += block.count;
+    return this.#events;
+  }
+
+  /** The capture is over: what is open ends. */
+  finish(): FlowEvent[] {
+    this.#events = [];
+    this.#table.finish();
+    return this.#events;
+  }
+
+  #push(event: FlowEvent): void {
+    this.#events.push(event);
+    switch (event.type) {
+      case 'command':
+        this.counters.commands++;
+        break;
+      case 'reply':
+        this.counters.answered++;
+        break;
+      case 'lost':
+      case 'skip':
+        this.counters.lost += event.commands;
+        break;
+    }
+  }
+}
+
+/** What a connection needs while it lasts; given back when it closes. */
+interface Reading {
+  client: Reassembly;
+  server: Reassembly;
+  dialogue: Dialogue;
+}
+
+class SessionFlow implements Flow, DialogueSink {
+  readonly id: number;
+  readonly firstAt: CaptureNs;
+  lastAt: CaptureNs;
+  clientIss: number;
+  clientFin: boolean;
+  serverFin: boolean;
+  reset: boolean;
+
+  readonly #push: (event: FlowEvent) => void;
+  readonly #session: SessionMeta;
+  /** Undefined where there is nothing to read: joined late, or closed. */
+  #reading: Reading | undefined;
+  #closed = false;
+  #opened = false;
+  #quit = false;
+  /** Why it cannot be replayed at all, and how many commands that costs. */
+  #skip: SkipCause | undefined;
+  #skippedCommands = 0;
+  #at: CaptureNs;
+
+  constructor(endpoints: Endpoints, base: Flow, push: (event: FlowEvent) => void) {
+    this.id = base.id;
+    this.firstAt = base.firstAt;
+    this.lastAt = base.lastAt;
+    this.clientIss = base.clientIss;
+    this.clientFin = base.clientFin;
+    this.serverFin = base.serverFin;
+    this.reset = base.reset;
+    this.#at = base.firstAt;
+    this.#push = push;
+    this.#session = { id: base.id, ...endpoints, at: base.firstAt, capabilities: 0, extendedCapabilities: 0 };
+  }
+
+  segment(segment: Segment, fromClient: boolean, at: CaptureNs): void {
+    if (this.#closed) return;
+    this.#at = at;
+    const { flags } = segment;
+    if ((flags & CTL.syn) !== 0) this.#synchronize(segment, fromClient);
+    const reading = this.#reading;
+    if (reading === undefined) {
+      this.#unreadable(segment, fromClient);
+      return;
+    }
+    if ((flags & CTL.rst) !== 0) {
+      // Before the server's SYN it answers the SYN of an earlier connection: this one may still come to stand.
+      if (reading.server.started) this.#close('rst');
+      return;
+    }
+    const mine = fromClient ? reading.client : reading.server;
+    const other = fromClient ? reading.server : reading.client;
+    if ((flags & CTL.ack) !== 0) this.#acknowledge(segment, fromClient, other);
+    if (!mine.started) mine.start(segment.seq);
+    const seq = (flags & CTL.syn) !== 0 ? seqAdd(segment.seq, 1) : segment.seq;
+    mine.segment(
+      segment.octets,
+      segment.dataOffset,
+      segment.dataLength,
+      segment.wireDataLength,
+      seq,
+      (flags & CTL.fin) !== 0,
+      at,
+    );
+  }
+
+  /** The table gives it up: closed a while ago, its ports used anew, or the capture is over. */
+  ended(at: CaptureNs): void {
+    if (this.#closed) return;
+    this.#at = at;
+    this.#close(this.reset ? 'rst' : this.clientFin || this.serverFin ? 'fin' : 'cut');
+  }
+
+  login(response: HandshakeResponse, capabilities: number, extendedCapabilities: number): void {
+    this.#session.login = response;
+    this.#session.capabilities = capabilities;
+    this.#session.extendedCapabilities = extendedCapabilities;
+  }
+
+  command(command: Command): void {
+    this.#open();
+    if (command.com === COM.quit) this.#quit = true;
+    this.#push({ type: 'command', at: this.#at, session: this.#session, command });
+  }
+
+  reply(command: Command): void {
+    this.#push({ type: 'reply', at: this.#at, session: this.#session, command });
+    if (this.#reading?.client.ended === true && this.#reading.dialogue.pending === 0) this.#close('fin');
+  }
+
+  lost(cause: LostCause, commands: number): void {
+    if (this.#session.login === undefined) {
+      this.#skip = cause;
+      this.#skippedCommands += commands;
+      this.#reading = undefined;
+    } else {
+      this.#open();
+      this.#push({ type: 'lost', at: this.#at, session: this.#session, cause, commands });
+    }
+  }
+
+  #synchronize(segment: Segment, fromClient: boolean): void {
+    if (this.#reading === undefined) {
+      if (this.#skip !== undefined) return;
+      const reading: Reading = {
+        client: new Reassembly({
+          data: (octets, from, to, at) => reading.dialogue.fromClient(octets, from, to, at),
+          gap: () => reading.dialogue.gap(true),
+          end: () => this.#fin(reading),
+        }),
+        server: new Reassembly({
+          data: (octets, from, to, at) => reading.dialogue.fromServer(octets, from, to, at),
+          gap: () => reading.dialogue.gap(false),
+          end: () => this.#fin(reading),
+        }),
+        dialogue: new Dialogue(this),
+      };
+      this.#reading = reading;
+    }
+    const { client, server } = this.#reading;
+    const next = seqAdd(segment.seq, 1);
+    if (fromClient) {
+      if (!client.started) client.start(next);
+    } else {
+      if (!server.started) server.start(next);
+      // The client's SYN may be missing: this one tells its number.
+      if (!client.started) client.start(segment.ack);
+    }
+  }
+
+  #acknowledge(segment: Segment, fromClient: boolean, other: Reassembly): void {
+    const answers = segment.wireDataLength > 0;
+    if (other.started) {
+      other.acknowledged(segment.ack, answers, this.#at);
+    } else if (fromClient) {
+      // The server's SYN is missing. The first ACK without data tells its number; one with data comes after the greeting.
+      other.start(segment.ack);
+      if (answers) this.#reading?.dialogue.gap(false);
+    }
+  }
+
+  /** One side has sent its FIN. The client's closes the session, once the answers still due have come. */
+  #fin(reading: Reading): void {
+    const { client, server, dialogue } = reading;
+    if (client.ended && (server.ended || dialogue.pending === 0)) this.#close('fin');
+  }
+
+  /** Of what cannot be read, the commands are counted as far as they show. */
+  #unreadable(segment: Segment, fromClient: boolean): void {
+    this.#skip ??= 'joined-late';
+    const shows = this.#skip === 'joined-late' || this.#skip === 'gap';
+    const { octets, dataOffset, dataLength } = segment;
+    if (shows && fromClient) this.#skippedCommands += countCommands(octets, dataOffset, dataOffset + dataLength);
+    if (isClosed(this)) this.#close('fin');
+  }
+
+  #open(): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.#push({ type: 'open', at: this.#at, session: this.#session });
+  }
+
+  #close(how: CloseHow): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const reading = this.#reading;
+    this.#reading = undefined;
+    // Delivers what waits behind holes.
+    reading?.client.finish(this.#at);
+    reading?.server.finish(this.#at);
+    if (this.#session.login === undefined) {
+      const cause = this.#skip ?? (reading?.dialogue.sawLogin ? 'login-failed' : 'not-mysql');
+      this.#push({
+        type: 'skip',
+        at: this.#at,
+        session: this.#session,
+        cause,
+        commands: this.#skippedCommands,
+      });
+    } else {
+      this.#open();
+      this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });
+    }
+  }
+}

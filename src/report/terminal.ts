@@ -1,0 +1,65 @@
+import type { Percentiles, Summary } from './summary.ts';
+
+/** The summary as people read it: the same numbers as summary.json, and how they add up. */
+export function renderSummary(summary: Summary, folder: string): string {
+  const { captured, sessions, commands, copies } = summary;
+  const skippedSessions = total(sessions.skipped);
+  const skippedCommands = total(commands.skipped);
+  const lostCommands = total(commands.lost);
+  const lines = [
+    '',
+    `Replayed ${copies === 1 ? 'once' : `${copies} copies`} at ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
+    '',
+    row('', 'sessions', 'commands'),
+    row('captured', captured.sessions, captured.commands),
+    ...(copies === 1 ? [] : [row(`  × ${copies} copies`, captured.sessions * copies, captured.commands * copies)]),
+    row('  skipped', skippedSessions, skippedCommands),
+    ...causes(sessions.skipped, commands.skipped),
+    row('scheduled', sessions.scheduled, commands.scheduled),
+    row('  completed / answered', sessions.completed, commands.answered),
+    row('  lost', sessions.lost, lostCommands),
+    ...causes(sessions.lost_by, commands.lost),
+    '',
+    `Answers      ${count(summary.divergence.none)} as recorded; different: ${count(summary.divergence.error)} errors, ` +
+      `${count(summary.divergence.rows)} row counts, ${count(summary.divergence.data)} data` +
+      (summary.divergence.unknown > 0 ? `; ${count(summary.divergence.unknown)} not to compare` : ''),
+    `Latency      recorded ${spread(summary.latency_ms.recorded)}`,
+    `             replayed ${spread(summary.latency_ms.replayed)}`,
+    ...(summary.speed === 'max' ? [] : [`Our lateness          ${spread(summary.lateness_ms)}`]),
+    `Packets      ${count(summary.packets.out)} out, ${count(summary.packets.in)} in, ${count(summary.packets.retransmitted)} sent again`,
+    '',
+    `Verdict: ${summary.verdict}`,
+    ...summary.reasons.map((reason) => `  - ${reason}`),
+    `Written: ${folder}/summary.json`,
+    '',
+  ];
+  return lines.join('\n');
+}
+
+function total(counts: Record<string, number>): number {
+  let sum = 0;
+  for (const n of Object.values(counts)) sum += n;
+  return sum;
+}
+
+function count(n: number): string {
+  return n.toLocaleString('en-US');
+}
+
+function row(name: string, left: number | string, right: number | string): string {
+  const cell = (value: number | string) => (typeof value === 'number' ? count(value) : value).padStart(14);
+  return `${name.padEnd(26)}${cell(left)}${cell(right)}`;
+}
+
+function causes(left: Record<string, number>, right: Record<string, number>): string[] {
+  const names = [...new Set([...Object.keys(left), ...Object.keys(right)])].sort();
+  return names.map((name) => row(`    ${name}`, left[name] ?? 0, right[name] ?? 0));
+}
+
+function speed(value: number | 'max'): string {
+  return value === 'max' ? 'full speed' : value === 1 ? 'the recorded speed' : `${value} times the recorded speed`;
+}
+
+function spread({ p50, p99, max }: Percentiles): string {
+  return `p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`;
+}

@@ -1,0 +1,52 @@
+import { lookup } from 'node:dns/promises';
+import { InvalidArgumentError } from 'commander';
+import { MytapeError } from '../errors.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
+
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** `-x`: which recorded port goes where. */
+export interface Mapping extends Endpoint {
+  recordedPort: number;
+}
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65535) throw new InvalidArgumentError(`${text} is no port (1 to 65535).`);
+  return port;
+}
+
+/** `HOST:PORT` or `[V6]:PORT`. */
+export function parseEndpoint(text: string): Endpoint {
+  const parts = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text);
+  if (!parts) throw new InvalidArgumentError(`${text} is not of the form HOST:PORT, as in 10.128.6.84:36525.`);
+  return { host: parts[1] ?? parts[2], port: parsePort(parts[3]) };
+}
+
+/** `PORT`, or `HOST:PORT` to listen on one address. */
+export function parseListen(text: string): { host: string | undefined; port: number } {
+  return /^\d+$/.test(text) ? { host: undefined, port: parsePort(text) } : parseEndpoint(text);
+}
+
+/** `RECORDED_PORT-HOST:PORT`, TCPCopy's own form. */
+export function parseMapping(text: string): Mapping {
+  const parts = /^(\d+)-(.+)$/.exec(text);
+  if (!parts) {
+    throw new InvalidArgumentError(`${text} is not of the form RECORDED_PORT-HOST:PORT, as in 3307-10.128.6.83:3307.`);
+  }
+  return { recordedPort: parsePort(parts[1]), ...parseEndpoint(parts[2]) };
+}
+
+/** A host's address; a name is looked up. */
+export async function resolveHost(host: string): Promise<Address> {
+  const address = parseAddress(host);
+  if (address !== undefined) return address;
+  try {
+    return parseAddress((await lookup(host, { family: 4 })).address) as Address;
+  } catch (cause) {
+    throw new MytapeError('usage', `there is no host ${host} (${(cause as NodeJS.ErrnoException).code})`, { cause });
+  }
+}

@@ -1,0 +1,139 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { Command, Option } from '@commander-js/extra-typings';
+import { type Archive, openArchive } from '../archive/reader.ts';
+import { MytapeError } from '../errors.ts';
+import type { PacketBlock } from '../wire/packets.ts';
+import {
+  PCAP_HEADER_OCTETS,
+  PCAP_RECORD_OCTETS,
+  type PcapPrecision,
+  wholeSecond,
+  writePcapHeader,
+  writePcapRecord,
+} from '../wire/pcap.ts';
+import { sayState } from './ls.ts';
+import { collectSession } from './options.ts';
+import { formatCount, say } from './output.ts';
+
+const EXAMPLES = `
+Examples:
+  mytape export peak.tape -o peak.pcap
+  mytape export peak.tape -o - --session 17 | tcpdump -nr -
+  mytape export peak.tape -o some.pcap --session 17 --session 18
+  mytape export peak.tape -o old.pcap --precision us      for readers that know no nanoseconds`;
+
+const STDOUT = 1;
+
+interface ExportOptions {
+  output: string;
+  session?: number[] | undefined;
+  precision: PcapPrecision;
+}
+
+export function exportCommand() {
+  return new Command('export')
+    .description('write the packets of an archive to one pcap file')
+    .argument('<dir>', 'the archive')
+    .requiredOption('-o, --output <file>', 'the pcap file, or - for stdout')
+    .option(
+      '--session <id>',
+      'only this session (its number in `mytape ls`); may be given again',
+      collectSession,
+    )
+    .addOption(
+      new Option('--precision <unit>', 'of the times').choices(['ns', 'us'] as const).default('ns' as const),
+    )
+    .addHelpText('after', EXAMPLES)
+    .action(async (dir, options) => {
+      const archive = openArchive(dir);
+      try {
+        sayState(archive);
+        await exportPackets(archive, options);
+      } finally {
+        archive.close();
+      }
+    });
+}
+
+async function exportPackets(archive: Archive, options: ExportOptions): Promise<void> {
+  const { dir, linkType } = archive.info;
+  for (const id of options.session ?? []) {
+    if (archive.session(id) !== undefined) continue;
+    throw new MytapeError('usage', `${dir} has no session ${id} (see: mytape ls ${dir})`);
+  }
+  const source = archive.packets(options.session === undefined ? {} : { sessions: options.session });
+  const toStdout = options.output === '-';
+  // People's data: readable by whoever exports it, and nobody else.
+  const fd = toStdout ? STDOUT : openOutput(options.output);
+  try {
+    const header = new Uint8Array(PCAP_HEADER_OCTETS);
+    writePcapHeader(new DataView(header.buffer), 0, linkType, options.precision);
+    writeAll(fd, header);
+    const writer = new RecordWriter(archive.info.originSec, options.precision);
+    for await (const block of source) writeAll(fd, writer.records(block));
+  } catch (error) {
+    // Whoever read our stdout has seen enough.
+    if (toStdout && (error as NodeJS.ErrnoException).code === 'EPIPE') return;
+    if (error instanceof MytapeError) throw error;
+    throw new MytapeError('disk', `cannot write ${options.output}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    if (!toStdout) closeSync(fd);
+  }
+  say(`${formatCount(source.stats().packets)} packets written to ${toStdout ? 'stdout' : options.output}`);
+}
+
+function openOutput(path: string): number {
+  try {
+    return openSync(path, 'w', 0o600);
+  } catch (cause) {
+    throw new MytapeError('disk', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Turns blocks into pcap records, in memory that it uses again. */
+class RecordWriter {
+  readonly #originSec: number;
+  readonly #unitNs: number;
+  #octets = new Uint8Array(128 * 1024);
+  #view = new DataView(this.#octets.buffer);
+
+  constructor(originSec: number, precision: PcapPrecision) {
+    this.#originSec = originSec;
+    this.#unitNs = precision === 'ns' ? 1 : 1000;
+  }
+
+  /** The packets of `block` as records; valid until the next call. */
+  records(block: PacketBlock): Uint8Array {
+    let needed = block.count * PCAP_RECORD_OCTETS;
+    for (let i = 0; i < block.count; i++) needed += block.length[i];
+    if (needed > this.#octets.length) {
+      this.#octets = new Uint8Array(needed);
+      this.#view = new DataView(this.#octets.buffer);
+    }
+    let end = 0;
+    for (let i = 0; i < block.count; i++) {
+      const captured = block.length[i];
+      const sec = wholeSecond(block.at[i]);
+      const fraction = Math.floor((block.at[i] - sec * 1e9) / this.#unitNs);
+      writePcapRecord(this.#view, end, this.#originSec + sec, fraction, captured, block.wireLength[i]);
+      end += PCAP_RECORD_OCTETS;
+      this.#octets.set(block.octets.subarray(block.offset[i], block.offset[i] + captured), end);
+      end += captured;
+    }
+    return this.#octets.subarray(0, end);
+  }
+}
+
+/** Writes all of it; waits where stdout is a pipe that is full. */
+function writeAll(fd: number, octets: Uint8Array): void {
+  for (let done = 0; done < octets.length; ) {
+    try {
+      done += writeSync(fd, octets, done);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { Command, Option } from '@commander-js/extra-typings';
+import { MytapeError } from '../errors.ts';
+import { RelayChannel } from '../intercept/relay-server.ts';
+import { listenRelay, readKeyFile } from '../intercept/relay-socket.ts';
+import { Receiver } from '../intercept/receiver.ts';
+import { CAPTURE_DRIVERS, openCapture, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
+import { realClock } from '../time.ts';
+import { parseListen } from './endpoints.ts';
+
+/** Tells a detached child that it is one. */
+const DETACHED = 'MYTAPE_DETACHED';
+
+/** How often the receive half's timers are looked at, ms. */
+const TICK_MS = 8;
+
+/** Room for the packets that intercept itself sends: ACKs and RSTs. */
+const ACK_OCTETS = 128;
+
+const EXAMPLES = `
+Examples:
+  On the assistant, the host that the target routes the clients' addresses to (ip_forward off):
+    mytape intercept -i eth0 -F 'tcp and src port 3307' -p 36525 --key-file /etc/mytape.key
+  The same, left running in the background:
+    mytape intercept -i bond0 -F 'tcp and src port 3307' -p 36525 --key-file /etc/mytape.key -d
+  Make a key, for both ends:
+    (umask 077; openssl rand -hex 32 > mytape.key)
+`;
+
+export function interceptCommand(): Command {
+  const command = new Command('intercept')
+    .summary("catch the target's answers on the assistant host, and complete its TCP")
+    .description(
+      "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients'\n" +
+        'TCP would, and relays what they amount to to `mytape replay`. Stops in order on Ctrl-C.',
+    )
+    .requiredOption('-i, --interface <name...>', "interface that the target's answers arrive on (may be repeated)")
+    .requiredOption('-F, --filter <expression>', "which packets are answers, as for tcpdump: 'tcp and src port 3307'")
+    .option('-p, --port <[host:]port>', 'where to listen for replays', parseListen, parseListen('36525'))
+    .option('--key-file <file>', 'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only')
+    .option('-d, --daemon', 'run in the background; returns when it listens')
+    .option('--pid-file <file>', 'holds the process id while it runs (with -d: default /run/mytape-intercept-PORT.pid)')
+    .option('--log-file <file>', 'with -d: where its log goes (default /var/log/mytape-intercept-PORT.log)')
+    .addOption(new Option('--capture-driver <driver>', 'how packets are captured').choices(CAPTURE_DRIVERS).default('ring' as const))
+    .addOption(new Option('--send-driver <driver>', 'how packets are sent').choices(SEND_DRIVERS).default('mmsg' as const))
+    .addHelpText('after', EXAMPLES)
+    .action(async (options) => {
+      if (options.daemon && process.env[DETACHED] === undefined) await detach(options);
+      else await intercept(options);
+    });
+  return command as unknown as Command;
+}
+
+interface InterceptOptions {
+  interface: string[];
+  filter: string;
+  port: { host: string | undefined; port: number };
+  keyFile?: string | undefined;
+  pidFile?: string | undefined;
+  logFile?: string | undefined;
+  captureDriver: (typeof CAPTURE_DRIVERS)[number];
+  sendDriver: (typeof SEND_DRIVERS)[number];
+}
+
+/** Starts this same command again as a process of its own session, and waits until it listens or fails. */
+async function detach({ port, pidFile, logFile }: InterceptOptions): Promise<void> {
+  const pidPath = pidFile ?? `/run/mytape-intercept-${port.port}.pid`;
+  const logPath = logFile ?? `/var/log/mytape-intercept-${port.port}.log`;
+  let log: number;
+  try {
+    log = openSync(logPath, 'a', 0o600);
+  } catch (cause) {
+    throw new MytapeError('bad-file', `cannot write the log ${logPath}: ${(cause as Error).message} (choose another: --log-file)`, {
+      cause,
+    });
+  }
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached: true,
+    stdio: ['ignore', log, log, 'ipc'],
+    env: { ...process.env, [DETACHED]: pidPath },
+  });
+  closeSync(log);
+  await new Promise<void>((resolve, reject) => {
+    child.once('message', (message: { failed?: string }) => {
+      if (message.failed !== undefined) reject(new MytapeError('relay', message.failed));
+      else resolve();
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      reject(new MytapeError('relay', `intercept ended at once with code ${code} (see ${logPath})`));
+    });
+  });
+  process.stderr.write(`intercept runs as process ${child.pid}; log: ${logPath}; stop it: kill $(cat ${pidPath})\n`);
+  child.disconnect();
+  child.unref();
+}
+
+function log(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+}
+
+async function intercept(options: InterceptOptions): Promise<void> {
+  const pidPath = process.env[DETACHED] ?? options.pidFile;
+  try {
+    await run(options, pidPath);
+  } catch (error) {
+    if (process.connected) process.send?.({ failed: (error as Error).message });
+    throw error;
+  } finally {
+    if (process.connected) process.disconnect();
+  }
+}
+
+async function run(options: InterceptOptions, pidPath: string | undefined): Promise<void> {
+  const { filter, captureDriver, sendDriver } = options;
+  const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
+  const host = options.port.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
+  const { port } = options.port;
+  const injector = await openInjector(sendDriver, { slotOctets: ACK_OCTETS });
+  const sources = await Promise.all(
+    options.interface.map((iface) => openCapture(captureDriver, { iface, filter, mode: 'latency', promiscuous: false })),
+  );
+  const stats = () => {
+    let packets = 0;
+    let dropped = 0;
+    for (const source of sources) {
+      const one = source.stats();
+      packets += one.packets;
+      dropped += one.dropped;
+    }
+    return { packets, dropped };
+  };
+  const receiver = new Receiver(injector, realClock);
+  const channels = new Set<RelayChannel>();
+  const onChannel = (socket: Socket) => {
+    const channel = new RelayChannel(socket, receiver, stats, (event, detail) => log(`channel ${event}: ${detail}`));
+    channels.add(channel);
+    socket.on('close', () => channels.delete(channel));
+  };
+  const server = await listenRelay({ host, port }, key, onChannel, (from, why) => log(`channel refused: ${from} ${why}`));
+  if (pidPath !== undefined) writePid(pidPath);
+  const ticks = setInterval(() => receiver.tick(), TICK_MS);
+  let stop: (error?: Error) => void = () => {};
+  const stopped = new Promise<Error | undefined>((resolve) => {
+    stop = resolve as (error?: Error) => void;
+  });
+  const captures = sources.map(async (source) => {
+    for await (const block of source) receiver.take(block, source.linkType);
+  });
+  for (const capture of captures) capture.catch((error: Error) => stop(error));
+  const onSignal = () => stop();
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  const guard = key === undefined ? 'no key: loopback only' : 'TLS-PSK';
+  log(`intercept listening on ${host}:${port} (${guard}), capturing on ${options.interface.join(', ')}: ${filter}`);
+  if (process.connected) {
+    process.send?.({ ready: true });
+    process.disconnect();
+  }
+  const error = await stopped;
+  for (const channel of channels) channel.close();
+  server.close();
+  clearInterval(ticks);
+  const { packets, dropped } = stats();
+  for (const source of sources) source.close();
+  await Promise.allSettled(captures);
+  injector.close();
+  if (pidPath !== undefined) rmSync(pidPath, { force: true });
+  log(`intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`);
+  if (error !== undefined) throw error;
+}
+
+function writePid(path: string): void {
+  try {
+    writeFileSync(path, `${process.pid}\n`);
+  } catch (cause) {
+    throw new MytapeError('bad-file', `cannot write the pid file ${path}: ${(cause as Error).message} (choose another: --pid-file)`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,120 @@
+import { Command } from '@commander-js/extra-typings';
+import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
+import {
+  type Column,
+  formatCount,
+  formatDuration,
+  formatOctets,
+  formatTime,
+  printJson,
+  say,
+  Table,
+} from './output.ts';
+
+const EXAMPLES = `
+Examples:
+  mytape ls peak.tape
+  mytape ls peak.tape --user app
+  mytape ls peak.tape --json | head -1
+
+Commands are - where they could not be counted: TLS, compression, a session joined late, octets missing or out of order.`;
+
+const COLUMNS: readonly Column[] = [
+  { title: 'ID', align: 'right' },
+  { title: 'CLIENT', align: 'left' },
+  { title: 'USER', align: 'left' },
+  { title: 'SCHEMA', align: 'left' },
+  { title: 'START', align: 'left' },
+  { title: 'DURATION', align: 'right' },
+  { title: 'COMMANDS', align: 'right' },
+  { title: 'PACKETS', align: 'right' },
+  { title: 'OCTETS', align: 'right' },
+  { title: 'COVERAGE', align: 'left' },
+];
+
+interface LsOptions {
+  user?: string | undefined;
+  json?: true | undefined;
+}
+
+export function lsCommand() {
+  return new Command('ls')
+    .description('list the sessions of an archive')
+    .argument('<dir>', 'the archive')
+    .option('--user <name>', 'only the sessions of this MySQL user, e.g. app')
+    .option('--json', 'print a JSON object a line')
+    .addHelpText('after', EXAMPLES)
+    .action((dir, options) => {
+      const archive = openArchive(dir);
+      try {
+        sayState(archive);
+        list(archive, options);
+      } finally {
+        archive.close();
+      }
+    });
+}
+
+/** Tells, on stderr, what is unusual about an archive. */
+export function sayState(archive: Archive): void {
+  const { dir, live, repairedNow, repaired, complete } = archive.info;
+  if (repairedNow) say(`mytape: ${dir} was not closed by its recorder; repaired: ${repaired}`);
+  else if (live) say(`mytape: ${dir} is being recorded: this is what was durable a moment ago`);
+  else if (!complete && repaired === null) {
+    say(
+      `mytape: ${dir} was not closed by its recorder, and cannot be written to: what its index misses is not shown`,
+    );
+  }
+}
+
+function list(archive: Archive, options: LsOptions): void {
+  const { originSec } = archive.info;
+  const table = new Table(COLUMNS);
+  const totals = { sessions: 0, commands: 0, packets: 0, octets: 0 };
+  for (const session of archive.sessions()) {
+    if (options.user !== undefined && session.user !== options.user) continue;
+    totals.sessions++;
+    totals.commands += session.commands ?? 0;
+    totals.packets += session.packets;
+    totals.octets += session.clientOctets + session.serverOctets;
+    if (options.json) printJson(toJson(session, originSec));
+    else table.row(toCells(session, originSec));
+  }
+  if (options.json) return;
+  table.flush();
+  process.stdout.write(
+    `${formatCount(totals.sessions)} sessions, ${formatCount(totals.commands)} commands, ` +
+      `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}\n`,
+  );
+}
+
+function toCells(session: SessionRow, originSec: number): string[] {
+  return [
+    String(session.id),
+    endpoint(session.client, session.clientPort),
+    session.user ?? '-',
+    session.schema ?? '-',
+    formatTime(originSec * 1000 + session.firstAt / 1e6),
+    formatDuration((session.lastAt - session.firstAt) / 1e6),
+    session.commands === null ? '-' : formatCount(session.commands),
+    formatCount(session.packets),
+    formatCount(session.clientOctets + session.serverOctets),
+    session.coverage + (session.tls ? ' tls' : '') + (session.compressed ? ' compressed' : ''),
+  ];
+}
+
+function toJson(session: SessionRow, originSec: number): unknown {
+  const { id, client, clientPort, server, serverPort, firstAt, lastAt, ...rest } = session;
+  return {
+    id,
+    client: endpoint(client, clientPort),
+    server: endpoint(server, serverPort),
+    start: new Date(originSec * 1000 + firstAt / 1e6).toISOString(),
+    seconds: (lastAt - firstAt) / 1e9,
+    ...rest,
+  };
+}
+
+function endpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

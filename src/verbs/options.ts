@@ -1,0 +1,49 @@
+/** Readers of option values, shared by the verbs. What they can't read they refuse with the form that is right. */
+import { InvalidArgumentError } from 'commander';
+
+const DURATION_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+const SIZE_OCTETS: Readonly<Record<string, number>> = {
+  '': 1,
+  Ki: 1024,
+  Mi: 1024 ** 2,
+  Gi: 1024 ** 3,
+  Ti: 1024 ** 4,
+};
+
+/** `10s`, `5m`, `1h`, `250ms`, `1d` -> milliseconds. */
+export function parseDurationMs(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  const ms = match ? Number(match[1]) * DURATION_MS[match[2]] : 0;
+  if (ms > 0) return ms;
+  throw new InvalidArgumentError('A duration is a number and its unit: 500ms, 10s, 5m, 1h, 1d.');
+}
+
+/** `64Mi`, `1Gi`, `512Ki` or plain octets -> octets. */
+export function parseSizeOctets(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|)$/.exec(text);
+  const octets = match ? Math.round(Number(match[1]) * SIZE_OCTETS[match[2]]) : 0;
+  if (octets > 0) return octets;
+  throw new InvalidArgumentError('A size is a number and its unit: 64Mi, 1Gi, 512Ki; or plain octets.');
+}
+
+/** `3307` or `3307,3308` -> ports, each once. */
+export function parsePorts(text: string): number[] {
+  const ports = text.split(',').map((part) => (/^\d{1,5}$/.test(part) ? Number(part) : 0));
+  if (ports.every((port) => port >= 1 && port <= 65535)) return [...new Set(ports)];
+  throw new InvalidArgumentError(
+    'Ports are numbers from 1 to 65535, separated by commas: 3306 or 3307,3308.',
+  );
+}
+
+/** A session's id, for an option that can be given again and again. */
+export function collectSession(text: string, before: number[] = []): number[] {
+  if (/^\d+(,\d+)*$/.test(text)) return [...before, ...text.split(',').map(Number)];
+  throw new InvalidArgumentError('A session is named by its number in `mytape ls`: 17, or several: 17,18.');
+}

@@ -1,0 +1,107 @@
+/** What verbs print: results on stdout (for people, or as JSON), everything else on stderr. */
+
+/** One line for people on stderr. */
+export function say(line: string): void {
+  process.stderr.write(line + '\n');
+}
+
+/** One JSON object as one line on stdout. */
+export function printJson(value: unknown): void {
+  process.stdout.write(JSON.stringify(value) + '\n');
+}
+
+export interface Column {
+  title: string;
+  align: 'left' | 'right';
+}
+
+/**
+ * A table on stdout, columns as wide as their widest cell. Rows are printed a page at a time, each page with widths of
+ * its own, so that a million of them need not be held at once.
+ */
+export class Table {
+  readonly #columns: readonly Column[];
+  #rows: string[][] = [];
+  #titled = false;
+
+  constructor(columns: readonly Column[]) {
+    this.#columns = columns;
+  }
+
+  row(cells: string[]): void {
+    this.#rows.push(cells);
+    if (this.#rows.length >= TABLE_PAGE) this.flush();
+  }
+
+  flush(): void {
+    const rows = this.#titled ? this.#rows : [this.#columns.map((column) => column.title), ...this.#rows];
+    this.#titled = true;
+    this.#rows = [];
+    const widths = this.#columns.map((_, i) => Math.max(0, ...rows.map((row) => row[i].length)));
+    for (const row of rows) {
+      const cells = row.map((cell, i) =>
+        this.#columns[i].align === 'left' ? cell.padEnd(widths[i]) : cell.padStart(widths[i]),
+      );
+      process.stdout.write(cells.join('  ').trimEnd() + '\n');
+    }
+  }
+}
+
+const TABLE_PAGE = 1000;
+
+/** A line on stderr that is rewritten in place; nothing where stderr is not a terminal. */
+export class Progress {
+  #shown = false;
+
+  show(line: string): void {
+    if (!process.stderr.isTTY) return;
+    const width = (process.stderr.columns ?? 80) - 1;
+    process.stderr.write('\r\x1b[K' + line.slice(0, width));
+    this.#shown = true;
+  }
+
+  /** Takes the line away, so that ordinary lines can follow. */
+  clear(): void {
+    if (this.#shown) process.stderr.write('\r\x1b[K');
+    this.#shown = false;
+  }
+}
+
+/** `1,234,567`. */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** `1.5 MiB`. */
+export function formatOctets(octets: number): string {
+  if (octets < 1024) return `${octets} B`;
+  const units = ['KiB', 'MiB', 'GiB', 'TiB'];
+  let value = octets / 1024;
+  let unit = 0;
+  while (value >= 1023.95 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `0.42s`, `12.3s`, `4m05s`, `2h03m`. */
+export function formatDuration(ms: number): string {
+  if (ms < 10_000) return `${(ms / 1000).toFixed(2)}s`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  const minutes = Math.floor(seconds / 60);
+  const two = (value: number) => String(value).padStart(2, '0');
+  return minutes < 60
+    ? `${minutes}m${two(seconds % 60)}s`
+    : `${Math.floor(minutes / 60)}h${two(minutes % 60)}m`;
+}
+
+/** `2026-01-31 09:08:07.123`, local time. */
+export function formatTime(unixMs: number): string {
+  const date = new Date(unixMs);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${day} ${time}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+}

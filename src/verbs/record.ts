@@ -1,0 +1,184 @@
+import { networkInterfaces } from 'node:os';
+import { Command, Option } from '@commander-js/extra-typings';
+import { ArchiveWriter } from '../archive/writer.ts';
+import { EXIT, MytapeError } from '../errors.ts';
+import { CAPTURE_DRIVERS, type CaptureDriver, openCapture } from '../net/drivers.ts';
+import { pathTo } from '../net/route.ts';
+import { parseAddress } from '../wire/address.ts';
+import type { PacketSource } from '../wire/packets.ts';
+import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
+import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
+
+/** MySQL's own. */
+const DEFAULT_PORT = 3306;
+
+/** How often what was recorded becomes durable. */
+const TICK_MS = 1000;
+
+const EXAMPLES = `
+Examples:
+  mytape record -i eth0 -o peak.tape                      port 3306 on eth0, until Ctrl-C
+  mytape record -i eth0 -p 3307,3308 -o peak.tape --for 1h --rotate 1Gi
+  mytape record -i bond0 -F 'tcp port 3306 and net 10.1.0.0/16' -o peak.tape
+
+Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -`;
+
+interface RecordOptions {
+  interface?: string | undefined;
+  output: string;
+  port?: number[] | undefined;
+  filter?: string | undefined;
+  for?: number | undefined;
+  rotate?: number | undefined;
+  buffer?: number | undefined;
+  captureDriver: CaptureDriver;
+  json?: true | undefined;
+}
+
+export function recordCommand() {
+  return new Command('record')
+    .description('record MySQL traffic off an interface into an archive')
+    .requiredOption('-o, --output <dir>', 'the archive: a folder that must not exist yet, or be empty')
+    .option('-i, --interface <name>', 'where to capture (default: the interface of the default route)')
+    .option(
+      '-p, --port <ports>',
+      `ports that the servers listen on, e.g. 3307,3308 (default: ${DEFAULT_PORT})`,
+      parsePorts,
+    )
+    .option(
+      '-F, --filter <filter>',
+      "what to capture, in tcpdump's syntax (default: TCP from and to the ports)",
+    )
+    .option(
+      '--for <duration>',
+      'end after this time, e.g. 10s, 5m, 1h (default: on SIGINT or SIGTERM)',
+      parseDurationMs,
+    )
+    .option(
+      '--rotate <size>',
+      'begin a new file when one has this size, e.g. 1Gi (default: one file)',
+      parseSizeOctets,
+    )
+    .option(
+      '--buffer <size>',
+      'room in the kernel for packets that wait, e.g. 256Mi (default: 64Mi)',
+      parseSizeOctets,
+    )
+    .addOption(
+      new Option('--capture-driver <name>', 'how to capture')
+        .choices(CAPTURE_DRIVERS)
+        .default(CAPTURE_DRIVERS[0]),
+    )
+    .option('--json', 'print the summary as a JSON object')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options) => {
+      process.exitCode = await record(options);
+    });
+}
+
+async function record(options: RecordOptions): Promise<number> {
+  const iface = options.interface ?? defaultInterface();
+  const ports = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
+  const filter = options.filter ?? ports.map((port) => `tcp port ${port}`).join(' or ');
+  const source = await openCapture(options.captureDriver, {
+    iface,
+    filter,
+    mode: 'throughput',
+    ...(options.buffer === undefined ? {} : { bufferOctets: options.buffer }),
+  });
+  const progress = new Progress();
+  let diskTrouble = false;
+  let writer: ArchiveWriter;
+  try {
+    writer = ArchiveWriter.create(options.output, {
+      linkType: source.linkType,
+      originSec: source.originSec,
+      serverPorts: ports,
+      filter,
+      iface,
+      ...(options.rotate === undefined ? {} : { rotateOctets: options.rotate }),
+      onProblem: (message) => {
+        diskTrouble = true;
+        progress.clear();
+        say(`mytape: ${message}`);
+      },
+    });
+  } catch (error) {
+    await discard(source);
+    throw error;
+  }
+
+  const begun = performance.now();
+  const stop = () => source.close();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  const end = options.for === undefined ? undefined : setTimeout(stop, options.for);
+  const tick = setInterval(() => {
+    const stats = source.stats();
+    writer.tick(stats);
+    progress.show(describe(writer, stats.dropped, performance.now() - begun));
+  }, TICK_MS);
+  say(`recording on ${iface} (${filter}) into ${options.output}`);
+  try {
+    for await (const block of source) writer.write(block);
+  } finally {
+    clearInterval(tick);
+    clearTimeout(end);
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    writer.close(source.stats());
+    progress.clear();
+  }
+  summarize(options, writer, source, performance.now() - begun);
+  return diskTrouble ? EXIT.failed : EXIT.done;
+}
+
+/** Lets go of a source that nobody wants to read. */
+async function discard(source: PacketSource): Promise<void> {
+  source.close();
+  for await (const _ of source);
+}
+
+function summarize(options: RecordOptions, writer: ArchiveWriter, source: PacketSource, ms: number): void {
+  const { dropped } = source.stats();
+  if (options.json) {
+    const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
+    const seconds = Number((ms / 1000).toFixed(3));
+    printJson({ packets, dropped, droppedByDisk, octets, sessions, commands, uncounted, segments, seconds });
+    return;
+  }
+  process.stdout.write(
+    `${options.output}: ${describe(writer, dropped, ms)}, ${formatCount(writer.commands)} commands` +
+      (writer.uncounted > 0 ? ` (not counted in ${formatCount(writer.uncounted)} sessions)` : '') +
+      '\n',
+  );
+  if (dropped > 0)
+    say('packets were dropped: the sessions they belong to have gaps (try: a larger --buffer)');
+}
+
+function describe(writer: ArchiveWriter, dropped: number, ms: number): string {
+  const { packets, octets, sessions, droppedByDisk } = writer;
+  return (
+    `${formatCount(packets)} packets, ${formatOctets(octets)}, ${formatCount(sessions)} sessions, ` +
+    `${formatCount(dropped)} dropped${droppedByDisk > 0 ? ` + ${formatCount(droppedByDisk)} for want of disk` : ''}, ` +
+    formatDuration(ms)
+  );
+}
+
+/** The interface that strangers' packets leave by, or the only one there is beside loopback. */
+function defaultInterface(): string {
+  const names = Object.entries(networkInterfaces())
+    .filter(([, addresses]) => addresses?.some((address) => !address.internal))
+    .map(([name]) => name);
+  if (names.length === 1) return names[0];
+  try {
+    // TEST-NET-1 (RFC 5737): nobody has it, so the default route is asked.
+    return pathTo(parseAddress('192.0.2.1')!).iface;
+  } catch {
+    const known = Object.keys(networkInterfaces()).join(', ');
+    throw new MytapeError(
+      'usage',
+      `no default route tells where to capture: name the interface with -i (${known})`,
+    );
+  }
+}

@@ -1,0 +1,103 @@
+import { readFileSync } from 'node:fs';
+import { decodeSessions, type DecodeCounters } from '../../../src/flow/decode.ts';
+import type { FlowEvent } from '../../../src/flow/events.ts';
+import type { PacketBlock, PacketSource } from '../../../src/wire/packets.ts';
+import { PcapParser } from '../../../src/wire/pcap.ts';
+
+/** The port that fixtures/make-captures.sh runs its server on. */
+export const FIXTURE_PORT = 33917;
+
+/** One of the golden captures, as octets of its pcap file. */
+export function fixture(name: string): Uint8Array {
+  return readFileSync(new URL(`../../../../fixtures/${name}.pcap`, import.meta.url));
+}
+
+/** A pcap file's packets. */
+export function pcapSource(octets: Uint8Array): PacketSource {
+  const parser = new PcapParser();
+  parser.push(octets);
+  let packets = 0;
+  const blocks: PacketBlock[] = [];
+  // One file here is one block after another over the same octets; columns are the parser's, so each is copied.
+  while (parser.pull()) {
+    const { block } = parser;
+    packets += block.count;
+    blocks.push({
+      ...block,
+      offset: block.offset.slice(0, block.count),
+      length: block.length.slice(0, block.count),
+      wireLength: block.wireLength.slice(0, block.count),
+      at: block.at.slice(0, block.count),
+    });
+  }
+  if (parser.format === undefined) throw new Error('not a pcap file');
+  return {
+    linkType: parser.format.linkType,
+    originSec: parser.originSec,
+    stats: () => ({ packets, dropped: 0 }),
+    close: () => {},
+    async *[Symbol.asyncIterator]() {
+      yield* blocks;
+    },
+  };
+}
+
+/** The same packets, of which `change` may drop, repeat or reorder some: it gets and answers packet numbers. */
+export function rearranged(source: PacketSource, change: (numbers: number[]) => number[]): PacketSource {
+  return {
+    ...source,
+    async *[Symbol.asyncIterator]() {
+      for await (const block of source) {
+        const numbers = change(Array.from({ length: block.count }, (_, i) => i));
+        const pick = (column: Uint32Array) => Uint32Array.from(numbers, (i) => column[i]);
+        yield {
+          ...block,
+          count: numbers.length,
+          offset: pick(block.offset),
+          length: pick(block.length),
+          wireLength: pick(block.wireLength),
+          at: block.at.slice(0, numbers.length),
+        };
+      }
+    },
+  };
+}
+
+export interface Decoded {
+  events: FlowEvent[];
+  counters: Readonly<DecodeCounters>;
+}
+
+export async function decode(source: PacketSource, ports: number[] = [FIXTURE_PORT]): Promise<Decoded> {
+  const sessions = decodeSessions(source, { serverPorts: new Set(ports) });
+  const events: FlowEvent[] = [];
+  for await (const batch of sessions) events.push(...batch);
+  return { events, counters: sessions.counters };
+}
+
+const decoder = new TextDecoder();
+
+/** An event in a line, without what differs from one making of the captures to the next. */
+export function describe(event: FlowEvent): string {
+  const who = `${event.session.id}`;
+  switch (event.type) {
+    case 'open':
+      return `${who} open ${event.session.login?.user} ${event.session.login?.schema ?? '-'}`;
+    case 'command': {
+      const { command } = event;
+      const text = command.com === 3 || command.com === 22 ? ` ${decoder.decode(command.packet.subarray(5))}` : '';
+      return `${who} command ${command.ordinal} com ${command.com}${text.slice(0, 60)}`;
+    }
+    case 'reply': {
+      const reply = event.command.reply;
+      if (reply === undefined) return `${who} reply missing`;
+      const { kind, errno, affected, columns, rows, params } = reply;
+      return `${who} reply ${event.command.ordinal} ${kind} errno ${errno} affected ${affected} columns ${columns} rows ${rows} params ${params}`;
+    }
+    case 'lost':
+    case 'skip':
+      return `${who} ${event.type} ${event.cause} ${event.commands}`;
+    case 'close':
+      return `${who} close ${event.how}`;
+  }
+}
