@@ -1,4 +1,4 @@
-// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|demo|lab|bench [--quiet]`.
+// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|demo|lab|bench`.
 // Does only what is missing, so it stands in front of every npm script. Plain JavaScript without a dependency, since it is
 // what installs the dependencies and the compiler.
 import { spawn, spawnSync } from 'node:child_process';
@@ -14,13 +14,10 @@ const OLDEST_NODE = 20;
 
 const args = process.argv.slice(2);
 const purpose = args[args.indexOf('--for') + 1];
-const quiet = args.includes('--quiet');
-const say = (text) => {
-  if (!quiet) process.stderr.write(`setup: ${text}\n`);
-};
+const say = (text) => process.stderr.write(`setup: ${text}\n`);
 
 function fail(text) {
-  process.stderr.write(`setup: ${text}\n`);
+  say(text);
   process.exit(1);
 }
 

@@ -23,7 +23,7 @@ export async function inspectArchive(lab: Lab, archive: string, packets: number)
   for (const name of segments.sort()) {
     const file = join(archive, name);
     const pipe = 'set -o pipefail; lz4 -dc "$0" | tcpdump --count -r -';
-    command('online', ['sh', '-c', `lz4 -dc ${name} | tcpdump --count -r -`]);
+    command('online', `lz4 -dc ${name} | tcpdump --count -r -`);
     const tcpdump = await lab.run('online', 'bash', ['-c', pipe, file]);
     command('online', ['tshark', '-r', name]);
     const tshark = await lab.run('online', 'tshark', ['-r', file, '-T', 'fields', '-e', 'frame.number']);

@@ -34,9 +34,10 @@ export function explain(...sentences: string[]): void {
 }
 
 /** A command line as one would type it oneself. */
-export function command(host: string, words: readonly string[]): void {
-  const quoted = words.map((word) => (/^[\w./:=,-]+$/.test(word) ? word : `'${word}'`));
-  write(`    ${paint(2, `[${host}]`)} ${paint(36, quoted.join(' '))}\n`);
+export function command(host: string, line: string | readonly string[]): void {
+  const quote = (word: string) => (/^[\w./:=,-]+$/.test(word) ? word : `'${word}'`);
+  const text = typeof line === 'string' ? line : line.map(quote).join(' ');
+  write(`    ${paint(2, `[${host}]`)} ${paint(36, text)}\n`);
 }
 
 /** A result, checked or plain. */

@@ -362,12 +362,17 @@ export class Catalog {
   }
 
   /**
-   * Folds the write-ahead log into the database and leaves one plain file, which a read-only folder can serve too.
-   * Throws SQLite's errors.
+   * Folds the write-ahead log into the database and leaves one plain file, which a read-only folder can serve too. While
+   * somebody else reads the index it stays in its two files, which is as good but needs a folder that can be written to.
    */
   settle(): void {
-    this.#db.pragma('wal_checkpoint(TRUNCATE)');
-    this.#db.pragma('journal_mode = DELETE');
+    this.#db.pragma('busy_timeout = 0');
+    try {
+      this.#db.pragma('wal_checkpoint(TRUNCATE)');
+      this.#db.pragma('journal_mode = DELETE');
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'))) throw error;
+    }
   }
 
   close(): void {

@@ -134,7 +134,7 @@ export class ArchivePackets implements PacketSource {
     const length = codec.unpack(run.octets, at, end, block.octets);
     if (length < 0) fail(codec.answer === 'corrupt' ? 'damaged, its checksum is wrong' : 'not a block');
     if (length !== row.octets || codec.checksum(run.octets, at, row.stored) !== row.checksum) {
-      fail('not the block that the index names: the segment belongs to another archive');
+      fail('not the block that the index names: the segment was changed, or belongs to another archive');
     }
     block.count = 0;
     const format = { littleEndian: true, unitNs: 1, linkType: this.linkType };

@@ -1,6 +1,6 @@
 /**
  * xxHash, 32 bits (github.com/Cyan4973/xxHash, doc/xxhash_spec.md): what LZ4 frames check themselves with. Our own,
- * because in JavaScript it runs as fast as the native and the WebAssembly one: about 6 GB/s (docs/dependencies.md).
+ * because in JavaScript it runs as fast as the native and the WebAssembly one: about 6 GB/s (docs/archive-format.md).
  */
 const PRIME1 = 0x9e3779b1 | 0;
 const PRIME2 = 0x85ebca77 | 0;

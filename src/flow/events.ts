@@ -27,7 +27,7 @@ export interface SessionMeta {
   serverPort: number;
   /** When its first packet was on the wire. */
   at: CaptureNs;
-  /** What the client said on login; undefined where the capture does not hold it. */
+  /** What the client said on login, with the capabilities in force; undefined where the capture does not hold it. */
   login?: HandshakeResponse;
   /** Capabilities in force: the client's flags that the server had offered. */
   capabilities: number;

@@ -54,12 +54,13 @@ export class RelayClient implements ReceiverPort {
       socket.setNoDelay(true);
       socket.setKeepAlive(true, 10_000);
       socket.on('data', (octets: Uint8Array) => {
+        const greeted = welcomed;
         if (!reader.feed(octets)) {
           if (welcomed) client.#lost('sent what is not the relay protocol');
           else fail('does not speak the relay protocol');
           return;
         }
-        if (welcomed) owner.turnEnded();
+        if (greeted) owner.turnEnded();
       });
       let trouble = 'closed the channel';
       socket.on('error', (error) => {

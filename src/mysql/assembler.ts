@@ -1,4 +1,4 @@
-import { HEADER_OCTETS, MAX_PAYLOAD, payloadLength } from './packet.ts';
+import { copyOf, HEADER_OCTETS, MAX_PAYLOAD, payloadLength } from './packet.ts';
 
 /** Own memory beyond this is given back once its packet was read. */
 const KEEP_OCTETS = 64 * 1024;
@@ -16,7 +16,7 @@ let slabUsed = 0;
 /** A copy that its owner may keep. */
 function own(octets: Uint8Array, from: number, to: number): Uint8Array {
   const length = to - from;
-  if (length > SLAB_PACKET_OCTETS) return octets.slice(from, to);
+  if (length > SLAB_PACKET_OCTETS) return copyOf(octets, from, to);
   if (slabUsed + length > SLAB_OCTETS) {
     slab = new Uint8Array(SLAB_OCTETS);
     slabUsed = 0;

@@ -27,7 +27,10 @@ export type LostCause =
   | 'replication';
 
 export interface DialogueSink {
-  /** The login succeeded: what the client had said, and the capabilities in force. */
+  /**
+   * The login succeeded: what the client had said, its capabilities reduced to those in force (clients set flags that
+   * the server had not offered), and these once more.
+   */
   login(response: HandshakeResponse, capabilities: number, extendedCapabilities: number): void;
   command(command: Command): void;
   /** The answer to `command` was read whole; it is `command.reply` already. */
@@ -215,7 +218,8 @@ export class Dialogue {
     this.#stage = 'commands';
     this.#client.reset();
     this.#server.commandPhase(this.#capabilities, this.#extendedCapabilities);
-    this.#sink.login(response, this.#capabilities, this.#extendedCapabilities);
+    const inForce = { capabilities: this.#capabilities, extendedCapabilities: this.#extendedCapabilities };
+    this.#sink.login({ ...response, ...inForce }, this.#capabilities, this.#extendedCapabilities);
   }
 
   #reply(reply: Reply): void {

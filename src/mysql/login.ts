@@ -20,10 +20,8 @@ export type LoginStep =
   | { type: 'failed'; errno: number; message: string };
 
 export interface LoginOptions {
+  /** With the capabilities that were in force: what a Dialogue tells. */
   recorded: HandshakeResponse;
-  /** Capabilities that were in force when recorded (SessionMeta's); by default all that the client had set. */
-  capabilities?: number;
-  extendedCapabilities?: number;
   user: string;
   password: string;
 }
@@ -56,8 +54,6 @@ export class Login {
   readonly #recorded: HandshakeResponse;
   readonly #user: string;
   readonly #password: string;
-  readonly #wanted: number;
-  readonly #wantedExtended: number;
   #greeted = false;
   #capabilities = 0;
   #extendedCapabilities = 0;
@@ -66,8 +62,6 @@ export class Login {
     this.#recorded = options.recorded;
     this.#user = options.user;
     this.#password = options.password;
-    this.#wanted = options.capabilities ?? options.recorded.capabilities;
-    this.#wantedExtended = options.extendedCapabilities ?? options.recorded.extendedCapabilities;
   }
 
   /** Takes the server's next packet, header included; keeps nothing of it. */
@@ -95,17 +89,18 @@ export class Login {
     const offered = greeting.capabilities;
     if (!has(offered, NEEDED)) return failed('the target is too old: it lacks CLIENT_PROTOCOL_41');
     const missing =
-      missingOf(MUST_KEEP, this.#wanted, offered) ??
-      missingOf(MUST_KEEP_EXTENDED, this.#wantedExtended, greeting.extendedCapabilities);
+      missingOf(MUST_KEEP, this.#recorded.capabilities, offered) ??
+      missingOf(MUST_KEEP_EXTENDED, this.#recorded.extendedCapabilities, greeting.extendedCapabilities);
     if (missing) return failed(`recorded with ${missing}, which the target does not offer`);
     this.#greeted = true;
-    let capabilities = (inBoth(this.#wanted, offered) & ~NEVER) | NEEDED | inBoth(offered, CLIENT.pluginAuth);
+    let capabilities =
+      (inBoth(this.#recorded.capabilities, offered) & ~NEVER) | NEEDED | inBoth(offered, CLIENT.pluginAuth);
     // The schema alone tells whether one is chosen: some clients set the flag and send none.
     if (this.#recorded.schema === undefined) capabilities &= ~CLIENT.connectWithDb;
     this.#capabilities = capabilities >>> 0;
     this.#extendedCapabilities = has(capabilities, CLIENT.mysql)
       ? 0
-      : inBoth(this.#wantedExtended, greeting.extendedCapabilities);
+      : inBoth(this.#recorded.extendedCapabilities, greeting.extendedCapabilities);
     const { authPlugin: _plugin, zstdLevel: _level, ...kept } = this.#recorded;
     const response: HandshakeResponse = {
       ...kept,

@@ -17,6 +17,11 @@ export const STATUS = { moreResults: 0x0008, cursorExists: 0x0040 } as const;
 /** Error code of MariaDB's progress reports: an ERR packet by its form only. */
 export const ERRNO_PROGRESS = 0xffff;
 
+/** A copy of [from, to). (`slice` makes none where the octets are a Buffer's.) */
+export function copyOf(octets: Uint8Array, from: number, to: number): Uint8Array {
+  return new Uint8Array(octets.subarray(from, to));
+}
+
 export function payloadLength(octets: Uint8Array, at: number): number {
   return octets[at] | (octets[at + 1] << 8) | (octets[at + 2] << 16);
 }
@@ -123,7 +128,7 @@ export class OctetReader {
   take(count: number): Uint8Array {
     const start = this.at;
     this.skip(count);
-    return this.#octets.slice(start, this.at);
+    return copyOf(this.#octets, start, this.at);
   }
 
   rest(): Uint8Array {
@@ -134,7 +139,7 @@ export class OctetReader {
   untilNul(): Uint8Array {
     let end = this.at;
     while (end < this.#end && this.#octets[end] !== 0) end++;
-    const found = this.#octets.slice(this.at, end);
+    const found = copyOf(this.#octets, this.at, end);
     this.at = end < this.#end ? end + 1 : end;
     return found;
   }

@@ -44,6 +44,12 @@ const BLOCK_OCTETS = 4 << 20;
 const BLOCK_PACKETS = 8192;
 
 /**
+ * Every Cap ever opened. cap stops its uv_poll without closing it, and frees the memory with the object: collected, it
+ * leaves the event loop with a dangling handle, and the process crashes (seen with 0.2.1).
+ */
+const opened: Cap[] = [];
+
+/**
  * Captures by npm cap, where there are no packet rings: macOS, the BSDs. It tells neither when a packet came nor its
  * length on the wire nor what the kernel lost: times are those of its arrival here, `wireLength` is `length`, and
  * `dropped` counts only what came while both blocks were full. Always promiscuous.
@@ -55,6 +61,7 @@ const BLOCK_PACKETS = 8192;
 export async function openCap(options: CapOptions): Promise<PacketSource> {
   const { Cap } = (await importOptional('cap')) as CapModule;
   const cap = new Cap();
+  opened.push(cap);
   const packet = Buffer.alloc(MAX_PACKET_OCTETS);
   let link: string;
   try {

@@ -60,7 +60,13 @@ export class LatencyRing implements RingReader {
     setReceiveBuffer(fd, QUEUE_OCTETS);
     // struct tpacket_req: block size, blocks, frame size, frames.
     const request = Uint32Array.of(ROW_OCTETS, rows, SLOT_OCTETS, this.#slots);
-    setOption(fd, SOL_PACKET, PACKET_RX_RING, request, `a ring of ${ringOctets >> 20} MiB`);
+    setOption(
+      fd,
+      SOL_PACKET,
+      PACKET_RX_RING,
+      request,
+      `a ring of ${ringOctets >> 20} MiB (try a smaller --buffer)`,
+    );
     const region = mapShared(fd, ringOctets, 'mmap of the ring');
     this.#words = new Uint32Array(region);
     this.#signed = new Int32Array(region);

@@ -62,7 +62,13 @@ export class ThroughputRing implements RingReader {
       0,
       0,
     );
-    setOption(fd, SOL_PACKET, PACKET_RX_RING, request, `a ring of ${ringOctets >> 20} MiB`);
+    setOption(
+      fd,
+      SOL_PACKET,
+      PACKET_RX_RING,
+      request,
+      `a ring of ${ringOctets >> 20} MiB (try a smaller --buffer)`,
+    );
     const region = mapShared(fd, ringOctets, 'mmap of the ring');
     this.#words = new Uint32Array(region);
     this.#signed = new Int32Array(region);

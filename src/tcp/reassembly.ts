@@ -131,7 +131,8 @@ export class Reassembly {
     if (ahead > MAX_AHEAD || ahead + wireLength < 0) return;
     if (fin) this.#fin = seqAdd(seq, wireLength);
     if (ahead > 0) {
-      if (wireLength > 0) this.#hold(seq, octets.slice(from, from + length), wireLength);
+      // Not `slice`: a Buffer's makes no copy.
+      if (wireLength > 0) this.#hold(seq, new Uint8Array(octets.subarray(from, from + length)), wireLength);
       this.#giveUpHoles(at);
       const full = this.#heldOctets > MAX_HELD_OCTETS || this.#held.length > MAX_HELD_SEGMENTS;
       if (full) this.#skipTo(this.#held[0].seq, at);

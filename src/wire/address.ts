@@ -31,7 +31,8 @@ export function formatIpv6(octets: Uint8Array, offset = 0): string {
 }
 
 export function addressFromOctets(octets: Uint8Array, offset: number, family: number): Address {
-  const own = octets.slice(offset, offset + (family === 4 ? 4 : 16));
+  // Not `slice`: a Buffer's makes no copy.
+  const own = new Uint8Array(octets.subarray(offset, offset + (family === 4 ? 4 : 16)));
   return family === 4
     ? { family: 4, octets: own, text: `${own[0]}.${own[1]}.${own[2]}.${own[3]}` }
     : { family: 6, octets: own, text: formatIpv6(own) };

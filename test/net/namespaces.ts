@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { koffi } from '../../src/net/libc.ts';
 
 /** Why these tests can't run here, or false. */
@@ -22,6 +22,13 @@ function ip(...args: string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
+/** Namespaces of test processes that were killed before they could remove them. */
+function removeLeftovers(): void {
+  for (const [name, pid] of ip('netns', 'list').matchAll(/^mytape-net-(\d+)-\w+/gm)) {
+    if (!existsSync(`/proc/${pid}`)) ip('netns', 'del', name);
+  }
+}
+
 export type Side = 'here' | 'there';
 
 /**
@@ -34,6 +41,7 @@ export class Pair {
   #setns = koffi().load(null).func('int setns(int fd, int kind)');
 
   constructor() {
+    removeLeftovers();
     for (const side of ['here', 'there'] as const) {
       ip('netns', 'add', this.#name(side));
       ip('-n', this.#name(side), 'link', 'set', 'lo', 'up');

@@ -1,4 +1,4 @@
 import { openInjector } from '../../src/net/drivers.ts';
-import { injectorContract } from './contract.ts';
+import { injectorContract } from './injector-contract.ts';
 
 injectorContract({ name: 'raw-socket', open: (options) => openInjector('raw-socket', options) });

@@ -1,5 +1,5 @@
 import { openCapture } from '../../src/net/drivers.ts';
-import { captureContract } from './contract.ts';
+import { captureContract } from './capture-contract.ts';
 
 for (const mode of ['throughput', 'latency'] as const) {
   captureContract({

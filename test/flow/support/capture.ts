@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { decodeSessions, type DecodeCounters } from '../../../src/flow/decode.ts';
+import { type DecodeCounters, decodeSessions } from '../../../src/flow/decode.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
 import type { PacketBlock, PacketSource } from '../../../src/wire/packets.ts';
 import { PcapParser } from '../../../src/wire/pcap.ts';
+import { PARSE, Segment } from '../../../src/wire/segment.ts';
 
 /** The port that fixtures/make-captures.sh runs its server on. */
 export const FIXTURE_PORT = 33917;
 
 /** One of the golden captures, as octets of its pcap file. */
 export function fixture(name: string): Uint8Array {
-  return readFileSync(new URL(`../../../../fixtures/${name}.pcap`, import.meta.url));
+  return new Uint8Array(readFileSync(new URL(`../../../../fixtures/${name}.pcap`, import.meta.url)));
 }
 
 /** A pcap file's packets. */
@@ -85,7 +86,8 @@ export function describe(event: FlowEvent): string {
       return `${who} open ${event.session.login?.user} ${event.session.login?.schema ?? '-'}`;
     case 'command': {
       const { command } = event;
-      const text = command.com === 3 || command.com === 22 ? ` ${decoder.decode(command.packet.subarray(5))}` : '';
+      const text =
+        command.com === 3 || command.com === 22 ? ` ${decoder.decode(command.packet.subarray(5))}` : '';
       return `${who} command ${command.ordinal} com ${command.com}${text.slice(0, 60)}`;
     }
     case 'reply': {
@@ -100,4 +102,30 @@ export function describe(event: FlowEvent): string {
     case 'close':
       return `${who} close ${event.how}`;
   }
+}
+
+/** Octets that one side sent in one segment. */
+export interface Turn {
+  fromClient: boolean;
+  octets: Uint8Array;
+}
+
+/** The payloads of one connection of a golden capture (its `session`th), in capture order; these have no holes. */
+export async function sessionTurns(name: string, session = 0): Promise<Turn[]> {
+  const source = pcapSource(fixture(name));
+  const segment = new Segment();
+  const clients: number[] = [];
+  const turns: Turn[] = [];
+  for await (const { octets, view, count, offset, length } of source) {
+    for (let i = 0; i < count; i++) {
+      if (segment.parse(octets, view, offset[i], length[i], source.linkType) !== PARSE.ok) continue;
+      const fromClient = segment.dstPort === FIXTURE_PORT;
+      const client = fromClient ? segment.srcPort : segment.dstPort;
+      if (!clients.includes(client)) clients.push(client);
+      if (clients.indexOf(client) !== session || segment.dataLength === 0) continue;
+      const { dataOffset, dataLength } = segment;
+      turns.push({ fromClient, octets: octets.slice(dataOffset, dataOffset + dataLength) });
+    }
+  }
+  return turns;
 }

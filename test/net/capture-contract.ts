@@ -4,82 +4,11 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Injector } from '../../src/net/injector.ts';
 import { openMmsgInjector } from '../../src/net/mmsg.ts';
-import { openRing, type RingOptions } from '../../src/net/ring.ts';
-import { ipv4Number, parseAddress } from '../../src/wire/address.ts';
-import { foldChecksum, sumWords } from '../../src/wire/checksum.ts';
-import { LINKTYPE, type PacketBlock, type PacketSource } from '../../src/wire/packets.ts';
+import type { RingOptions } from '../../src/net/ring.ts';
+import { LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
 import { Segment } from '../../src/wire/segment.ts';
-import { HERE, Pair, skip, THERE } from './namespaces.ts';
-
-const ETHERNET_OCTETS = 14;
-const IP_UDP_OCTETS = 28;
-const HERE_NUMBER = ipv4Number(parseAddress(HERE.address)!);
-const THERE_NUMBER = ipv4Number(parseAddress(THERE.address)!);
-/** 10.112.7.9: nobody's. */
-const STRANGER = 0x0a70_0709;
-
-/** Writes a UDP packet into the injector's next slot: `length` octets in all, `number` as the first of its data. */
-function putUdp(
-  injector: Injector,
-  port: number,
-  length: number,
-  number: number,
-  source = HERE_NUMBER,
-): number {
-  const at = injector.slot();
-  const { view, octets } = injector;
-  octets.fill(number & 255, at, at + length);
-  view.setUint32(at, 0x4500_0000 | length);
-  // An identification of its own, or Linux would choose one. Don't fragment.
-  view.setUint32(at + 4, ((((number & 0x7fff) + 1) << 16) | 0x4000) >>> 0);
-  view.setUint32(at + 8, 0x4011_0000);
-  view.setUint32(at + 12, source);
-  view.setUint32(at + 16, THERE_NUMBER);
-  view.setUint16(at + 10, foldChecksum(sumWords(octets, at, at + 20)));
-  view.setUint16(at + 20, 1234);
-  view.setUint16(at + 22, port);
-  view.setUint16(at + 24, length - 20);
-  // No UDP checksum.
-  view.setUint16(at + 26, 0);
-  view.setUint32(at + IP_UDP_OCTETS, number);
-  return at;
-}
-
-/** Packet sizes that go through every remainder and stay within the MTU. */
-const sizeOf = (number: number) => 32 + ((number * 37) % 1400);
-
-function sendNumbers(injector: Injector, port: number, from: number, to: number): void {
-  for (let number = from; number < to; number++) {
-    putUdp(injector, port, sizeOf(number), number);
-    injector.commit(sizeOf(number), THERE_NUMBER);
-  }
-  injector.flush();
-}
-
-/** Each packet's number, after a look at every octet of it. */
-function numbersOf(block: PacketBlock): number[] {
-  return Array.from({ length: block.count }, (_, i) => {
-    const ip = block.offset[i] + ETHERNET_OCTETS;
-    const number = block.view.getUint32(ip + IP_UDP_OCTETS);
-    const size = ETHERNET_OCTETS + sizeOf(number);
-    assert.equal(block.wireLength[i], size);
-    assert.equal(block.length[i], size);
-    const data = block.octets.subarray(ip + IP_UDP_OCTETS + 4, block.offset[i] + size);
-    assert.ok(data.every((octet) => octet === (number & 255)));
-    return number;
-  });
-}
-
-async function numbersFrom(source: PacketSource, onBlock?: (all: number[]) => void | Promise<void>) {
-  const numbers: number[] = [];
-  for await (const block of source) {
-    numbers.push(...numbersOf(block));
-    await onBlock?.(numbers);
-  }
-  return numbers;
-}
-
-const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+import { Pair, skip, THERE } from './namespaces.ts';
+import { numbersFrom, numbersOf, sendNumbers, upTo } from './traffic.ts';
 
 export interface CaptureDriver {
   name: string;
@@ -176,14 +105,14 @@ export function captureContract(driver: CaptureDriver): void {
         turns++;
         sendNumbers(injector, 9000, 0, 64);
       }, 1);
-      const end = performance.now() + 100;
+      const end = performance.now() + 5000;
       for await (const block of source) {
         assert.ok(block.count > 0);
         sendNumbers(injector, 9000, 0, 64);
-        if (performance.now() > end) break;
+        if (turns > 10 || performance.now() > end) break;
       }
       clearInterval(timer);
-      assert.ok(turns > 10, `${turns} turns in 100 ms`);
+      assert.ok(turns > 10, `${turns} turns in 5 s`);
     });
 
     test('ends when it was closed before it was read', async () => {
@@ -234,7 +163,7 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
   test('goes on after it had no room', async () => {
     const source = await open({ bufferOctets: 1 << 19 });
     sendNumbers(injector(), 9000, 0, 4000);
-    const told = false;
+    let told = false;
     const numbers = await numbersFrom(source, (all) => {
       if (all.at(-1) === 9999) source.close();
       else if (!told) setTimeout(() => sendNumbers(injector(), 9000, 9900, 10000), 30);
@@ -271,6 +200,7 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
         );
         if (iss < 0) iss = segment.seq;
         const { dataOffset, dataLength } = segment;
+        if (dataLength === 0) continue;
         got.set(block.octets.subarray(dataOffset, dataOffset + dataLength), (segment.seq - iss - 1) >>> 0);
       }
     }
@@ -311,117 +241,4 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
       pair().addLink();
     });
   }
-}
-
-export interface SendDriver {
-  name: string;
-  open(options: { slotOctets?: number }): Promise<Injector>;
-}
-
-/** What every Injector must do. */
-export function injectorContract(driver: SendDriver): void {
-  describe(`sending by ${driver.name}`, { skip, timeout: 60_000 }, () => {
-    let pair: Pair;
-    before(() => {
-      pair = new Pair();
-    });
-    after(() => pair?.close());
-
-    const open = (slotOctets?: number) =>
-      pair.on('here', () => driver.open(slotOctets === undefined ? {} : { slotOctets }));
-    const capture = () =>
-      pair.on('there', () => openRing({ iface: THERE.iface, filter: 'udp dst port 9000', mode: 'latency' }));
-
-    /** Until every packet has been taken or refused. */
-    async function settle(injector: Injector, count: number): Promise<void> {
-      for (let tries = 0; tries < 500; tries++) {
-        const { sent, refused } = injector.stats();
-        if (Object.values(refused).reduce((sum, n) => sum + n, sent) === count) return;
-        await sleep(5);
-      }
-      assert.fail(`not settled: ${JSON.stringify(injector.stats())}`);
-    }
-
-    test('sends exactly these octets, from addresses that are not ours', async () => {
-      const injector = await open();
-      const source = await capture();
-      const sent: Buffer[] = [];
-      for (let number = 0; number < 300; number++) {
-        const at = putUdp(injector, 9000, sizeOf(number), number, STRANGER + number);
-        sent.push(Buffer.from(injector.octets.subarray(at, at + sizeOf(number))));
-        injector.commit(sizeOf(number), THERE_NUMBER);
-      }
-      injector.flush();
-      await settle(injector, 300);
-      assert.deepEqual(injector.stats(), { sent: 300, refused: {} });
-      source.close();
-      const got: Buffer[] = [];
-      for await (const block of source) {
-        for (let i = 0; i < block.count; i++) {
-          const at = block.offset[i];
-          got.push(Buffer.from(block.octets.subarray(at + ETHERNET_OCTETS, at + block.length[i])));
-        }
-      }
-      assert.deepEqual(got, sent);
-      injector.close();
-    });
-
-    test('keeps slots on a multiple of four octets', async () => {
-      const injector = await open(1501);
-      assert.ok(injector.slotOctets >= 1501);
-      for (let i = 0; i < 3; i++) {
-        assert.equal((injector.octets.byteOffset + injector.slot()) % 4, 0);
-        assert.equal(injector.view.byteOffset, injector.octets.byteOffset);
-        putUdp(injector, 9000, 40, i);
-        injector.commit(40, THERE_NUMBER);
-      }
-      injector.close();
-    });
-
-    test('counts what the kernel refuses by its name, and sends the rest', async () => {
-      const injector = await open(4096);
-      const source = await capture();
-      const put = (number: number, length: number, to: number) => {
-        putUdp(injector, 9000, length, number);
-        injector.commit(length, to);
-      };
-      put(0, sizeOf(0), THERE_NUMBER);
-      put(1, 2000, THERE_NUMBER);
-      put(2, sizeOf(2), THERE_NUMBER);
-      // 198.51.100.1 (TEST-NET-2): there is no route.
-      put(3, sizeOf(3), 0xc633_6401);
-      put(4, 1600, THERE_NUMBER);
-      put(5, sizeOf(5), THERE_NUMBER);
-      injector.flush();
-      await settle(injector, 6);
-      assert.deepEqual(injector.stats(), { sent: 3, refused: { EMSGSIZE: 2, ENETUNREACH: 1 } });
-      source.close();
-      assert.deepEqual(await numbersFrom(source), [0, 2, 5]);
-      injector.close();
-    });
-
-    test('survives an interface that went away', async () => {
-      const injector = await open();
-      pair.ip('here', 'link', 'set', HERE.iface, 'down');
-      sendNumbers(injector, 9000, 0, 3);
-      await settle(injector, 3);
-      assert.deepEqual(injector.stats(), { sent: 0, refused: { ENETUNREACH: 3 } });
-      injector.close();
-      pair.ip('here', 'link', 'del', HERE.iface);
-      pair.addLink();
-    });
-
-    test('sends what was committed before close', async () => {
-      const injector = await open();
-      const source = await capture();
-      for (let number = 0; number < 10; number++) {
-        putUdp(injector, 9000, sizeOf(number), number);
-        injector.commit(sizeOf(number), THERE_NUMBER);
-      }
-      injector.close();
-      await settle(injector, 10);
-      source.close();
-      assert.deepEqual(await numbersFrom(source), upTo(10));
-    });
-  });
 }

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openArchive } from '../../src/archive/reader.ts';
+import { blockOf, collect, createWriter, noise, temporaryFolder } from './support.ts';
+
+const skip =
+  process.platform !== 'linux' || process.getuid?.() !== 0
+    ? 'needs root on Linux, to mount a small disk'
+    : false;
+
+test('a full disk costs the packets it has no room for, and nothing else', { skip }, async (t) => {
+  const mount = join(temporaryFolder(t), 'disk');
+  mkdirSync(mount);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
+  try {
+    await fillAndGoOn(mount);
+  } finally {
+    execFileSync('umount', [mount]);
+  }
+});
+
+async function fillAndGoOn(mount: string): Promise<void> {
+  const ballast = join(mount, 'ballast');
+  writeFileSync(ballast, noise(1 << 20));
+  const problems: string[] = [];
+  const writer = createWriter(join(mount, 'a'), { onProblem: (message) => problems.push(message) });
+  const packet = (i: number) => ({ octets: noise(10_000, i + 1), at: i });
+
+  let sent = 0;
+  const send = (count: number) => {
+    for (let i = 0; i < count; i++) writer.write(blockOf([packet(sent++)]));
+    writer.tick();
+  };
+  send(600);
+  assert.ok(writer.droppedByDisk > 0);
+  assert.equal(problems.length, 1);
+  assert.match(problems[0], /ENOSPC|no space/i);
+  assert.equal(writer.packets + writer.droppedByDisk, sent);
+
+  const droppedInFull = writer.droppedByDisk;
+  rmSync(ballast);
+  send(60);
+  assert.equal(writer.droppedByDisk, droppedInFull, 'writes again once there is room');
+  assert.equal(problems.length, 1);
+  writer.close({ packets: sent, dropped: 0 });
+
+  const archive = openArchive(join(mount, 'a'));
+  assert.equal(archive.info.complete, true);
+  assert.equal(archive.info.droppedByDisk, writer.droppedByDisk);
+  const found = await collect(archive.packets());
+  assert.equal(found.length, sent - writer.droppedByDisk);
+  for (const { octets, at } of found) assert.deepEqual(octets, packet(at).octets);
+  assert.equal(found.at(-1)!.at, sent - 1);
+  archive.close();
+}

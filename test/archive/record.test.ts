@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openArchive } from '../../src/archive/reader.ts';
+import { collect, temporaryFolder } from './support.ts';
+
+const skip =
+  process.platform !== 'linux' || process.getuid?.() !== 0
+    ? 'needs root on Linux, for a network namespace'
+    : false;
+
+const NAMESPACE = `mytape-record-${process.pid}`;
+const PORT = 3307;
+const SESSIONS = 20;
+const COMMANDS = 50;
+
+interface Run {
+  child: ChildProcess;
+  stdout: () => string;
+  stderr: () => string;
+  /** Resolves to the exit code, or to the signal's name. */
+  ended: Promise<number | string>;
+}
+
+function start(command: string, ...args: string[]): Run {
+  const child = spawn('ip', ['netns', 'exec', NAMESPACE, command, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => (stdout += chunk));
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const ended = once(child, 'close').then(([code, signal]) => code ?? signal);
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
+}
+
+function startScript(name: string, ...args: string[]): Run {
+  return start(process.execPath, fileURLToPath(new URL(`./${name}.js`, import.meta.url)), ...args);
+}
+
+async function until(condition: () => boolean, run: Run): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail(`waited in vain: ${run.stderr()}`);
+}
+
+async function startRecording(...args: string[]): Promise<Run> {
+  const run = startScript('verbs-child', 'record', '-i', 'lo', '-p', String(PORT), ...args);
+  await until(() => run.stderr().includes('recording on lo'), run);
+  return run;
+}
+
+async function makeTraffic(): Promise<void> {
+  const traffic = startScript('traffic-child', String(PORT), String(SESSIONS), String(COMMANDS));
+  assert.equal(await traffic.ended, 0, traffic.stderr());
+}
+
+describe('record', { skip }, () => {
+  before(() => {
+    execFileSync('ip', ['netns', 'add', NAMESPACE]);
+    execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
+  });
+  after(() => execFileSync('ip', ['netns', 'del', NAMESPACE]));
+
+  test('records what was on the wire, and ends cleanly on SIGINT', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const run = await startRecording('-o', dir, '--json', '--rotate', '32Ki');
+    await makeTraffic();
+    run.child.kill('SIGINT');
+    assert.equal(await run.ended, 0, run.stderr());
+    const summary = JSON.parse(run.stdout());
+    assert.equal(summary.dropped, 0);
+    assert.equal(summary.droppedByDisk, 0);
+    assert.equal(summary.sessions, SESSIONS);
+    assert.equal(summary.commands, SESSIONS * COMMANDS);
+    assert.equal(summary.uncounted, 0);
+    assert.ok(summary.segments > 1);
+
+    const archive = openArchive(dir);
+    assert.equal(archive.info.complete, true);
+    assert.equal(archive.info.packets, summary.packets);
+    const packets = await collect(archive.packets());
+    assert.equal(packets.length, summary.packets);
+    assert.ok(
+      packets.some((packet) => packet.octets.length > 32 * 1024),
+      'large packets come whole',
+    );
+    let sum = 0;
+    for (const session of archive.sessions()) {
+      assert.equal(session.user, 'app');
+      assert.equal(session.commands, COMMANDS);
+      assert.ok(session.clientOctets > 100_000);
+      sum += session.packets;
+    }
+    assert.equal(sum, summary.packets);
+    archive.close();
+  });
+
+  test('killed, it leaves all that was durable', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const run = await startRecording('-o', dir);
+    await makeTraffic();
+    let known = 0;
+    await until(() => {
+      const archive = openArchive(dir);
+      known = archive.info.packets;
+      assert.equal(archive.info.live, true);
+      archive.close();
+      return known > 0;
+    }, run);
+    await makeTraffic();
+    run.child.kill('SIGKILL');
+    assert.equal(await run.ended, 'SIGKILL');
+    const archive = openArchive(dir);
+    assert.equal(archive.info.repairedNow, true);
+    assert.ok(archive.info.packets >= known);
+    assert.equal((await collect(archive.packets())).length, archive.info.packets);
+    archive.close();
+  });
+
+  test('ends by itself after --for, and refuses a folder that has an archive', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const run = await startRecording('-o', dir, '--for', '200ms');
+    assert.equal(await run.ended, 0, run.stderr());
+    assert.match(run.stdout(), /0 packets, 0 B, 0 sessions, 0 dropped/);
+    const again = startScript('verbs-child', 'record', '-i', 'lo', '-o', dir);
+    assert.equal(await again.ended, 1);
+    assert.match(again.stderr(), /^archive-exists: .* is not empty/m);
+  });
+});

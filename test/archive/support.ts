@@ -1,0 +1,211 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { ArchiveWriter } from '../../src/archive/writer.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { LINKTYPE, makeBlock, type PacketBlock, type PacketSource } from '../../src/wire/packets.ts';
+import { CTL } from '../../src/wire/segment.ts';
+
+/** A packet on its own, as tests like to have them. */
+export interface Packet {
+  octets: Uint8Array;
+  at: number;
+  wireLength?: number;
+}
+
+export const ORIGIN_SEC = 1_700_000_000;
+export const SERVER_PORT = 3307;
+
+/** A folder that is gone when the test is over. */
+export function temporaryFolder(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export function blockOf(packets: readonly Packet[]): PacketBlock {
+  const total = packets.reduce((sum, packet) => sum + packet.octets.length, 0);
+  const block = makeBlock(new Uint8Array(total), packets.length);
+  let end = 0;
+  for (const [i, packet] of packets.entries()) {
+    block.octets.set(packet.octets, end);
+    block.offset[i] = end;
+    block.length[i] = packet.octets.length;
+    block.wireLength[i] = packet.wireLength ?? packet.octets.length;
+    block.at[i] = packet.at;
+    end += packet.octets.length;
+  }
+  block.count = packets.length;
+  return block;
+}
+
+export async function collect(source: PacketSource): Promise<Required<Packet>[]> {
+  const packets: Required<Packet>[] = [];
+  for await (const block of source) {
+    for (let i = 0; i < block.count; i++) {
+      const from = block.offset[i];
+      packets.push({
+        octets: block.octets.slice(from, from + block.length[i]),
+        at: block.at[i],
+        wireLength: block.wireLength[i],
+      });
+    }
+  }
+  return packets;
+}
+
+export interface TcpFields {
+  client: string;
+  clientPort: number;
+  server?: string;
+  serverPort?: number;
+  fromClient: boolean;
+  seq: number;
+  flags?: number;
+  payload?: Uint8Array;
+}
+
+/** A TCP segment over IPv4 or IPv6 (as its addresses are) in an Ethernet frame. Checksums are left out. */
+export function tcpFrame(fields: TcpFields): Uint8Array {
+  const client = parseAddress(fields.client)!;
+  const server = parseAddress(fields.server ?? (client.family === 4 ? '10.0.0.9' : 'fd00::9'))!;
+  const serverPort = fields.serverPort ?? SERVER_PORT;
+  const payload = fields.payload ?? new Uint8Array(0);
+  const ipOctets = client.family === 4 ? 20 : 40;
+  const octets = new Uint8Array(14 + ipOctets + 20 + payload.length);
+  const view = new DataView(octets.buffer);
+  const tcp = 14 + ipOctets;
+  const [source, destination] = fields.fromClient ? [client, server] : [server, client];
+  if (client.family === 4) {
+    view.setUint16(12, 0x0800);
+    octets[14] = 0x45;
+    view.setUint16(16, octets.length - 14);
+    octets[14 + 9] = 6;
+    octets.set(source.octets, 14 + 12);
+    octets.set(destination.octets, 14 + 16);
+  } else {
+    view.setUint16(12, 0x86dd);
+    octets[14] = 0x60;
+    view.setUint16(14 + 4, octets.length - tcp);
+    octets[14 + 6] = 6;
+    octets.set(source.octets, 14 + 8);
+    octets.set(destination.octets, 14 + 24);
+  }
+  view.setUint16(tcp, fields.fromClient ? fields.clientPort : serverPort);
+  view.setUint16(tcp + 2, fields.fromClient ? serverPort : fields.clientPort);
+  view.setUint32(tcp + 4, fields.seq);
+  octets[tcp + 12] = 0x50;
+  octets[tcp + 13] = fields.flags ?? CTL.ack;
+  octets.set(payload, tcp + 20);
+  return octets;
+}
+
+/** One session as its packets: SYN, SYN-ACK, then `exchanges` rounds of a command and an answer, then FINs. */
+export function sessionFrames(
+  client: string,
+  clientPort: number,
+  exchanges: number,
+  isn = 1000,
+): Uint8Array[] {
+  const ends = { client, clientPort };
+  const command = mysqlPacket(0, Buffer.from('\x03select 1'));
+  const answer = mysqlPacket(1, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
+  const frames = [
+    tcpFrame({ ...ends, fromClient: true, seq: isn, flags: CTL.syn }),
+    tcpFrame({ ...ends, fromClient: false, seq: 5000, flags: CTL.syn | CTL.ack }),
+  ];
+  const hello = handshakeResponse('app', 'shop');
+  frames.push(tcpFrame({ ...ends, fromClient: false, seq: 5001, payload: GREETING }));
+  frames.push(tcpFrame({ ...ends, fromClient: true, seq: isn + 1, payload: hello }));
+  let clientSeq = isn + 1 + hello.length;
+  let serverSeq = 5001 + GREETING.length;
+  for (let i = 0; i < exchanges; i++) {
+    frames.push(tcpFrame({ ...ends, fromClient: true, seq: clientSeq, payload: command }));
+    frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, payload: answer }));
+    clientSeq += command.length;
+    serverSeq += answer.length;
+  }
+  frames.push(tcpFrame({ ...ends, fromClient: true, seq: clientSeq, flags: CTL.fin | CTL.ack }));
+  frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, flags: CTL.fin | CTL.ack }));
+  return frames;
+}
+
+/** Several lists as one, taking from each in turn: sessions that run at the same time. */
+export function interleave(lists: readonly Uint8Array[][]): Packet[] {
+  const packets: Packet[] = [];
+  const longest = Math.max(...lists.map((list) => list.length));
+  for (let i = 0; i < longest; i++) {
+    for (const list of lists) {
+      if (i < list.length) packets.push({ octets: list[i], at: packets.length * 1_000_003 });
+    }
+  }
+  return packets;
+}
+
+export function mysqlPacket(sequenceId: number, payload: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(4 + payload.length);
+  new DataView(packet.buffer).setUint32(0, payload.length, true);
+  packet[3] = sequenceId;
+  packet.set(payload, 4);
+  return packet;
+}
+
+const CAPABILITIES = 0x0000_aa0d | 0x0008_0000;
+
+/** A HandshakeV10 as short as they come. */
+export const GREETING = mysqlPacket(
+  0,
+  Buffer.concat([
+    Buffer.from('\x0a11.0\0'),
+    Buffer.from([1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0]),
+    Buffer.from([0xff, 0xff, 8, 2, 0, 0xff, 0xff, 21]),
+    Buffer.alloc(10),
+    Buffer.from('abcdefghijkl\0mysql_native_password\0'),
+  ]),
+);
+
+/** A HandshakeResponse41 with an empty password. `flags` are or-ed to its capabilities. */
+export function handshakeResponse(user: string, schema: string, flags = 0): Uint8Array {
+  const head = Buffer.alloc(32);
+  head.writeUInt32LE((CAPABILITIES | flags) >>> 0, 0);
+  head.writeUInt32LE(1 << 24, 4);
+  head[8] = 45;
+  const plugin = 'mysql_native_password\0';
+  return mysqlPacket(1, Buffer.concat([head, Buffer.from(`${user}\0\0${schema}\0${plugin}`)]));
+}
+
+/** Writes an archive of `packets` and closes it. */
+export function recordArchive(
+  dir: string,
+  packets: readonly Packet[],
+  options: { rotateOctets?: number; serverPorts?: number[] } = {},
+): ArchiveWriter {
+  const writer = createWriter(dir, options);
+  for (let i = 0; i < packets.length; i += 100) writer.write(blockOf(packets.slice(i, i + 100)));
+  writer.close({ packets: packets.length, dropped: 0 });
+  return writer;
+}
+
+export function createWriter(
+  dir: string,
+  options: { rotateOctets?: number; serverPorts?: number[]; onProblem?: (message: string) => void } = {},
+): ArchiveWriter {
+  return ArchiveWriter.create(dir, {
+    linkType: LINKTYPE.ethernet,
+    originSec: ORIGIN_SEC,
+    serverPorts: [SERVER_PORT],
+    ...options,
+  });
+}
+
+/** Octets that no codec makes smaller, the same for the same seed. */
+export function noise(length: number, seed = 1): Uint8Array {
+  const octets = new Uint8Array(length);
+  let state = seed;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    octets[i] = state >>> 16;
+  }
+  return octets;
+}

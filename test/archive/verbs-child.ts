@@ -1,0 +1,18 @@
+/** The archive's verbs alone, as a process: for tests that signal it, kill it, and read what it prints. */
+import { Command } from '@commander-js/extra-typings';
+import { MytapeError } from '../../src/errors.ts';
+import { exportCommand } from '../../src/verbs/export.ts';
+import { lsCommand } from '../../src/verbs/ls.ts';
+import { recordCommand } from '../../src/verbs/record.ts';
+
+try {
+  await new Command()
+    .addCommand(recordCommand())
+    .addCommand(lsCommand())
+    .addCommand(exportCommand())
+    .parseAsync();
+} catch (error) {
+  if (!(error instanceof MytapeError)) throw error;
+  process.stderr.write(`${error.code}: ${error.message}\n`);
+  process.exitCode = error.exitCode;
+}

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { LINKTYPE } from '../../src/wire/packets.ts';
+import {
+  PCAP_HEADER_OCTETS,
+  PCAP_RECORD_OCTETS,
+  PcapParser,
+  readPcapHeader,
+  wholeSecond,
+  writePcapHeader,
+  writePcapRecord,
+} from '../../src/wire/pcap.ts';
+
+interface Sample {
+  sec: number;
+  nsec: number;
+  octets: Uint8Array;
+}
+
+const samples = fc.array(
+  fc.record(
+    {
+      sec: fc.integer({ min: 1_600_000_000, max: 1_600_000_100 }),
+      nsec: fc.integer({ min: 0, max: 999_999 }).map((us) => us * 1000),
+      octets: fc.uint8Array({ maxLength: 40 }),
+    },
+    { noNullPrototype: true },
+  ),
+  { maxLength: 20 },
+);
+
+/** A pcap file written the slow way, in either byte order and resolution. */
+function pcapFile(packets: readonly Sample[], littleEndian: boolean, nanoseconds: boolean): Uint8Array {
+  const total = packets.reduce((sum, packet) => sum + PCAP_RECORD_OCTETS + packet.octets.length, 0);
+  const octets = new Uint8Array(PCAP_HEADER_OCTETS + total);
+  const view = new DataView(octets.buffer);
+  const magic = nanoseconds ? 0xa1b23c4d : 0xa1b2c3d4;
+  for (const [i, value] of [magic, 0, 0, 0, 262_144, LINKTYPE.sll2].entries()) {
+    view.setUint32(4 * i, value, littleEndian);
+  }
+  view.setUint16(4, 2, littleEndian);
+  view.setUint16(6, 4, littleEndian);
+  let at = PCAP_HEADER_OCTETS;
+  for (const packet of packets) {
+    const fields = [
+      packet.sec,
+      nanoseconds ? packet.nsec : packet.nsec / 1000,
+      packet.octets.length,
+      packet.octets.length + 7,
+    ];
+    for (const [i, value] of fields.entries()) view.setUint32(at + 4 * i, value, littleEndian);
+    octets.set(packet.octets, at + PCAP_RECORD_OCTETS);
+    at += PCAP_RECORD_OCTETS + packet.octets.length;
+  }
+  return octets;
+}
+
+function parse(parser: PcapParser, octets: Uint8Array, pieceOctets: number): Sample[] {
+  const found: Sample[] = [];
+  for (let i = 0; i < octets.length; i += pieceOctets) {
+    parser.push(octets.subarray(i, i + pieceOctets));
+    while (parser.pull()) {
+      const { block } = parser;
+      for (let p = 0; p < block.count; p++) {
+        const second = wholeSecond(block.at[p]);
+        assert.equal(block.wireLength[p], block.length[p] + 7);
+        found.push({
+          sec: parser.originSec + second,
+          nsec: block.at[p] - second * 1e9,
+          octets: block.octets.slice(block.offset[p], block.offset[p] + block.length[p]),
+        });
+      }
+    }
+  }
+  return found;
+}
+
+describe('pcap', () => {
+  test('files of both byte orders and resolutions, cut anywhere, give the same packets', () => {
+    const pieces = fc.integer({ min: 1, max: 100 });
+    fc.assert(
+      fc.property(samples, fc.boolean(), fc.boolean(), pieces, (packets, littleEndian, nano, pieceOctets) => {
+        const parser = new PcapParser();
+        const found = parse(parser, pcapFile(packets, littleEndian, nano), pieceOctets);
+        assert.deepEqual(found, packets);
+        assert.equal(parser.state, 'records');
+        assert.equal(parser.format!.linkType, LINKTYPE.sll2);
+        assert.equal(parser.pendingOctets, 0);
+      }),
+    );
+  });
+
+  test('a header that we write is one that we read', () => {
+    for (const precision of ['ns', 'us'] as const) {
+      const octets = new Uint8Array(PCAP_HEADER_OCTETS);
+      writePcapHeader(new DataView(octets.buffer), 0, LINKTYPE.raw, precision);
+      const format = { littleEndian: true, unitNs: precision === 'ns' ? 1 : 1000, linkType: LINKTYPE.raw };
+      assert.deepEqual(readPcapHeader(octets), format);
+      assert.equal(readPcapHeader(octets.subarray(0, 23)), 'truncated');
+    }
+  });
+
+  test('what is no pcap file is answered, not thrown', () => {
+    const parser = new PcapParser();
+    parser.push(new Uint8Array(100).fill(0x41));
+    assert.equal(parser.pull(), false);
+    assert.equal(parser.state, 'malformed');
+  });
+
+  test('a record of an impossible length ends the stream after the good ones', () => {
+    const octets = pcapFile([{ sec: 5, nsec: 0, octets: new Uint8Array(10) }], true, true);
+    const bad = new Uint8Array(PCAP_RECORD_OCTETS);
+    writePcapRecord(new DataView(bad.buffer), 0, 5, 0, 0x7fffffff, 10);
+    const parser = new PcapParser();
+    assert.equal(parse(parser, Buffer.concat([octets, bad]), 1000).length, 1);
+    assert.equal(parser.state, 'malformed');
+  });
+
+  test('a file that ends inside a packet leaves octets pending', () => {
+    const octets = pcapFile([{ sec: 5, nsec: 0, octets: new Uint8Array(10) }], true, true);
+    const parser = new PcapParser();
+    assert.equal(parse(parser, octets.subarray(0, octets.length - 1), 1000).length, 0);
+    assert.equal(parser.pendingOctets, PCAP_RECORD_OCTETS + 9);
+  });
+
+  test('the whole second of a time is never past it', () => {
+    const seconds = fc.integer({ min: 0, max: 9_000_000 });
+    fc.assert(
+      fc.property(seconds, fc.integer({ min: 0, max: 999_999_999 }), (second, nsec) => {
+        assert.equal(wholeSecond(second * 1e9 + nsec), second);
+      }),
+      { examples: [[8_999_999, 999_999_999]] },
+    );
+  });
+});
