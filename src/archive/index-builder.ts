@@ -2,7 +2,7 @@
 import { type IndexedSession, SessionIndex } from '../flow/session-index.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { packBlocks } from './block-list.ts';
-import type { BlockRow, CatalogBatch, SegmentRow, SessionBlocksRow, SessionRow, Totals } from './catalog.ts';
+import type { BlockRow, CatalogBatch, SegmentRow, SessionBlocksRow, SessionRow, Totals } from './rows.ts';
 import type { StoredBlock } from './segment.ts';
 
 /** A session's list of blocks is rewritten as it grows until it names so many; then a new one begins. */

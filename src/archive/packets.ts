@@ -4,8 +4,9 @@ import { MytapeError } from '../errors.ts';
 import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
-import type { BlockRow, Catalog } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
+import type { BlockRow } from './rows.ts';
 import { segmentPath } from './segment.ts';
 import { SessionFilter } from './session-filter.ts';
 

@@ -2,21 +2,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { PacketSource } from '../wire/packets.ts';
-import {
-  type ArchiveRow,
-  Catalog,
-  type CatalogEnd,
-  INDEX_FILE,
-  type SessionRow,
-  type Totals,
-} from './catalog.ts';
+import { Catalog, INDEX_FILE } from './catalog.ts';
 import { type Codec, makeCodec } from './codec.ts';
 import { ArchiveLock } from './lock.ts';
 import { ArchivePackets, type PacketSelection } from './packets.ts';
 import { repairArchive } from './repair.ts';
+import type { ArchiveRow, CatalogEnd, SessionRow, Totals } from './rows.ts';
 
-export type { SessionRow } from './catalog.ts';
 export type { PacketSelection } from './packets.ts';
+export type { SessionRow } from './rows.ts';
 
 /** What an archive says of itself. */
 export interface ArchiveInfo extends ArchiveRow, Totals, CatalogEnd {

@@ -1,7 +1,7 @@
 import { ipv4Number, parseAddress } from '../wire/address.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { Segment } from '../wire/segment.ts';
-import type { SessionRow } from './catalog.ts';
+import type { SessionRow } from './rows.ts';
 
 /** Sessions that had the same ends one after another. */
 type Ranges = SessionRow[];

@@ -2,10 +2,11 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
 import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
-import { Catalog, type CatalogBatch } from './catalog.ts';
+import { Catalog } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
 import { IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
+import type { CatalogBatch } from './rows.ts';
 import { SegmentWriter, type StoredBlock } from './segment.ts';
 
 /** A block is packed when the next packet would take it past this. LZ4 packs small blocks better: decision 0001. */

@@ -181,8 +181,9 @@ class SessionFlow implements Flow, DialogueSink {
     }
     const mine = fromClient ? reading.client : reading.server;
     const other = fromClient ? reading.server : reading.client;
-    if ((flags & CTL.ack) !== 0) this.#acknowledge(segment, fromClient, other);
-    if (!mine.started) mine.start(segment.seq);
+    if (!mine.started && segment.wireDataLength > 0) mine.start(segment.seq);
+    // Until then it speaks of an earlier connection of the same ports (a challenge ACK, RFC 5961).
+    if (mine.started && (flags & CTL.ack) !== 0) this.#acknowledge(segment, fromClient, other);
     const seq = (flags & CTL.syn) !== 0 ? seqAdd(segment.seq, 1) : segment.seq;
     mine.segment(
       segment.octets,
@@ -281,7 +282,8 @@ class SessionFlow implements Flow, DialogueSink {
     this.#skip ??= 'joined-late';
     const shows = this.#skip === 'joined-late' || this.#skip === 'gap';
     const { octets, dataOffset, dataLength } = segment;
-    if (shows && fromClient) this.#skippedCommands += countCommands(octets, dataOffset, dataOffset + dataLength);
+    if (shows && fromClient)
+      this.#skippedCommands += countCommands(octets, dataOffset, dataOffset + dataLength);
     if (isClosed(this)) this.#close('fin');
   }
 

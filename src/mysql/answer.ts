@@ -37,8 +37,10 @@ const STAGE = {
   text: 7,
   fieldDefinition: 8,
   authentication: 9,
+  /** The same, once the server has asked for more. */
+  authenticationData: 10,
   /** What came is no answer. */
-  broken: 10,
+  broken: 11,
 } as const;
 
 const FIRST_STAGE: Record<number, number> = {
@@ -88,9 +90,9 @@ export class Answer {
     return this.#stage === STAGE.broken;
   }
 
-  /** Whether the server has asked for a file (LOCAL INFILE) and not said yet that it has it. */
-  get wantsFile(): boolean {
-    return this.#stage === STAGE.infileEnd;
+  /** Whether the server has asked for octets that are no command (a LOCAL INFILE's, an authentication's) and got no end. */
+  get wantsData(): boolean {
+    return this.#stage === STAGE.infileEnd || this.#stage === STAGE.authenticationData;
   }
 
   /** By these capabilities answers are read. */
@@ -227,9 +229,14 @@ export class Answer {
         }
         break;
       case STAGE.authentication:
+      case STAGE.authenticationData:
+        if (mark === MARK.ok) {
+          this.#ok(octets, from, length, true);
+          break;
+        }
+        this.#stage = STAGE.authenticationData;
         // The client answers in between, so sequence ids leave gaps.
         this.#sequence = -1;
-        if (mark === MARK.ok) this.#ok(octets, from, length, true);
         break;
     }
   }

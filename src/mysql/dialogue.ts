@@ -123,12 +123,16 @@ export class Dialogue {
   /** Octets are missing here, in the client's direction or in the server's. */
   gap(fromClient: boolean): void {
     if (this.#stage === 'over') return;
-    if (this.#stage !== 'commands') {
+    if (this.#stage === 'authentication' && !fromClient) {
+      // Whether the login succeeded, the client will show: by a command.
+      this.#serverLost = true;
+    } else if (this.#stage !== 'commands') {
       this.#end('gap', 0);
     } else if (fromClient) {
       this.#clientBroke('gap');
     } else if (!this.#serverLost) {
       this.#loseServer();
+      this.#server.resync();
       this.#sink.lost('gap', 0);
     } else {
       this.#dropCandidate();
@@ -139,7 +143,8 @@ export class Dialogue {
     const { octets, start, end } = this.#client;
     if (this.#stage === 'commands') this.#commandPacket(octets, start, end);
     else if (this.#stage === 'hello') this.#hello(octets, start, end);
-    // In `authentication` the client answers the server: nothing that a replay could use.
+    else if (octets[start + 3] === 0) this.#commandWithoutOk(octets, start, end);
+    // Else the client answers the server's authentication: nothing that a replay could use.
   }
 
   #hello(octets: Uint8Array, start: number, end: number): void {
@@ -167,7 +172,7 @@ export class Dialogue {
 
   #commandPacket(octets: Uint8Array, start: number, end: number): void {
     // A LOCAL INFILE's data (whose sequence ids come round to 0), or an answer within COM_CHANGE_USER.
-    if (octets[start + 3] !== 0 || this.#server.wantsFile) return;
+    if (octets[start + 3] !== 0 || this.#server.wantsData) return;
     const com = end - start > HEADER_OCTETS ? octets[start + HEADER_OCTETS] : -1;
     if (!isCommand(com)) {
       this.#clientBroke('desync');
@@ -195,6 +200,18 @@ export class Dialogue {
     }
   }
 
+  /** A command while the login seems to be under way: if octets of the server's are missing, its OK was among them. */
+  #commandWithoutOk(octets: Uint8Array, start: number, end: number): void {
+    if (!this.#serverLost) {
+      this.#end('desync', 1);
+      return;
+    }
+    this.#loggedIn(this.#response as HandshakeResponse);
+    if (this.#stage !== 'commands') return;
+    this.#sink.lost('gap', 0);
+    this.#commandPacket(octets, start, end);
+  }
+
   #serverPacket(octets: Uint8Array, from: number, to: number): void {
     const mark = markOf(octets, from, to);
     if (this.#stage === 'greeting') {
@@ -216,7 +233,6 @@ export class Dialogue {
       return;
     }
     this.#stage = 'commands';
-    this.#client.reset();
     this.#server.commandPhase(this.#capabilities, this.#extendedCapabilities);
     const inForce = { capabilities: this.#capabilities, extendedCapabilities: this.#extendedCapabilities };
     this.#sink.login({ ...response, ...inForce }, this.#capabilities, this.#extendedCapabilities);
@@ -232,10 +248,12 @@ export class Dialogue {
   /** From here on the client's commands are unknown, and so is what the server's answers belong to. */
   #clientBroke(cause: 'gap' | 'desync'): void {
     if (this.#clientLost) return;
+    const commands = this.#server.wantsData ? 0 : 1;
     this.#client.reset();
     this.#clientLost = true;
     this.#loseServer();
-    this.#sink.lost(cause, 1);
+    this.#server.resync();
+    this.#sink.lost(cause, commands);
   }
 
   #serverBroke(): void {

@@ -76,9 +76,9 @@ export class ReplyReader {
     return (this.#answer.done ? 0 : 1) + this.#shapes.length;
   }
 
-  /** Whether the server has asked for a file (LOCAL INFILE) and not said yet that it has it. */
-  get wantsFile(): boolean {
-    return this.#answer.wantsFile;
+  /** Whether what the client sends now is no command, but what the server asked for: a file, an authentication. */
+  get wantsData(): boolean {
+    return this.#answer.wantsData;
   }
 
   /** Octets kept until they make sense: of an unfinished packet of the login, or ahead of their command. */

@@ -261,6 +261,18 @@ test('a gap during the login ends it', () => {
   assert.deepEqual(log.take(), ['lost gap 0']);
 });
 
+test('a login whose OK was missed has succeeded if a command follows', () => {
+  const log = new Log().server(greeting()).client(hello());
+  log.dialogue.gap(false);
+  log.client(command(COM.ping)).server(packets(1, ok()));
+  assert.deepEqual(log.take(), [
+    `login u ${CAPABILITIES.toString(16)}`,
+    'lost gap 0',
+    'command 0 14',
+    'reply 0 ok',
+  ]);
+});
+
 test('commands are recognised where they fill a segment exactly, and only there', () => {
   const two = new Uint8Array([...command(COM.ping), ...command(COM.query, 'select 1')]);
   assert.equal(countCommands(two, 0, two.length), 2);

@@ -3,7 +3,7 @@ import { CTL } from '../../../src/wire/segment.ts';
 
 export const SERVER_PORT = 3307;
 
-const NO_DATA = new Uint8Array(0);
+const NO_DATA: Uint8Array = new Uint8Array(0);
 
 /** A TCP segment of a scripted capture. Sequence numbers are the stream's own: 0 is the SYN. */
 export interface Scripted {

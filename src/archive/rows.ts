@@ -1,0 +1,99 @@
+/** What the index holds, row by row. docs/archive-format.md has the meaning of each column. */
+import type { Coverage } from '../flow/events.ts';
+import type { CaptureNs } from '../time.ts';
+
+/** What the whole archive says of itself. */
+export interface ArchiveRow {
+  codec: string;
+  linkType: number;
+  originSec: number;
+  serverPorts: number[];
+  filter: string | null;
+  iface: string | null;
+  startedMs: number;
+}
+
+/** What changes while it is recorded. */
+export interface Totals {
+  packets: number;
+  /** Captured octets of the packets, link-layer headers included. */
+  octets: number;
+  sessions: number;
+  /** Of the sessions that they could be counted of … */
+  commands: number;
+  /** … and how many sessions those are that they couldn't. */
+  uncounted: number;
+  /** Packets that the kernel lost before we had them. */
+  dropped: number;
+  /** Packets that could not be written. */
+  droppedByDisk: number;
+}
+
+export interface SegmentRow {
+  number: number;
+  /** Size of the file. */
+  octets: number;
+}
+
+export interface BlockRow {
+  number: number;
+  segment: number;
+  offset: number;
+  /** Octets that it takes in the file. */
+  stored: number;
+  /** Octets that it makes. */
+  octets: number;
+  checksum: number;
+  /** Number of its first packet within the archive. */
+  firstPacket: number;
+  packets: number;
+  /** Least and greatest time of its packets. */
+  firstAt: CaptureNs;
+  lastAt: CaptureNs;
+}
+
+export interface SessionRow {
+  id: number;
+  client: string;
+  clientPort: number;
+  server: string;
+  serverPort: number;
+  firstAt: CaptureNs;
+  lastAt: CaptureNs;
+  firstPacket: number;
+  lastPacket: number;
+  packets: number;
+  /** TCP payload as on the wire, octets sent again included. */
+  clientOctets: number;
+  serverOctets: number;
+  coverage: Coverage;
+  user: string | null;
+  schema: string | null;
+  tls: boolean;
+  compressed: boolean;
+  /** null: could not be counted (TLS, compression, joined late, octets missing or out of order). */
+  commands: number | null;
+}
+
+export interface SessionBlocksRow {
+  session: number;
+  firstBlock: number;
+  /** See block-list.ts. */
+  blocks: Uint8Array;
+}
+
+/** What one transaction brings. Rows replace those of the same key. */
+export interface CatalogBatch {
+  totals: Totals;
+  segments: SegmentRow[];
+  blocks: BlockRow[];
+  sessions: SessionRow[];
+  sessionBlocks: SessionBlocksRow[];
+}
+
+/** How an archive ended: by its recorder, or mended later. */
+export interface CatalogEnd {
+  endedMs: number | null;
+  complete: boolean;
+  repaired: string | null;
+}
