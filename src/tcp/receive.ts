@@ -193,7 +193,8 @@ export class ReceiveHalf {
     if (before !== undefined && before.seq === seq && before.octets.length >= dataLength && (before.fin || !fin)) {
       return;
     }
-    const octets = segment.octets.slice(dataOffset, dataOffset + dataLength);
+    // Not slice(): of a Buffer that is a view, and the block's memory is the next block's soon.
+    const octets = new Uint8Array(segment.octets.subarray(dataOffset, dataOffset + dataLength));
     this.#held.splice(i, 0, { seq, octets, fin });
     this.#heldOctets += dataLength;
   }

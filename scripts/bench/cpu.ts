@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import type { Lab, LabSpawnOptions, RunResult } from '../lab/lab.ts';
+import type { Host } from '../lab/network.ts';
+
+/** Clock ticks a second of /proc (proc_pid_stat(5)): 100 on every Linux that Node runs on. */
+const TICKS = 100;
+
+/** CPU time that a process has used, in user and system mode, all its threads together, ms. */
+export function cpuMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The name in parentheses may hold blanks; utime and stime are fields 14 and 15.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS;
+}
+
+export interface Timed extends RunResult {
+  cpuMs: number;
+  elapsedMs: number;
+}
+
+/** Runs a command on a host to its end and says what CPU time it took, start included. Fails if the command does. */
+export async function timed(
+  lab: Lab,
+  host: Host,
+  command: readonly string[],
+  options: LabSpawnOptions = {},
+): Promise<Timed> {
+  const script = 'TIMEFORMAT="%R %U %S"; time "$@"';
+  const result = await lab.run(host, 'bash', ['-c', script, 'bash', ...command], options);
+  if (result.code !== 0) {
+    throw new Error(`${command.join(' ')}: exit code ${result.code}\n${result.stdout}${result.stderr}`);
+  }
+  const [real, user, system] = (result.stderr.trimEnd().split('\n').at(-1) ?? '').split(' ').map(Number);
+  return { ...result, cpuMs: (user + system) * 1000, elapsedMs: real * 1000 };
+}

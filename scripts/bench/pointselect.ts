@@ -1,0 +1,39 @@
+import type { Lab } from '../lab/lab.ts';
+import type { Host } from '../lab/network.ts';
+import { PORT, USERS } from '../lab/server.ts';
+import { type Timed, timed } from './cpu.ts';
+
+export const ROWS = 10_000;
+
+/** sysbench oltp_point_select as text, closed loop: the lightest query that a real client makes. */
+export interface PointSelects {
+  threads: number;
+  queries: number;
+}
+
+function sysbench(server: string, rest: readonly string[]): string[] {
+  return [
+    'sysbench',
+    'oltp_point_select',
+    `--mysql-host=${server}`,
+    `--mysql-port=${PORT}`,
+    '--mysql-user=app',
+    `--mysql-password=${USERS.app}`,
+    '--mysql-db=sbtest',
+    '--tables=1',
+    `--table-size=${ROWS}`,
+    '--db-ps-mode=disable',
+    '--skip-trx=on',
+    ...rest,
+  ];
+}
+
+export async function preparePointSelects(lab: Lab, from: Host, server: string): Promise<void> {
+  await timed(lab, from, sysbench(server, ['prepare']));
+}
+
+/** Runs from host `from`, and says what it cost sysbench. */
+export function runPointSelects(lab: Lab, from: Host, server: string, job: PointSelects): Promise<Timed> {
+  const size = [`--threads=${job.threads}`, `--events=${job.queries}`, '--time=0'];
+  return timed(lab, from, sysbench(server, [...size, 'run']));
+}
