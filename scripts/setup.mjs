@@ -3,6 +3,7 @@
 // what installs the dependencies and the compiler.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { commandsMissing, installPackages, librariesMissing } from './setup/debian.mjs';
 import { buildNeeds, install, installReason } from './setup/npm.mjs';
@@ -62,6 +63,8 @@ if (reason) {
   if (code !== 0) fail('npm ci failed: what it says is above');
 }
 if (real) {
+  // The compiler believes its notes of what it has written before, even where that was deleted.
+  if (!existsSync('dist/src/cli.js')) rmSync('dist/.tsbuildinfo', { force: true });
   const build = spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], {
     stdio: ['ignore', 2, 2],
   });

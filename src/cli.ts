@@ -40,4 +40,10 @@ function fail(error: unknown): void {
   process.exitCode = EXIT.failed;
 }
 
+// `mytape ls … | head`: who closes the pipe has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done);
+  throw error;
+});
+
 program.parseAsync().catch(fail);

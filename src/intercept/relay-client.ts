@@ -13,7 +13,8 @@ export class RelayClient implements ReceiverPort {
   readonly #owner: ReceiverOwner;
   readonly #out = new MessageWriter();
   readonly #onGone: (why: string) => void;
-  #stats: ((stats: ReceiverStats) => void)[] = [];
+  /** Those who asked for stats and wait, in the order in which they asked. */
+  #asking: { resolve: (stats: ReceiverStats) => void; reject: (error: Error) => void }[] = [];
   #gone = false;
 
   private constructor(socket: Socket, owner: ReceiverOwner, onGone: (why: string) => void) {
@@ -109,9 +110,9 @@ export class RelayClient implements ReceiverPort {
 
   /** What the intercept's capture has seen so far. */
   stats(): Promise<ReceiverStats> {
-    if (this.#gone) return Promise.reject(new MytapeError('relay', 'the channel to intercept is gone'));
-    return new Promise((resolve) => {
-      this.#stats.push(resolve);
+    if (this.#gone) return Promise.reject(channelGone());
+    return new Promise((resolve, reject) => {
+      this.#asking.push({ resolve, reject });
       this.#out.begin(MESSAGE.askStats, 0, 0, 8);
       this.flush();
     });
@@ -137,6 +138,8 @@ export class RelayClient implements ReceiverPort {
     if (this.#gone) return;
     this.#gone = true;
     this.#socket.destroy();
+    for (const { reject } of this.#asking) reject(channelGone());
+    this.#asking = [];
     this.#onGone(why);
   }
 
@@ -149,7 +152,7 @@ export class RelayClient implements ReceiverPort {
     else if (type === MESSAGE.desync) owner.desync(id);
     else if (type === MESSAGE.stats) {
       const stats = { packets: Number(view.getBigUint64(at + 8)), dropped: Number(view.getBigUint64(at + 16)) };
-      this.#stats.shift()?.(stats);
+      this.#asking.shift()?.resolve(stats);
     } else if (type === MESSAGE.refused) {
       this.#lost(`cut us off: it says we ${Buffer.from(octets.subarray(at + 8, at + length)).toString()}`);
     } else {
@@ -183,4 +186,8 @@ export class RelayClient implements ReceiverPort {
       at: 0,
     });
   }
+}
+
+function channelGone(): MytapeError {
+  return new MytapeError('relay', 'the channel to intercept is gone');
 }

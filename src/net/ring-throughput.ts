@@ -9,11 +9,12 @@ import { PACKET_RX_RING, PACKET_VERSION, type RingReader, SOL_PACKET, STATUS_USE
 
 const TPACKET_V3 = 2;
 /** How long the kernel keeps a block that is not full. */
-export const RETIRE_MS = 10;
-/** Any packet fits in either. The small one is for small rings. */
-const BLOCK_OCTETS = 1 << 20;
-const SMALL_BLOCK_OCTETS = 1 << 18;
-const SMALL_RING_OCTETS = 8 << 20;
+export const RETIRE_MS = 20;
+/**
+ * Any packet fits. Small all the same, because a quiet block is handed over when it is old, however empty: a ring of 64
+ * MiB then is 256 blocks, and lets its reader stall for five seconds; with blocks of 1 MiB it was 0.6 s.
+ */
+const BLOCK_OCTETS = 1 << 18;
 /** Of no meaning in V3 beyond having to divide a block. */
 const FRAME_OCTETS = 2048;
 /** Least room that a packet takes in a block: its header, a sockaddr_ll, room for link-layer and network header. */
@@ -46,15 +47,14 @@ export class ThroughputRing implements RingReader {
 
   /** Makes the ring on a packet socket that is not yet bound to a protocol. */
   constructor(fd: number, bufferOctets: number, originSec: number) {
-    const blockOctets = bufferOctets < SMALL_RING_OCTETS ? SMALL_BLOCK_OCTETS : BLOCK_OCTETS;
-    this.#blocks = Math.max(2, Math.floor(bufferOctets / blockOctets));
-    this.#blockWords = blockOctets / 4;
+    this.#blocks = Math.max(2, Math.floor(bufferOctets / BLOCK_OCTETS));
+    this.#blockWords = BLOCK_OCTETS / 4;
     this.#originSec = originSec;
-    const ringOctets = this.#blocks * blockOctets;
+    const ringOctets = this.#blocks * BLOCK_OCTETS;
     setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3, 'PACKET_VERSION');
     // struct tpacket_req3: block size, blocks, frame size, frames, retire time, private octets, features.
     const request = Uint32Array.of(
-      blockOctets,
+      BLOCK_OCTETS,
       this.#blocks,
       FRAME_OCTETS,
       ringOctets / FRAME_OCTETS,
@@ -73,7 +73,7 @@ export class ThroughputRing implements RingReader {
     this.#words = new Uint32Array(region);
     this.#signed = new Int32Array(region);
     this.#halves = new Uint16Array(region);
-    this.#block = makeBlock(new Uint8Array(region), Math.ceil(blockOctets / MIN_PACKET_OCTETS));
+    this.#block = makeBlock(new Uint8Array(region), Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS));
   }
 
   take(): PacketBlock | undefined {

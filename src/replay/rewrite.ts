@@ -6,6 +6,9 @@ const STATEMENT_ID = 5;
 /** MariaDB: the statement prepared last on this connection, whatever its id. */
 const LAST_PREPARED = 0xffffffff;
 
+/** An id that no server gives: what it names there is as unknown as it was in the recording. */
+const NO_STATEMENT = 0;
+
 const K = 0x6b;
 
 /** Commands that begin with a statement id. */
@@ -45,18 +48,27 @@ function isKill(packet: Uint8Array): boolean {
 /** The statements of one replayed connection: recorded ids to the target's. */
 export class StatementIds {
   readonly #ids = new Map<number, number>();
+  /** Recorded ids of statements that were prepared in the recording and could not be on the target. */
+  readonly #failed = new Set<number>();
   /** Prepared on the target before the capture's own answer was decoded. */
   #unnamed: { command: Command; id: number }[] = [];
 
-  /** The target answered COM_STMT_PREPARE. */
+  /** The target answered COM_STMT_PREPARE; `id` is NO_STATEMENT (0) where it refused. */
   prepared(command: Command, id: number): void {
-    if (command.reply === undefined) this.#unnamed.push({ command, id });
-    else if (command.reply.statementId !== 0) this.#ids.set(command.reply.statementId, id);
+    if (command.reply === undefined) {
+      this.#unnamed.push({ command, id });
+      return;
+    }
+    const recorded = command.reply.statementId;
+    if (recorded === NO_STATEMENT) return;
+    if (id === NO_STATEMENT) this.#failed.add(recorded);
+    else this.#ids.set(recorded, id);
   }
 
   /**
    * The packet to send for `command`: its own, or a copy with the target's statement id. undefined where the statement
-   * is not to be had on the target.
+   * could not be prepared on the target. One that the recorded session did not have either (closed twice, or after
+   * COM_RESET_CONNECTION) is sent with an id that the target does not have.
    */
   rewrite(command: Command): Uint8Array | undefined {
     const { com, packet } = command;
@@ -64,8 +76,8 @@ export class StatementIds {
     const recorded = readId(packet);
     if (recorded === LAST_PREPARED) return packet;
     if (this.#unnamed.length > 0) this.#nameAll();
-    const id = this.#ids.get(recorded);
-    if (id === undefined) return undefined;
+    if (this.#failed.has(recorded)) return undefined;
+    const id = this.#ids.get(recorded) ?? NO_STATEMENT;
     if (com === COM.stmtClose) this.#ids.delete(recorded);
     if (id === recorded) return packet;
     const copy = packet.slice();
@@ -79,6 +91,7 @@ export class StatementIds {
   /** COM_RESET_CONNECTION closes them all. */
   clear(): void {
     this.#ids.clear();
+    this.#failed.clear();
     this.#unnamed = [];
   }
 

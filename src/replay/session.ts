@@ -161,9 +161,7 @@ export class SessionReplay implements ConnectionHandler {
     if (inFlight === undefined) return;
     this.#current = undefined;
     const { command } = inFlight;
-    if (command.com === COM.stmtPrepare && reply.kind === 'ok') {
-      this.#statements.prepared(command, reply.statementId);
-    } else if (command.com === COM.resetConnection && reply.kind === 'ok') this.#statements.clear();
+    if (command.com === COM.stmtPrepare) this.#statements.prepared(command, reply.statementId); else if (command.com === COM.resetConnection && reply.kind === 'ok') this.#statements.clear();
     this.#confirm();
     this.#readyAt = receivedAt;
     this.#owner.answered(this, inFlight, reply);

@@ -46,6 +46,8 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
   readonly #wheel: TimerWheel<PacketConnection>;
   #timer: NodeJS.Timeout | undefined;
   #source!: AnswerSource;
+  /** Ports whose channel is gone. */
+  readonly #lostPorts = new Set<ReceiverPort>();
   #nextId = 1;
   #packetsOut = 0;
   #packetsIn = 0;
@@ -80,11 +82,17 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
       queueMicrotask(() => handler.closed('refused'));
       return NO_CONNECTION;
     }
+    const { ports } = this.#source;
+    const port = ports[clientPort % ports.length];
+    if (this.#lostPorts.has(port)) {
+      // Nobody would ever say that the flow is registered.
+      this.#allocator.give(client, clientPort);
+      queueMicrotask(() => handler.closed('relay'));
+      return NO_CONNECTION;
+    }
     const tuple = { target: this.#target, targetPort, client, clientPort };
     const key = `${identity.client.text}:${clientPort}>${this.#target}:${targetPort}`;
     const iss = initialSequence(epochMs + this.#clock.now() - this.#startedAt, key, secret);
-    const { ports } = this.#source;
-    const port = ports[clientPort % ports.length];
     const mss = Math.min(mtu, this.#injector.slotOctets) - HEADERS_OCTETS;
     const connection = new PacketConnection(this.#nextId++, tuple, iss, mss, handler, port, this);
     this.#connections.set(connection.id, connection);
@@ -130,6 +138,7 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
 
   /** The channel behind `port` is gone, and with it the answers of its flows. */
   lost(port: ReceiverPort): void {
+    this.#lostPorts.add(port);
     const { ports } = this.#source;
     for (const connection of [...this.#connections.values()]) {
       if (ports[connection.tuple.clientPort % ports.length] === port) connection.giveUp('relay');

@@ -1,0 +1,154 @@
+import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from '../../src/flow/events.ts';
+import { CLIENT } from '../../src/mysql/capabilities.ts';
+import { COM, type Command, expectOf } from '../../src/mysql/command.ts';
+import type { Reply } from '../../src/mysql/reply.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { command as packetOf } from '../mysql/support/packets.ts';
+import { makeReply } from '../transport/fake.ts';
+
+const MS = 1e6;
+const CLIENT_ADDRESS = parseAddress('10.1.0.1')!;
+const SERVER_ADDRESS = parseAddress('10.2.0.1')!;
+const CAPABILITIES = CLIENT.mysql | CLIENT.protocol41 | CLIENT.secureConnection | CLIENT.pluginAuth;
+
+/** When the recorded answer becomes known: with its command, at its own time, or never. */
+export type Answered = 'at once' | 'later' | 'never';
+
+/** A recording made by hand: sessions write their events, `batches` puts them in order of time. Times are ms. */
+export class Tape {
+  readonly sessions: TapeSession[] = [];
+
+  session(atMs = 0, options: { user?: string; password?: boolean } = {}): TapeSession {
+    const session = new TapeSession(this.sessions.length, atMs, options);
+    this.sessions.push(session);
+    return session;
+  }
+
+  /** A session that the decoder itself gave up. */
+  skipped(atMs: number, cause: SkipCause, commands: number): void {
+    const session = this.session(atMs);
+    session.events.push({ type: 'skip', at: atMs * MS, session: session.meta, cause, commands });
+  }
+
+  events(): FlowEvent[] {
+    const events = this.sessions.flatMap((session) => session.events);
+    return events.map((event, i) => ({ event, i })).sort((a, b) => a.event.at - b.event.at || a.i - b.i).map(({ event }) => event);
+  }
+
+  /**
+   * The events in batches of so many, as a decoder tells them: an answer is set in its command when its batch is made.
+   * `made` is called before each batch.
+   */
+  async *batches(size: number, made?: (events: FlowEvent[]) => void | Promise<void>): AsyncGenerator<FlowEvent[]> {
+    const events = this.events();
+    for (let from = 0; from < events.length; from += size) {
+      const batch = events.slice(from, from + size);
+      for (const event of batch) {
+        if (event.type === 'reply') event.command.reply = this.#replies.get(event.command)!;
+      }
+      await made?.(batch);
+      yield batch;
+    }
+  }
+
+  get #replies(): Map<Command, Reply> {
+    return new Map(this.sessions.flatMap((session) => [...session.replies]));
+  }
+}
+
+export class TapeSession {
+  readonly meta: SessionMeta;
+  readonly events: FlowEvent[] = [];
+  readonly commands: Command[] = [];
+  readonly replies = new Map<Command, Reply>();
+  #opened = false;
+
+  constructor(id: number, atMs: number, { user = 'app', password = true }: { user?: string; password?: boolean }) {
+    this.meta = {
+      id,
+      client: CLIENT_ADDRESS,
+      clientPort: 40_000 + id,
+      server: SERVER_ADDRESS,
+      serverPort: 3307,
+      at: atMs * MS,
+      capabilities: CAPABILITIES,
+      extendedCapabilities: 0,
+      login: {
+        capabilities: CAPABILITIES,
+        extendedCapabilities: 0,
+        maxPacket: 1 << 24,
+        charset: 8,
+        user,
+        authResponse: new Uint8Array(password ? 20 : 0),
+      },
+    };
+  }
+
+  /** A command of any kind; its answer comes `replyMs` later and is `reply`, or the plain OK. */
+  command(
+    atMs: number,
+    com: number,
+    rest: (number | string | Uint8Array)[] = [],
+    { reply = {}, replyMs = 1, answered = 'at once' as Answered }: CommandOptions = {},
+  ): this {
+    this.#open(atMs);
+    const packet = packetOf(com, ...rest);
+    const command: Command = { ordinal: this.commands.length, at: atMs * MS, com, expect: expectOf(com), packet };
+    this.commands.push(command);
+    this.events.push({ type: 'command', at: command.at, session: this.meta, command });
+    if (command.expect === 0 || answered === 'never') return this;
+    const whole = makeReply({ ...reply, at: (atMs + replyMs) * MS });
+    if (answered === 'at once') command.reply = whole;
+    this.replies.set(command, whole);
+    this.events.push({ type: 'reply', at: whole.at, session: this.meta, command });
+    return this;
+  }
+
+  query(atMs: number, sql = 'SELECT 1', options?: CommandOptions): this {
+    return this.command(atMs, COM.query, [sql], options);
+  }
+
+  prepare(atMs: number, statementId: number, options: CommandOptions = {}): this {
+    return this.command(atMs, COM.stmtPrepare, ['SELECT ?'], { ...options, reply: { statementId, ...options.reply } });
+  }
+
+  execute(atMs: number, statementId: number, options?: CommandOptions): this {
+    return this.command(atMs, COM.stmtExecute, [id4(statementId), 0, 1, 0, 0, 0], options);
+  }
+
+  closeStatement(atMs: number, statementId: number): this {
+    return this.command(atMs, COM.stmtClose, [id4(statementId)]);
+  }
+
+  lost(atMs: number, cause: SkipCause, commands: number): this {
+    this.#open(atMs);
+    this.events.push({ type: 'lost', at: atMs * MS, session: this.meta, cause, commands });
+    return this;
+  }
+
+  quit(atMs: number): this {
+    return this.command(atMs, COM.quit).close(atMs, 'quit');
+  }
+
+  close(atMs: number, how: CloseHow): this {
+    this.#open(atMs);
+    this.events.push({ type: 'close', at: atMs * MS, session: this.meta, how });
+    return this;
+  }
+
+  #open(atMs: number): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    this.events.push({ type: 'open', at: atMs * MS, session: this.meta });
+  }
+}
+
+interface CommandOptions {
+  reply?: Partial<Reply>;
+  replyMs?: number;
+  answered?: Answered;
+}
+
+export function id4(id: number): Uint8Array {
+  return Uint8Array.of(id, id >>> 8, id >>> 16, id >>> 24);
+}

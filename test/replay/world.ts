@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { mock } from 'node:test';
+import type { FlowEvent, SessionMeta } from '../../src/flow/events.ts';
+import type { Command } from '../../src/mysql/command.ts';
+import { Engine } from '../../src/replay/engine.ts';
+import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/outcome.ts';
+import { type Summary, SummaryObserver } from '../../src/report/summary.ts';
+import { ManualClock } from '../../src/time.ts';
+import { type FakeTarget, FakeTransport } from '../transport/fake.ts';
+import type { Tape } from './tape.ts';
+
+/** What became of one command of one copy, in the order told. */
+export interface Fate {
+  session: number;
+  copy: number;
+  ordinal: number;
+  fate: 'answered' | 'lost' | 'skipped';
+  cause: string;
+  sent: boolean;
+  outcome?: Outcome;
+}
+
+/** Writes down everything that an engine tells. */
+export class Book implements Observer {
+  readonly copies: number;
+  readonly fates: Fate[] = [];
+  readonly ends: { session: number; copy: number; cause: LostCause | undefined }[] = [];
+  readonly skippedSessions: { session: number; cause: string }[] = [];
+  readonly scheduledSessions: string[] = [];
+  readonly openedAt = new Map<string, number>();
+  readonly commands = new Set<Command>();
+  unreadableCommands = 0;
+  readonly #clock: ManualClock;
+
+  constructor(copies: number, clock: ManualClock) {
+    this.copies = copies;
+    this.#clock = clock;
+  }
+
+  captured(_session: SessionMeta, command: Command): void {
+    assert.ok(!this.commands.has(command), 'captured twice');
+    this.commands.add(command);
+  }
+
+  scheduled(session: SessionMeta, copy: number): void {
+    this.scheduledSessions.push(`${session.id}/${copy}`);
+  }
+
+  opened(session: SessionMeta, copy: number): void {
+    this.openedAt.set(`${session.id}/${copy}`, this.#clock.now());
+  }
+
+  completed(session: SessionMeta, copy: number): void {
+    this.ends.push({ session: session.id, copy, cause: undefined });
+  }
+
+  sessionLost(session: SessionMeta, copy: number, cause: LostCause): void {
+    this.ends.push({ session: session.id, copy, cause });
+  }
+
+  sessionSkipped(session: SessionMeta, cause: string): void {
+    this.skippedSessions.push({ session: session.id, cause });
+  }
+
+  unreadable(_session: SessionMeta, _cause: string, commands: number): void {
+    this.unreadableCommands += commands;
+  }
+
+  answered(outcome: Outcome, divergence: Divergence): void {
+    const { session, copy, command } = outcome;
+    const { ordinal } = command;
+    this.fates.push({ session: session.id, copy, ordinal, fate: 'answered', cause: divergence, sent: true, outcome });
+  }
+
+  lost(session: SessionMeta, copy: number, { ordinal }: Command, cause: LostCause, sent: boolean): void {
+    this.fates.push({ session: session.id, copy, ordinal, fate: 'lost', cause, sent });
+  }
+
+  skipped(session: SessionMeta, { ordinal }: Command, cause: string, copies: number): void {
+    for (let i = 0; i < copies; i++) {
+      this.fates.push({ session: session.id, copy: -1, ordinal, fate: 'skipped', cause, sent: false });
+    }
+  }
+
+  /** `answered none`, `lost reset` … of the commands of one copy (skipped ones, which name no copy, too), by ordinal. */
+  story(session = 0, copy = 0): string[] {
+    return this.fates
+      .filter((one) => one.session === session && (one.copy === copy || one.copy === -1))
+      .sort((a, b) => a.ordinal - b.ordinal)
+      .map(({ fate, cause }) => (fate === 'answered' && cause === 'none' ? fate : `${fate} ${cause}`));
+  }
+
+  /** How the copies of a session ended. */
+  endsOf(session = 0): (LostCause | undefined)[] {
+    return this.ends.filter((end) => end.session === session).map(({ cause }) => cause);
+  }
+
+  /** Every command has, for each copy, one fate; every scheduled session one end; and the summary says so. */
+  balance(summary: Summary): void {
+    const count = new Map<string, number>();
+    const seen = new Set<string>();
+    for (const { session, copy, ordinal } of this.fates) {
+      const key = `${session}:${ordinal}`;
+      count.set(key, (count.get(key) ?? 0) + 1);
+      if (copy < 0) continue;
+      assert.ok(!seen.has(`${key}/${copy}`), `command ${key} of copy ${copy} was told of twice`);
+      seen.add(`${key}/${copy}`);
+    }
+    assert.equal(count.size, this.commands.size, 'a command without a fate');
+    for (const [key, n] of count) assert.equal(n, this.copies, `command ${key} has ${n} fates`);
+    const ends = this.ends.map(({ session, copy }) => `${session}/${copy}`);
+    assert.deepEqual([...ends].sort(), [...this.scheduledSessions].sort(), 'each scheduled session ends once');
+
+    const { captured, sessions, commands, copies } = summary;
+    assert.equal(captured.commands, this.commands.size + this.unreadableCommands);
+    assert.equal(captured.sessions * copies, sessions.scheduled + sum(sessions.skipped));
+    assert.equal(captured.commands * copies, commands.scheduled + sum(commands.skipped));
+    assert.equal(sessions.scheduled, sessions.completed + sessions.lost);
+    assert.equal(sessions.lost, sum(sessions.lost_by));
+    assert.equal(commands.scheduled, commands.answered + sum(commands.lost));
+    assert.equal(commands.answered, sum(summary.divergence));
+  }
+}
+
+export function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((a, b) => a + b, 0);
+}
+
+export interface Setup {
+  copies?: number;
+  speed?: number;
+  target?: FakeTarget;
+  passwords?: Record<string, string>;
+  /** Events a batch. */
+  batch?: number;
+  /** What happens while it runs: [after ms, act]. */
+  at?: [number, (run: Run) => void][];
+  made?: (events: FlowEvent[]) => void | Promise<void>;
+  /** Virtual time that goes by in steps of a millisecond; what comes behind goes in long ones. */
+  fineMs?: number;
+}
+
+export interface Run {
+  engine: Engine;
+  transport: FakeTransport;
+  clock: ManualClock;
+  book: Book;
+  summary: Summary;
+  elapsedMs: number;
+}
+
+/** Start of the virtual clock, ms: nothing may take 0 for its beginning. */
+export const START_MS = 5_000;
+const LONG_STEP_MS = 100;
+const LIMIT_MS = 4_000_000;
+
+/**
+ * Replays `tape` in virtual time: timers are mocked, and the clock goes with them. Fails where the
+ * run does not end.
+ */
+export async function replay(tape: Tape, setup: Setup = {}): Promise<Run> {
+  const { copies = 1, speed = 1, batch = 1000, fineMs = 3_000, passwords = { app: 'secret' } } = setup;
+  const { target = { users: { app: 'secret' } } } = setup;
+  const clock = new ManualClock(START_MS);
+  const transport = new FakeTransport(target, clock);
+  const book = new Book(copies, clock);
+  const summed = new SummaryObserver(copies, Number.isFinite(speed));
+  const engine = new Engine({ copies, speed, clock, password: (user) => passwords[user] }, transport, [book, summed]);
+  const run = { engine, transport, clock, book } as Run;
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  try {
+    for (const [ms, act] of setup.at ?? []) setTimeout(() => act(run), ms);
+    let over = false;
+    const done = engine.run(tape.batches(batch, setup.made)).finally(() => {
+      over = true;
+    });
+    // What rejects is thrown below.
+    done.catch(() => {});
+    for (;;) {
+      await settle();
+      if (over) break;
+      const ms = clock.now() - START_MS;
+      assert.ok(ms < LIMIT_MS, `the run did not end within ${LIMIT_MS} ms`);
+      const step = ms < fineMs ? 1 : LONG_STEP_MS;
+      clock.advance(step);
+      mock.timers.tick(step);
+    }
+    await done;
+  } finally {
+    mock.timers.reset();
+  }
+  run.elapsedMs = clock.now() - START_MS;
+  run.summary = summed.summary({
+    packets: 0,
+    dropped: 0,
+    copies,
+    speed,
+    elapsedMs: run.elapsedMs,
+    transport: transport.stats(),
+    interrupted: false,
+  });
+  book.balance(run.summary);
+  return run;
+}
+
+/** Lets everything happen that waits for no time. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
