@@ -27,7 +27,8 @@ const IMPURE =
 const IMPORT = /((?:\bfrom|\bimport)\s*\(?\s*)(['"])([^'"\n]+)\2/g;
 
 /** A string (kept) or a comment. */
-const STRING_OR_COMMENT = /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\/.*|\/\*[\s\S]*?\*\//g;
+const STRING_OR_COMMENT =
+  /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\/.*|\/\*[\s\S]*?\*\//g;
 
 interface Import {
   where: string;
@@ -74,7 +75,8 @@ function offence({ where, from, to }: Import): string | undefined {
   // A path out of src begins with `..`; packages have rows no more than node's own modules do.
   if (to.startsWith('..')) return `${where}: ${to} is outside src`;
   if (!to.endsWith('.ts')) return undefined;
-  if (unitOf(to) === 'verbs' && unit !== 'verbs' && from !== 'cli.ts') return `${where}: only cli.ts may import ${to}`;
+  if (unitOf(to) === 'verbs' && unit !== 'verbs' && from !== 'cli.ts')
+    return `${where}: only cli.ts may import ${to}`;
   if (ROOTS.includes(unit) || unit === unitOf(to) || rowOf(to) < rowOf(from)) return undefined;
   return `${where}: ${unit} (row ${rowOf(from)}) may not import ${to} (row ${rowOf(to)})`;
 }
@@ -107,7 +109,10 @@ describe('imports', () => {
   test('a folder imports only from rows above its own', () => {
     const imports = SOURCES.flatMap(importsOf);
     assert.ok(imports.length > SOURCES.length, 'the imports were not found');
-    assert.deepEqual(imports.map(offence).filter((each) => each !== undefined), []);
+    assert.deepEqual(
+      imports.map(offence).filter((each) => each !== undefined),
+      [],
+    );
   });
 
   test('wire, mysql, tcp and flow read no clock, set no timer, draw no random number', () => {
@@ -117,7 +122,12 @@ describe('imports', () => {
   test('what the table forbids is found, with file and line', () => {
     const check = (path: string, raw: string) => {
       const source = { path, text: withoutComments(raw) };
-      return [...importsOf(source).map(offence).filter((each) => each !== undefined), ...impurities(source)];
+      return [
+        ...importsOf(source)
+          .map(offence)
+          .filter((each) => each !== undefined),
+        ...impurities(source),
+      ];
     };
     const upward = check('wire/x.ts', "// first\nimport type { A } from '../flow/a.ts';\n");
     assert.deepEqual(upward, ['src/wire/x.ts:2: wire (row 1) may not import flow/a.ts (row 3)']);

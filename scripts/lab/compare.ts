@@ -1,7 +1,7 @@
 /** What a replay must have made the target do, by the servers' own counters. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Summary } from '../../src/report/summary.ts';
 import type { ProcessRow, Server } from './server.ts';
-import type { ReplaySummary } from './tape.ts';
 
 export const COMPARED = [
   'Com_select',
@@ -55,7 +55,7 @@ export async function connectionsLeft(server: Server, graceMs = 2000): Promise<P
 }
 
 /** What a summary says was lost or skipped, by name; empty where all went through. */
-export function lostOf({ sessions, commands }: ReplaySummary): string[] {
+export function lostOf({ sessions, commands }: Summary): string[] {
   const named = (what: string, causes: Record<string, number>) =>
     Object.entries(causes)
       .filter(([, count]) => count > 0)

@@ -1,5 +1,6 @@
 /** The steps of the main job, as tests and the demo take them: a start to return to, a recording, a replay that is checked. */
 import { join } from 'node:path';
+import type { Summary } from '../../src/report/summary.ts';
 import {
   type Comparison,
   type Counts,
@@ -16,7 +17,6 @@ import {
   type RecordSummary,
   type ReplayFiles,
   type ReplayPath,
-  type ReplaySummary,
   replay,
   startIntercept,
 } from './tape.ts';
@@ -45,13 +45,14 @@ export interface Recorded {
   online: Counts;
 }
 
-/** Records online while a workload runs. */
+/** Records online while a workload runs; `extra` as on the command line. */
 export async function recordWorkload(
   lab: Lab,
   archive: string,
   workload: () => Promise<unknown>,
+  extra: readonly string[] = [],
 ): Promise<Recorded> {
-  const recording = await Recording.start(lab, archive);
+  const recording = await Recording.start(lab, archive, extra);
   const before = await countsOf(lab.server('online'));
   await workload();
   const online = difference(await countsOf(lab.server('online')), before);
@@ -65,12 +66,14 @@ export interface ReplayPlan {
   copies: number;
   /** As on the command line: `1`, `4`, `max`. */
   speed: string;
+  /** More of the command line. */
+  extra?: readonly string[];
   /** Where the replay's own words go: kept, for the error if there is one, or to the terminal. */
   stdio?: 'pipe' | 'inherit';
 }
 
 export interface Replayed {
-  summary: ReplaySummary;
+  summary: Summary;
   comparison: Comparison[];
   lost: string[];
   left: ProcessRow[];
@@ -90,7 +93,7 @@ export async function replayAndCompare(
   try {
     const before = await countsOf(target);
     const out = join(lab.runFolder, plan.name);
-    const extra = ['-n', String(plan.copies), '--speed', plan.speed];
+    const extra = ['-n', String(plan.copies), '--speed', plan.speed, ...(plan.extra ?? [])];
     const { summary } = await replay(
       lab,
       plan.path,

@@ -100,11 +100,11 @@ export class Server {
     return join(this.#folder, 'first-start.sql');
   }
 
-  /** Resolves when it answers. */
-  async start(): Promise<void> {
+  /** Resolves when it answers; `settings` beside the lab's own, for this start. */
+  async start(settings: readonly string[] = []): Promise<void> {
     const log = openSync(this.logPath, 'a');
     const args = ['--no-defaults', '--user=root', `--datadir=${this.#data}`, `--socket=${this.socketPath}`];
-    args.push(`--pid-file=${join(this.#folder, 'mariadbd.pid')}`, ...SETTINGS);
+    args.push(`--pid-file=${join(this.#folder, 'mariadbd.pid')}`, ...SETTINGS, ...settings);
     if (existsSync(this.#firstStart)) args.push(`--init-file=${this.#firstStart}`);
     // Detached: Ctrl-C on the terminal is the owner's to hear, and a background lab outlives it.
     const child = spawn('ip', ['netns', 'exec', this.#namespace, 'mariadbd', ...args], {

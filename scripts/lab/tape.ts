@@ -4,12 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EXIT, MytapeError } from '../../src/errors.ts';
+import type { Summary } from '../../src/report/summary.ts';
 import { Background } from './background.ts';
 import { collect, type Lab, type RunResult } from './lab.ts';
 import type { Host } from './network.ts';
 import { PORT, USERS } from './server.ts';
 
-const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+/** The command line that `npm run build` made. */
+export const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
 export const RELAY_PORT = 36525;
 
 /** The part of `mytape record --json` that we compare with others' counts. */
@@ -20,27 +22,8 @@ export interface RecordSummary {
   commands: number;
 }
 
-/** The part of summary.json (DESIGN §4) that tests and the demo look at. */
-export interface ReplaySummary {
-  sessions: {
-    scheduled: number;
-    opened: number;
-    completed: number;
-    lost: number;
-    skipped: Record<string, number>;
-  };
-  commands: {
-    scheduled: number;
-    sent: number;
-    answered: number;
-    lost: Record<string, number>;
-    skipped: Record<string, number>;
-  };
-  verdict: string;
-  reasons: string[];
-  elapsed_s: number;
-  qps: number;
-}
+/** summary.json, as the run's folder has it. */
+export type ReplaySummary = Summary;
 
 /** Runs a mytape command to its end. */
 export function tape(lab: Lab, host: Host, args: readonly string[]): Promise<RunResult> {

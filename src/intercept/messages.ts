@@ -38,7 +38,7 @@ export const MESSAGE = {
   registered: 76,
 } as const;
 
-/** Shortest length of each type: a shorter one is garbage. */
+/** Length of each type, and the shortest of those that are `VARIABLE`: anything else is garbage. */
 export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.hello]: 16,
   [MESSAGE.register]: 24,
@@ -59,6 +59,9 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.stats]: 24,
   [MESSAGE.registered]: 8,
 };
+
+/** Types that are as long as what they carry. */
+const VARIABLE: ReadonlySet<number> = new Set([MESSAGE.refused, MESSAGE.packet]);
 
 /** Collects messages into one buffer, to be written in one go at the end of a turn. */
 export class MessageWriter {
@@ -133,7 +136,8 @@ export class MessageReader {
       const length = view.getUint16(at);
       const type = octets[at + 2];
       const least = LEAST_OCTETS[type];
-      if (least === undefined || length < least) return false;
+      // Too long is garbage as well: a TLS ClientHello passes for a long `hello`, an SSH banner for a long `reset`.
+      if (least === undefined || length < least || (length > least && !VARIABLE.has(type))) return false;
       if (at + length > octets.length) break;
       this.#onMessage(type, view, octets, at, length);
       at += length;

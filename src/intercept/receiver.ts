@@ -8,18 +8,20 @@ import type { Clock, MonotonicMs } from '../time.ts';
 import { SegmentWriter } from '../wire/emit.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
+import { Crowd, type Member } from './crowd.ts';
 import type { ReceiverOwner, ReceiverPort, Tuple } from './ports.ts';
 
 /** How long a released flow still answers the target, so that a lost last ACK or RST costs it nothing. */
 const LINGER_MS = 15_000;
 
 /** The target's segments of one replayed connection: acknowledges them and reads the answers in them. */
-class InterceptFlow implements ReceiveSink, Timed {
+class InterceptFlow implements ReceiveSink, Timed, Member {
   readonly id: number;
   readonly tuple: Tuple;
   readonly half: ReceiveHalf;
   readonly reader: ReplyReader;
   wheelSlot = -1;
+  seenIn = -1;
   /** Whether it is in the list of those that owe the target an ACK at the end of this turn. */
   ackListed = false;
   /** undefined once released. */
@@ -117,6 +119,7 @@ export class Receiver {
   readonly #owners = new Set<ReceiverOwner>();
   readonly #wheel: TimerWheel<InterceptFlow>;
   readonly #acksDue: InterceptFlow[] = [];
+  readonly #crowd = new Crowd();
 
   constructor(injector: Injector, clock: Clock) {
     this.#injector = injector;
@@ -188,6 +191,11 @@ export class Receiver {
     this.#endTurn();
   }
 
+  /** How long to let answers gather before the next look at the capture, ms. */
+  restMs(): number {
+    return this.#crowd.restMs(this.#clock.now());
+  }
+
   /** To be called every few milliseconds: delayed ACKs, and flows to forget. */
   tick(): void {
     this.now = this.#clock.now();
@@ -204,6 +212,7 @@ export class Receiver {
 
   #process(flow: InterceptFlow): void {
     this.packets++;
+    this.#crowd.seen(flow);
     const segment = this.#segment;
     if (flow.aborted) {
       // Whatever it still says on a connection that we gave up: RFC 9293 (3.10.7.1), reset at the place it waits for.

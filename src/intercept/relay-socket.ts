@@ -70,7 +70,7 @@ export function listenRelay(
           onChannel,
         );
   server.on('tlsClientError', (error: Error, socket: Socket) => {
-    onRefused(`${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`, `failed the key check (${error.message})`);
+    onRefused(`${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`, `failed the key check (${wordsOf(error)})`);
     socket.destroy();
   });
   return new Promise((resolve, reject) => {
@@ -80,6 +80,11 @@ export function listenRelay(
     });
     server.listen(port, host, () => resolve(server));
   });
+}
+
+/** OpenSSL's reason alone: its message has the source file and line before it and a line's end behind. */
+function wordsOf(error: Error & { reason?: string }): string {
+  return error.reason ?? error.message;
 }
 
 /** Connects one channel. */
@@ -94,7 +99,7 @@ export function connectRelay({ host, port }: RelayAddress, key: Buffer | undefin
         cause.code === 'ECONNREFUSED'
           ? `nothing listens there: run \`mytape intercept -p ${port} …\` on ${host}`
           : key !== undefined && cause.code !== 'ETIMEDOUT'
-            ? `${cause.message}: do both ends have the same key file?`
+            ? `${wordsOf(cause)}: do both ends have the same key file?`
             : cause.message;
       reject(new MytapeError('relay', `cannot reach intercept at ${host}:${port}: ${next}`, { cause }));
     };

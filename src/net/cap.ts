@@ -128,7 +128,7 @@ class CapSource implements PacketSource, AsyncIterator<PacketBlock, undefined> {
       block.offset[i] = this.#end;
       block.length[i] = octets;
       block.wireLength[i] = octets;
-      block.at[i] = (originMs + performance.now()) * 1e6;
+      block.at[i] = Math.round((originMs + performance.now()) * 1e6);
       this.#end += octets;
       this.#schedule();
     });

@@ -62,6 +62,11 @@ export interface RingOptions {
   promiscuous?: boolean;
   /** See PacketSource; default: now. */
   originSec?: number;
+  /**
+   * Asked before each look at the ring: how long to sleep first, ms, so that packets gather; 0 looks at once. The whole
+   * thread sleeps, so keep it well below a millisecond.
+   */
+  restMs?: () => number;
 }
 
 /**
@@ -103,12 +108,15 @@ export function openRing(options: RingOptions): PacketSource {
     }
     const promiscuous = options.promiscuous === true;
     if (promiscuous) setPromiscuous(fd, index, true);
-    return new RingSource({ fd, iface, index, promiscuous }, linkType, originSec, reader);
+    return new RingSource({ fd, iface, index, promiscuous }, linkType, originSec, reader, options.restMs);
   } catch (error) {
     libc().close(fd);
     throw error;
   }
 }
+
+/** What a rest waits on: nobody ever writes it. */
+const NEVER_CHANGES = new Int32Array(new SharedArrayBuffer(4));
 
 type Pull = IteratorResult<PacketBlock, undefined>;
 
@@ -137,9 +145,17 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
   #closeTimer: NodeJS.Timeout | undefined;
   #packets = 0;
   #counts: KernelCounts;
+  #restMs: (() => number) | undefined;
 
-  constructor(device: Device, linkType: number, originSec: number, reader: RingReader) {
+  constructor(
+    device: Device,
+    linkType: number,
+    originSec: number,
+    reader: RingReader,
+    restMs: (() => number) | undefined,
+  ) {
     this.#device = device;
+    this.#restMs = restMs;
     this.#counts = new KernelCounts(device.fd);
     this.linkType = linkType;
     this.originSec = originSec;
@@ -154,7 +170,12 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
   next(): Promise<Pull> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      if (performance.now() - this.#lastTurn < TURN_MS) this.#serve();
+      const rest = this.#restMs?.() ?? 0;
+      if (rest > 0) {
+        Atomics.wait(NEVER_CHANGES, 0, 0, rest);
+        // What other sockets brought meanwhile belongs to what the ring has now.
+        setImmediate(this.#turn);
+      } else if (performance.now() - this.#lastTurn < TURN_MS) this.#serve();
       else setImmediate(this.#turn);
     });
   }

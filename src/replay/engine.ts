@@ -27,6 +27,9 @@ const STEP_TIMEOUT_MS = 60_000;
 
 const SWEEP_MS = 1_000;
 
+/** The longest that a timer of Node's can wait; one that is told to wait longer fires at once. */
+const MAX_TIMER_MS = 0x7fffffff;
+
 export interface EngineOptions {
   copies: number;
   /** Infinity: as fast as the target takes it. */
@@ -52,8 +55,6 @@ export class Engine implements SessionOwner {
   readonly #live = new Set<SessionReplay>();
   readonly #due = new DueHeap<SessionReplay>();
   readonly #admission: Admission | undefined;
-  /** Outcomes whose recorded answer the decoder has not reached yet. */
-  readonly #parked = new Map<Command, Outcome[]>();
   #pacer: Pacer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDue = Number.POSITIVE_INFINITY;
@@ -76,13 +77,11 @@ export class Engine implements SessionOwner {
     const sweep = setInterval(() => this.#sweep(), SWEEP_MS);
     try {
       for await (const batch of events) {
-        let last: FlowEvent | undefined;
-        for (const event of batch) {
-          this.#take(event);
-          last = event;
-        }
-        this.#transport.flush();
+        // Stopped while this batch was awaited: what it would begin, nobody would end.
         if (this.#stopped) break;
+        for (const event of batch) this.#take(event);
+        this.#transport.flush();
+        const last = batch.at(-1);
         if (last !== undefined) await this.#room(last.at);
         if (this.#stopped) break;
       }
@@ -91,10 +90,7 @@ export class Engine implements SessionOwner {
       clearInterval(sweep);
       clearTimeout(this.#timer);
     }
-    for (const [command, outcomes] of this.#parked) {
-      for (const outcome of outcomes) this.#tell(outcome, command);
-    }
-    this.#parked.clear();
+    for (const recorded of this.#recorded.values()) this.#tellParked(recorded);
   }
 
   /** Ends the run early: what is under way may finish, the rest is lost as interrupted. */
@@ -138,16 +134,16 @@ export class Engine implements SessionOwner {
 
   answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined): void {
     const { command, paced, due, sent } = inFlight;
-    const { meta, close } = session.recorded;
+    const { meta, close, parked } = session.recorded;
     const answered = this.now();
     const outcome: Outcome = { session: meta, copy: session.copy, command, paced, due, sent, answered, reply };
     if (reply !== undefined && command.reply === undefined && close === undefined && !this.#stopped) {
-      const parked = this.#parked.get(command);
-      if (parked === undefined) this.#parked.set(command, [outcome]);
-      else parked.push(outcome);
+      const before = parked.get(command);
+      if (before === undefined) parked.set(command, [outcome]);
+      else before.push(outcome);
       return;
     }
-    this.#tell(outcome, command);
+    this.#tell(outcome);
   }
 
   lost(session: SessionReplay, command: Command, cause: LostCause, sent: boolean): void {
@@ -162,9 +158,10 @@ export class Engine implements SessionOwner {
   letGo(session: SessionReplay, position: number): void {
     const command = session.recorded.at(position);
     if (command === undefined || !session.recorded.letGo(position)) return;
+    const wasFull = !this.#hasRoom();
     this.#bufferedCommands--;
     this.#bufferedOctets -= command.packet.length;
-    if (this.#wakeReader !== undefined && this.#hasRoom()) this.#wakeReader();
+    if (wasFull && this.#hasRoom()) this.#wakeReader?.();
   }
 
   over(session: SessionReplay, cause: LostCause | undefined): void {
@@ -174,7 +171,8 @@ export class Engine implements SessionOwner {
       else observer.sessionLost?.(meta, session.copy, cause);
     }
     this.#live.delete(session);
-    if (session.begun) this.#admission?.left(session);
+    // Once stopped, no place is given to the next: it would connect only to be cut.
+    if (session.begun && !this.#stopped) this.#admission?.left(session);
     if (this.#live.size === 0) this.#wakeEnd?.();
   }
 
@@ -191,7 +189,7 @@ export class Engine implements SessionOwner {
         this.#command(session, event.command);
         break;
       case 'reply':
-        this.#replied(event.command);
+        this.#replied(session, event.command);
         break;
       case 'lost':
         for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
@@ -206,6 +204,7 @@ export class Engine implements SessionOwner {
         if (recorded === undefined) break;
         this.#recorded.delete(session.id);
         recorded.close = { how: event.how, at: event.at };
+        this.#tellParked(recorded);
         this.#admission?.ended();
         for (const copy of recorded.copies) copy.advance();
         break;
@@ -267,15 +266,24 @@ export class Engine implements SessionOwner {
     for (const copy of recorded.copies) copy.advance();
   }
 
-  #replied(command: Command): void {
-    const parked = this.#parked.get(command);
-    if (parked === undefined) return;
-    this.#parked.delete(command);
-    for (const outcome of parked) this.#tell(outcome, command);
+  #replied(meta: SessionMeta, command: Command): void {
+    const parked = this.#recorded.get(meta.id)?.parked;
+    const outcomes = parked?.get(command);
+    if (outcomes === undefined) return;
+    parked?.delete(command);
+    for (const outcome of outcomes) this.#tell(outcome);
   }
 
-  #tell(outcome: Outcome, command: Command): void {
-    const divergence = divergenceOf(command.reply, outcome.reply);
+  /** The recorded answers that these waited for never came. */
+  #tellParked({ parked }: RecordedSession): void {
+    for (const outcomes of parked.values()) {
+      for (const outcome of outcomes) this.#tell(outcome);
+    }
+    parked.clear();
+  }
+
+  #tell(outcome: Outcome): void {
+    const divergence = divergenceOf(outcome.command.reply, outcome.reply);
     for (const observer of this.#observers) observer.answered?.(outcome, divergence);
   }
 
@@ -292,7 +300,10 @@ export class Engine implements SessionOwner {
     return new Promise((resolve) => {
       this.#readerUntil = until;
       this.#wakeReader = () => {
-        if (!this.#stopped && !(this.#hasRoom() && this.#readerUntil <= this.now())) return;
+        if (!this.#stopped && !(this.#hasRoom() && this.#readerUntil <= this.now())) {
+          this.#arm();
+          return;
+        }
         this.#wakeReader = undefined;
         this.#readerUntil = Number.NEGATIVE_INFINITY;
         resolve();
@@ -311,11 +322,14 @@ export class Engine implements SessionOwner {
   // Time.
 
   #arm(): void {
-    const next = Math.min(this.#due.nextDue, this.#wakeReader === undefined ? Infinity : this.#readerUntil);
+    // A reader that waits for room is woken by `letGo`, at no time of its own.
+    const readerDue = this.#wakeReader === undefined || !this.#hasRoom() ? Infinity : this.#readerUntil;
+    const next = Math.min(this.#due.nextDue, readerDue);
     if (next >= this.#timerDue || next === Infinity) return;
     clearTimeout(this.#timer);
     this.#timerDue = next;
-    this.#timer = setTimeout(() => this.#wake(), Math.max(0, next - this.now()));
+    const waitMs = Math.min(MAX_TIMER_MS, Math.max(0, next - this.now()));
+    this.#timer = setTimeout(() => this.#wake(), waitMs);
   }
 
   #wake(): void {
@@ -326,7 +340,7 @@ export class Engine implements SessionOwner {
       if (session.state === 'waiting') session.open();
       else session.advance();
     }
-    if (this.#readerUntil <= now) this.#wakeReader?.();
+    if (this.#readerUntil <= now && this.#hasRoom()) this.#wakeReader?.();
     this.#transport.flush();
     this.#arm();
   }

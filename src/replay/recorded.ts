@@ -1,6 +1,7 @@
 import type { CloseHow, SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
+import type { Outcome } from './outcome.ts';
 import type { SessionReplay } from './session.ts';
 
 /** Slots let go at the head of the queue before it is cut. */
@@ -15,6 +16,8 @@ export class RecordedSession {
   copies: SessionReplay[] = [];
   /** How it ended; undefined while its end was not read yet. */
   close: { how: CloseHow; at: CaptureNs } | undefined;
+  /** Outcomes whose recorded answer was not read yet. */
+  readonly parked = new Map<Command, Outcome[]>();
   /** One past the last command read. */
   end = 0;
   #commands: (Command | undefined)[] = [];

@@ -9,7 +9,17 @@ const LAST_PREPARED = 0xffffffff;
 /** An id that no server gives: what it names there is as unknown as it was in the recording. */
 const NO_STATEMENT = 0;
 
-const K = 0x6b;
+/** Where a COM_QUERY's text begins, and how much of it is looked at. */
+const SQL = 5;
+const HEAD_OCTETS = 256;
+
+/** KILL, behind blanks and comments. */
+const KILL = /^(?:\s|\/\*(?!!)(?:[^*]|\*(?!\/))*\*\/|(?:#|--\s)[^\n]*\n)*kill\s/i;
+
+/** Whether a statement that begins so is worth a look: most are not. A letter k, a blank, or a comment. */
+function mayKill(first: number): boolean {
+  return (first | 0x20) === 0x6b || first <= 0x20 || first === 0x2f || first === 0x23 || first === 0x2d;
+}
 
 /** Commands that begin with a statement id. */
 const NAMES_STATEMENT: ReadonlySet<number> = new Set([
@@ -28,7 +38,7 @@ export function skipCauseOf(command: Command): string | undefined {
   switch (command.com) {
     case COM.query:
       if (command.reply?.kind === 'infile') return 'local-infile';
-      return (command.packet[5] | 0x20) === K && isKill(command.packet) ? 'kill' : undefined;
+      return mayKill(command.packet[SQL]) && isKill(command.packet) ? 'kill' : undefined;
     case COM.processKill:
       return 'kill';
     case COM.shutdown:
@@ -42,7 +52,8 @@ export function skipCauseOf(command: Command): string | undefined {
 
 /** `KILL 17` names a connection of the recorded server: here it would hit somebody else's. */
 function isKill(packet: Uint8Array): boolean {
-  return /^kill\s/i.test(Buffer.from(packet.buffer, packet.byteOffset + 5, Math.min(16, packet.length - 5)).toString('latin1'));
+  const head = Buffer.from(packet.buffer, packet.byteOffset + SQL, Math.min(HEAD_OCTETS, packet.length - SQL));
+  return KILL.test(head.toString('latin1'));
 }
 
 /** The statements of one replayed connection: recorded ids to the target's. */

@@ -176,7 +176,8 @@ export class SessionReplay implements ConnectionHandler {
     // A server that has read COM_QUIT closes, in order or not; and our own RST is an end, where the recorded one was.
     const inOrder =
       this.state === 'closing' && (cause === 'fin' || cause === 'aborted' || (this.#quit && cause === 'reset'));
-    if (inOrder) this.#confirm();
+    // An end that we cut short shows nothing of what arrived.
+    if (inOrder && (cause !== 'aborted' || this.#lostCause === undefined)) this.#confirm();
     if (inOrder && this.#lostCause === undefined) this.#end(undefined);
     else this.#end(this.#lostCause ?? lostBy(cause, this.state === 'connecting'));
   }

@@ -230,6 +230,7 @@ export class SummaryObserver implements Observer {
     const invalid: string[] = [];
     const { captureDropped } = facts.transport;
     if (facts.interrupted) invalid.push('the run was stopped before its end');
+    if (this.#scheduledSessions === 0) invalid.push('nothing was replayed: no session could be scheduled');
     if (facts.dropped > 0) invalid.push(`the recording lost ${facts.dropped} packets while it was made`);
     if (captureDropped > 0) {
       invalid.push(`the capture of answers lost ${captureDropped} packets: what they held was sent again, later`);

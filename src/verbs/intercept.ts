@@ -119,8 +119,10 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   const host = options.port.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
   const { port } = options.port;
   const injector = await openInjector(sendDriver, { slotOctets: ACK_OCTETS });
+  const receiver = new Receiver(injector, realClock);
+  const restMs = () => receiver.restMs();
   const sources = await Promise.all(
-    options.interface.map((iface) => openCapture(captureDriver, { iface, filter, mode: 'latency', promiscuous: false })),
+    options.interface.map((iface) => openCapture(captureDriver, { iface, filter, mode: 'latency', promiscuous: false, restMs })),
   );
   const stats = () => {
     let packets = 0;
@@ -132,7 +134,6 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     }
     return { packets, dropped };
   };
-  const receiver = new Receiver(injector, realClock);
   const channels = new Set<RelayChannel>();
   const onChannel = (socket: Socket) => {
     const channel = new RelayChannel(socket, receiver, stats, (event, detail) => log(`channel ${event}: ${detail}`));
@@ -140,7 +141,13 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     socket.on('close', () => channels.delete(channel));
   };
   const server = await listenRelay({ host, port }, key, onChannel, (from, why) => log(`channel refused: ${from} ${why}`));
-  if (pidPath !== undefined) writePid(pidPath);
+  try {
+    if (pidPath !== undefined) writePid(pidPath);
+  } catch (error) {
+    // It would keep the process alive.
+    server.close();
+    throw error;
+  }
   const ticks = setInterval(() => receiver.tick(), TICK_MS);
   let stop: (error?: Error) => void = () => {};
   const stopped = new Promise<Error | undefined>((resolve) => {

@@ -102,6 +102,9 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const users = options.users === undefined ? new Map<string, string>() : readUsersFile(options.users);
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
   const address = await resolveHost(mapping.host);
+  if (address.family !== 4) {
+    throw new MytapeError('not-supported', `${address.text} is an IPv6 address: replay speaks IPv4 only (mend -x)`);
+  }
   const archive = openArchive(dir);
   checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
   const out = makeRunFolder(options.out);
@@ -217,13 +220,15 @@ async function openTransport(
   try {
     if (options.intercept === undefined) {
       const filter = `tcp and src host ${target.text} and src port ${port}`;
+      const receiver = new Receiver(injector, realClock);
       const source = await openCapture(options.captureDriver, {
         iface: path.iface,
         filter,
         mode: 'latency',
         promiscuous: false,
+        restMs: () => receiver.restMs(),
       });
-      transport.use(localAnswers(new Receiver(injector, realClock), source, transport, onGone));
+      transport.use(localAnswers(receiver, source, transport, onGone));
     } else {
       transport.use(await relayedAnswers(options.intercept, key, options.channels, transport, onGone));
     }

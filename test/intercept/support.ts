@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
+import type { ReceiverOwner } from '../../src/intercept/ports.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import type { Injector } from '../../src/net/injector.ts';
-import type { ReceiverOwner } from '../../src/intercept/ports.ts';
 import { SegmentWriter } from '../../src/wire/emit.ts';
 import { LINKTYPE, makeBlock, type PacketBlock } from '../../src/wire/packets.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';
@@ -25,7 +25,8 @@ export function parsePacket(packet: Uint8Array): Parsed {
   const segment = new Segment();
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   assert.equal(segment.parse(packet, view, 0, packet.length, LINKTYPE.raw), PARSE.ok);
-  const { src, dst, srcPort, dstPort, seq, ack, flags, window, mss, windowShift, dataOffset, dataLength } = segment;
+  const { src, dst, srcPort, dstPort, seq, ack, flags, window, mss, windowShift, dataOffset, dataLength } =
+    segment;
   const data = new Uint8Array(packet.subarray(dataOffset, dataOffset + dataLength));
   return { src, dst, srcPort, dstPort, seq, ack, flags, window, mss, windowShift, data };
 }

@@ -63,7 +63,10 @@ describe('order and pace', () => {
       },
     });
     assert.deepEqual(arrivals(run), [0, 250, 250, 300, 400, 1000]);
-    const slips = run.book.fates.map(({ outcome }) => [outcome!.due - outcome!.paced, outcome!.sent - outcome!.due]);
+    const slips = run.book.fates.map(({ outcome }) => [
+      outcome!.due - outcome!.paced,
+      outcome!.sent - outcome!.due,
+    ]);
     assert.deepEqual(slips, [
       [0, 0],
       [150, 0],
@@ -150,7 +153,11 @@ describe('full speed', () => {
     const tape = new Tape();
     // Two side by side at any time, the next beginning when one ended.
     for (let i = 0; i < 60; i++) {
-      tape.session(i * 10).query(i * 10 + 1).query(i * 10 + 12).quit(i * 10 + 18);
+      tape
+        .session(i * 10)
+        .query(i * 10 + 1)
+        .query(i * 10 + 12)
+        .quit(i * 10 + 18);
     }
     const run = await replay(tape, {
       copies: 3,
@@ -158,13 +165,20 @@ describe('full speed', () => {
       batch: 7,
       target: { users: { app: 'secret' }, reacts: ({ at }) => ({ reply: {}, afterMs: at % 3 }) },
     });
-    assert.deepEqual([...run.transport.mostOpen], [0, 1, 2].map((copy) => [copy, 2]));
+    assert.deepEqual(
+      [...run.transport.mostOpen],
+      [0, 1, 2].map((copy) => [copy, 2]),
+    );
     assert.equal(run.summary.sessions.completed, 180);
   });
 
   test('500 short sessions one after another stay one after another', async () => {
     const tape = new Tape();
-    for (let i = 0; i < 500; i++) tape.session(i * 10).query(i * 10 + 1).quit(i * 10 + 2);
+    for (let i = 0; i < 500; i++)
+      tape
+        .session(i * 10)
+        .query(i * 10 + 1)
+        .quit(i * 10 + 2);
     const run = await replay(tape, { speed: Number.POSITIVE_INFINITY, copies: 2 });
     assert.deepEqual([...run.transport.mostOpen.values()], [1, 1]);
     assert.equal(run.summary.sessions.completed, 1000);
@@ -173,7 +187,12 @@ describe('full speed', () => {
 
   test('sessions that the target loses make room for the next', async () => {
     const tape = new Tape();
-    for (let i = 0; i < 30; i++) tape.session(i * 10).query(i * 10 + 1).query(i * 10 + 2).quit(i * 10 + 3);
+    for (let i = 0; i < 30; i++)
+      tape
+        .session(i * 10)
+        .query(i * 10 + 1)
+        .query(i * 10 + 2)
+        .quit(i * 10 + 3);
     const run = await replay(tape, {
       speed: Number.POSITIVE_INFINITY,
       target: {
@@ -189,7 +208,11 @@ describe('full speed', () => {
 
   test('a stopped run opens none of the sessions that wait for their turn', async () => {
     const tape = new Tape();
-    for (let i = 0; i < 100; i++) tape.session(i * 10).query(i * 10 + 1).quit(i * 10 + 2);
+    for (let i = 0; i < 100; i++)
+      tape
+        .session(i * 10)
+        .query(i * 10 + 1)
+        .quit(i * 10 + 2);
     for (const way of ['stop', 'cut'] as const) {
       const run = await replay(tape, {
         speed: Number.POSITIVE_INFINITY,

@@ -18,7 +18,15 @@ function executed(received: readonly { com: number; packet: Uint8Array }[]): num
 describe('statements', () => {
   test("recorded ids become the target's, each copy's own", async () => {
     const tape = new Tape();
-    tape.session().prepare(1, 7).prepare(3, 8).execute(5, 8).execute(6, 7).closeStatement(8, 7).execute(9, 8).quit(20);
+    tape
+      .session()
+      .prepare(1, 7)
+      .prepare(3, 8)
+      .execute(5, 8)
+      .execute(6, 7)
+      .closeStatement(8, 7)
+      .execute(9, 8)
+      .quit(20);
     const run = await replay(tape, { copies: 2 });
     assert.deepEqual(run.book.story(), Array(7).fill('answered'));
     assert.deepEqual(
@@ -40,13 +48,14 @@ describe('statements', () => {
     assert.deepEqual(run.book.story(), Array(5).fill('answered'));
   });
 
-  test('COM_RESET_CONNECTION forgets them', async () => {
+  test('COM_RESET_CONNECTION forgets them: what names one then fails on the target as it did in the recording', async () => {
+    const unknown = { reply: { kind: 'err', errno: 1243 } } as const;
     const tape = new Tape();
-    tape.session().prepare(1, 7).command(3, COM.resetConnection).execute(5, 7).prepare(6, 7).execute(8, 7).quit(9);
+    const session = tape.session().prepare(1, 7).command(3, COM.resetConnection).execute(5, 7, unknown);
+    session.prepare(6, 7).execute(8, 7).closeStatement(9, 7).closeStatement(10, 7).quit(11);
     const run = await replay(tape);
-    const story = ['answered', 'answered', 'lost unprepared', 'answered', 'answered', 'answered'];
-    assert.deepEqual(run.book.story(), story);
-    assert.deepEqual(executed(run.transport.connections[0].received), [1001]);
+    assert.deepEqual(run.book.story(), Array(8).fill('answered'));
+    assert.deepEqual(executed(run.transport.connections[0].received), [0, 1001]);
   });
 
   test('0xffffffff, the one prepared last, stays what it is', async () => {
@@ -59,7 +68,14 @@ describe('statements', () => {
 
   test('what names a statement that the target did not prepare is lost by name, and the session goes on', async () => {
     const tape = new Tape();
-    tape.session().prepare(1, 7).execute(3, 7).command(4, COM.stmtReset, [id4(7)]).closeStatement(5, 7).query(6).quit(9);
+    tape
+      .session()
+      .prepare(1, 7)
+      .execute(3, 7)
+      .command(4, COM.stmtReset, [id4(7)])
+      .closeStatement(5, 7)
+      .query(6)
+      .quit(9);
     const fails: FakeTarget['reacts'] = ({ com }) =>
       com === COM.stmtPrepare ? { reply: { kind: 'err', errno: 1146 } } : undefined;
     const run = await replay(tape, { target: { users: USERS, reacts: fails } });
@@ -82,12 +98,35 @@ describe('what is not sent', () => {
   test('KILL in all its forms, COM_PROCESS_KILL and COM_SHUTDOWN', async () => {
     const tape = new Tape();
     const session = tape.session();
-    session.query(1, 'KILL 17').query(2, 'kill query 5').query(3, 'Kill\tCONNECTION 5').query(4, 'SELECT killed FROM t');
-    session.query(5, '  KILL 3').query(6, '/* by hand */ KILL 4').query(7, 'killer').query(8, '-- x\n# y\nkill 4');
-    session.command(9, COM.processKill, [id4(17)]).command(10, COM.shutdown).quit(11);
+    session
+      .query(1, 'KILL 17')
+      .query(2, 'kill query 5')
+      .query(3, 'Kill\tCONNECTION 5')
+      .query(4, 'SELECT killed FROM t');
+    session
+      .query(5, '  KILL 3')
+      .query(6, '/* by hand */ KILL 4')
+      .query(7, 'killer')
+      .query(8, '-- x\n# y\nkill 4');
+    session
+      .command(9, COM.processKill, [id4(17)])
+      .command(10, COM.shutdown)
+      .quit(11);
     const run = await replay(tape, { copies: 2 });
     const kill = 'skipped kill';
-    const story = [kill, kill, kill, 'answered', kill, kill, 'answered', kill, kill, 'skipped shutdown', 'answered'];
+    const story = [
+      kill,
+      kill,
+      kill,
+      'answered',
+      kill,
+      kill,
+      'answered',
+      kill,
+      kill,
+      'skipped shutdown',
+      'answered',
+    ];
     // A skipped command is told once for each copy.
     const twice = story.flatMap((one) => (one.startsWith('skipped') ? [one, one] : [one]));
     assert.deepEqual(run.book.story(), twice);
@@ -105,14 +144,21 @@ describe('what is not sent', () => {
     const skipped = 'skipped change-user';
     assert.deepEqual(run.book.story(), ['answered', skipped, skipped, skipped, 'answered']);
     assert.deepEqual(run.book.endsOf(), [undefined]);
-    assert.deepEqual(run.transport.connections[0].received.map(({ com }) => com), [COM.query, COM.quit]);
+    assert.deepEqual(
+      run.transport.connections[0].received.map(({ com }) => com),
+      [COM.query, COM.quit],
+    );
   });
 
   test('LOAD DATA LOCAL, known before it is sent or only then', async () => {
     const tape = new Tape();
     const infile = { reply: { kind: 'infile' } } as const;
     tape.session().query(1, 'LOAD DATA LOCAL', infile).query(5).quit(9);
-    tape.session().query(2000, 'LOAD DATA LOCAL', { ...infile, answered: 'later' }).query(2005).quit(2009);
+    tape
+      .session()
+      .query(2000, 'LOAD DATA LOCAL', { ...infile, answered: 'later' })
+      .query(2005)
+      .quit(2009);
     const run = await replay(tape, { batch: 1 });
     const story = ['skipped local-infile', 'answered', 'answered'];
     assert.deepEqual(run.book.story(0), story);
@@ -127,7 +173,10 @@ describe('what is not sent', () => {
     assert.deepEqual(run.book.skippedSessions, [{ session: 0, cause: 'unknown-user' }]);
     assert.deepEqual(run.summary.sessions.skipped, { 'unknown-user': 2 });
     assert.deepEqual(run.summary.commands.skipped, { 'unknown-user': 6 });
-    assert.deepEqual(run.transport.connections.map(({ user }) => user), ['open', 'open']);
+    assert.deepEqual(
+      run.transport.connections.map(({ user }) => user),
+      ['open', 'open'],
+    );
     assert.deepEqual(run.book.story(1), ['answered', 'answered']);
   });
 
@@ -175,7 +224,10 @@ describe('how a session ends', () => {
     tape.session().prepare(1, 7).closeStatement(3, 7).query(4).close(9, 'fin');
     tape.session().prepare(1, 7).closeStatement(3, 7).query(4).close(9, 'fin');
     const run = await replay(tape, {
-      target: { users: USERS, reacts: ({ com }, { id }) => (id === 1 && com === COM.query ? 'reset' : undefined) },
+      target: {
+        users: USERS,
+        reacts: ({ com }, { id }) => (id === 1 && com === COM.query ? 'reset' : undefined),
+      },
     });
     assert.deepEqual(run.book.story(0), ['answered', 'answered', 'answered']);
     assert.deepEqual(run.book.story(1), ['answered', 'lost reset', 'lost reset']);
@@ -239,7 +291,8 @@ describe('what the target does', () => {
   test('a command that took long when recorded is waited for as much longer', async () => {
     const tape = new Tape();
     tape.session().query(1, 'SELECT SLEEP(16)', { replyMs: 16_000 }).quit(17_000);
-    const slow: FakeTarget['reacts'] = ({ com }) => (com === COM.query ? { reply: {}, afterMs: 310_000 } : undefined);
+    const slow: FakeTarget['reacts'] = ({ com }) =>
+      com === COM.query ? { reply: {}, afterMs: 310_000 } : undefined;
     const run = await replay(tape, { target: { users: USERS, reacts: slow } });
     assert.deepEqual(run.book.endsOf(), [undefined]);
   });

@@ -32,14 +32,20 @@ export class Tape {
 
   events(): FlowEvent[] {
     const events = this.sessions.flatMap((session) => session.events);
-    return events.map((event, i) => ({ event, i })).sort((a, b) => a.event.at - b.event.at || a.i - b.i).map(({ event }) => event);
+    return events
+      .map((event, i) => ({ event, i }))
+      .sort((a, b) => a.event.at - b.event.at || a.i - b.i)
+      .map(({ event }) => event);
   }
 
   /**
    * The events in batches of so many, as a decoder tells them: an answer is set in its command when its batch is made.
    * `made` is called before each batch.
    */
-  async *batches(size: number, made?: (events: FlowEvent[]) => void | Promise<void>): AsyncGenerator<FlowEvent[]> {
+  async *batches(
+    size: number,
+    made?: (events: FlowEvent[]) => void | Promise<void>,
+  ): AsyncGenerator<FlowEvent[]> {
     const events = this.events();
     for (let from = 0; from < events.length; from += size) {
       const batch = events.slice(from, from + size);
@@ -63,7 +69,11 @@ export class TapeSession {
   readonly replies = new Map<Command, Reply>();
   #opened = false;
 
-  constructor(id: number, atMs: number, { user = 'app', password = true }: { user?: string; password?: boolean }) {
+  constructor(
+    id: number,
+    atMs: number,
+    { user = 'app', password = true }: { user?: string; password?: boolean },
+  ) {
     this.meta = {
       id,
       client: CLIENT_ADDRESS,
@@ -93,7 +103,13 @@ export class TapeSession {
   ): this {
     this.#open(atMs);
     const packet = packetOf(com, ...rest);
-    const command: Command = { ordinal: this.commands.length, at: atMs * MS, com, expect: expectOf(com), packet };
+    const command: Command = {
+      ordinal: this.commands.length,
+      at: atMs * MS,
+      com,
+      expect: expectOf(com),
+      packet,
+    };
     this.commands.push(command);
     this.events.push({ type: 'command', at: command.at, session: this.meta, command });
     if (command.expect === 0 || answered === 'never') return this;
@@ -109,7 +125,10 @@ export class TapeSession {
   }
 
   prepare(atMs: number, statementId: number, options: CommandOptions = {}): this {
-    return this.command(atMs, COM.stmtPrepare, ['SELECT ?'], { ...options, reply: { statementId, ...options.reply } });
+    return this.command(atMs, COM.stmtPrepare, ['SELECT ?'], {
+      ...options,
+      reply: { statementId, ...options.reply },
+    });
   }
 
   execute(atMs: number, statementId: number, options?: CommandOptions): this {

@@ -58,8 +58,9 @@ export class Book implements Observer {
     this.ends.push({ session: session.id, copy, cause });
   }
 
-  sessionSkipped(session: SessionMeta, cause: string): void {
+  sessionSkipped(session: SessionMeta, cause: string, commands: number): void {
     this.skippedSessions.push({ session: session.id, cause });
+    this.unreadableCommands += commands;
   }
 
   unreadable(_session: SessionMeta, _cause: string, commands: number): void {
@@ -69,7 +70,15 @@ export class Book implements Observer {
   answered(outcome: Outcome, divergence: Divergence): void {
     const { session, copy, command } = outcome;
     const { ordinal } = command;
-    this.fates.push({ session: session.id, copy, ordinal, fate: 'answered', cause: divergence, sent: true, outcome });
+    this.fates.push({
+      session: session.id,
+      copy,
+      ordinal,
+      fate: 'answered',
+      cause: divergence,
+      sent: true,
+      outcome,
+    });
   }
 
   lost(session: SessionMeta, copy: number, { ordinal }: Command, cause: LostCause, sent: boolean): void {
@@ -109,7 +118,11 @@ export class Book implements Observer {
     assert.equal(count.size, this.commands.size, 'a command without a fate');
     for (const [key, n] of count) assert.equal(n, this.copies, `command ${key} has ${n} fates`);
     const ends = this.ends.map(({ session, copy }) => `${session}/${copy}`);
-    assert.deepEqual([...ends].sort(), [...this.scheduledSessions].sort(), 'each scheduled session ends once');
+    assert.deepEqual(
+      [...ends].sort(),
+      [...this.scheduledSessions].sort(),
+      'each scheduled session ends once',
+    );
 
     const { captured, sessions, commands, copies } = summary;
     assert.equal(captured.commands, this.commands.size + this.unreadableCommands);
@@ -165,7 +178,10 @@ export async function replay(tape: Tape, setup: Setup = {}): Promise<Run> {
   const transport = new FakeTransport(target, clock);
   const book = new Book(copies, clock);
   const summed = new SummaryObserver(copies, Number.isFinite(speed));
-  const engine = new Engine({ copies, speed, clock, password: (user) => passwords[user] }, transport, [book, summed]);
+  const engine = new Engine({ copies, speed, clock, password: (user) => passwords[user] }, transport, [
+    book,
+    summed,
+  ]);
   const run = { engine, transport, clock, book } as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   try {

@@ -24,7 +24,8 @@ test('a tuple used again gets a higher initial sequence number: 250 a millisecon
 
 test('tuples and secrets tell themselves apart', () => {
   const numbers = new Set<number>();
-  for (let port = 10_000; port < 11_000; port++) numbers.add(initialSequence(1.7e12, `10.0.0.1:${port}>1:2`, 5));
+  for (let port = 10_000; port < 11_000; port++)
+    numbers.add(initialSequence(1.7e12, `10.0.0.1:${port}>1:2`, 5));
   numbers.add(initialSequence(1.7e12, '10.0.0.1:10000>1:2', 6));
   assert.equal(numbers.size, 1001);
 });

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { RetransmissionTimeout } from '../../src/tcp/rto.ts';
 
 describe('retransmission timeout (RFC 6298)', () => {
-  test('(2.1) a second before the first measurement', () => assert.equal(new RetransmissionTimeout().ms, 1000));
+  test('(2.1) a second before the first measurement', () =>
+    assert.equal(new RetransmissionTimeout().ms, 1000));
 
   test('(2.2, 2.3) follows the measurements', () => {
     const rto = new RetransmissionTimeout();

@@ -11,6 +11,7 @@ import { ManualClock } from '../../src/time.ts';
 import { HEADERS_OCTETS, SegmentWriter } from '../../src/wire/emit.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL, PARSE, Segment } from '../../src/wire/segment.ts';
+import { seqDiff, seqLt } from '../../src/wire/sequence.ts';
 import { SimulatedServer } from './server.ts';
 
 const CLIENT = 0x0a010203;
@@ -18,6 +19,9 @@ const SERVER = 0xc0a80001;
 
 /** Simulated time after which a connection counts as hung, ms: well above ten doublings of RTO. */
 const PATIENCE_MS = 3_600_000;
+
+/** Longest piece that a client writes at once. */
+const WRITE_OCTETS = 777;
 
 /** So that no connection meets more losses in a row than retransmission is made for. */
 const MOST_LOST_IN_A_ROW = 3;
@@ -38,11 +42,32 @@ interface Case extends Link {
 /** What a client does: `next` answers the octets to write now, or undefined when all is said. */
 const WORKLOADS = {
   /** Like a MySQL session: a command, its whole answer, the next command. The client closes. */
-  requests: { requests: 25, requestOctets: 90, answerOctets: 4000, upOctets: 0, downOctets: 0, serverCloses: false },
+  requests: {
+    requests: 25,
+    requestOctets: 90,
+    answerOctets: 4000,
+    upOctets: 0,
+    downOctets: 0,
+    serverCloses: false,
+  },
   /** Both sides send all they have at once. The client closes. */
-  bulk: { requests: 0, requestOctets: 0, answerOctets: 0, upOctets: 60_000, downOctets: 80_000, serverCloses: false },
+  bulk: {
+    requests: 0,
+    requestOctets: 0,
+    answerOctets: 0,
+    upOctets: 60_000,
+    downOctets: 80_000,
+    serverCloses: false,
+  },
   /** A large command and answer at once, and the server closes first. */
-  cut: { requests: 1, requestOctets: 20_001, answerOctets: 30_001, upOctets: 0, downOctets: 0, serverCloses: true },
+  cut: {
+    requests: 1,
+    requestOctets: 20_001,
+    answerOctets: 30_001,
+    upOctets: 0,
+    downOctets: 0,
+    serverCloses: true,
+  },
 } as const;
 
 /** mulberry32: small, seeded, good enough to lose packets by. */
@@ -155,9 +180,12 @@ class Client implements SegmentOut, ReceiveSink {
   }
 
   take(packet: Uint8Array): void {
-    const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-    assert.equal(this.#segment.parse(packet, view, 0, packet.length, LINKTYPE.raw), PARSE.ok);
+    // A capture's memory: a Buffer, and overwritten as soon as the packet was processed.
+    const octets = Buffer.from(packet);
+    const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+    assert.equal(this.#segment.parse(octets, view, 0, octets.length, LINKTYPE.raw), PARSE.ok);
     this.receive.process(this.#segment, this.#clock.now(), this);
+    octets.fill(0xee);
     this.dispatch();
   }
 
@@ -205,9 +233,13 @@ class Client implements SegmentOut, ReceiveSink {
     } else if (!serverCloses) this.send.close();
   }
 
+  /** In pieces, so that those acknowledged are let go while others wait. */
   #write(length: number): void {
-    this.send.write(streamOctets(11, this.written, length));
-    this.written += length;
+    for (let left = length; left > 0; left -= WRITE_OCTETS) {
+      const piece = Math.min(left, WRITE_OCTETS);
+      this.send.write(streamOctets(11, this.written, piece));
+      this.written += piece;
+    }
   }
 
   #emit(seq: number, flags: number, length: number): void {
@@ -216,7 +248,11 @@ class Client implements SegmentOut, ReceiveSink {
     const ack = flags & CTL.ack ? rcvNxt : 0;
     let end = this.#writer.begin(0, CLIENT, SERVER, 40_000, 3307, seq, ack, flags, window);
     if (flags & CTL.syn) end = this.#writer.synOptions(0, this.send.mss, RECEIVE_SHIFT);
-    else if (length > 0) this.send.copyPayload(seq, length, this.#octets, end);
+    else if (length > 0) {
+      assert.ok(!seqLt(seq, this.send.una), 'what was acknowledged is sent again');
+      this.send.copyPayload(seq, length, this.#octets, end);
+      checkStream(11, seqDiff(seq, this.send.iss) - 1, this.#octets.subarray(end, end + length));
+    }
     assert.ok(length <= this.send.mss);
     this.#out(this.#octets.slice(0, this.#writer.finish(0, end + length)));
   }
@@ -232,7 +268,8 @@ interface Outcome {
 function simulate(case_: Case): Outcome {
   const clock = new ManualClock(1);
   const wire = new Wire(case_);
-  const { requests, requestOctets, answerOctets, upOctets, downOctets, serverCloses } = WORKLOADS[case_.workload];
+  const { requests, requestOctets, answerOctets, upOctets, downOctets, serverCloses } =
+    WORKLOADS[case_.workload];
   let received = 0;
   let sent = 0;
   const write = (server: SimulatedServer, length: number) => {
@@ -265,7 +302,10 @@ function simulate(case_: Case): Outcome {
   client.dispatch();
   while (!(client.over && (client.broken || server.finAcked))) {
     const next = Math.min(wire.nextAt, client.pollAt, server.pollAt);
-    assert.ok(next < PATIENCE_MS, `hung: ${client.send.state}, ${client.receive.state}, server ${server.state}`);
+    assert.ok(
+      next < PATIENCE_MS,
+      `hung: ${client.send.state}, ${client.receive.state}, server ${server.state}`,
+    );
     clock.set(Math.max(clock.now(), next));
     if (wire.nextAt <= clock.now()) wire.deliverNext();
     else if (client.pollAt <= clock.now()) client.dispatch();
@@ -274,7 +314,14 @@ function simulate(case_: Case): Outcome {
   const up = upOctets + requests * requestOctets;
   const down = downOctets + requests * answerOctets;
   assert.deepEqual(
-    { broken: client.broken, written: client.written, received, sent, read: client.read, drained: client.send.drained },
+    {
+      broken: client.broken,
+      written: client.written,
+      received,
+      sent,
+      read: client.read,
+      drained: client.send.drained,
+    },
     { broken: false, written: up, received: up, sent: down, read: down, drained: true },
   );
   const { retransmitted } = client.send;
@@ -286,7 +333,11 @@ function cases(loss: number): Case[] {
   const all: Case[] = [];
   let seed = 1000 * loss + 1;
   for (const delayMs of [0.05, 4, 60]) {
-    for (const [window, shift] of [[700, -1], [9_000, 0], [1 << 20, 7]]) {
+    for (const [window, shift] of [
+      [700, -1],
+      [9_000, 0],
+      [1 << 20, 7],
+    ]) {
       for (const mss of [536, 1460]) {
         for (const workload of ['requests', 'bulk', 'cut'] as const) {
           all.push({ loss, delayMs, seed: seed++, mss, window, shift, workload });
@@ -298,7 +349,9 @@ function cases(loss: number): Case[] {
 }
 
 function describeCase(case_: Case): string {
-  return Object.entries(case_).map(([name, value]) => `${name} ${value}`).join(', ');
+  return Object.entries(case_)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
 }
 
 describe('simulated connections', () => {
@@ -321,7 +374,15 @@ describe('simulated connections', () => {
   }
 
   test('without loss a request costs one packet out: the ACK rides on it', () => {
-    const case_ = { loss: 0, delayMs: 1, seed: 1, mss: 1460, window: 1 << 20, shift: 7, workload: 'requests' } as const;
+    const case_ = {
+      loss: 0,
+      delayMs: 1,
+      seed: 1,
+      mss: 1460,
+      window: 1 << 20,
+      shift: 7,
+      workload: 'requests',
+    } as const;
     const { packets } = simulate(case_);
     // Per request: the request, and an answer of 4,000 octets in three segments, two of which are due an ACK of their own.
     const { requests } = WORKLOADS.requests;

@@ -256,7 +256,22 @@ export function makeReply(parts: Partial<Reply> = {}): Reply {
 function greeting(): Uint8Array {
   const low = [CAPABILITIES & 255, (CAPABILITIES >> 8) & 255];
   const high = [(CAPABILITIES >> 16) & 255, (CAPABILITIES >>> 24) & 255];
-  const head = payload(10, '10.11.0-fake', 0, 1, 0, 0, 0, SCRAMBLE.subarray(0, 8), 0, ...low, 8, 2, 0, ...high);
+  const head = payload(
+    10,
+    '10.11.0-fake',
+    0,
+    1,
+    0,
+    0,
+    0,
+    SCRAMBLE.subarray(0, 8),
+    0,
+    ...low,
+    8,
+    2,
+    0,
+    ...high,
+  );
   const tail = payload(21, new Uint8Array(10), SCRAMBLE.subarray(8), 0, 'mysql_native_password', 0);
   return packets(0, payload(head, tail));
 }

@@ -6,7 +6,10 @@ import { HEADERS_OCTETS, SegmentWriter } from '../../src/wire/emit.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';
 
-const u32 = fc.oneof(fc.integer({ min: 0, max: 0xffff_ffff }), fc.constantFrom(0, 1, 0x7fff_ffff, 0xffff_ffff));
+const u32 = fc.oneof(
+  fc.integer({ min: 0, max: 0xffff_ffff }),
+  fc.constantFrom(0, 1, 0x7fff_ffff, 0xffff_ffff),
+);
 const u16 = fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(0, 0xffff));
 
 const segments = fc.record({
@@ -86,12 +89,26 @@ describe('segment writer', () => {
     );
   });
 
+  test('every sum is folded right: all values of one word, among others that carry', () => {
+    const octets = new Uint8Array(SLOT_OCTETS);
+    const writer = new SegmentWriter(octets, new DataView(octets.buffer));
+    for (let window = 0; window <= 0xffff; window++) {
+      const most = 0xffff_ffff;
+      const end = writer.begin(0, most, most, 0xffff, 0xffff, most, most, 0x3f, window);
+      const packet = octets.subarray(0, writer.finish(0, end));
+      if (checksumOfTcp(packet) !== 0xffff) assert.fail(`window ${window}`);
+    }
+  });
+
   test('hostile octets are an answer of parse, never an exception, on every link type', () => {
     const hostile = fc.oneof(
       fc.uint8Array({ maxLength: 120 }),
       // A right packet with a few octets changed, cut somewhere: gets further into the parser.
       fc
-        .record({ changes: fc.array(fc.tuple(fc.nat(70), fc.nat(255)), { maxLength: 4 }), length: fc.nat(70) })
+        .record({
+          changes: fc.array(fc.tuple(fc.nat(70), fc.nat(255)), { maxLength: 4 }),
+          length: fc.nat(70),
+        })
         .map(({ changes, length }) => {
           const octets = new Uint8Array(72);
           const writer = new SegmentWriter(octets, new DataView(octets.buffer));
@@ -109,11 +126,23 @@ describe('segment writer', () => {
         const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
         const answer = segment.parse(octets, view, 0, octets.length, linkType);
         answers.add(answer);
+        // In the middle of a block, what stands around it makes no difference.
+        const block = new Uint8Array(octets.length + 128).fill(0x56);
+        block.set(octets, 64);
+        assert.equal(
+          new Segment().parse(block, new DataView(block.buffer), 64, octets.length, linkType),
+          answer,
+        );
         assert.ok(Object.values(PARSE).includes(answer as never));
         if (answer !== PARSE.ok) return;
         assert.ok(segment.dataOffset + segment.dataLength <= octets.length);
         assert.ok(segment.dataLength >= 0 && segment.dataLength <= segment.wireDataLength);
-        for (const value of [segment.mss, segment.windowShift, segment.sackOffset, segment.timestampsOffset]) {
+        for (const value of [
+          segment.mss,
+          segment.windowShift,
+          segment.sackOffset,
+          segment.timestampsOffset,
+        ]) {
           assert.ok(value >= -1 && value <= 0xffff);
         }
       }),

@@ -1,63 +1,297 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { Lab } from '../../../scripts/lab/lab.ts';
-import { makeStart, type Recorded, type Replayed, recordWorkload } from '../../../scripts/lab/path.ts';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type Counts, connectionsLeft, countsOf, difference } from '../../../scripts/lab/compare.ts';
+import { collect, Lab, type RunResult } from '../../../scripts/lab/lab.ts';
+import { CLIENT_ADDRESSES, type Host } from '../../../scripts/lab/network.ts';
+import {
+  makeStart,
+  type Recorded,
+  type Replayed,
+  recordWorkload,
+  replayAndCompare,
+  resetTarget,
+} from '../../../scripts/lab/path.ts';
+import type { Server } from '../../../scripts/lab/server.ts';
+import {
+  CLI,
+  type ReplayFiles,
+  type ReplayPath,
+  replayArguments,
+  replayHost,
+  writeReplayFiles,
+} from '../../../scripts/lab/tape.ts';
 import { loadTables, runClients, runCommandLineClients, runSysbench } from '../../../scripts/lab/workload.ts';
+import type { Summary } from '../../../src/report/summary.ts';
+import { labObstacle } from './capability.ts';
+import type { StepsJob } from './steps.ts';
 
-/** Rows of each sysbench table: few, so that a test's lab is up in seconds. */
+/** Rows of each sysbench table: few, so that a lab is up in seconds. */
 const ROWS = 2000;
 
-export type WorkloadKind = 'text' | 'prepared' | 'short' | 'sessions';
+export type WorkloadKind = 'text' | 'prepared' | 'short' | 'sessions' | 'reads';
 
-/** Small workloads, each of one kind of traffic; seconds long. */
-export const WORKLOADS: Readonly<Record<WorkloadKind, (lab: Lab) => Promise<unknown>>> = {
-  text: (lab) => runSysbench(lab, { mode: 'text', threads: 4, transactions: 80, rate: 40 }, ROWS),
-  prepared: (lab) => runSysbench(lab, { mode: 'prepared', threads: 4, transactions: 80, rate: 40 }, ROWS),
+/** Small workloads, each of one kind of traffic; one to three seconds long. */
+const WORKLOADS: Readonly<Record<WorkloadKind, (lab: Lab) => Promise<unknown>>> = {
+  text: (lab) => runSysbench(lab, { mode: 'text', threads: 4, transactions: 60, rate: 40 }, ROWS),
+  prepared: (lab) => runSysbench(lab, { mode: 'prepared', threads: 4, transactions: 60, rate: 40 }, ROWS),
   short: async (lab) => {
-    await runClients(lab, { kind: 'short', connections: 60, seconds: 2, rounds: 2 });
-    await runCommandLineClients(lab, 6);
+    await runClients(lab, { kind: 'short', connections: 60, seconds: 1, rounds: 2 });
+    await runCommandLineClients(lab, 4);
   },
-  sessions: (lab) => runClients(lab, { kind: 'sessions', connections: 24, seconds: 3, rounds: 8 }),
+  sessions: (lab) => runClients(lab, { kind: 'sessions', connections: 24, seconds: 2, rounds: 8 }),
+  // Holds no lock: a replay of it can be killed at any moment, and hinders nobody afterwards.
+  reads: (lab) =>
+    runSteps(lab, {
+      connections: 12,
+      rounds: 25,
+      steps: [{ query: 'SELECT c FROM sbtest1 WHERE id = 7' }, { pauseMs: 100 }],
+    }),
 };
 
-export interface TestBed {
-  lab: Lab;
-  /** Folder of the servers' state before the recording. */
-  start: string;
+/** Takes steps on connections from host client to online. */
+export async function runSteps(lab: Lab, job: Partial<StepsJob> & Pick<StepsJob, 'steps'>): Promise<void> {
+  const script = fileURLToPath(new URL('steps.js', import.meta.url));
+  const whole: StepsJob = {
+    host: lab.addresses.online,
+    user: 'app',
+    from: CLIENT_ADDRESSES,
+    connections: 1,
+    tls: false,
+    rounds: 1,
+    ...job,
+  };
+  const { code, stderr } = await lab.run('client', process.execPath, [script, JSON.stringify(whole)]);
+  assert.equal(code, 0, stderr);
 }
 
-/** A lab `mytape-e-<name>` with tables, both servers at the same start; it goes down with the test. */
-export async function labForTest(t: TestContext, name: string): Promise<TestBed> {
-  const lab = await Lab.up({ name: `mytape-e-${name}` });
-  t.after(() => lab.down());
-  await loadTables(lab, ROWS);
-  return { lab, start: await makeStart(lab) };
+export interface ReplayOptions {
+  path: ReplayPath;
+  copies?: number;
+  speed?: string;
+  extra?: readonly string[];
 }
 
-/** Records workloads, one beside the other, and checks that the recording is whole. */
-export async function recordKinds(lab: Lab, ...kinds: WorkloadKind[]): Promise<Recorded> {
-  const folder = join(lab.runFolder, 'archives');
-  mkdirSync(folder, { recursive: true });
-  const archive = join(folder, `${kinds.join('-')}.tape`);
-  const recorded = await recordWorkload(lab, archive, () =>
-    Promise.all(kinds.map((kind) => WORKLOADS[kind](lab))),
+/** A lab with tables, both servers at the same start, for the tests of one file. */
+export class TestBed {
+  readonly lab: Lab;
+  readonly files: ReplayFiles;
+  readonly #start: string;
+  readonly #recorded = new Map<string, Recorded>();
+  #runs = 0;
+
+  private constructor(lab: Lab, start: string) {
+    this.lab = lab;
+    this.#start = start;
+    this.files = writeReplayFiles(lab);
+  }
+
+  static async make(name: string): Promise<TestBed> {
+    const lab = await Lab.up({ name: `mytape-e2e-${name}` });
+    try {
+      await loadTables(lab, ROWS);
+      return new TestBed(lab, await makeStart(lab));
+    } catch (error) {
+      await lab.down();
+      throw error;
+    }
+  }
+
+  get online(): Server {
+    return this.lab.server('online');
+  }
+
+  get target(): Server {
+    return this.lab.server('target');
+  }
+
+  /** A path in the lab's run folder that nothing has yet. */
+  fresh(name: string): string {
+    const folder = join(this.lab.runFolder, 'e2e');
+    mkdirSync(folder, { recursive: true });
+    return join(folder, `${++this.#runs}-${name}`);
+  }
+
+  /** A whole recording of these workloads, one beside the other; made once. */
+  async recorded(...kinds: WorkloadKind[]): Promise<Recorded> {
+    const key = kinds.join('-');
+    const known = this.#recorded.get(key);
+    if (known !== undefined) return known;
+    const recorded = await this.record(() => Promise.all(kinds.map((kind) => WORKLOADS[kind](this.lab))));
+    this.#recorded.set(key, recorded);
+    return recorded;
+  }
+
+  /** Records online while a workload runs; `extra` as on the command line. */
+  async recordAnyhow(workload: () => Promise<unknown>, extra: readonly string[] = []): Promise<Recorded> {
+    const recorded = await recordWorkload(this.lab, this.fresh('tape'), workload, extra);
+    assert.equal(recorded.summary.dropped, 0, 'the capture dropped packets');
+    return recorded;
+  }
+
+  /** The same, and checks that the recording has every connection of it. */
+  async record(workload: () => Promise<unknown>, extra: readonly string[] = []): Promise<Recorded> {
+    const recorded = await this.recordAnyhow(workload, extra);
+    assert.equal(recorded.summary.sessions, recorded.online.Connections, 'sessions recorded');
+    return recorded;
+  }
+
+  /** Target goes back to where online was before any recording. */
+  restoreTarget(): Promise<void> {
+    return resetTarget(this.lab, this.#start);
+  }
+
+  /** Replays and asserts that the target did exactly what online did, as often as there are copies, and nobody is left. */
+  async replayExactly(recorded: Recorded, options: ReplayOptions): Promise<Summary> {
+    const { path, copies = 1, speed = '1', extra = [] } = options;
+    const name = join('e2e', `run-${++this.#runs}`);
+    const plan = { name, path, copies, speed, extra };
+    const replayed = await replayAndCompare(this.lab, recorded, this.files, plan);
+    assertExact(replayed);
+    return replayed.summary;
+  }
+
+  /** The command line of a replay, and where its summary will be. */
+  replayCommand(options: ReplayOptions & { archive: string; files?: ReplayFiles }): {
+    args: string[];
+    out: string;
+  } {
+    const { path, copies = 1, speed = '1', extra = [], files = this.files } = options;
+    const out = this.fresh('run');
+    const more = ['-n', String(copies), '--speed', speed, ...extra, '--out', out];
+    return { args: replayArguments(this.lab, path, options.archive, files, more), out };
+  }
+
+  /** A replay that need not go well. `clockMs`: what its wall clock says when it starts. */
+  async replayAnyhow(
+    options: ReplayOptions & { archive: string; files?: ReplayFiles; clockMs?: number },
+  ): Promise<RunResult & { summary: () => Summary }> {
+    const { args, out } = this.replayCommand(options);
+    const node = nodeArguments(options.clockMs);
+    const result = await this.lab.run(replayHost(options.path), process.execPath, [...node, CLI, ...args]);
+    return { ...result, summary: () => readSummary(out) };
+  }
+
+  /** Starts a replay of which the caller awaits, or brings about, the end; resolves when `connections` of it are open. */
+  async replayUnderWay(
+    options: ReplayOptions & { archive: string; connections: number; clockMs?: number },
+  ): Promise<{ pid: number; ended: Promise<RunResult>; summary: () => Summary }> {
+    const { args, out } = this.replayCommand(options);
+    const node = nodeArguments(options.clockMs);
+    const child = this.lab.spawn(replayHost(options.path), process.execPath, [...node, CLI, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const ended = collect(child);
+    await this.connectionsOnTarget(options.connections);
+    return { pid: child.pid as number, ended, summary: () => readSummary(out) };
+  }
+
+  /** Replays and kills it (SIGKILL) when `connections` are open on target and some commands were sent. */
+  async replayKilled(
+    options: ReplayOptions & { archive: string; connections: number; clockMs?: number },
+  ): Promise<void> {
+    const replay = await this.replayUnderWay(options);
+    await sleep(300);
+    process.kill(replay.pid, 'SIGKILL');
+    assert.equal((await replay.ended).code, 137);
+  }
+
+  /** Runs a shell's pipe on a host, every part of which must go well; the lines that it printed. */
+  async lines(host: Host, script: string): Promise<string[]> {
+    const result = await this.lab.run(host, 'bash', ['-o', 'pipefail', '-c', script]);
+    assert.equal(result.code, 0, result.stderr);
+    return result.stdout.split('\n').filter((line) => line !== '');
+  }
+
+  /** What a piece of work made target do. */
+  async counted(work: () => Promise<void>): Promise<Counts> {
+    const earlier = await countsOf(this.target);
+    await work();
+    return difference(await countsOf(this.target), earlier);
+  }
+
+  /** Resolves when so many connections are open on target. */
+  async connectionsOnTarget(least: number): Promise<void> {
+    const deadline = performance.now() + 10_000;
+    while ((await this.target.processlist()).length < least) {
+      assert.ok(performance.now() < deadline, `no ${least} connections on target within 10 s`);
+      await sleep(20);
+    }
+  }
+
+  async assertNobodyOnTarget(withinMs = 2000): Promise<void> {
+    assert.deepEqual(await connectionsLeft(this.target, withinMs), []);
+  }
+
+  /** Ends what a test left on target on purpose. */
+  async clearTarget(): Promise<void> {
+    for (const { Id } of await this.target.processlist()) await this.target.sql(`KILL ${Id}`);
+    await this.assertNobodyOnTarget();
+  }
+}
+
+/** For a node whose wall clock stands still at `clockMs`. */
+export function nodeArguments(clockMs: number | undefined): string[] {
+  return clockMs === undefined ? [] : ['--import', `data:text/javascript,Date.now=()=>${clockMs}`];
+}
+
+export function readSummary(out: string): Summary {
+  return JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8')) as Summary;
+}
+
+/** A title and what it asserts. */
+export type It = (title: string, body: (bed: TestBed) => Promise<void>) => void;
+
+/** Tests that share one lab, one after the other; each is skipped by name where the lab cannot be made. */
+export function labTests(name: string, define: (it: It) => void): void {
+  describe(name, () => {
+    const skip = labObstacle();
+    let bed: TestBed;
+    if (skip === undefined) {
+      before(async () => {
+        bed = await TestBed.make(name);
+      });
+      after(() => bed.lab.down());
+    }
+    define((title, body) => {
+      test(title, { skip: skip ?? false }, () => body(bed));
+    });
+  });
+}
+
+function sum(causes: Record<string, number>): number {
+  return Object.values(causes).reduce((total, count) => total + count, 0);
+}
+
+/** Every number of a summary adds up (DESIGN §4). */
+export function assertAddsUp({ captured, sessions, commands, copies }: Summary): void {
+  assert.deepEqual(
+    {
+      'sessions captured': captured.sessions * copies,
+      'sessions scheduled': sessions.scheduled,
+      'sessions lost': sessions.lost,
+      'commands captured': captured.commands * copies,
+      'commands scheduled': commands.scheduled,
+    },
+    {
+      'sessions captured': sessions.scheduled + sum(sessions.skipped),
+      'sessions scheduled': sessions.completed + sessions.lost,
+      'sessions lost': sum(sessions.lost_by),
+      'commands captured': commands.scheduled + sum(commands.skipped),
+      'commands scheduled': commands.answered + sum(commands.lost),
+    },
   );
-  assert.equal(recorded.summary.dropped, 0, 'the capture dropped packets');
-  assert.equal(
-    recorded.summary.sessions,
-    recorded.online.Connections,
-    'sessions recorded are connections made',
-  );
-  return recorded;
+  assert.ok(commands.sent >= commands.answered && commands.sent <= commands.scheduled);
 }
 
-/** The target did exactly what online did, as many times as there are copies, and nobody is left on it. */
-export function assertExact(replayed: Replayed): void {
-  const { comparison, lost, left } = replayed;
+function assertExact({ comparison, lost, left, summary }: Replayed): void {
   assert.deepEqual(
     { lost, left, unequal: comparison.filter((row) => !row.equal) },
     { lost: [], left: [], unequal: [] },
   );
+  assertAddsUp(summary);
+  assert.equal(summary.commands.answered, summary.captured.commands * summary.copies);
 }

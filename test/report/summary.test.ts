@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Divergence, Outcome } from '../../src/replay/outcome.ts';
+import { type RunFacts, type Summary, SummaryObserver } from '../../src/report/summary.ts';
+import { renderSummary } from '../../src/report/terminal.ts';
+import { Tape } from '../replay/tape.ts';
+import { makeReply } from '../transport/fake.ts';
+
+const session = new Tape()
+  .session()
+  .query(0, 'SELECT 1', { replyMs: 4 })
+  .query(1, 'SELECT 2', { answered: 'never' })
+  .quit(2);
+const { meta } = session;
+const [answered, unanswered, quit] = session.commands;
+
+const FACTS: RunFacts = {
+  packets: 5000,
+  dropped: 0,
+  copies: 2,
+  speed: 4,
+  elapsedMs: 2000,
+  transport: { packetsOut: 2400, packetsIn: 1300, retransmitted: 7, captureDropped: 0 },
+  interrupted: false,
+};
+
+interface Times {
+  lateMs?: number;
+  slipMs?: number;
+  latencyMs?: number;
+}
+
+function outcome({ lateMs = 0, slipMs = 0, latencyMs = 2 }: Times = {}, command = answered): Outcome {
+  const reply = command.expect === 0 ? undefined : makeReply();
+  const due = 1000 + slipMs;
+  const sent = due + lateMs;
+  return { session: meta, copy: 0, command, paced: 1000, due, sent, answered: sent + latencyMs, reply };
+}
+
+/** A run of two copies with something of everything. */
+function eventful(): SummaryObserver {
+  const observer = new SummaryObserver(2, true);
+  for (let id = 0; id < 10; id++) {
+    for (let copy = 0; copy < 2; copy++) {
+      observer.scheduled(meta, copy);
+      if (id === 9) observer.sessionLost(meta, copy, 'connect');
+      else observer.opened();
+      if (id === 8) observer.sessionLost(meta, copy, 'reset');
+      if (id < 8) observer.completed();
+    }
+  }
+  observer.sessionSkipped(meta, 'tls', 0);
+  observer.sessionSkipped(meta, 'joined-late', 30);
+  observer.unreadable(meta, 'gap', 2);
+  for (let i = 0; i < 600; i++) observer.captured();
+  observer.skipped(meta, answered, 'kill', 2);
+  const told: [number, Divergence][] = [
+    [1000, 'none'],
+    [50, 'error'],
+    [30, 'rows'],
+    [20, 'data'],
+    [10, 'unknown'],
+  ];
+  for (const [n, divergence] of told) {
+    for (let i = 0; i < n; i++) observer.answered(outcome({ latencyMs: i === 0 ? 80 : 2 }), divergence);
+  }
+  for (let i = 0; i < 60; i++) observer.answered(outcome({}, quit), 'none');
+  for (let i = 0; i < 28; i++) observer.lost(meta, 0, unanswered, i < 20 ? 'connect' : 'reset', i >= 25);
+  return observer;
+}
+
+const EVENTFUL: Summary = {
+  captured: { packets: 5000, dropped: 0, sessions: 12, commands: 632 },
+  sessions: {
+    scheduled: 20,
+    opened: 18,
+    completed: 16,
+    lost: 4,
+    lost_by: { connect: 2, reset: 2 },
+    skipped: { 'joined-late': 2, tls: 2 },
+  },
+  commands: {
+    scheduled: 1198,
+    sent: 1173,
+    answered: 1170,
+    lost: { connect: 20, reset: 8 },
+    skipped: { gap: 4, 'joined-late': 60, kill: 2 },
+  },
+  lateness_ms: { p50: 0, p99: 0, max: 0 },
+  latency_ms: { recorded: { p50: 4, p99: 4, max: 4 }, replayed: { p50: 2, p99: 2, max: 80 } },
+  divergence: { error: 50, rows: 30, data: 20, none: 1060, unknown: 10 },
+  copies: 2,
+  speed: 4,
+  elapsed_s: 2,
+  qps: 585,
+  packets: { out: 2400, in: 1300, retransmitted: 7, capture_dropped: 0 },
+  verdict: 'invalid',
+  reasons: ['20 commands were lost: connect', '8 commands were lost: reset', '4 sessions were lost'],
+};
+
+/** Times are right to 1 in 1,000, as the histograms are. */
+function rounded(summary: Summary): Summary {
+  const whole = ({ p50, p99, max }: Summary['lateness_ms']) => ({
+    p50: Math.round(p50),
+    p99: Math.round(p99),
+    max: Math.round(max),
+  });
+  const { recorded, replayed } = summary.latency_ms;
+  return {
+    ...summary,
+    lateness_ms: whole(summary.lateness_ms),
+    latency_ms: { recorded: whole(recorded), replayed: whole(replayed) },
+  };
+}
+
+describe('summary.json', () => {
+  test('has the shape of DESIGN §4, and adds up', () => {
+    const summary = rounded(eventful().summary(FACTS));
+    assert.deepEqual(summary, EVENTFUL);
+    assert.deepEqual(Object.keys(summary), Object.keys(EVENTFUL));
+    assert.deepEqual(JSON.parse(JSON.stringify(summary)), EVENTFUL);
+  });
+
+  test('a run of nothing has numbers, too', () => {
+    const summary = new SummaryObserver(1, false).summary({
+      ...FACTS,
+      copies: 1,
+      speed: Infinity,
+      elapsedMs: 0,
+    });
+    assert.equal(summary.speed, 'max');
+    assert.equal(summary.qps, 0);
+    assert.deepEqual(summary.latency_ms.replayed, { p50: 0, p99: 0, max: 0 });
+    assert.equal(summary.verdict, 'invalid');
+    assert.deepEqual(summary.reasons, ['nothing was replayed: no session could be scheduled']);
+    assert.ok(!JSON.stringify(summary).includes('null'));
+  });
+
+  test('what was answered before its recorded answer was known counts as latency of the replay alone', () => {
+    const observer = new SummaryObserver(1, true);
+    observer.captured();
+    observer.answered(outcome({}, unanswered), 'unknown');
+    const { latency_ms: latency } = observer.summary({ ...FACTS, copies: 1 });
+    assert.equal(Math.round(latency.replayed.max), 2);
+    assert.equal(latency.recorded.max, 0);
+  });
+});
+
+describe('verdict', () => {
+  function judge(times: Times[], facts: Partial<RunFacts> = {}, timed = true): [string, ...string[]] {
+    const observer = new SummaryObserver(1, timed);
+    observer.scheduled(meta, 0);
+    for (const one of times) {
+      observer.captured();
+      observer.answered(outcome(one), 'none');
+    }
+    const { verdict, reasons } = observer.summary({ ...FACTS, copies: 1, ...facts });
+    return [verdict, ...reasons];
+  }
+
+  const many = (n: number, times: Times) => Array.from({ length: n }, () => times);
+
+  test('valid', () => {
+    assert.deepEqual(judge(many(100, { lateMs: 20, slipMs: 900 })), ['valid']);
+    // One command in a thousand may be very late.
+    assert.deepEqual(judge([...many(999, {}), { lateMs: 5000 }]), ['valid']);
+  });
+
+  test('replayer-bound: our own lateness', () => {
+    const [verdict, reason] = judge([...many(90, {}), ...many(10, { lateMs: 150, slipMs: 5000 })]);
+    assert.equal(verdict, 'replayer-bound');
+    assert.match(reason, /^1 command in 100 went out 15\d(\.\d+)? ms late or more/);
+  });
+
+  test('server-bound: waiting for its answers; at full speed there is nothing to be behind of', () => {
+    const behind = [...many(99, {}), { slipMs: 1500 }];
+    assert.deepEqual(judge(behind), [
+      'server-bound',
+      'commands went out up to 1500 ms behind the recording, waiting for answers',
+    ]);
+    assert.deepEqual(judge(behind, { speed: Infinity }, false), ['valid']);
+  });
+
+  test('invalid: stopped, packets lost on either side, and before all else', () => {
+    assert.deepEqual(judge(many(10, { lateMs: 500 }), { interrupted: true, dropped: 3 }), [
+      'invalid',
+      'the run was stopped before its end',
+      'the recording lost 3 packets while it was made',
+    ]);
+    const [verdict, reason] = judge([{}], { transport: { ...FACTS.transport, captureDropped: 9 } });
+    assert.equal(verdict, 'invalid');
+    assert.match(reason, /^the capture of answers lost 9 packets/);
+  });
+
+  test('invalid: a count that does not add up is told, not hidden', () => {
+    const observer = new SummaryObserver(1, true);
+    for (let i = 0; i < 3; i++) observer.captured();
+    observer.answered(outcome(), 'none');
+    observer.lost(meta, 0, unanswered, 'reset', false);
+    const { verdict, reasons } = observer.summary({ ...FACTS, copies: 1 });
+    assert.equal(verdict, 'invalid');
+    assert.ok(reasons.includes('the count does not add up: 3 commands scheduled, 1 answered, 1 lost'));
+  });
+});
+
+describe('on the terminal', () => {
+  test('the same numbers, with how they add up', () => {
+    assert.equal(
+      renderSummary(EVENTFUL, 'runs/monday'),
+      `
+Replayed 2 copies at 4 times the recorded speed in 2 s: 585 commands/s
+
+                                sessions      commands
+captured                              12           632
+  × 2 copies                          24         1,264
+  skipped                              4            66
+    gap                                0             4
+    joined-late                        2            60
+    kill                               0             2
+    tls                                2             0
+scheduled                             20         1,198
+  completed / answered                16         1,170
+  lost                                 4            28
+    connect                            2            20
+    reset                              2             8
+
+Answers      1,060 as recorded; different: 50 errors, 30 row counts, 20 data; 10 not to compare
+Latency      recorded p50 4 ms, p99 4 ms, max 4 ms
+             replayed p50 2 ms, p99 2 ms, max 80 ms
+Our lateness          p50 0 ms, p99 0 ms, max 0 ms
+Packets      2,400 out, 1,300 in, 7 sent again
+
+Verdict: invalid
+  - 20 commands were lost: connect
+  - 8 commands were lost: reset
+  - 4 sessions were lost
+Written: runs/monday/summary.json
+`,
+    );
+  });
+
+  test('one copy at full speed', () => {
+    const observer = new SummaryObserver(1, false);
+    observer.scheduled(meta, 0);
+    const text = renderSummary(observer.summary({ ...FACTS, copies: 1, speed: Infinity }), 'r');
+    assert.match(text, /^\nReplayed once at full speed in 2 s: 0 commands\/s\n/);
+    assert.doesNotMatch(text, /copies|lateness|not to compare/);
+    assert.match(text, /\nVerdict: valid\nWritten: r\/summary.json\n$/);
+    assert.match(
+      renderSummary(observer.summary({ ...FACTS, copies: 1, speed: 1 }), 'r'),
+      /Replayed once at the recorded speed/,
+    );
+  });
+});

@@ -1,0 +1,460 @@
+/**
+ * The packet transport with everything but the wire: its own packets go to servers of test/tcp/server.ts, and what those
+ * answer goes through a receiver in this process, as in `replay --local`.
+ */
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import type { ReceiverPort } from '../../src/intercept/ports.ts';
+import { Receiver } from '../../src/intercept/receiver.ts';
+import { EXPECT } from '../../src/mysql/command.ts';
+import { ManualClock } from '../../src/time.ts';
+import type { AnswerSource } from '../../src/transport/answers.ts';
+import { PacketTransport } from '../../src/transport/packet.ts';
+import type { Connection } from '../../src/transport/transport.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { LINKTYPE } from '../../src/wire/packets.ts';
+import { CTL } from '../../src/wire/segment.ts';
+import { seqAdd } from '../../src/wire/sequence.ts';
+import { blockOf, FakeInjector, makePacket, type Parsed, parsePacket } from '../intercept/support.ts';
+import { column, command, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
+import { SimulatedServer } from '../tcp/server.ts';
+
+const TARGET = parseAddress('192.168.0.1')!;
+const CLIENT = parseAddress('10.1.2.3')!;
+const MTU = 1500;
+const TICK_MS = 8;
+const GREETING = packets(0, payload(10, '10.11-simulated', 0));
+
+interface Bed {
+  clock: ManualClock;
+  transport: PacketTransport;
+  injector: FakeInjector;
+  receiver: Receiver;
+  port: ReceiverPort;
+  servers: Map<number, SimulatedServer>;
+  /** Every segment that the target was sent, also those that were lost. */
+  toTarget: Parsed[];
+  /** Answers whether a packet is lost on its way; the target's own are asked with `true`. */
+  isLost: (packet: Parsed, fromTarget: boolean) => boolean;
+  /** What the target does with octets it gets. */
+  onData: (server: SimulatedServer, octets: Uint8Array) => void;
+  /** Whether the target listens at all: `reset` answers SYNs with RST, `deaf` not at all. */
+  target: 'up' | 'reset' | 'deaf';
+  /** A server that nobody has connected to yet. */
+  makeServer(): SimulatedServer;
+  /** Lets the time go by, and packets go to and fro. */
+  run(ms: number): void;
+}
+
+/** A connection's life as its owner is told it. */
+class Handler {
+  told: string[] = [];
+  connection!: Connection;
+  onReply: () => void = () => {};
+
+  established(): void {
+    this.told.push('established');
+  }
+
+  packet(octets: Uint8Array): void {
+    this.told.push(`packet ${octets.length}`);
+  }
+
+  reply(reply: { kind: string; affected: number }): void {
+    this.told.push(`reply ${reply.kind} ${reply.affected}`);
+    this.onReply();
+  }
+
+  closed(cause: string): void {
+    this.told.push(`closed ${cause}`);
+  }
+
+  take(): string[] {
+    const { told } = this;
+    this.told = [];
+    return told;
+  }
+}
+
+function setUp(t: TestContext): Bed {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const clock = new ManualClock(50);
+  const injector = new FakeInjector(MTU + 4);
+  const options = { target: TARGET, targetPort: 3307, mtu: MTU, injector, clock, epochMs: 1.7e12, secret: 9 };
+  const transport = new PacketTransport(options);
+  const receiver = new Receiver(injector, clock);
+  const port = receiver.attach(transport);
+  const source: AnswerSource = {
+    ports: [port],
+    stats: () => Promise.resolve({ packets: receiver.packets, dropped: 2 }),
+    tick: () => receiver.tick(),
+    close: () => Promise.resolve(),
+  };
+  transport.use(source);
+  const answers: Uint8Array[] = [];
+  const bed: Bed = {
+    clock,
+    transport,
+    injector,
+    receiver,
+    port,
+    servers: new Map(),
+    toTarget: [],
+    isLost: () => false,
+    onData: (server) => server.write(packets(1, ok(7))),
+    target: 'up',
+    makeServer: () =>
+      new SimulatedServer(
+        {
+          iss: 0xffff_ff00 + bed.servers.size,
+          mss: 1460,
+          window: 100_000,
+          shift: 7,
+          rtoMs: 250,
+          onOpen: (server) => server.write(GREETING),
+          onData: (server, octets) => bed.onData(server, octets),
+          onFin: (server) => server.close(),
+        },
+        send,
+      ),
+    run: (ms) => {
+      for (let i = 0; i < ms; i += TICK_MS) {
+        t.mock.timers.tick(TICK_MS);
+        clock.advance(TICK_MS);
+        for (const server of bed.servers.values()) server.poll(clock.now());
+        exchange();
+      }
+    },
+  };
+  const send = (packet: Uint8Array) => {
+    if (!bed.isLost(parsePacket(packet), true)) answers.push(packet);
+  };
+  const deliver = (packet: Uint8Array) => {
+    const segment = parsePacket(packet);
+    bed.toTarget.push(segment);
+    if (bed.isLost(segment, false) || bed.target === 'deaf') return;
+    const { src, dst, srcPort, dstPort, seq, flags } = segment;
+    if (bed.target === 'reset') {
+      const back = { src: dst, dst: src, srcPort: dstPort, dstPort: srcPort };
+      send(makePacket({ ...back, seq: 0, ack: seqAdd(seq, 1), flags: CTL.rst | CTL.ack }));
+      return;
+    }
+    const isOver = (bed.servers.get(srcPort)?.state ?? 'reset') === 'reset';
+    if (isOver && flags & CTL.syn) bed.servers.set(srcPort, bed.makeServer());
+    bed.servers.get(srcPort)?.take(packet, clock.now());
+  };
+  const exchange = () => {
+    transport.flush();
+    while (injector.packets.length > 0 || answers.length > 0) {
+      const { packets: out } = injector;
+      injector.packets = [];
+      out.forEach(deliver);
+      if (answers.length > 0) receiver.take(blockOf(...answers.splice(0)), LINKTYPE.raw);
+    }
+  };
+  t.after(() => transport.dispose());
+  return bed;
+}
+
+function connect(bed: Bed): Handler {
+  const handler = new Handler();
+  handler.connection = bed.transport.connect({ client: CLIENT, copy: 0 }, handler);
+  return handler;
+}
+
+/** A connection in the command phase, with nothing under way. */
+function loggedIn(bed: Bed): Handler {
+  const handler = connect(bed);
+  bed.run(TICK_MS);
+  assert.deepEqual(handler.take(), ['established', `packet ${GREETING.length}`]);
+  handler.connection.writeLogin(packets(1, payload('response')));
+  bed.run(TICK_MS);
+  assert.deepEqual(handler.take(), [`packet ${packets(1, ok(7)).length}`]);
+  handler.connection.commandPhase(0, 0);
+  return handler;
+}
+
+function query(handler: Handler, text: string): void {
+  handler.connection.write(command(3, text), EXPECT.result);
+}
+
+const onlyServer = (bed: Bed) => [...bed.servers.values()][0];
+const isData = ({ data }: Parsed) => data.length > 0;
+
+describe('packet transport', () => {
+  test('login, commands, QUIT and FIN: all told in order, nothing sent twice', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    for (let i = 0; i < 3; i++) {
+      query(handler, `select ${i}`);
+      bed.run(TICK_MS);
+      assert.deepEqual(handler.take(), ['reply ok 7']);
+    }
+    bed.onData = () => {};
+    handler.connection.write(command(1), EXPECT.none);
+    handler.connection.end();
+    bed.run(TICK_MS);
+    assert.deepEqual(handler.take(), ['closed fin']);
+    const [server] = bed.servers.values();
+    assert.deepEqual(
+      [server.peerClosed, server.finAcked, server.counts.syn, server.counts.rst],
+      [true, true, 1, 0],
+    );
+    assert.deepEqual([bed.transport.stats().retransmitted, bed.receiver.foreign], [0, 0]);
+    assert.ok(bed.toTarget.every(({ src, dst }) => src === 0x0a010203 && dst === 0xc0a80001));
+    bed.run(2000);
+    assert.deepEqual(handler.take(), [], 'closed is the last that is told');
+  });
+
+  test('a command in answer to an answer carries its ACK: one packet out a query', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    // Long enough to be due an ACK at once.
+    const rows = Array.from({ length: 20 }, () => row('x'.repeat(200)));
+    bed.onData = (server) => server.write(packets(1, payload(1), column('a'), eof(), ...rows, eof()));
+    let left = 20;
+    handler.onReply = () => {
+      if (left-- > 0) query(handler, 'select 1');
+    };
+    bed.toTarget = [];
+    query(handler, 'select 1');
+    bed.run(200);
+    assert.equal(handler.told.length, 21);
+    // 21 queries, and an ACK of its own for the last answer, which no query followed.
+    assert.deepEqual([bed.toTarget.filter(isData).length, bed.toTarget.length], [21, 22]);
+  });
+
+  test('the SYN goes when the receive half knows the flow, with our options and the path’s MSS', (t) => {
+    const bed = setUp(t);
+    bed.target = 'deaf';
+    const { register } = bed.port;
+    let known = 0;
+    bed.port.register = (...flow) => {
+      assert.deepEqual([bed.toTarget.length, bed.injector.packets.length], [0, 0]);
+      known++;
+      register(...flow);
+    };
+    connect(bed);
+    bed.run(TICK_MS);
+    const [syn] = bed.toTarget;
+    assert.deepEqual(
+      [known, syn.flags, syn.mss, syn.windowShift, syn.dstPort],
+      [1, CTL.syn, MTU - 40, 7, 3307],
+    );
+  });
+
+  test('a relay that has not said “registered” yet holds the SYN back', (t) => {
+    const bed = setUp(t);
+    let say = () => {};
+    bed.port.register = (id) => {
+      say = () => bed.transport.registered(id);
+    };
+    const handler = connect(bed);
+    bed.run(1500);
+    handler.connection.writeLogin(packets(1, payload('early')));
+    bed.run(1500);
+    assert.equal(bed.toTarget.length, 0);
+    say();
+    bed.run(TICK_MS);
+    assert.equal(bed.toTarget.length, 1);
+  });
+
+  test('a long command is cut to the MSS and arrives whole', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    const got: Uint8Array[] = [];
+    const long = command(3, 'x'.repeat(50_000));
+    bed.onData = (server, octets) => {
+      got.push(new Uint8Array(octets));
+      if (Buffer.concat(got).length === long.length) server.write(packets(1, ok(9)));
+    };
+    handler.connection.write(long, EXPECT.result);
+    bed.run(1000);
+    assert.deepEqual(handler.take(), ['reply ok 9']);
+    assert.ok(Buffer.concat(got).equals(long));
+    assert.ok(bed.toTarget.every(({ data }) => data.length <= MTU - 40));
+  });
+
+  test('loss either way delays and loses nothing', (t) => {
+    const bed = setUp(t);
+    let n = 0;
+    bed.isLost = () => n++ % 4 === 3;
+    const handler = connect(bed);
+    bed.run(5000);
+    handler.connection.writeLogin(packets(1, payload('response')));
+    bed.run(5000);
+    handler.connection.commandPhase(0, 0);
+    assert.deepEqual(handler.take(), [
+      'established',
+      `packet ${GREETING.length}`,
+      `packet ${packets(1, ok(7)).length}`,
+    ]);
+    for (let i = 0; i < 10; i++) query(handler, `select ${i}`);
+    let answered = 0;
+    bed.onData = (server, octets) => {
+      // Ten commands of one length, cut anywhere.
+      const before = Math.floor(answered / 13);
+      answered += octets.length;
+      for (let i = before; i < Math.floor(answered / 13); i++) server.write(packets(1, ok(i)));
+    };
+    assert.equal(command(3, 'select 0').length, 13);
+    bed.run(20_000);
+    assert.deepEqual(
+      handler.take(),
+      Array.from({ length: 10 }, (_, i) => `reply ok ${i}`),
+    );
+    handler.connection.end();
+    bed.run(20_000);
+    assert.deepEqual(handler.take(), ['closed fin']);
+    assert.ok(bed.transport.stats().retransmitted > 0);
+    assert.ok(onlyServer(bed).finAcked);
+  });
+
+  test('the target resets', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    query(handler, 'select 1');
+    bed.onData = (server) => server.reset();
+    bed.run(TICK_MS);
+    assert.deepEqual(handler.take(), ['closed reset']);
+    bed.toTarget = [];
+    query(handler, 'select 2');
+    handler.connection.end();
+    handler.connection.abort();
+    bed.run(3000);
+    assert.deepEqual([handler.take(), bed.toTarget], [[], []], 'nothing comes of it afterwards');
+  });
+
+  test('the target refuses', (t) => {
+    const bed = setUp(t);
+    bed.target = 'reset';
+    const handler = connect(bed);
+    bed.run(TICK_MS);
+    assert.deepEqual(handler.take(), ['closed refused']);
+  });
+
+  test('nobody answers: SYNs after 0, 1, 3, 7 and 15 s, given up at 31 s', (t) => {
+    const bed = setUp(t);
+    bed.target = 'deaf';
+    const handler = connect(bed);
+    bed.run(30_900);
+    assert.deepEqual([handler.take(), bed.toTarget.length], [[], 5]);
+    bed.run(300);
+    assert.deepEqual(handler.take(), ['closed timeout']);
+  });
+
+  test('the target closes first: our FIN follows', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    onlyServer(bed).close();
+    onlyServer(bed).pump(bed.clock.now());
+    bed.run(TICK_MS);
+    assert.deepEqual(handler.take(), ['closed fin']);
+    assert.deepEqual([onlyServer(bed).peerClosed, onlyServer(bed).finAcked], [true, true]);
+  });
+
+  test('abort resets at once, and a lost RST is made up for', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    query(handler, 'select 1');
+    let resets = 0;
+    bed.isLost = ({ flags }, fromTarget) => !fromTarget && (flags & CTL.rst) !== 0 && resets++ === 0;
+    handler.connection.abort();
+    bed.run(TICK_MS);
+    assert.deepEqual(handler.take(), ['closed aborted']);
+    bed.run(1000);
+    assert.equal(onlyServer(bed).state, 'reset', 'its answer was answered with RST');
+    assert.equal(resets, 2);
+  });
+
+  test('a SYN that meets an old connection is sent again behind a RST, and goes through', (t) => {
+    const bed = setUp(t);
+    // The target still has a connection of the port that comes next: made by hand, and forgotten by us.
+    const [src, dst, dstPort] = [0x0a010203, 0xc0a80001, 3307];
+    loggedIn(bed);
+    const srcPort = bed.toTarget[0].srcPort + 1;
+    const old = bed.makeServer();
+    bed.isLost = () => true;
+    old.take(makePacket({ src, dst, srcPort, dstPort, seq: 500, flags: CTL.syn, mss: 1460, shift: 7 }), 0);
+    old.take(makePacket({ src, dst, srcPort, dstPort, seq: 501, ack: 0xffff_ff02, flags: CTL.ack }), 0);
+    bed.isLost = () => false;
+    assert.equal(old.state, 'open');
+    bed.servers.set(srcPort, old);
+    bed.toTarget = [];
+    const handler = connect(bed);
+    bed.run(TICK_MS);
+    assert.deepEqual(
+      bed.toTarget.filter(({ flags }) => flags & (CTL.syn | CTL.rst)).map(({ flags }) => flags),
+      [CTL.syn, CTL.rst, CTL.syn],
+    );
+    assert.equal(old.state, 'reset');
+    assert.deepEqual(handler.take(), ['established', `packet ${GREETING.length}`]);
+  });
+
+  test('answers that are none end the connection, and the target is reset', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    bed.onData = (server) => server.write(Uint8Array.of(0, 0, 0, 1));
+    query(handler, 'select 1');
+    bed.run(TICK_MS);
+    assert.deepEqual(handler.take(), ['closed desync']);
+    assert.equal(onlyServer(bed).state, 'reset');
+  });
+
+  test('a lost relay ends its connections, and those that would begin on it', async (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    bed.transport.lost(bed.port);
+    assert.deepEqual(handler.take(), ['closed relay']);
+    bed.run(TICK_MS);
+    assert.equal(onlyServer(bed).state, 'reset');
+    const late = connect(bed);
+    await Promise.resolve();
+    assert.deepEqual(late.take(), ['closed relay']);
+  });
+
+  test('connections at once have ports of their own, and keep their answers apart', (t) => {
+    const bed = setUp(t);
+    const handlers = Array.from({ length: 60 }, () => loggedIn(bed));
+    assert.equal(bed.servers.size, 60);
+    [...bed.servers.values()].forEach((server, i) => {
+      server.write(packets(1, ok(i)));
+    });
+    handlers.forEach((handler) => {
+      query(handler, 'select 1');
+    });
+    bed.onData = () => {};
+    bed.run(TICK_MS);
+    handlers.forEach((handler, i) => {
+      assert.deepEqual(handler.take(), [`reply ok ${i}`]);
+    });
+  });
+
+  test('IPv6 clients are refused by name; a client out of ports is closed', async (t) => {
+    const bed = setUp(t);
+    assert.equal(bed.transport.refuses({ client: parseAddress('2001:db8::1')!, copy: 0 }), 'ipv6');
+    assert.equal(bed.transport.refuses({ client: CLIENT, copy: 0 }), undefined);
+    bed.target = 'deaf';
+    for (let i = 0; i < 55_000; i++) bed.transport.connect({ client: CLIENT, copy: i }, new Handler());
+    const handler = connect(bed);
+    await Promise.resolve();
+    assert.deepEqual(handler.take(), ['closed refused']);
+  });
+
+  test('close resets what is open, and the numbers add up', async (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    bed.run(100);
+    const closing = bed.transport.close();
+    assert.deepEqual(handler.take(), ['closed aborted']);
+    const last = bed.injector.take();
+    assert.deepEqual(
+      last.map(({ flags }) => flags & CTL.rst),
+      [CTL.rst],
+    );
+    await closing;
+    assert.ok(bed.injector.closed);
+    const { packetsIn, captureDropped } = bed.transport.stats();
+    assert.deepEqual([packetsIn, captureDropped], [bed.receiver.packets, 2]);
+  });
+});

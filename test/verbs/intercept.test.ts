@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { mytape } from './mytape.ts';
+
+const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
+const FILTER = ['-F', 'tcp and src port 3307'];
+const OURS = /this is a fault of mytape's own|^\s+at /m;
+
+describe('mytape intercept', () => {
+  let folder: string;
+  let taken: Server;
+  let port: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    port = String((taken.address() as { port: number }).port);
+  });
+  after(() => {
+    taken.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** It must end by itself: what was opened before the failure is to be closed. */
+  function fails(status: number, message: RegExp, ...args: string[]): void {
+    const out = mytape('intercept', ...args);
+    assert.match(out.stderr, message);
+    assert.equal(out.status, status, out.stderr);
+    assert.doesNotMatch(out.stderr, OURS);
+  }
+
+  test('--help has the options and examples', () => {
+    const { status, stdout } = mytape('intercept', '--help');
+    assert.equal(status, 0);
+    assert.match(
+      stdout,
+      /Examples:\n.*\n +mytape intercept -i eth0 -F 'tcp and src port 3307' -p 36525 --key-file/,
+    );
+  });
+
+  test('usage', () => {
+    fails(2, /required option '-i/, ...FILTER);
+    fails(2, /required option '-F/, '-i', 'lo');
+    fails(2, /no port|HOST:PORT/, '-i', 'lo', ...FILTER, '-p', '99999');
+    fails(
+      1,
+      /cannot read the key file .*openssl rand/,
+      '-i',
+      'lo',
+      ...FILTER,
+      '--key-file',
+      join(folder, 'none'),
+    );
+  });
+
+  test('without a key it listens on loopback only', { skip: SKIP }, () => {
+    fails(
+      2,
+      /without --key-file the relay listens on loopback only, not on 0\.0\.0\.0/,
+      '-i',
+      'lo',
+      ...FILTER,
+      '-p',
+      '0.0.0.0:36525',
+    );
+  });
+
+  test('an interface that is not there, a filter that is none', { skip: SKIP }, () => {
+    fails(1, /nosuch0/, '-i', 'nosuch0', ...FILTER);
+    fails(1, /nosuch0/, '-i', 'lo', 'nosuch0', ...FILTER);
+    fails(1, /filter/i, '-i', 'lo', '-F', 'tcp and and');
+  });
+
+  test('a port that is taken, a pid file that cannot be written: it ends', { skip: SKIP }, () => {
+    fails(1, /EADDRINUSE.*another intercept runs there/, '-i', 'lo', ...FILTER, '-p', port);
+    const pid = join(folder, 'no', 'pid');
+    fails(
+      1,
+      /cannot write the pid file .*--pid-file/,
+      '-i',
+      'lo',
+      ...FILTER,
+      '-p',
+      '127.0.0.1:36599',
+      '--pid-file',
+      pid,
+    );
+  });
+
+  test('in the background: what it fails of is said in the foreground', { skip: SKIP }, () => {
+    const log = join(folder, 'log');
+    const pid = join(folder, 'pid');
+    const options = ['-d', '--log-file', log, '--pid-file', pid];
+    fails(1, /EADDRINUSE.*another intercept runs there/, '-i', 'lo', ...FILTER, '-p', port, ...options);
+    fails(
+      1,
+      /cannot write the log .*--log-file/,
+      '-i',
+      'lo',
+      ...FILTER,
+      '-d',
+      '--log-file',
+      join(folder, 'no', 'log'),
+    );
+  });
+
+  test('a key that others can read', () => {
+    const key = join(folder, 'key');
+    writeFileSync(key, 'ab'.repeat(32), { mode: 0o644 });
+    fails(1, /can be read by others \(run: chmod 600/, '-i', 'lo', ...FILTER, '--key-file', key);
+  });
+});

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { interleave, recordArchive, sessionFrames } from '../archive/support.ts';
+import { mytape } from './mytape.ts';
+
+const OURS = /this is a fault of mytape's own|^\s+at /m;
+const RELAY = ['-s', '127.0.0.1:1'];
+
+describe('mytape replay', () => {
+  let folder: string;
+  let tape: string;
+  let runs: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    tape = join(folder, 'a.tape');
+    runs = join(folder, 'run');
+    // Recorded from 10.0.0.9:3307.
+    recordArchive(tape, interleave([sessionFrames('10.0.0.1', 40_001, 10)]));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  function fails(status: number, message: RegExp, ...args: string[]): void {
+    const out = mytape('replay', ...args);
+    assert.match(out.stderr, message);
+    assert.equal(out.status, status, out.stderr);
+    assert.doesNotMatch(out.stderr, OURS);
+    assert.equal(out.stdout, '');
+    assert.ok(!existsSync(runs), 'a folder for a run that never was');
+  }
+
+  test('--help has the options and examples', () => {
+    const { status, stdout } = mytape('replay', '--help');
+    assert.equal(status, 0);
+    assert.match(stdout, /Usage: mytape replay \[options\] <archive>/);
+    assert.match(stdout, /Examples:\n.*\n +mytape replay peak\.tape -x 3307-10\.128\.6\.83:3307 -s /);
+    assert.match(stdout, /Exit code: 0 done, 1 failed, 2 usage, 3 refused/);
+    assert.match(mytape('--help').stdout, /replay .*replay an archive onto a test server/);
+  });
+
+  test('where the answers are caught must be said, once', () => {
+    const either = /either -s HOST:PORT \(an intercept\), or --local/;
+    fails(2, either, tape, '-x', '3307-10.3.0.1:3307');
+    fails(2, either, tape, '-x', '3307-10.3.0.1:3307', '--local', ...RELAY);
+  });
+
+  test('an option of another form is answered with the right one', () => {
+    const form = /RECORDED_PORT-HOST:PORT, as in 3307-10\.128\.6\.83:3307/;
+    fails(2, form, tape, '-x', '10.3.0.1:3307', ...RELAY);
+    fails(2, form, tape, '-x', '3307', ...RELAY);
+    fails(2, /not of the form HOST:PORT, as in 10\.128\.6\.84:36525/, tape, '-x', '3307-10.3.0.1', ...RELAY);
+    fails(2, /70000 is no port \(1 to 65535\)/, tape, '-x', '70000-10.3.0.1:3307', ...RELAY);
+    fails(2, /0 is no port \(1 to 65535\)/, tape, '-x', '3307-10.3.0.1:0', ...RELAY);
+    fails(2, /not of the form HOST:PORT/, tape, '-x', '3307-10.3.0.1:3307', '-s', '36525');
+    fails(
+      2,
+      /neither from 0\.01 to 1000 nor max/,
+      tape,
+      '-x',
+      '3307-10.3.0.1:1',
+      ...RELAY,
+      '--speed',
+      'fast',
+    );
+    fails(2, /neither from 0\.01 to 1000 nor max/, tape, '-x', '3307-10.3.0.1:1', ...RELAY, '--speed', '0');
+    fails(2, /no whole number from 1 up/, tape, '-x', '3307-10.3.0.1:1', ...RELAY, '-n', '0');
+    fails(2, /no whole number from 1 up/, tape, '-x', '3307-10.3.0.1:1', ...RELAY, '-C', '1.5');
+    fails(2, /required option '-x/, tape, ...RELAY);
+    fails(2, /missing required argument 'archive'/, '-x', '3307-10.3.0.1:1', ...RELAY);
+    fails(2, /unknown option '--sped'[\s\S]*--speed/, tape, '-x', '3307-10.3.0.1:1', '--sped', '2');
+    fails(2, /there is no host no\.such\.host\.invalid/, tape, '-x', '3307-no.such.host.invalid:1', ...RELAY);
+  });
+
+  test('a port that the archive has no session of is a usage error that names those it has', () => {
+    fails(
+      2,
+      /no session of port 3306, it has sessions of port 3307/,
+      tape,
+      '-x',
+      '3306-10.3.0.1:3307',
+      ...RELAY,
+    );
+  });
+
+  test('an IPv6 target is refused', () => {
+    fails(
+      1,
+      /fd00::1 is an IPv6 address: replay speaks IPv4 only/,
+      tape,
+      '-x',
+      '3307-[fd00::1]:3307',
+      ...RELAY,
+    );
+  });
+
+  test('an archive that is not there', () => {
+    fails(
+      1,
+      /none is not an archive of mytape's/,
+      join(folder, 'none'),
+      '-x',
+      '3307-10.3.0.1:3307',
+      ...RELAY,
+    );
+  });
+
+  test('the recorded server is refused, unless told otherwise', () => {
+    const onto = [tape, '-x', '3307-10.0.0.9:3307', ...RELAY, '--out', runs];
+    fails(3, /10\.0\.0\.9:3307 is the server that .* was recorded from.*--allow-live-target/, ...onto);
+    // Then it comes as far as the relay, where nobody listens.
+    const { status, stderr } = mytape('replay', ...onto, '--allow-live-target');
+    assert.match(
+      stderr,
+      /cannot reach intercept at 127\.0\.0\.1:1: nothing listens there: run `mytape intercept/,
+    );
+    assert.equal(status, 1);
+    rmSync(runs, { recursive: true, force: true });
+  });
+
+  test('a users file that others can read, or with a bad line', () => {
+    const users = join(folder, 'users');
+    const onto = [tape, '-x', '3307-10.3.0.1:3307', ...RELAY, '--users', users];
+    writeFileSync(users, 'app: secret\n', { mode: 0o644 });
+    fails(1, /users can be read by others \(run: chmod 600/, ...onto);
+    rmSync(users);
+    writeFileSync(users, 'app: secret\nbad line\n', { mode: 0o600 });
+    fails(1, /users:2 is not of the form `user: password`/, ...onto);
+    rmSync(users);
+    fails(1, /cannot read the users file/, ...onto);
+  });
+
+  test('a relay elsewhere needs the key', () => {
+    const key = join(folder, 'key');
+    const onto = [tape, '-x', '3307-10.3.0.1:3307', '-s', '10.3.0.2:36525'];
+    writeFileSync(key, 'not hex', { mode: 0o600 });
+    fails(1, /holds no key: .*openssl rand -hex 32/, ...onto, '--key-file', key);
+    fails(1, /cannot read the key file .*none/, ...onto, '--key-file', join(folder, 'none'));
+  });
+});
