@@ -17,7 +17,7 @@ export interface ReceiverPort {
   register(id: number, tuple: Tuple, iss: number): void;
   /** From here on the target's octets are answers to commands. */
   commandPhase(id: number, capabilities: number, extendedCapabilities: number): void;
-  /** A command went out; its answer has this shape (EXPECT). `acked` is the SEG.ACK that it carried. */
+  /** A command was sent; its answer has this shape (EXPECT). `acked` is the newest SEG.ACK that went out with or before it. */
   expect(id: number, shape: number, acked: number): void;
   /** Nothing more is wanted. `aborted`: the target is to be reset should it still say something. */
   release(id: number, aborted: boolean): void;

@@ -30,8 +30,8 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   #registered = false;
   #peerFin = false;
   #over = false;
-  /** Whether the last dispatch put a segment with an ACK into the batch. */
-  #emitted = false;
+  /** The newest SEG.ACK that went out from here. */
+  #ackOut = 0;
 
   constructor(
     id: number,
@@ -73,10 +73,9 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   write(packet: Uint8Array, expect: number): void {
     if (this.#over) return;
     this.send.write(packet);
-    this.#emitted = false;
     this.dispatch();
-    // A command that had to wait for the window carried no ACK: then the receive half sends it itself.
-    if (expect !== EXPECT.none) this.#port.expect(this.id, expect, this.#emitted ? this.#rcvNxt : this.send.iss);
+    // A command that has to wait for the window carries no ACK: the receive half sends what it owes itself.
+    if (expect !== EXPECT.none) this.#port.expect(this.id, expect, this.#ackOut);
   }
 
   end(): void {
@@ -100,7 +99,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   }
 
   segment(half: SendHalf, seq: number, flags: number, length: number): void {
-    this.#emitted = true;
+    this.#ackOut = this.#rcvNxt;
     this.#out.emit(this.tuple, seq, this.#rcvNxt, flags, windowField(half.windowScaled), half, length);
   }
 

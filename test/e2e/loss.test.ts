@@ -13,7 +13,7 @@ async function replayThroughLoss(
   const recorded = await bed.recorded(kind);
   const loss = await losePackets(bed.lab, percent);
   try {
-    const { packets } = await bed.replayExactly(recorded, { path });
+    const { packets } = await bed.replayExactly(recorded, { path, speed: '2' });
     assert.ok((await loss.dropped()) > 0, 'the bridge lost packets');
     assert.ok(packets.retransmitted > 0, 'and some of them were ours, sent again');
   } finally {

@@ -221,16 +221,20 @@ describe('how a session ends', () => {
 
   test('commands without answer count once the next answer, or the end, shows that they came', async () => {
     const tape = new Tape();
-    tape.session().prepare(1, 7).closeStatement(3, 7).query(4).close(9, 'fin');
-    tape.session().prepare(1, 7).closeStatement(3, 7).query(4).close(9, 'fin');
+    for (let i = 0; i < 2; i++) tape.session().prepare(1, 7).closeStatement(3, 7).query(4).close(9, 'fin');
+    tape.session(2).closeStatement(3, 7).close(9, 'fin');
+    tape.session().prepare(1, 7).closeStatement(3, 7).query(4).closeStatement(5, 8).close(90, 'fin');
     const run = await replay(tape, {
       target: {
         users: USERS,
         reacts: ({ com }, { id }) => (id === 1 && com === COM.query ? 'reset' : undefined),
       },
+      at: [[50, ({ transport }) => transport.connections[2].cut('reset')]],
     });
     assert.deepEqual(run.book.story(0), ['answered', 'answered', 'answered']);
     assert.deepEqual(run.book.story(1), ['answered', 'lost reset', 'lost reset']);
+    assert.deepEqual(run.book.story(2), ['answered']);
+    assert.deepEqual(run.book.story(3), ['answered', 'answered', 'answered', 'lost reset']);
     assert.ok(run.book.fates.every(({ sent }) => sent));
   });
 });

@@ -16,8 +16,10 @@ import type {
 import { err, ok, packets, payload } from '../mysql/support/packets.ts';
 
 const SCRAMBLE = Uint8Array.from({ length: 20 }, (_, i) => 33 + i);
+/** All that a MariaDB can offer but TLS and compression: a recorded client has it again as it had it. */
 const CAPABILITIES =
-  CLIENT.mysql | CLIENT.protocol41 | CLIENT.secureConnection | CLIENT.pluginAuth | CLIENT.connectWithDb;
+  (0xffff_ffff & ~(CLIENT.mysql | CLIENT.ssl | CLIENT.compress | CLIENT.zstdCompression)) >>> 0;
+const EXTENDED_CAPABILITIES = 0x1f;
 const NO_SUCH_STATEMENT = 1243;
 const ACCESS_DENIED = 1045;
 
@@ -272,6 +274,17 @@ function greeting(): Uint8Array {
     0,
     ...high,
   );
-  const tail = payload(21, new Uint8Array(10), SCRAMBLE.subarray(8), 0, 'mysql_native_password', 0);
+  const tail = payload(
+    21,
+    new Uint8Array(6),
+    EXTENDED_CAPABILITIES,
+    0,
+    0,
+    0,
+    SCRAMBLE.subarray(8),
+    0,
+    'mysql_native_password',
+    0,
+  );
   return packets(0, payload(head, tail));
 }

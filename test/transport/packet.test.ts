@@ -224,6 +224,25 @@ describe('packet transport', () => {
     assert.deepEqual([bed.toTarget.filter(isData).length, bed.toTarget.length], [21, 22]);
   });
 
+  test('a command that has to wait for the window does not pass for an ACK', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    const { expect } = bed.port;
+    const acks: number[] = [];
+    bed.port.expect = (id, shape, acked) => {
+      acks.push(acked);
+      expect(id, shape, acked);
+    };
+    handler.connection.write(command(3, 'x'.repeat(200_000)), EXPECT.result);
+    bed.transport.flush();
+    const carried = parsePacket(bed.injector.packets.at(-1)!).ack;
+    // More of the target's octets arrive, which the next command cannot acknowledge.
+    const oldAck = bed.toTarget[0].seq;
+    bed.transport.acked(1, oldAck, 0, seqAdd(carried, 500));
+    query(handler, 'select 1');
+    assert.deepEqual(acks, [carried, carried]);
+  });
+
   test('the SYN goes when the receive half knows the flow, with our options and the path’s MSS', (t) => {
     const bed = setUp(t);
     bed.target = 'deaf';

@@ -225,12 +225,6 @@ export class TestBed {
   async assertNobodyOnTarget(withinMs = 2000): Promise<void> {
     assert.deepEqual(await connectionsLeft(this.target, withinMs), []);
   }
-
-  /** Ends what a test left on target on purpose. */
-  async clearTarget(): Promise<void> {
-    for (const { Id } of await this.target.processlist()) await this.target.sql(`KILL ${Id}`);
-    await this.assertNobodyOnTarget();
-  }
 }
 
 /** For a node whose wall clock stands still at `clockMs`. */
