@@ -18,6 +18,15 @@ export interface Clock {
 /** The process's monotonic clock. */
 export const realClock: Clock = { now: () => performance.now() };
 
+/** The wall clock now, ns since `originSec` seconds after 1970: what a capture would stamp on a packet at this moment. */
+export function captureNow(originSec: number): CaptureNs {
+  const fine = performance.timeOrigin + performance.now();
+  const coarse = Date.now();
+  // The wall clock was set, or drifted from the monotonic one, since the process began: then to the millisecond only.
+  const nowMs = Math.abs(fine - coarse) > 2 ? coarse + 0.5 : fine;
+  return (nowMs - originSec * 1000) * 1e6;
+}
+
 /** A clock that moves only when told to: for tests and simulations. */
 export class ManualClock implements Clock {
   #now: MonotonicMs;

@@ -36,6 +36,7 @@ export const MESSAGE = {
   desync: 74,
   stats: 75,
   registered: 76,
+  expecting: 77,
 } as const;
 
 /** Length of each type, and the shortest of those that are `VARIABLE`: anything else is garbage. */
@@ -43,7 +44,7 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.hello]: 16,
   [MESSAGE.register]: 24,
   [MESSAGE.commandPhase]: 16,
-  [MESSAGE.expect]: 12,
+  [MESSAGE.expect]: 8,
   [MESSAGE.release]: 8,
   [MESSAGE.askStats]: 8,
   [MESSAGE.welcome]: 16,
@@ -58,6 +59,7 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.desync]: 8,
   [MESSAGE.stats]: 24,
   [MESSAGE.registered]: 8,
+  [MESSAGE.expecting]: 8,
 };
 
 /** Types that are as long as what they carry. */

@@ -15,10 +15,10 @@ export interface Tuple {
 export interface ReceiverPort {
   /** The SYN may go out when the owner's `registered` was called: an answer that comes sooner would find nobody. */
   register(id: number, tuple: Tuple, iss: number): void;
-  /** From here on the target's octets are answers to commands. */
+  /** From here on the target's octets are answers to commands, of shape EXPECT.result unless told otherwise. */
   commandPhase(id: number, capabilities: number, extendedCapabilities: number): void;
-  /** A command was sent; its answer has this shape (EXPECT). `acked` is the newest SEG.ACK that went out with or before it. */
-  expect(id: number, shape: number, acked: number): void;
+  /** The next answer has this shape (EXPECT). The command may go out when the owner's `expecting` was called. */
+  expect(id: number, shape: number): void;
   /** Nothing more is wanted. `aborted`: the target is to be reset should it still say something. */
   release(id: number, aborted: boolean): void;
   flush(): void;
@@ -30,11 +30,13 @@ export interface ReceiverPort {
  */
 export interface ReceiverOwner {
   registered(id: number): void;
+  expecting(id: number): void;
   established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void;
   acked(id: number, ack: number, window: number, rcvNxt: number): void;
   /** A MySQL packet before `commandPhase`, header included; valid during the call. */
   packet(id: number, ack: number, window: number, rcvNxt: number, octets: Uint8Array): void;
-  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply): void;
+  /** `ageMs`: how long ago the answer's last octet was captured. */
+  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void;
   fin(id: number, ack: number, window: number, rcvNxt: number): void;
   reset(id: number, refused: boolean): void;
   /** The SYN met an old connection, which was reset: send the SYN again. */

@@ -1,10 +1,11 @@
+import { EXPECT } from '../mysql/command.ts';
 import { ReplyReader } from '../mysql/reply-reader.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { Injector } from '../net/injector.ts';
 import { ReceiveHalf, type ReceiveSink } from '../tcp/receive.ts';
 import { NEVER } from '../tcp/send.ts';
 import { type Timed, TimerWheel } from '../tcp/wheel.ts';
-import type { Clock, MonotonicMs } from '../time.ts';
+import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
 import { SegmentWriter } from '../wire/emit.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
@@ -65,7 +66,7 @@ class InterceptFlow implements ReceiveSink, Timed, Member {
   }
 
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
-    if (this.owner !== undefined) this.reader.feed(octets, from, to, this.#receiver.now);
+    if (this.owner !== undefined) this.reader.feed(octets, from, to, this.#receiver.capturedAt);
   }
 
   fin(half: ReceiveHalf): void {
@@ -91,7 +92,8 @@ class InterceptFlow implements ReceiveSink, Timed, Member {
 
   reply(reply: Reply): void {
     this.untold = false;
-    this.owner?.reply(this.id, this.ack, this.window, this.half.rcvNxt, reply);
+    const ageMs = Math.max(0, this.#receiver.now - reply.at);
+    this.owner?.reply(this.id, this.ack, this.window, this.half.rcvNxt, reply, ageMs);
   }
 
   desync(): void {
@@ -107,6 +109,8 @@ class InterceptFlow implements ReceiveSink, Timed, Member {
  */
 export class Receiver {
   now: MonotonicMs;
+  /** When the packet at hand was captured, on the clock given. */
+  capturedAt: MonotonicMs;
   /** Packets that were for one of our flows, and others that the filter let through. */
   packets = 0;
   foreign = 0;
@@ -125,6 +129,7 @@ export class Receiver {
     this.#injector = injector;
     this.#clock = clock;
     this.now = clock.now();
+    this.capturedAt = this.now;
     this.#writer = new SegmentWriter(injector.octets, injector.view);
     this.#wheel = new TimerWheel(this.now);
   }
@@ -141,13 +146,13 @@ export class Receiver {
         owner.registered(id);
       },
       commandPhase: (id, capabilities, extendedCapabilities) => {
-        flows.get(id)?.reader.commandPhase(capabilities, extendedCapabilities);
+        flows.get(id)?.reader.commandPhase(capabilities, extendedCapabilities, EXPECT.result);
       },
-      expect: (id, shape, acked) => {
+      expect: (id, shape) => {
         const flow = flows.get(id);
         if (flow === undefined) return;
-        flow.half.ackSent(acked);
         flow.reader.expect(shape);
+        owner.expecting(id);
       },
       release: (id, aborted) => {
         const flow = flows.get(id);
@@ -172,11 +177,14 @@ export class Receiver {
     };
   }
 
-  /** Takes in one block of the capture, and sends what that calls for. */
-  take(block: PacketBlock, linkType: number): void {
+  /**
+   * Takes in one block of the capture, and sends what that calls for. `epochNs` is the time now as the capture's packets
+   * count theirs: it tells how old they are.
+   */
+  take(block: PacketBlock, linkType: number, epochNs: CaptureNs): void {
     this.now = this.#clock.now();
     const segment = this.#segment;
-    const { octets, view, count, offset, length } = block;
+    const { octets, view, count, offset, length, at } = block;
     for (let i = 0; i < count; i++) {
       if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok || segment.family !== 4) {
         this.foreign++;
@@ -186,7 +194,10 @@ export class Receiver {
         .get(segment.src * 65536 + segment.srcPort)
         ?.get(segment.dst * 65536 + segment.dstPort);
       if (flow === undefined) this.foreign++;
-      else this.#process(flow);
+      else {
+        this.capturedAt = this.now - Math.max(0, (epochNs - at[i]) / 1e6);
+        this.#process(flow);
+      }
     }
     this.#endTurn();
   }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { MytapeError } from '../errors.ts';
-import { REPLY_KINDS } from '../mysql/reply.ts';
+import { REPLY_KINDS, type Reply } from '../mysql/reply.ts';
 import { MESSAGE, MessageReader, MessageWriter, RELAY_MAGIC, RELAY_VERSION } from './messages.ts';
 import type { ReceiverOwner, ReceiverPort, ReceiverStats, Tuple } from './ports.ts';
 
@@ -95,9 +95,8 @@ export class RelayClient implements ReceiverPort {
     this.#out.view.setUint32(at + 12, extendedCapabilities);
   }
 
-  expect(id: number, shape: number, acked: number): void {
-    const at = this.#out.begin(MESSAGE.expect, shape, id, 12);
-    this.#out.view.setUint32(at + 8, acked);
+  expect(id: number, shape: number): void {
+    this.#out.begin(MESSAGE.expect, shape, id, 8);
   }
 
   release(id: number, aborted: boolean): void {
@@ -148,6 +147,7 @@ export class RelayClient implements ReceiverPort {
     const owner = this.#owner;
     if (type === MESSAGE.reset) owner.reset(id, octets[at + 3] !== 0);
     else if (type === MESSAGE.registered) owner.registered(id);
+    else if (type === MESSAGE.expecting) owner.expecting(id);
     else if (type === MESSAGE.stale) owner.stale(id);
     else if (type === MESSAGE.desync) owner.desync(id);
     else if (type === MESSAGE.stats) {
@@ -172,7 +172,7 @@ export class RelayClient implements ReceiverPort {
   }
 
   #reply(id: number, ack: number, window: number, rcvNxt: number, view: DataView, at: number): void {
-    this.#owner.reply(id, ack, window, rcvNxt, {
+    const reply: Reply = {
       kind: REPLY_KINDS[view.getUint8(at + 3)] ?? 'none',
       errno: view.getUint16(at + 18),
       hash: view.getUint32(at + 20),
@@ -184,7 +184,8 @@ export class RelayClient implements ReceiverPort {
       rows: view.getFloat64(at + 44),
       octets: view.getFloat64(at + 52),
       at: 0,
-    });
+    };
+    this.#owner.reply(id, ack, window, rcvNxt, reply, view.getUint32(at + 60) / 1000);
   }
 }
 

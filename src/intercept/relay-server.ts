@@ -131,7 +131,7 @@ export class RelayChannel implements ReceiverOwner {
         port.commandPhase(flow, view.getUint32(at + 8), view.getUint32(at + 12));
         break;
       case MESSAGE.expect:
-        port.expect(flow, view.getUint8(at + 3), view.getUint32(at + 8));
+        port.expect(flow, view.getUint8(at + 3));
         break;
       case MESSAGE.release:
         port.release(flow, view.getUint8(at + 3) !== 0);
@@ -154,6 +154,10 @@ export class RelayChannel implements ReceiverOwner {
     this.#out.begin(MESSAGE.registered, 0, id, 8);
   }
 
+  expecting(id: number): void {
+    this.#out.begin(MESSAGE.expecting, 0, id, 8);
+  }
+
   established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void {
     const at = this.#state(MESSAGE.established, shift & 0xff, id, ack, window, rcvNxt, 24);
     this.#out.view.setUint16(at + 18, mss < 0 ? 0 : mss);
@@ -173,7 +177,7 @@ export class RelayChannel implements ReceiverOwner {
     this.#out.octets(at + 18, octets);
   }
 
-  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply): void {
+  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void {
     const at = this.#state(MESSAGE.reply, KIND_NUMBER.get(reply.kind) as number, id, ack, window, rcvNxt, 64);
     const { view } = this.#out;
     view.setUint16(at + 18, reply.errno);
@@ -185,7 +189,7 @@ export class RelayChannel implements ReceiverOwner {
     view.setFloat64(at + 36, reply.affected);
     view.setFloat64(at + 44, reply.rows);
     view.setFloat64(at + 52, reply.octets);
-    view.setUint32(at + 60, 0);
+    view.setUint32(at + 60, ageMs * 1000);
   }
 
   fin(id: number, ack: number, window: number, rcvNxt: number): void {

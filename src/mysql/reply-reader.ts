@@ -39,6 +39,8 @@ interface Held {
 export class ReplyReader {
   readonly #sink: ReplySink;
   #login: PacketAssembler | undefined = new PacketAssembler(LOGIN_PACKET_OCTETS);
+  /** The shape of answers that nobody announced; undefined: they are held until somebody does. */
+  #unannounced: number | undefined;
   /** The login's OK was told: what comes next answers a command, and waits until `commandPhase` was called. */
   #loginOver = false;
   readonly #answer = new Answer();
@@ -88,11 +90,14 @@ export class ReplyReader {
 
   /**
    * The login is done: from the next packet on, answers are read by the capabilities in force. Octets that come between
-   * the login's OK and this call are held.
+   * the login's OK and this call are held. With `unannounced`, an answer that no `expect` announced has that shape;
+   * without it, it is held.
    */
-  commandPhase(capabilities: number, extendedCapabilities: number): void {
+  commandPhase(capabilities: number, extendedCapabilities: number, unannounced?: number): void {
     this.#login = undefined;
     this.#answer.capabilities(capabilities, extendedCapabilities);
+    this.#unannounced = unannounced;
+    if (unannounced !== undefined && this.#heldOctets > 0 && !this.#feeding) this.#readHeld();
   }
 
   /** A command was sent whose answer has this shape (EXPECT). One without an answer leaves no trace. */
@@ -144,7 +149,7 @@ export class ReplyReader {
 
   #readHeld(): void {
     this.#feeding = true;
-    while (this.#held.length > 0 && !this.#answer.done) {
+    while (this.#held.length > 0 && (!this.#answer.done || this.#unannounced !== undefined)) {
       const first = this.#held[0];
       this.#at = first.at;
       const read = this.#read(first.octets, first.from, first.octets.length);
@@ -178,7 +183,10 @@ export class ReplyReader {
         if (this.#broken) return to;
         continue;
       }
-      if (answer.done) return at;
+      if (answer.done) {
+        if (this.#unannounced === undefined) return at;
+        answer.begin(this.#unannounced);
+      }
       const length = this.#atBoundary && to - at > HEADER_OCTETS ? payloadLength(octets, at) : MAX_PAYLOAD;
       const end = at + HEADER_OCTETS + length;
       if (end <= to && length < MAX_PAYLOAD) {

@@ -41,7 +41,7 @@ export class Admission {
 
   #openNext(index: number): void {
     const copy = this.#copies[index];
-    while (copy.queue.length > 0 && (copy.open < copy.queue[0].most || copy.open === 0)) {
+    while (copy.queue.length > 0 && copy.open < copy.queue[0].most) {
       const { session } = copy.queue.shift() as (typeof copy.queue)[number];
       // Stopped while it waited: it is over already.
       if (session.state !== 'waiting') continue;

@@ -15,7 +15,7 @@ import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
 const READ_AHEAD_MS = 2_000;
 
 /** Bounds on what is read and not yet sent by every copy: memory stays flat however slow the target is. */
-const MAX_BUFFERED_COMMANDS = 200_000;
+const MAX_BUFFERED_COMMANDS = 20_000;
 const MAX_BUFFERED_OCTETS = 128 << 20;
 
 /** An answer may take as long as this, or as this many times the recorded one, whichever is more. */
@@ -132,10 +132,9 @@ export class Engine implements SessionOwner {
     for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
   }
 
-  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined): void {
+  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined, answered: MonotonicMs): void {
     const { command, paced, due, sent } = inFlight;
     const { meta, close, parked } = session.recorded;
-    const answered = this.now();
     const outcome: Outcome = { session: meta, copy: session.copy, command, paced, due, sent, answered, reply };
     if (reply !== undefined && command.reply === undefined && close === undefined && !this.#stopped) {
       const before = parked.get(command);

@@ -52,7 +52,11 @@ export function skipCauseOf(command: Command): string | undefined {
 
 /** `KILL 17` names a connection of the recorded server: here it would hit somebody else's. */
 function isKill(packet: Uint8Array): boolean {
-  const head = Buffer.from(packet.buffer, packet.byteOffset + SQL, Math.min(HEAD_OCTETS, packet.length - SQL));
+  const head = Buffer.from(
+    packet.buffer,
+    packet.byteOffset + SQL,
+    Math.min(HEAD_OCTETS, packet.length - SQL),
+  );
   return KILL.test(head.toString('latin1'));
 }
 

@@ -26,7 +26,7 @@ export interface SessionOwner {
   wakeAt(due: MonotonicMs, session: SessionReplay): void;
   connect(session: SessionReplay): Connection;
   opened(session: SessionReplay, connectMs: number): void;
-  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined): void;
+  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
   lost(session: SessionReplay, command: Command, cause: LostCause, sent: boolean): void;
   skipped(session: SessionReplay, command: Command, cause: string): void;
   /** This copy is through with the command at `position`. */
@@ -161,10 +161,11 @@ export class SessionReplay implements ConnectionHandler {
     if (inFlight === undefined) return;
     this.#current = undefined;
     const { command } = inFlight;
-    if (command.com === COM.stmtPrepare) this.#statements.prepared(command, reply.statementId); else if (command.com === COM.resetConnection && reply.kind === 'ok') this.#statements.clear();
+    if (command.com === COM.stmtPrepare) this.#statements.prepared(command, reply.statementId);
+    else if (command.com === COM.resetConnection && reply.kind === 'ok') this.#statements.clear();
     this.#confirm();
     this.#readyAt = receivedAt;
-    this.#owner.answered(this, inFlight, reply);
+    this.#owner.answered(this, inFlight, reply, receivedAt);
     if (this.state === 'busy') {
       this.state = 'ready';
       this.advance();
@@ -252,7 +253,8 @@ export class SessionReplay implements ConnectionHandler {
     if (this.#unanswered.length === 0) return;
     const unanswered = this.#unanswered;
     this.#unanswered = [];
-    for (const inFlight of unanswered) this.#owner.answered(this, inFlight, undefined);
+    const now = this.#owner.now();
+    for (const inFlight of unanswered) this.#owner.answered(this, inFlight, undefined, now);
   }
 
   #end(cause: LostCause | undefined): void {

@@ -1,6 +1,6 @@
 import type { MonotonicMs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
-import { seqAdd, seqDiff, seqLe, seqLt, seqMax } from '../wire/sequence.ts';
+import { seqAdd, seqDiff, seqLe, seqLt } from '../wire/sequence.ts';
 import { NEVER } from './send.ts';
 
 /** Window offered, octets. Constant: what arrives in order is consumed at once. */
@@ -78,7 +78,7 @@ export class ReceiveHalf {
     return this.#deadline;
   }
 
-  /** An ACK of all up to `ack` went out, from here or on a command from the send half. */
+  /** An ACK of all up to `ack` went out. */
   ackSent(ack: number): void {
     if (seqLt(this.#told, ack)) this.#told = ack;
     if (seqLt(ack, this.rcvNxt)) return;
@@ -144,7 +144,12 @@ export class ReceiveHalf {
       this.ackNow = true;
       return;
     }
-    this.peerAck = seqMax(this.peerAck, segment.ack);
+    if (seqLt(this.peerAck, segment.ack)) {
+      // The peer has got more from our send half, which acknowledges all that it knows of: nothing is owed for what came
+      // before. Where that guess is wrong the peer sends again and is answered at once.
+      if (!this.ackNow) this.ackSent(this.rcvNxt);
+      this.peerAck = segment.ack;
+    }
     sink.acked(this, segment.ack, segment.window);
     if (length === 0 && !fin) {
       // Keepalive or window probe: an octet before RCV.NXT, or none; RFC 9293 (3.8.4) wants it answered.

@@ -2,6 +2,7 @@ import type { ReceiverOwner, ReceiverPort, ReceiverStats } from '../intercept/po
 import type { Receiver } from '../intercept/receiver.ts';
 import { RelayClient } from '../intercept/relay-client.ts';
 import { connectRelay, type RelayAddress } from '../intercept/relay-socket.ts';
+import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 
 /** Where a packet transport's answers come from: the intercept's channels, or a receiver in this process. */
@@ -28,7 +29,7 @@ export function localAnswers(
   const port = receiver.attach(owner);
   let closing = false;
   const capture = (async () => {
-    for await (const block of source) receiver.take(block, source.linkType);
+    for await (const block of source) receiver.take(block, source.linkType, captureNow(source.originSec));
   })().catch((error: Error) => {
     if (!closing) onGone(port, error.message);
   });

@@ -30,8 +30,8 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   #registered = false;
   #peerFin = false;
   #over = false;
-  /** The newest SEG.ACK that went out from here. */
-  #ackOut = 0;
+  /** A command whose answer has a shape of its own: waits until the receive half knows. */
+  #announced: Uint8Array | undefined;
 
   constructor(
     id: number,
@@ -72,10 +72,13 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
 
   write(packet: Uint8Array, expect: number): void {
     if (this.#over) return;
+    if (expect !== EXPECT.none && expect !== EXPECT.result) {
+      this.#announced = packet;
+      this.#port.expect(this.id, expect);
+      return;
+    }
     this.send.write(packet);
     this.dispatch();
-    // A command that has to wait for the window carries no ACK: the receive half sends what it owes itself.
-    if (expect !== EXPECT.none) this.#port.expect(this.id, expect, this.#ackOut);
   }
 
   end(): void {
@@ -99,7 +102,6 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   }
 
   segment(half: SendHalf, seq: number, flags: number, length: number): void {
-    this.#ackOut = this.#rcvNxt;
     this.#out.emit(this.tuple, seq, this.#rcvNxt, flags, windowField(half.windowScaled), half, length);
   }
 
@@ -107,6 +109,13 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
 
   registered(): void {
     this.#registered = true;
+    this.dispatch();
+  }
+
+  expecting(): void {
+    if (this.#over || this.#announced === undefined) return;
+    this.send.write(this.#announced);
+    this.#announced = undefined;
     this.dispatch();
   }
 
@@ -131,11 +140,11 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
     this.#handler.packet(octets);
   }
 
-  reply(ack: number, window: number, rcvNxt: number, reply: Reply): void {
+  reply(ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void {
     this.#rcvNxt = rcvNxt;
     const now = this.#out.now();
     this.send.acked(ack, window, now);
-    this.#handler.reply(reply, now);
+    this.#handler.reply(reply, now - ageMs);
     // A long command may have waited for this ACK's window.
     if (!this.send.drained) this.dispatch();
   }

@@ -182,6 +182,10 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#connections.get(id)?.registered();
   }
 
+  expecting(id: number): void {
+    this.#connections.get(id)?.expecting();
+  }
+
   established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void {
     this.#connections.get(id)?.established(ack, window, rcvNxt, mss, shift);
   }
@@ -194,8 +198,8 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#connections.get(id)?.packet(ack, window, rcvNxt, octets);
   }
 
-  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply): void {
-    this.#connections.get(id)?.reply(ack, window, rcvNxt, reply);
+  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void {
+    this.#connections.get(id)?.reply(ack, window, rcvNxt, reply, ageMs);
   }
 
   fin(id: number, ack: number, window: number, rcvNxt: number): void {

@@ -35,7 +35,7 @@ export interface ConnectionHandler {
    * during the call only.
    */
   packet(octets: Uint8Array): void;
-  /** The answer to the oldest command that expects one. */
+  /** The answer to the oldest command that expects one; `receivedAt`: when its last octet came. */
   reply(reply: Reply, receivedAt: MonotonicMs): void;
   /** Called once, and last. */
   closed(cause: CloseCause): void;

@@ -7,7 +7,7 @@ import { RelayChannel } from '../intercept/relay-server.ts';
 import { listenRelay, readKeyFile } from '../intercept/relay-socket.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { CAPTURE_DRIVERS, openCapture, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
-import { realClock } from '../time.ts';
+import { captureNow, realClock } from '../time.ts';
 import { parseListen } from './endpoints.ts';
 
 /** Tells a detached child that it is one. */
@@ -154,7 +154,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     stop = resolve as (error?: Error) => void;
   });
   const captures = sources.map(async (source) => {
-    for await (const block of source) receiver.take(block, source.linkType);
+    for await (const block of source) receiver.take(block, source.linkType, captureNow(source.originSec));
   });
   for (const capture of captures) capture.catch((error: Error) => stop(error));
   const onSignal = () => stop();

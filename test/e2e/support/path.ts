@@ -52,19 +52,24 @@ const WORKLOADS: Readonly<Record<WorkloadKind, (lab: Lab) => Promise<unknown>>> 
     }),
 };
 
-/** Takes steps on connections from host client to online. */
-export async function runSteps(lab: Lab, job: Partial<StepsJob> & Pick<StepsJob, 'steps'>): Promise<void> {
+/** Takes steps on connections from host client to online; or to target, and then from online, which target answers. */
+export async function runSteps(
+  lab: Lab,
+  job: Partial<StepsJob> & Pick<StepsJob, 'steps'>,
+  to: 'online' | 'target' = 'online',
+): Promise<void> {
   const script = fileURLToPath(new URL('steps.js', import.meta.url));
   const whole: StepsJob = {
-    host: lab.addresses.online,
+    host: lab.addresses[to],
     user: 'app',
-    from: CLIENT_ADDRESSES,
+    from: to === 'online' ? CLIENT_ADDRESSES : [lab.addresses.online],
     connections: 1,
     tls: false,
     rounds: 1,
     ...job,
   };
-  const { code, stderr } = await lab.run('client', process.execPath, [script, JSON.stringify(whole)]);
+  const on = to === 'online' ? 'client' : 'online';
+  const { code, stderr } = await lab.run(on, process.execPath, [script, JSON.stringify(whole)]);
   assert.equal(code, 0, stderr);
 }
 
@@ -93,7 +98,9 @@ export class TestBed {
     const lab = await Lab.up({ name: `mytape-e2e-${name}` });
     try {
       await loadTables(lab, ROWS);
-      return new TestBed(lab, await makeStart(lab));
+      const bed = new TestBed(lab, await makeStart(lab));
+      await bed.#unlikeOnline();
+      return bed;
     } catch (error) {
       await lab.down();
       throw error;
@@ -140,8 +147,22 @@ export class TestBed {
   }
 
   /** Target goes back to where online was before any recording. */
-  restoreTarget(): Promise<void> {
-    return resetTarget(this.lab, this.#start);
+  async restoreTarget(): Promise<void> {
+    await resetTarget(this.lab, this.#start);
+    await this.#unlikeOnline();
+  }
+
+  /**
+   * Has target prepare statements on many connections, whose memory it keeps for the next ones: their statement ids go on
+   * from there. In a server as young as online they would be online's by chance.
+   */
+  async #unlikeOnline(): Promise<void> {
+    await runSteps(
+      this.lab,
+      { connections: 24, steps: ['1', '2', '3'].map((n) => ({ execute: `SELECT ${n}`, values: [] })) },
+      'target',
+    );
+    await this.assertNobodyOnTarget();
   }
 
   /** Replays and asserts that the target did exactly what online did, as often as there are copies, and nobody is left. */
