@@ -19,6 +19,11 @@ export interface ReceiverPort {
   commandPhase(id: number, capabilities: number, extendedCapabilities: number): void;
   /** The next answer has this shape (EXPECT). The command may go out when the owner's `expecting` was called. */
   expect(id: number, shape: number): void;
+  /**
+   * A segment with this SEG.ACK went out. Only where telling costs nothing, in one process; over the relay the receive half
+   * sees by the target's next segment that its ACK went with a command, and sends long answers' ACKs itself.
+   */
+  acked?(id: number, ack: number): void;
   /** Nothing more is wanted. `aborted`: the target is to be reset should it still say something. */
   release(id: number, aborted: boolean): void;
   flush(): void;

@@ -154,6 +154,7 @@ export class Receiver {
         flow.reader.expect(shape);
         owner.expecting(id);
       },
+      acked: (id, ack) => flows.get(id)?.half.ackSent(ack),
       release: (id, aborted) => {
         const flow = flows.get(id);
         if (flow === undefined) return;

@@ -5,6 +5,7 @@ import { windowField } from '../tcp/receive.ts';
 import { type SegmentOut, SendHalf } from '../tcp/send.ts';
 import type { Timed } from '../tcp/wheel.ts';
 import type { MonotonicMs } from '../time.ts';
+import { CTL } from '../wire/segment.ts';
 import type { CloseCause, Connection, ConnectionHandler } from './transport.ts';
 
 /** What a connection needs of its transport. */
@@ -103,6 +104,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
 
   segment(half: SendHalf, seq: number, flags: number, length: number): void {
     this.#out.emit(this.tuple, seq, this.#rcvNxt, flags, windowField(half.windowScaled), half, length);
+    if (flags & CTL.ack) this.#port.acked?.(this.id, this.#rcvNxt);
   }
 
   // What the receive half tells.

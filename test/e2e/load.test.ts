@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Background } from '../../scripts/lab/background.ts';
 import { PORT } from '../../scripts/lab/server.ts';
 import { startIntercept } from '../../scripts/lab/tape.ts';
+import { packageObstacle } from './support/capability.ts';
 import { labTests, type TestBed } from './support/path.ts';
 
 /** How long it takes until a client's ports come round: 55,000 ports, one further every 7 ms. */
@@ -126,19 +127,27 @@ labTests('load', (it) => {
     await bed.assertNobodyOnTarget();
   });
 
-  it('answers captured by npm cap, --local', async (bed) => {
-    await bed.replayExactly(await bed.recorded('reads'), {
-      path: 'local',
-      speed: '4',
-      extra: ['--capture-driver', 'cap'],
-    });
-  });
+  it(
+    'answers captured by npm cap, --local',
+    async (bed) => {
+      await bed.replayExactly(await bed.recorded('reads'), {
+        path: 'local',
+        speed: '4',
+        extra: ['--capture-driver', 'cap'],
+      });
+    },
+    packageObstacle('cap'),
+  );
 
-  it('packets sent by npm raw-socket', async (bed) => {
-    await bed.replayExactly(await bed.recorded('reads'), {
-      path: 'intercept',
-      speed: '4',
-      extra: ['--send-driver', 'raw-socket'],
-    });
-  });
+  it(
+    'packets sent by npm raw-socket',
+    async (bed) => {
+      await bed.replayExactly(await bed.recorded('reads'), {
+        path: 'intercept',
+        speed: '4',
+        extra: ['--send-driver', 'raw-socket'],
+      });
+    },
+    packageObstacle('raw-socket'),
+  );
 });

@@ -8,6 +8,7 @@ import type { Recorded } from '../../scripts/lab/path.ts';
 import { PORT } from '../../scripts/lab/server.ts';
 import { tape, tapeJson } from '../../scripts/lab/tape.ts';
 import { runClients } from '../../scripts/lab/workload.ts';
+import { packageObstacle } from './support/capability.ts';
 import { labTests, type TestBed } from './support/path.ts';
 
 interface ListedSession {
@@ -90,11 +91,15 @@ labTests('record', (it) => {
     assert.equal((await bed.lines('online', `tcpdump -nr ${whole} '${mine}'`)).length, packets);
   });
 
-  it('captured by npm cap: as many packets, and it replays', async (bed) => {
-    const { recorded, seen } = await recordBesideTcpdump(bed, ['--capture-driver', 'cap']);
-    assert.equal(recorded.summary.packets, seen);
-    await bed.replayExactly(recorded, { path: 'local', speed: 'max' });
-  });
+  it(
+    'captured by npm cap: as many packets, and it replays',
+    async (bed) => {
+      const { recorded, seen } = await recordBesideTcpdump(bed, ['--capture-driver', 'cap']);
+      assert.equal(recorded.summary.packets, seen);
+      await bed.replayExactly(recorded, { path: 'local', speed: 'max' });
+    },
+    packageObstacle('cap'),
+  );
 
   it('--for ends by itself', async (bed) => {
     const archive = bed.fresh('tape');

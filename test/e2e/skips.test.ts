@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Recorded } from '../../scripts/lab/path.ts';
+import { commandObstacle } from './support/capability.ts';
 import { assertAddsUp, labTests, runSteps, type TestBed } from './support/path.ts';
 
 const READ = [{ query: 'SELECT c FROM sbtest1 WHERE id = 1' }, { query: 'SELECT 1' }];
@@ -69,29 +70,33 @@ labTests('skips', (it) => {
     await replaySkipping(bed, all, { cause: 'joined-late', sessions: 1, selects: 2 });
   });
 
-  it('a session under TLS', async (bed) => {
-    const key = join(bed.lab.runFolder, 'server.key');
-    const certificate = join(bed.lab.runFolder, 'server.pem');
-    const made = spawnSync('openssl', [
-      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=online'],
-      ...['-keyout', key, '-out', certificate],
-    ]);
-    assert.equal(made.status, 0, `openssl: ${made.stderr}`);
-    await bed.online.stop();
-    await bed.online.start([`--ssl-cert=${certificate}`, `--ssl-key=${key}`]);
-    try {
-      const recorded = await bed.record(() =>
-        Promise.all([
-          runSteps(bed.lab, { steps: READ, connections: 3 }),
-          runSteps(bed.lab, { steps: READ, connections: 2, tls: true }),
-        ]),
-      );
-      await replaySkipping(bed, recorded, { cause: 'tls', sessions: 2, selects: 4 });
-    } finally {
+  it(
+    'a session under TLS',
+    async (bed) => {
+      const key = join(bed.lab.runFolder, 'server.key');
+      const certificate = join(bed.lab.runFolder, 'server.pem');
+      const made = spawnSync('openssl', [
+        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=online'],
+        ...['-keyout', key, '-out', certificate],
+      ]);
+      assert.equal(made.status, 0, `openssl: ${made.stderr}`);
       await bed.online.stop();
-      await bed.online.start();
-    }
-  });
+      await bed.online.start([`--ssl-cert=${certificate}`, `--ssl-key=${key}`]);
+      try {
+        const recorded = await bed.record(() =>
+          Promise.all([
+            runSteps(bed.lab, { steps: READ, connections: 3 }),
+            runSteps(bed.lab, { steps: READ, connections: 2, tls: true }),
+          ]),
+        );
+        await replaySkipping(bed, recorded, { cause: 'tls', sessions: 2, selects: 4 });
+      } finally {
+        await bed.online.stop();
+        await bed.online.start();
+      }
+    },
+    commandObstacle('openssl'),
+  );
 
   for (const path of ['intercept', 'local'] as const) {
     it(`a statement that could not be prepared is replayed as such, by ${path}`, async (bed) => {

@@ -7,7 +7,7 @@ import { EXIT } from '../../src/errors.ts';
 import { assertAddsUp, labTests } from './support/path.ts';
 
 labTests('trouble', (it) => {
-  it('a key that is not the intercept’s is refused, by name', async (bed) => {
+  it('a key other than the one of the intercept is refused, by name', async (bed) => {
     const { archive } = await bed.recorded('reads');
     const intercept = await startIntercept(bed.lab, bed.files);
     const key = bed.fresh('key');

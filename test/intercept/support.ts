@@ -141,6 +141,10 @@ export class RecordingOwner implements ReceiverOwner {
     this.told.push(['registered', id]);
   }
 
+  expecting(id: number): void {
+    this.told.push(['expecting', id]);
+  }
+
   established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void {
     this.told.push(['established', id, ack, window, rcvNxt, mss, shift]);
   }

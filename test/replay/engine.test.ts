@@ -90,9 +90,9 @@ describe('stopping', () => {
 });
 
 describe('memory', () => {
-  test('200,000 commands ahead of the target hold back the reader, which goes on as they are sent', async () => {
+  test('20,000 commands ahead of the target hold back the reader, which goes on as they are sent', async () => {
     const sessions = 20;
-    const each = 15_000;
+    const each = 1_500;
     const tape = new Tape();
     for (let i = 0; i < sessions; i++) {
       const session = tape.session(0);
@@ -129,7 +129,7 @@ describe('memory', () => {
         },
       },
     });
-    assert.ok(most > 195_000 && most < 202_000, `${most} commands were held`);
+    assert.ok(most > 19_000 && most < 22_000, `${most} commands were held`);
     assert.equal(run.summary.commands.answered, sessions * each);
     assert.ok(wakes < 5, `woke ${wakes} times in 800 ms though there was nothing to do`);
   });

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { ROOT } from '../../support/root.ts';
 
 const COMMANDS = ['ip', 'nft', 'mariadbd', 'mariadb-install-db', 'sysbench', 'tcpdump', 'tshark', 'lz4'];
 
@@ -17,11 +18,27 @@ function findObstacle(): string | undefined {
   if (process.platform !== 'linux') return `needs Linux, this is ${process.platform}`;
   if (process.getuid?.() !== 0)
     return 'needs root, for network namespaces and raw packets (try: sudo npm test)';
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  const missing = COMMANDS.filter((command) => !folders.some((folder) => existsSync(join(folder, command))));
+  const missing = COMMANDS.filter((command) => !isCommand(command));
   if (missing.length > 0) return `needs ${missing.join(', ')} (npm test installs them on Debian)`;
   if (spawnSync('unshare', ['--net', 'true']).status !== 0) return 'may not make network namespaces here';
   return undefined;
+}
+
+function isCommand(name: string): boolean {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => existsSync(join(folder, name)));
+}
+
+/** Why a test that calls this command cannot run; undefined where it can. */
+export function commandObstacle(name: string): string | undefined {
+  return isCommand(name) ? undefined : `needs the command ${name}`;
+}
+
+/** The same for an optional dependency, npm's package of this name. */
+export function packageObstacle(name: string): string | undefined {
+  return existsSync(join(ROOT, 'node_modules', name))
+    ? undefined
+    : `needs npm's ${name} (npm ci builds it where it finds a compiler)`;
 }
 
 /** False, with the test skipped by name, where the lab cannot be made: `if (!needsLab(t)) return;` */

@@ -257,8 +257,8 @@ export function readSummary(out: string): Summary {
   return JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8')) as Summary;
 }
 
-/** A title and what it asserts. */
-export type It = (title: string, body: (bed: TestBed) => Promise<void>) => void;
+/** A title and what it asserts; `obstacle`: why it cannot run here, beside what no test of the lab can do without. */
+export type It = (title: string, body: (bed: TestBed) => Promise<void>, obstacle?: string) => void;
 
 /** Tests that share one lab, one after the other; each is skipped by name where the lab cannot be made. */
 export function labTests(name: string, define: (it: It) => void): void {
@@ -271,8 +271,8 @@ export function labTests(name: string, define: (it: It) => void): void {
       });
       after(() => bed.lab.down());
     }
-    define((title, body) => {
-      test(title, { skip: skip ?? false }, () => body(bed));
+    define((title, body, obstacle) => {
+      test(title, { skip: skip ?? obstacle ?? false }, () => body(bed));
     });
   });
 }
