@@ -36,7 +36,9 @@ function fail(error: unknown): void {
     process.exitCode = exitCode === 0 ? EXIT.done : EXIT.usage;
     return;
   }
-  process.stderr.write(`mytape: this is a fault of mytape's own, please report it:\n${(error as Error).stack}\n`);
+  process.stderr.write(
+    `mytape: this is a fault of mytape's own, please report it:\n${(error as Error).stack}\n`,
+  );
   process.exitCode = EXIT.failed;
 }
 

@@ -4,8 +4,8 @@ import type { MonotonicMs } from '../time.ts';
 const WINDOW_MS = 2;
 
 /** How much rest each flow of a crowd allows, and at most, ms. */
-const REST_PER_FLOW_MS = 0.02;
-const MAX_REST_MS = 1;
+const REST_PER_FLOW_MS = 0.01;
+const MAX_REST_MS = 0.5;
 
 /** Fewer than this are no crowd. */
 const LEAST_FLOWS = 8;

@@ -113,7 +113,13 @@ export class MessageWriter {
 }
 
 /** Called for each whole message; `view` and `octets` are over the same memory, valid during the call. */
-export type OnMessage = (type: number, view: DataView, octets: Uint8Array, at: number, length: number) => void;
+export type OnMessage = (
+  type: number,
+  view: DataView,
+  octets: Uint8Array,
+  at: number,
+  length: number,
+) => void;
 
 /** Cuts a stream of octets into messages. */
 export class MessageReader {

@@ -1,6 +1,6 @@
 import { EXPECT } from '../mysql/command.ts';
-import { ReplyReader } from '../mysql/reply-reader.ts';
 import type { Reply } from '../mysql/reply.ts';
+import { ReplyReader } from '../mysql/reply-reader.ts';
 import type { Injector } from '../net/injector.ts';
 import { ReceiveHalf, type ReceiveSink } from '../tcp/receive.ts';
 import { NEVER } from '../tcp/send.ts';
@@ -20,7 +20,8 @@ class InterceptFlow implements ReceiveSink, Timed, Member {
   readonly id: number;
   readonly tuple: Tuple;
   readonly half: ReceiveHalf;
-  readonly reader: ReplyReader;
+  /** undefined once released: a flow that only lingers reads nothing more. */
+  reader: ReplyReader | undefined;
   wheelSlot = -1;
   seenIn = -1;
   /** Whether it is in the list of those that owe the target an ACK at the end of this turn. */
@@ -66,7 +67,7 @@ class InterceptFlow implements ReceiveSink, Timed, Member {
   }
 
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
-    if (this.owner !== undefined) this.reader.feed(octets, from, to, this.#receiver.capturedAt);
+    this.reader?.feed(octets, from, to, this.#receiver.capturedAt);
   }
 
   fin(half: ReceiveHalf): void {
@@ -146,12 +147,12 @@ export class Receiver {
         owner.registered(id);
       },
       commandPhase: (id, capabilities, extendedCapabilities) => {
-        flows.get(id)?.reader.commandPhase(capabilities, extendedCapabilities, EXPECT.result);
+        flows.get(id)?.reader?.commandPhase(capabilities, extendedCapabilities, EXPECT.result);
       },
       expect: (id, shape) => {
         const flow = flows.get(id);
         if (flow === undefined) return;
-        flow.reader.expect(shape);
+        flow.reader?.expect(shape);
         owner.expecting(id);
       },
       acked: (id, ack) => flows.get(id)?.half.ackSent(ack),
@@ -286,6 +287,7 @@ export class Receiver {
 
   #release(flow: InterceptFlow, aborted: boolean): void {
     flow.owner = undefined;
+    flow.reader = undefined;
     flow.aborted = aborted || flow.half.state === 'syn-sent';
     flow.forgetAt = this.now + LINGER_MS;
     this.#wheel.schedule(flow);

@@ -41,7 +41,10 @@ export class RelayClient implements ReceiverPort {
         socket.destroy();
         reject(new MytapeError('relay', `intercept at ${name} ${why}`));
       };
-      const timer = setTimeout(() => fail('does not answer hello: is it `mytape intercept`, with the same --key-file?'), WELCOME_MS);
+      const timer = setTimeout(
+        () => fail('does not answer hello: is it `mytape intercept`, with the same --key-file?'),
+        WELCOME_MS,
+      );
       const reader = new MessageReader((type, view, octets, at, length) => {
         if (welcomed) client.#message(type, view, octets, at, length);
         else if (type === MESSAGE.welcome && view.getUint32(at + 8) === RELAY_MAGIC) {
@@ -69,7 +72,12 @@ export class RelayClient implements ReceiverPort {
       });
       socket.on('close', () => {
         if (welcomed) client.#lost(trouble);
-        else fail(trouble === 'closed the channel' ? 'closed the channel: does it have the same --key-file?' : trouble);
+        else
+          fail(
+            trouble === 'closed the channel'
+              ? 'closed the channel: does it have the same --key-file?'
+              : trouble,
+          );
       });
       const at = client.#out.begin(MESSAGE.hello, 0, 0, 16);
       client.#out.view.setUint32(at + 8, RELAY_MAGIC);
@@ -151,7 +159,10 @@ export class RelayClient implements ReceiverPort {
     else if (type === MESSAGE.stale) owner.stale(id);
     else if (type === MESSAGE.desync) owner.desync(id);
     else if (type === MESSAGE.stats) {
-      const stats = { packets: Number(view.getBigUint64(at + 8)), dropped: Number(view.getBigUint64(at + 16)) };
+      const stats = {
+        packets: Number(view.getBigUint64(at + 8)),
+        dropped: Number(view.getBigUint64(at + 16)),
+      };
       this.#asking.shift()?.resolve(stats);
     } else if (type === MESSAGE.refused) {
       this.#lost(`cut us off: it says we ${Buffer.from(octets.subarray(at + 8, at + length)).toString()}`);

@@ -1,6 +1,13 @@
 import type { Socket } from 'node:net';
 import { REPLY_KINDS, type Reply } from '../mysql/reply.ts';
-import { MAX_MESSAGE_OCTETS, MESSAGE, MessageReader, MessageWriter, RELAY_MAGIC, RELAY_VERSION } from './messages.ts';
+import {
+  MAX_MESSAGE_OCTETS,
+  MESSAGE,
+  MessageReader,
+  MessageWriter,
+  RELAY_MAGIC,
+  RELAY_VERSION,
+} from './messages.ts';
 import type { ReceiverOwner, ReceiverPort, ReceiverStats } from './ports.ts';
 import type { Receiver } from './receiver.ts';
 
@@ -16,9 +23,7 @@ const MAX_FLOWS = 200_000;
 /** Index of a reply's kind on the wire. */
 const KIND_NUMBER = new Map(REPLY_KINDS.map((kind, number) => [kind, number]));
 
-export interface ChannelLog {
-  (event: 'open' | 'refused' | 'closed', detail: string): void;
-}
+export type ChannelLog = (event: 'open' | 'refused' | 'closed', detail: string) => void;
 
 /**
  * Intercept's end of one channel: turns its messages into calls of the receiver, and what the receiver tells into
@@ -96,7 +101,9 @@ export class RelayChannel implements ReceiverOwner {
       const version = view.getUint16(at + 12);
       if (view.getUint32(at + 8) !== RELAY_MAGIC) this.#refuse('sent what is not the relay protocol');
       else if (version !== RELAY_VERSION) {
-        this.#refuse(`speaks relay version ${version}, this intercept speaks ${RELAY_VERSION}: use the same mytape on both`);
+        this.#refuse(
+          `speaks relay version ${version}, this intercept speaks ${RELAY_VERSION}: use the same mytape on both`,
+        );
       } else if (this.#port === undefined) {
         this.#port = this.#receiver.attach(this);
         const to = this.#out.begin(MESSAGE.welcome, 0, 0, 16);
@@ -212,12 +219,23 @@ export class RelayChannel implements ReceiverOwner {
     if (this.#out.empty || this.#over) return;
     this.#socket.write(this.#out.take());
     if (this.#socket.writableLength > MAX_WAITING_OCTETS) {
-      this.#log('refused', `${this.#name} reads too slowly: ${this.#socket.writableLength} octets were waiting`);
+      this.#log(
+        'refused',
+        `${this.#name} reads too slowly: ${this.#socket.writableLength} octets were waiting`,
+      );
       this.#socket.destroy();
     }
   }
 
-  #state(type: number, argument: number, id: number, ack: number, window: number, rcvNxt: number, length: number): number {
+  #state(
+    type: number,
+    argument: number,
+    id: number,
+    ack: number,
+    window: number,
+    rcvNxt: number,
+    length: number,
+  ): number {
     const at = this.#out.begin(type, argument, id, length);
     const { view } = this.#out;
     view.setUint32(at + 8, ack);

@@ -70,13 +70,20 @@ export function listenRelay(
           onChannel,
         );
   server.on('tlsClientError', (error: Error, socket: Socket) => {
-    onRefused(`${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`, `failed the key check (${wordsOf(error)})`);
+    onRefused(
+      `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`,
+      `failed the key check (${wordsOf(error)})`,
+    );
     socket.destroy();
   });
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const next = cause.code === 'EADDRINUSE' ? ': another intercept runs there, or choose another -p' : '';
-      reject(new MytapeError('relay', `cannot listen on ${host}:${port} (${cause.code ?? cause.message})${next}`, { cause }));
+      reject(
+        new MytapeError('relay', `cannot listen on ${host}:${port} (${cause.code ?? cause.message})${next}`, {
+          cause,
+        }),
+      );
     });
     server.listen(port, host, () => resolve(server));
   });

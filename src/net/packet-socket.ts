@@ -26,6 +26,8 @@ const SOCKADDR_LL_OCTETS = 20;
 export interface RingReader {
   /** What is ready, if anything; gives back what was handed out last. */
   take(): PacketBlock | undefined;
+  /** Whether `count` packets, or a good part of a block of them, are ready. */
+  hasReady(count: number): boolean;
 }
 
 /** struct sockaddr_ll: family, protocol (network order), index; hardware type at 8. */

@@ -84,6 +84,11 @@ export class LatencyRing implements RingReader {
     return first & STATUS_COPY ? this.#takeWhole() : this.#takeSlots();
   }
 
+  hasReady(count: number): boolean {
+    const slot = (this.#next + count - 1) % this.#slots;
+    return (Atomics.load(this.#signed, this.#slotWord(slot) + TP_STATUS) & STATUS_USER) !== 0;
+  }
+
   #slotWord(slot: number): number {
     return slot * (SLOT_OCTETS / 4);
   }

@@ -90,6 +90,10 @@ export class ThroughputRing implements RingReader {
     }
   }
 
+  hasReady(): boolean {
+    return (Atomics.load(this.#signed, this.#next * this.#blockWords + BLOCK_STATUS) & STATUS_USER) !== 0;
+  }
+
   #giveBack(): void {
     if (this.#lent < 0) return;
     Atomics.store(this.#signed, this.#lent, 0);

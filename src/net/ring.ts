@@ -63,8 +63,8 @@ export interface RingOptions {
   /** See PacketSource; default: now. */
   originSec?: number;
   /**
-   * Asked before each look at the ring: how long to sleep first, ms, so that packets gather; 0 looks at once. The whole
-   * thread sleeps, so keep it well below a millisecond.
+   * Asked before each look at the ring: how long to sleep first where few packets are ready, ms, so that they gather; 0
+   * looks at once. The whole thread sleeps, so keep it well below a millisecond.
    */
   restMs?: () => number;
 }
@@ -114,6 +114,9 @@ export function openRing(options: RingOptions): PacketSource {
     throw error;
   }
 }
+
+/** So many packets ready are worth a look without a rest. */
+const WORTH_A_LOOK = 16;
 
 /** What a rest waits on: nobody ever writes it. */
 const NEVER_CHANGES = new Int32Array(new SharedArrayBuffer(4));
@@ -171,7 +174,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
       const rest = this.#restMs?.() ?? 0;
-      if (rest > 0) {
+      if (rest > 0 && this.#reader?.hasReady(WORTH_A_LOOK) === false) {
         Atomics.wait(NEVER_CHANGES, 0, 0, rest);
         // What other sockets brought meanwhile belongs to what the ring has now.
         setImmediate(this.#turn);

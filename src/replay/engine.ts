@@ -132,10 +132,24 @@ export class Engine implements SessionOwner {
     for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
   }
 
-  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined, answered: MonotonicMs): void {
+  answered(
+    session: SessionReplay,
+    inFlight: InFlight,
+    reply: Reply | undefined,
+    answered: MonotonicMs,
+  ): void {
     const { command, paced, due, sent } = inFlight;
     const { meta, close, parked } = session.recorded;
-    const outcome: Outcome = { session: meta, copy: session.copy, command, paced, due, sent, answered, reply };
+    const outcome: Outcome = {
+      session: meta,
+      copy: session.copy,
+      command,
+      paced,
+      due,
+      sent,
+      answered,
+      reply,
+    };
     if (reply !== undefined && command.reply === undefined && close === undefined && !this.#stopped) {
       const before = parked.get(command);
       if (before === undefined) parked.set(command, [outcome]);
@@ -163,11 +177,11 @@ export class Engine implements SessionOwner {
     if (wasFull && this.#hasRoom()) this.#wakeReader?.();
   }
 
-  over(session: SessionReplay, cause: LostCause | undefined): void {
+  over(session: SessionReplay, cause: LostCause | undefined, detail?: string): void {
     const { meta } = session.recorded;
     for (const observer of this.#observers) {
       if (cause === undefined) observer.completed?.(meta, session.copy);
-      else observer.sessionLost?.(meta, session.copy, cause);
+      else observer.sessionLost?.(meta, session.copy, cause, detail);
     }
     this.#live.delete(session);
     // Once stopped, no place is given to the next: it would connect only to be cut.
@@ -194,7 +208,8 @@ export class Engine implements SessionOwner {
         for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
         break;
       case 'skip':
-        for (const observer of this.#observers) observer.sessionSkipped?.(session, event.cause, event.commands);
+        for (const observer of this.#observers)
+          observer.sessionSkipped?.(session, event.cause, event.commands);
         break;
       case 'close': {
         this.#skipped.delete(session.id);
@@ -350,7 +365,10 @@ export class Engine implements SessionOwner {
       const waiting = now - session.busySince;
       if (session.state === 'busy' && waiting > session.patienceMs(REPLY_TIMEOUT_MS, REPLY_TIMEOUT_FACTOR)) {
         session.cut('timeout');
-      } else if ((session.state === 'connecting' || session.state === 'closing') && waiting > STEP_TIMEOUT_MS) {
+      } else if (
+        (session.state === 'connecting' || session.state === 'closing') &&
+        waiting > STEP_TIMEOUT_MS
+      ) {
         session.cut('timeout');
       }
     }

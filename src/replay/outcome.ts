@@ -59,7 +59,8 @@ export interface Observer {
   opened?(session: SessionMeta, copy: number, connectMs: number): void;
   /** The session ran to its end; every command of it was answered. */
   completed?(session: SessionMeta, copy: number): void;
-  sessionLost?(session: SessionMeta, copy: number, cause: LostCause): void;
+  /** `detail`: what the target said, where it said something. */
+  sessionLost?(session: SessionMeta, copy: number, cause: LostCause, detail?: string): void;
   /** One recorded session, all its copies; `commands` of its commands were seen, but not told by `captured`. */
   sessionSkipped?(session: SessionMeta, cause: string, commands: number): void;
   /** Commands of a recorded session that the capture holds only in part: nobody can replay them. All copies. */
@@ -78,7 +79,8 @@ export interface Observer {
 export function divergenceOf(recorded: Reply | undefined, replayed: Reply | undefined): Divergence {
   if (recorded === undefined) return replayed === undefined ? 'none' : 'unknown';
   if (replayed === undefined) return 'unknown';
-  if (recorded.errno !== replayed.errno || (recorded.kind === 'err') !== (replayed.kind === 'err')) return 'error';
+  if (recorded.errno !== replayed.errno || (recorded.kind === 'err') !== (replayed.kind === 'err'))
+    return 'error';
   if (
     recorded.rows !== replayed.rows ||
     recorded.columns !== replayed.columns ||
@@ -86,5 +88,7 @@ export function divergenceOf(recorded: Reply | undefined, replayed: Reply | unde
   ) {
     return 'rows';
   }
-  return recorded.hash === replayed.hash || recorded.hashUnordered === replayed.hashUnordered ? 'none' : 'data';
+  return recorded.hash === replayed.hash || recorded.hashUnordered === replayed.hashUnordered
+    ? 'none'
+    : 'data';
 }

@@ -32,7 +32,7 @@ export interface SessionOwner {
   /** This copy is through with the command at `position`. */
   letGo(session: SessionReplay, position: number): void;
   /** Over: `cause` is undefined where it ran to its end. */
-  over(session: SessionReplay, cause: LostCause | undefined): void;
+  over(session: SessionReplay, cause: LostCause | undefined, detail?: string): void;
 }
 
 /** `over` has two faces: with #lostCause set, commands still to come are lost, too. */
@@ -67,6 +67,7 @@ export class SessionReplay implements ConnectionHandler {
   #quit = false;
   #stopping = false;
   #lostCause: LostCause | undefined;
+  #lostDetail: string | undefined;
 
   constructor(recorded: RecordedSession, copy: number, password: string, owner: SessionOwner) {
     this.recorded = recorded;
@@ -144,6 +145,7 @@ export class SessionReplay implements ConnectionHandler {
     if (step === undefined || this.state !== 'connecting') return;
     if (step.type === 'send') this.#connection?.writeLogin(step.octets);
     else if (step.type === 'failed') {
+      this.#lostDetail = `user ${this.recorded.meta.login?.user}: ${step.message}`;
       this.#finish(step.errno === TOO_MANY_CONNECTIONS ? 'too-many-connections' : 'auth');
     } else if (step.type === 'done') {
       this.#login = undefined;
@@ -174,13 +176,25 @@ export class SessionReplay implements ConnectionHandler {
 
   closed(cause: CloseCause): void {
     if (this.state === 'over') return;
-    // A server that has read COM_QUIT closes, in order or not; and our own RST is an end, where the recorded one was.
+    // The server closed first, as the recorded one did: a little early is no loss.
+    if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) this.state = 'closing';
+    // A server that has read COM_QUIT, or answered all, closes in order or not; and our own RST is an end, where the
+    // recorded one was.
     const inOrder =
-      this.state === 'closing' && (cause === 'fin' || cause === 'aborted' || (this.#quit && cause === 'reset'));
+      this.state === 'closing' &&
+      (cause === 'fin' ||
+        cause === 'aborted' ||
+        (cause === 'reset' && (this.#quit || this.#unanswered.length === 0)));
     // An end that we cut short shows nothing of what arrived.
     if (inOrder && (cause !== 'aborted' || this.#lostCause === undefined)) this.#confirm();
     if (inOrder && this.#lostCause === undefined) this.#end(undefined);
     else this.#end(this.#lostCause ?? lostBy(cause, this.state === 'connecting'));
+  }
+
+  /** Nothing is left to send or to be answered, and the recorded session ended by FIN. */
+  get #isIdleToTheEnd(): boolean {
+    const { close, end } = this.recorded;
+    return close?.how === 'fin' && this.#next === end && this.#unanswered.length === 0;
   }
 
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
@@ -270,7 +284,7 @@ export class SessionReplay implements ConnectionHandler {
     this.#current = undefined;
     const lostSome = this.#next < this.recorded.end;
     this.#loseRest(behind);
-    this.#owner.over(this, cause ?? (lostSome ? 'reset' : undefined));
+    this.#owner.over(this, cause ?? (lostSome ? 'reset' : undefined), this.#lostDetail);
   }
 
   #loseRest(cause: LostCause): void {
@@ -297,5 +311,3 @@ function lostBy(cause: CloseCause, connecting: boolean): LostCause {
       return cause;
   }
 }
-
-

@@ -12,10 +12,17 @@ export function readUsersFile(path: string): Map<string, string> {
     mode = statSync(path).mode;
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new MytapeError('bad-users-file', `cannot read the users file ${path}: ${(cause as Error).message}`, { cause });
+    throw new MytapeError(
+      'bad-users-file',
+      `cannot read the users file ${path}: ${(cause as Error).message}`,
+      { cause },
+    );
   }
   if (mode & 0o077) {
-    throw new MytapeError('bad-users-file', `the users file ${path} can be read by others (run: chmod 600 ${path})`);
+    throw new MytapeError(
+      'bad-users-file',
+      `the users file ${path} can be read by others (run: chmod 600 ${path})`,
+    );
   }
   const users = new Map<string, string>();
   text.split(/\r?\n/).forEach((line, i) => {

@@ -62,6 +62,8 @@ export interface RunFacts {
   elapsedMs: number;
   transport: TransportStats;
   interrupted: boolean;
+  /** Why the recording could not be read to its end, if it could not. */
+  unread?: string | undefined;
 }
 
 class Counts {
@@ -89,6 +91,8 @@ export class SummaryObserver implements Observer {
   #opened = 0;
   #completed = 0;
   readonly #lostSessions = new Counts();
+  /** What the target said of the first session lost by each cause. */
+  readonly #details = new Map<string, string>();
   readonly #skippedSessions = new Counts();
   #answered = 0;
   readonly #lost = new Counts();
@@ -140,8 +144,9 @@ export class SummaryObserver implements Observer {
     this.#completed++;
   }
 
-  sessionLost(_session: SessionMeta, _copy: number, cause: LostCause): void {
+  sessionLost(_session: SessionMeta, _copy: number, cause: LostCause, detail?: string): void {
     this.#lostSessions.add(cause);
+    if (detail !== undefined && !this.#details.has(cause)) this.#details.set(cause, detail);
   }
 
   sessionSkipped(_session: SessionMeta, cause: string, commands: number): void {
@@ -226,17 +231,31 @@ export class SummaryObserver implements Observer {
     };
   }
 
-  #verdict(facts: RunFacts, scheduled: number, lateness: Percentiles): { verdict: Verdict; reasons: string[] } {
+  #verdict(
+    facts: RunFacts,
+    scheduled: number,
+    lateness: Percentiles,
+  ): { verdict: Verdict; reasons: string[] } {
     const invalid: string[] = [];
     const { captureDropped } = facts.transport;
+    if (facts.unread !== undefined)
+      invalid.push(`the recording could not be read to its end: ${facts.unread}`);
     if (facts.interrupted) invalid.push('the run was stopped before its end');
     if (this.#scheduledSessions === 0) invalid.push('nothing was replayed: no session could be scheduled');
     if (facts.dropped > 0) invalid.push(`the recording lost ${facts.dropped} packets while it was made`);
     if (captureDropped > 0) {
-      invalid.push(`the capture of answers lost ${captureDropped} packets: what they held was sent again, later`);
+      invalid.push(
+        `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,
+      );
     }
-    for (const [cause, n] of Object.entries(this.#lost.toRecord())) invalid.push(`${n} commands were lost: ${cause}`);
-    if (this.#lostSessions.total > 0) invalid.push(`${this.#lostSessions.total} sessions were lost`);
+    for (const [cause, n] of Object.entries(this.#lost.toRecord()))
+      invalid.push(`${n} commands were lost: ${cause}`);
+    for (const [cause, n] of Object.entries(this.#lostSessions.toRecord())) {
+      const detail = this.#details.get(cause);
+      invalid.push(
+        `${n} sessions were lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`,
+      );
+    }
     if (scheduled !== this.#answered + this.#lost.total) {
       invalid.push(
         `the count does not add up: ${scheduled} commands scheduled, ${this.#answered} answered, ${this.#lost.total} lost`,
@@ -256,7 +275,11 @@ export class SummaryObserver implements Observer {
 }
 
 function histogram(): Histogram {
-  return build({ lowestDiscernibleValue: 1, highestTrackableValue: HIGHEST_US, numberOfSignificantValueDigits: 3 });
+  return build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: HIGHEST_US,
+    numberOfSignificantValueDigits: 3,
+  });
 }
 
 function record(into: Histogram, ms: number): void {

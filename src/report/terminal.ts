@@ -12,7 +12,9 @@ export function renderSummary(summary: Summary, folder: string): string {
     '',
     row('', 'sessions', 'commands'),
     row('captured', captured.sessions, captured.commands),
-    ...(copies === 1 ? [] : [row(`  × ${copies} copies`, captured.sessions * copies, captured.commands * copies)]),
+    ...(copies === 1
+      ? []
+      : [row(`  × ${copies} copies`, captured.sessions * copies, captured.commands * copies)]),
     row('  skipped', skippedSessions, skippedCommands),
     ...causes(sessions.skipped, commands.skipped),
     row('scheduled', sessions.scheduled, commands.scheduled),
@@ -57,7 +59,11 @@ function causes(left: Record<string, number>, right: Record<string, number>): st
 }
 
 function speed(value: number | 'max'): string {
-  return value === 'max' ? 'full speed' : value === 1 ? 'the recorded speed' : `${value} times the recorded speed`;
+  return value === 'max'
+    ? 'full speed'
+    : value === 1
+      ? 'the recorded speed'
+      : `${value} times the recorded speed`;
 }
 
 function spread({ p50, p99, max }: Percentiles): string {

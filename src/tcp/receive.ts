@@ -195,7 +195,12 @@ export class ReceiveHalf {
     let i = this.#held.length;
     while (i > 0 && seqLt(seq, this.#held[i - 1].seq)) i--;
     const before = i > 0 ? this.#held[i - 1] : undefined;
-    if (before !== undefined && before.seq === seq && before.octets.length >= dataLength && (before.fin || !fin)) {
+    if (
+      before !== undefined &&
+      before.seq === seq &&
+      before.octets.length >= dataLength &&
+      (before.fin || !fin)
+    ) {
       return;
     }
     // Not slice(): of a Buffer that is a view, and the block's memory is the next block's soon.
@@ -211,7 +216,8 @@ export class ReceiveHalf {
       this.#held.shift();
       this.#heldOctets -= octets.length;
       const skip = -seqDiff(seq, this.rcvNxt);
-      if (skip < octets.length || (fin && skip === octets.length)) this.#take(octets, skip, octets.length, fin, sink);
+      if (skip < octets.length || (fin && skip === octets.length))
+        this.#take(octets, skip, octets.length, fin, sink);
       this.ackNow = true;
     }
   }

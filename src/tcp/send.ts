@@ -1,6 +1,6 @@
 import type { MonotonicMs } from '../time.ts';
-import { seqAdd, seqDiff, seqLe, seqLt } from '../wire/sequence.ts';
 import { CTL } from '../wire/segment.ts';
+import { seqAdd, seqDiff, seqLe, seqLt } from '../wire/sequence.ts';
 import { RetransmissionTimeout } from './rto.ts';
 
 /** SYNs sent before giving up: after 1 + 2 + 4 + 8 + 16 s, as Linux with tcp_syn_retries = 4. RFC 9293 (3.8.3). */

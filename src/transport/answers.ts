@@ -67,10 +67,14 @@ export async function relayedAnswers(
     await Promise.all(clients.map((client) => client.close()));
     throw error;
   }
+  // All channels tell of the one capture, and that of all its time.
+  const before = await clients[0].stats();
   return {
     ports: clients,
-    // All channels tell of the one capture.
-    stats: () => clients[0].stats(),
+    stats: async () => {
+      const { packets, dropped } = await clients[0].stats();
+      return { packets: packets - before.packets, dropped: dropped - before.dropped };
+    },
     close: async () => {
       await Promise.all(clients.map((client) => client.close()));
     },

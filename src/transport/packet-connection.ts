@@ -12,7 +12,15 @@ import type { CloseCause, Connection, ConnectionHandler } from './transport.ts';
 export interface PacketOut {
   now(): MonotonicMs;
   /** Puts one segment into the batch; `shift` >= 0 makes it a SYN with options. Payload is read from `half`. */
-  emit(tuple: Tuple, seq: number, ack: number, flags: number, window: number, half: SendHalf, length: number): void;
+  emit(
+    tuple: Tuple,
+    seq: number,
+    ack: number,
+    flags: number,
+    window: number,
+    half: SendHalf,
+    length: number,
+  ): void;
   schedule(connection: PacketConnection): void;
   ended(connection: PacketConnection): void;
 }

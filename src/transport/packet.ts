@@ -14,6 +14,12 @@ import { PacketConnection, type PacketOut } from './packet-connection.ts';
 import { PortAllocator } from './ports.ts';
 import type { Connection, ConnectionHandler, Identity, Transport, TransportStats } from './transport.ts';
 
+/** How long the answers' source may take to say what it has seen, ms. */
+const STATS_MS = 3_000;
+
+/** Path MTUs to fall back to where the kernel refuses a packet as too long and knows no better: RFC 1191 (7.1). */
+const PLATEAUS = [1492, 1400, 1280, 1006, 576];
+
 /** How often timers are looked at, ms. */
 const TICK_MS = 8;
 
@@ -28,6 +34,8 @@ export interface PacketTransportOptions {
   epochMs: number;
   /** RFC 6528's secret. */
   secret: number;
+  /** Asked when the kernel refused a packet as too long: what the path takes by now. */
+  pathMtu: () => number;
 }
 
 /**
@@ -45,9 +53,12 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
   readonly #allocator: PortAllocator;
   readonly #wheel: TimerWheel<PacketConnection>;
   #timer: NodeJS.Timeout | undefined;
-  #source!: AnswerSource;
+  #source: AnswerSource = NO_ANSWERS;
   /** Ports whose channel is gone. */
   readonly #lostPorts = new Set<ReceiverPort>();
+  #mtu: number;
+  /** Packets refused as too long, as far as they were answered for. */
+  #tooLong = 0;
   #nextId = 1;
   #packetsOut = 0;
   #packetsIn = 0;
@@ -57,6 +68,7 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
   constructor(options: PacketTransportOptions) {
     this.#options = options;
     this.#target = ipv4Number(options.target);
+    this.#mtu = Math.min(options.mtu, options.injector.slotOctets);
     this.#injector = options.injector;
     this.#clock = options.clock;
     this.#startedAt = options.clock.now();
@@ -75,7 +87,7 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
   }
 
   connect(identity: Identity, handler: ConnectionHandler): Connection {
-    const { targetPort, epochMs, secret, mtu } = this.#options;
+    const { targetPort, epochMs, secret } = this.#options;
     const client = ipv4Number(identity.client);
     const clientPort = this.#allocator.take(client);
     if (clientPort === undefined) {
@@ -93,7 +105,7 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     const tuple = { target: this.#target, targetPort, client, clientPort };
     const key = `${identity.client.text}:${clientPort}>${this.#target}:${targetPort}`;
     const iss = initialSequence(epochMs + this.#clock.now() - this.#startedAt, key, secret);
-    const mss = Math.min(mtu, this.#injector.slotOctets) - HEADERS_OCTETS;
+    const mss = this.#mtu - HEADERS_OCTETS;
     const connection = new PacketConnection(this.#nextId++, tuple, iss, mss, handler, port, this);
     this.#connections.set(connection.id, connection);
     connection.begin();
@@ -120,11 +132,11 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     for (const connection of [...this.#connections.values()]) connection.abort();
     this.flush();
     try {
-      const { packets, dropped } = await this.#source.stats();
+      const { packets, dropped } = await inTime(this.#source.stats());
       this.#packetsIn = packets;
       this.#captureDropped = dropped;
     } catch {
-      // The relay is gone; the run says so by its lost sessions.
+      // The relay is gone or stuck; the run says so by its lost sessions.
     }
     await this.#source.close();
     this.dispose();
@@ -152,7 +164,15 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     return this.#clock.now();
   }
 
-  emit(tuple: Tuple, seq: number, ack: number, flags: number, window: number, half: SendHalf, length: number): void {
+  emit(
+    tuple: Tuple,
+    seq: number,
+    ack: number,
+    flags: number,
+    window: number,
+    half: SendHalf,
+    length: number,
+  ): void {
     const { target, targetPort, client, clientPort } = tuple;
     const injector = this.#injector;
     const at = injector.slot();
@@ -224,10 +244,36 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
 
   #tick(): void {
     this.#source.tick?.();
+    const tooLong = this.#injector.stats().refused.EMSGSIZE ?? 0;
+    if (tooLong > this.#tooLong) {
+      this.#tooLong = tooLong;
+      this.#narrow();
+    }
     this.#wheel.advance(this.#clock.now(), (connection) => connection.dispatch());
     this.flush();
   }
+
+  /** Cuts segments smaller from here on; those that were refused go again when their timers expire. */
+  #narrow(): void {
+    const known = this.#options.pathMtu();
+    this.#mtu = known < this.#mtu ? known : (PLATEAUS.find((mtu) => mtu < this.#mtu) ?? this.#mtu);
+    for (const connection of this.#connections.values()) connection.send.limitMss(this.#mtu - HEADERS_OCTETS);
+  }
 }
+
+function inTime<T>(answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no answer')), STATS_MS);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+/** Before `use`. */
+const NO_ANSWERS: AnswerSource = {
+  ports: [],
+  stats: () => Promise.resolve({ packets: 0, dropped: 0 }),
+  close: () => Promise.resolve(),
+};
 
 /** Stands for a connection that could not even begin. */
 const NO_CONNECTION: Connection = {
@@ -237,4 +283,3 @@ const NO_CONNECTION: Connection = {
   end() {},
   abort() {},
 };
-

@@ -15,14 +15,16 @@ export interface Mapping extends Endpoint {
 
 export function parsePort(text: string): number {
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > 65535) throw new InvalidArgumentError(`${text} is no port (1 to 65535).`);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65535)
+    throw new InvalidArgumentError(`${text} is no port (1 to 65535).`);
   return port;
 }
 
 /** `HOST:PORT` or `[V6]:PORT`. */
 export function parseEndpoint(text: string): Endpoint {
   const parts = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text);
-  if (!parts) throw new InvalidArgumentError(`${text} is not of the form HOST:PORT, as in 10.128.6.84:36525.`);
+  if (!parts)
+    throw new InvalidArgumentError(`${text} is not of the form HOST:PORT, as in 10.128.6.84:36525.`);
   return { host: parts[1] ?? parts[2], port: parsePort(parts[3]) };
 }
 
@@ -35,7 +37,9 @@ export function parseListen(text: string): { host: string | undefined; port: num
 export function parseMapping(text: string): Mapping {
   const parts = /^(\d+)-(.+)$/.exec(text);
   if (!parts) {
-    throw new InvalidArgumentError(`${text} is not of the form RECORDED_PORT-HOST:PORT, as in 3307-10.128.6.83:3307.`);
+    throw new InvalidArgumentError(
+      `${text} is not of the form RECORDED_PORT-HOST:PORT, as in 3307-10.128.6.83:3307.`,
+    );
   }
   return { recordedPort: parsePort(parts[1]), ...parseEndpoint(parts[2]) };
 }
@@ -47,6 +51,8 @@ export async function resolveHost(host: string): Promise<Address> {
   try {
     return parseAddress((await lookup(host, { family: 4 })).address) as Address;
   } catch (cause) {
-    throw new MytapeError('usage', `there is no host ${host} (${(cause as NodeJS.ErrnoException).code})`, { cause });
+    throw new MytapeError('usage', `there is no host ${host} (${(cause as NodeJS.ErrnoException).code})`, {
+      cause,
+    });
   }
 }

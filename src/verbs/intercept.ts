@@ -3,9 +3,9 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Command, Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
+import { Receiver } from '../intercept/receiver.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
 import { listenRelay, readKeyFile } from '../intercept/relay-socket.ts';
-import { Receiver } from '../intercept/receiver.ts';
 import { CAPTURE_DRIVERS, openCapture, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
 import { captureNow, realClock } from '../time.ts';
 import { parseListen } from './endpoints.ts';
@@ -36,15 +36,35 @@ export function interceptCommand(): Command {
       "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients'\n" +
         'TCP would, and relays what they amount to to `mytape replay`. Stops in order on Ctrl-C.',
     )
-    .requiredOption('-i, --interface <name...>', "interface that the target's answers arrive on (may be repeated)")
-    .requiredOption('-F, --filter <expression>', "which packets are answers, as for tcpdump: 'tcp and src port 3307'")
+    .requiredOption(
+      '-i, --interface <name...>',
+      "interface that the target's answers arrive on (may be repeated)",
+    )
+    .requiredOption(
+      '-F, --filter <expression>',
+      "which packets are answers, as for tcpdump: 'tcp and src port 3307'",
+    )
     .option('-p, --port <[host:]port>', 'where to listen for replays', parseListen, parseListen('36525'))
-    .option('--key-file <file>', 'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only')
+    .option(
+      '--key-file <file>',
+      'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only',
+    )
     .option('-d, --daemon', 'run in the background; returns when it listens')
-    .option('--pid-file <file>', 'holds the process id while it runs (with -d: default /run/mytape-intercept-PORT.pid)')
+    .option(
+      '--pid-file <file>',
+      'holds the process id while it runs (with -d: default /run/mytape-intercept-PORT.pid)',
+    )
     .option('--log-file <file>', 'with -d: where its log goes (default /var/log/mytape-intercept-PORT.log)')
-    .addOption(new Option('--capture-driver <driver>', 'how packets are captured').choices(CAPTURE_DRIVERS).default('ring' as const))
-    .addOption(new Option('--send-driver <driver>', 'how packets are sent').choices(SEND_DRIVERS).default('mmsg' as const))
+    .addOption(
+      new Option('--capture-driver <driver>', 'how packets are captured')
+        .choices(CAPTURE_DRIVERS)
+        .default('ring' as const),
+    )
+    .addOption(
+      new Option('--send-driver <driver>', 'how packets are sent')
+        .choices(SEND_DRIVERS)
+        .default('mmsg' as const),
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (options) => {
       if (options.daemon && process.env[DETACHED] === undefined) await detach(options);
@@ -72,9 +92,13 @@ async function detach({ port, pidFile, logFile }: InterceptOptions): Promise<voi
   try {
     log = openSync(logPath, 'a', 0o600);
   } catch (cause) {
-    throw new MytapeError('bad-file', `cannot write the log ${logPath}: ${(cause as Error).message} (choose another: --log-file)`, {
-      cause,
-    });
+    throw new MytapeError(
+      'bad-file',
+      `cannot write the log ${logPath}: ${(cause as Error).message} (choose another: --log-file)`,
+      {
+        cause,
+      },
+    );
   }
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
@@ -92,7 +116,9 @@ async function detach({ port, pidFile, logFile }: InterceptOptions): Promise<voi
       reject(new MytapeError('relay', `intercept ended at once with code ${code} (see ${logPath})`));
     });
   });
-  process.stderr.write(`intercept runs as process ${child.pid}; log: ${logPath}; stop it: kill $(cat ${pidPath})\n`);
+  process.stderr.write(
+    `intercept runs as process ${child.pid}; log: ${logPath}; stop it: kill $(cat ${pidPath})\n`,
+  );
   child.disconnect();
   child.unref();
 }
@@ -122,7 +148,9 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   const receiver = new Receiver(injector, realClock);
   const restMs = () => receiver.restMs();
   const sources = await Promise.all(
-    options.interface.map((iface) => openCapture(captureDriver, { iface, filter, mode: 'latency', promiscuous: false, restMs })),
+    options.interface.map((iface) =>
+      openCapture(captureDriver, { iface, filter, mode: 'latency', promiscuous: false, restMs }),
+    ),
   );
   const stats = () => {
     let packets = 0;
@@ -136,11 +164,15 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   };
   const channels = new Set<RelayChannel>();
   const onChannel = (socket: Socket) => {
-    const channel = new RelayChannel(socket, receiver, stats, (event, detail) => log(`channel ${event}: ${detail}`));
+    const channel = new RelayChannel(socket, receiver, stats, (event, detail) =>
+      log(`channel ${event}: ${detail}`),
+    );
     channels.add(channel);
     socket.on('close', () => channels.delete(channel));
   };
-  const server = await listenRelay({ host, port }, key, onChannel, (from, why) => log(`channel refused: ${from} ${why}`));
+  const server = await listenRelay({ host, port }, key, onChannel, (from, why) =>
+    log(`channel refused: ${from} ${why}`),
+  );
   try {
     if (pidPath !== undefined) writePid(pidPath);
   } catch (error) {
@@ -161,7 +193,9 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   const guard = key === undefined ? 'no key: loopback only' : 'TLS-PSK';
-  log(`intercept listening on ${host}:${port} (${guard}), capturing on ${options.interface.join(', ')}: ${filter}`);
+  log(
+    `intercept listening on ${host}:${port} (${guard}), capturing on ${options.interface.join(', ')}: ${filter}`,
+  );
   if (process.connected) {
     process.send?.({ ready: true });
     process.disconnect();
@@ -175,7 +209,9 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   await Promise.allSettled(captures);
   injector.close();
   if (pidPath !== undefined) rmSync(pidPath, { force: true });
-  log(`intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`);
+  log(
+    `intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`,
+  );
   if (error !== undefined) throw error;
 }
 
@@ -183,8 +219,12 @@ function writePid(path: string): void {
   try {
     writeFileSync(path, `${process.pid}\n`);
   } catch (cause) {
-    throw new MytapeError('bad-file', `cannot write the pid file ${path}: ${(cause as Error).message} (choose another: --pid-file)`, {
-      cause,
-    });
+    throw new MytapeError(
+      'bad-file',
+      `cannot write the pid file ${path}: ${(cause as Error).message} (choose another: --pid-file)`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -39,14 +39,16 @@ Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded serv
 
 function parseCount(text: string): number {
   const count = Number(text);
-  if (!/^\d+$/.test(text) || count < 1) throw new InvalidArgumentError(`${text} is no whole number from 1 up.`);
+  if (!/^\d+$/.test(text) || count < 1)
+    throw new InvalidArgumentError(`${text} is no whole number from 1 up.`);
   return count;
 }
 
 function parseSpeed(text: string): number {
   if (text === 'max') return Number.POSITIVE_INFINITY;
   const speed = Number(text);
-  if (!(speed >= 0.01 && speed <= 1000)) throw new InvalidArgumentError(`${text} is neither from 0.01 to 1000 nor max.`);
+  if (!(speed >= 0.01 && speed <= 1000))
+    throw new InvalidArgumentError(`${text} is neither from 0.01 to 1000 nor max.`);
   return speed;
 }
 
@@ -58,18 +60,41 @@ export function replayCommand(): Command {
         'command accounted for. Ctrl-C once: what is under way finishes; twice: now.',
     )
     .argument('<archive>', 'folder that `mytape record` made')
-    .requiredOption('-x, --target <port-host:port>', 'recorded port, and where it goes: 3307-10.128.6.83:3307', parseMapping)
+    .requiredOption(
+      '-x, --target <port-host:port>',
+      'recorded port, and where it goes: 3307-10.128.6.83:3307',
+      parseMapping,
+    )
     .option('-s, --intercept <host:port>', 'where `mytape intercept` listens', parseEndpoint)
-    .option('--local', "catch the answers in this process: the target routes the clients' addresses to this host")
+    .option(
+      '--local',
+      "catch the answers in this process: the target routes the clients' addresses to this host",
+    )
     .option('--key-file <file>', 'the key that intercept has')
     .option('-C, --channels <n>', 'channels to the intercept', parseCount, 1)
     .option('-n, --copies <n>', 'how many times each session is replayed, at once', parseCount, 1)
-    .option('--speed <x>', '1 as recorded, 2 twice as fast, max as fast as the target takes it', parseSpeed, 1)
-    .option('--users <file>', 'passwords of the recorded users; without it only users without password can log in')
+    .option(
+      '--speed <x>',
+      '1 as recorded, 2 twice as fast, max as fast as the target takes it',
+      parseSpeed,
+      1,
+    )
+    .option(
+      '--users <file>',
+      'passwords of the recorded users; without it only users without password can log in',
+    )
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
     .option('--allow-live-target', 'even if the target is the recorded server')
-    .addOption(new Option('--capture-driver <driver>', 'with --local: how answers are captured').choices(CAPTURE_DRIVERS).default('ring' as const))
-    .addOption(new Option('--send-driver <driver>', 'how packets are sent').choices(SEND_DRIVERS).default('mmsg' as const))
+    .addOption(
+      new Option('--capture-driver <driver>', 'with --local: how answers are captured')
+        .choices(CAPTURE_DRIVERS)
+        .default('ring' as const),
+    )
+    .addOption(
+      new Option('--send-driver <driver>', 'how packets are sent')
+        .choices(SEND_DRIVERS)
+        .default('mmsg' as const),
+    )
     .option('--json', 'print summary.json on stdout, and no table')
     .addHelpText('after', EXAMPLES)
     .action(async (archive, options) => {
@@ -97,18 +122,24 @@ interface ReplayOptions {
 async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const { copies, speed, target: mapping } = options;
   if ((options.intercept === undefined) === (options.local !== true)) {
-    throw new MytapeError('usage', 'say where the answers are caught: either -s HOST:PORT (an intercept), or --local');
+    throw new MytapeError(
+      'usage',
+      'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
+    );
   }
   const users = options.users === undefined ? new Map<string, string>() : readUsersFile(options.users);
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
   const address = await resolveHost(mapping.host);
   if (address.family !== 4) {
-    throw new MytapeError('not-supported', `${address.text} is an IPv6 address: replay speaks IPv4 only (mend -x)`);
+    throw new MytapeError(
+      'not-supported',
+      `${address.text} is an IPv6 address: replay speaks IPv4 only (mend -x)`,
+    );
   }
   const archive = openArchive(dir);
   checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
-  const out = makeRunFolder(options.out);
   const { transport, answersGone } = await openTransport(address, key, options);
+  const out = makeRunFolder(options.out, transport);
   const observer = new SummaryObserver(copies, Number.isFinite(speed));
   const engine = new Engine(
     { copies, speed, clock: realClock, password: (user) => users.get(user) },
@@ -130,11 +161,12 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const source = archive.packets();
   const startedAt = realClock.now();
   let elapsedMs = 0;
+  let failure: Error | undefined;
   try {
     await engine.run(decodeSessions(source, { serverPorts: new Set([mapping.recordedPort]) }));
   } catch (error) {
+    failure = error as Error;
     engine.cut();
-    throw error;
   } finally {
     elapsedMs = realClock.now() - startedAt;
     progress();
@@ -153,10 +185,12 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     elapsedMs,
     transport: transport.stats(),
     interrupted: signals > 0,
+    unread: failure?.message,
   });
   const text = `${JSON.stringify(summary, null, 2)}\n`;
   writeFileSync(join(out, 'summary.json'), text, { mode: 0o600 });
   process.stdout.write(options.json === true ? text : renderSummary(summary, out));
+  if (failure !== undefined) throw failure;
   process.exitCode = exitCodeOf(summary, signals > 0);
 }
 
@@ -166,7 +200,13 @@ function exitCodeOf(summary: Summary, interrupted: boolean): number {
 }
 
 /** Refuses what would replay nothing, and what would replay onto production (DESIGN §5). */
-function checkArchive(archive: Archive, dir: string, mapping: Mapping, target: Address, allowLive: boolean): void {
+function checkArchive(
+  archive: Archive,
+  dir: string,
+  mapping: Mapping,
+  target: Address,
+  allowLive: boolean,
+): void {
   const ports = new Set<number>();
   for (const { server, serverPort } of archive.sessions()) {
     ports.add(serverPort);
@@ -179,18 +219,27 @@ function checkArchive(archive: Archive, dir: string, mapping: Mapping, target: A
   }
   if (!ports.has(mapping.recordedPort)) {
     const there = ports.size === 0 ? 'no session at all' : `sessions of port ${[...ports].join(', ')}`;
-    throw new MytapeError('usage', `${dir} has no session of port ${mapping.recordedPort}, it has ${there} (mend -x)`);
+    throw new MytapeError(
+      'usage',
+      `${dir} has no session of port ${mapping.recordedPort}, it has ${there} (mend -x)`,
+    );
   }
 }
 
-function makeRunFolder(out: string | undefined): string {
-  const folder = out ?? join('runs', new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', ''));
+function makeRunFolder(out: string | undefined, transport: PacketTransport): string {
+  const folder =
+    out ?? join('runs', new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', ''));
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new MytapeError('bad-file', `cannot make the folder ${folder}: ${(cause as Error).message} (choose another: --out)`, {
-      cause,
-    });
+    transport.dispose();
+    throw new MytapeError(
+      'bad-file',
+      `cannot make the folder ${folder}: ${(cause as Error).message} (choose another: --out)`,
+      {
+        cause,
+      },
+    );
   }
   return folder;
 }
@@ -211,6 +260,7 @@ async function openTransport(
     clock: realClock,
     epochMs: Date.now(),
     secret: installationSecret(),
+    pathMtu: () => pathTo(target).mtu,
   });
   let tell: (why: string) => void = () => {};
   const onGone = (channel: ReceiverPort, why: string) => {

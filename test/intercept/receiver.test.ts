@@ -172,7 +172,11 @@ describe('receiver', () => {
     wait(DELAYED_ACK_MS - 8);
     take(answer({ seq: IRS + 1 + OK.length, ack: ISS + 20, data: OK }));
     wait(16);
-    assert.deepEqual(sent(), [], 'the second answer acknowledged a command, which carried the ACK of the first');
+    assert.deepEqual(
+      sent(),
+      [],
+      'the second answer acknowledged a command, which carried the ACK of the first',
+    );
     wait(DELAYED_ACK_MS);
     assert.deepEqual(sent(), [`. ${ISS + 20} ack ${IRS + 1 + 2 * OK.length}`]);
   });

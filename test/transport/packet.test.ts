@@ -80,7 +80,16 @@ function setUp(t: TestContext): Bed {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const clock = new ManualClock(50);
   const injector = new FakeInjector(MTU + 4);
-  const options = { target: TARGET, targetPort: 3307, mtu: MTU, injector, clock, epochMs: 1.7e12, secret: 9 };
+  const options = {
+    target: TARGET,
+    targetPort: 3307,
+    mtu: MTU,
+    injector,
+    clock,
+    epochMs: 1.7e12,
+    secret: 9,
+    pathMtu: () => MTU,
+  };
   const transport = new PacketTransport(options);
   const receiver = new Receiver(injector, clock);
   const port = receiver.attach(transport);
