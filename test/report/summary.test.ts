@@ -95,8 +95,12 @@ const EVENTFUL: Summary = {
   qps: 585,
   packets: { out: 2400, in: 1300, retransmitted: 7, capture_dropped: 0 },
   verdict: 'invalid',
-  reasons: ['20 commands were lost: connect', '8 commands were lost: reset', '2 sessions were lost: connect',
-        '2 sessions were lost: reset'],
+  reasons: [
+    '20 commands were lost: connect',
+    '8 commands were lost: reset',
+    '2 sessions were lost: connect',
+    '2 sessions were lost: reset',
+  ],
 };
 
 /** Times are right to 1 in 1,000, as the histograms are. */

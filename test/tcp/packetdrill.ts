@@ -61,7 +61,8 @@ interface WireSegment {
 
 /** `P. 1:101(100) ack 1 win 500 <mss 1460>` */
 function parseSegment(text: string): WireSegment {
-  const parts = /^([SFRP.]+)\s+(\d+):(\d+)\((\d+)\)(?:\s+ack\s+(\d+))?(?:\s+win\s+(\d+))?(?:\s+<([^>]*)>)?$/.exec(text);
+  const parts =
+    /^([SFRP.]+)\s+(\d+):(\d+)\((\d+)\)(?:\s+ack\s+(\d+))?(?:\s+win\s+(\d+))?(?:\s+<([^>]*)>)?$/.exec(text);
   if (!parts) throw new Error(`no segment: ${text}`);
   let flags = 0;
   for (const letter of parts[1]) flags |= FLAG_LETTERS[letter as keyof typeof FLAG_LETTERS];
@@ -222,7 +223,11 @@ class Endpoint implements SegmentOut, ReceiveSink {
   }
 
   stale(_half: ReceiveHalf, seq: number): void {
-    this.happened.push({ kind: 'out', text: `R ${seqDiff(seq, ISS)}:${seqDiff(seq, ISS)}(0)`, at: this.clock.now() });
+    this.happened.push({
+      kind: 'out',
+      text: `R ${seqDiff(seq, ISS)}:${seqDiff(seq, ISS)}(0)`,
+      at: this.clock.now(),
+    });
     this.send.synAgain(this.clock.now());
   }
 }
@@ -269,7 +274,11 @@ export function runScenario(script: string): void {
       assert.ok(Math.abs(happened.at - line.at) < 0.5, `${where}\n  happened at ${happened.at / 1000} s`);
       return;
     }
-    assert.deepEqual(endpoint.happened.map(({ text }) => text), [], `${where}\n  before it, this was not asked for`);
+    assert.deepEqual(
+      endpoint.happened.map(({ text }) => text),
+      [],
+      `${where}\n  before it, this was not asked for`,
+    );
     if (line.kind === '<') endpoint.network(parseSegment(line.rest));
     else {
       const call = /^(\w+)\((\d*)\)$/.exec(line.rest);
@@ -278,11 +287,19 @@ export function runScenario(script: string): void {
     }
   });
   endpoint.endTurn();
-  assert.deepEqual(endpoint.happened.map(({ text }) => text), [], 'at the end, this was not asked for');
+  assert.deepEqual(
+    endpoint.happened.map(({ text }) => text),
+    [],
+    'at the end, this was not asked for',
+  );
 }
 
 function pending(endpoint: Endpoint): string {
-  return endpoint.happened.map(({ kind, text, at }) => `${kind === 'out' ? '>' : '*'} ${text} at ${at / 1000}`).join('; ') || 'nothing';
+  return (
+    endpoint.happened
+      .map(({ kind, text, at }) => `${kind === 'out' ? '>' : '*'} ${text} at ${at / 1000}`)
+      .join('; ') || 'nothing'
+  );
 }
 
 /** Our own segments in one spelling: flags in order, `win` only where we say it (on a SYN). */

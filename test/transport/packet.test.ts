@@ -251,6 +251,23 @@ describe('packet transport', () => {
     assert.equal(bed.injector.take().length, 1);
   });
 
+  test('a packet that the kernel refuses as too long: what follows is cut smaller, and goes again', (t) => {
+    const bed = setUp(t);
+    const handler = loggedIn(bed);
+    const got: number[] = [];
+    bed.onData = (_server, octets) => got.push(octets.length);
+    bed.injector.refused.EMSGSIZE = 1;
+    bed.run(TICK_MS);
+    handler.connection.write(command(3, 'x'.repeat(5000)), EXPECT.result);
+    bed.run(TICK_MS);
+    const longest = Math.max(...bed.toTarget.slice(-6).map(({ data }) => data.length));
+    assert.equal(longest, 1492 - 40, 'the next plateau below 1500, RFC 1191 (7.1)');
+    assert.equal(
+      got.reduce((sum, length) => sum + length, 0),
+      5005,
+    );
+  });
+
   test('the SYN goes when the receive half knows the flow, with our options and the path’s MSS', (t) => {
     const bed = setUp(t);
     bed.target = 'deaf';
