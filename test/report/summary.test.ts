@@ -238,7 +238,8 @@ Packets      2,400 out, 1,300 in, 7 sent again
 Verdict: invalid
   - 20 commands were lost: connect
   - 8 commands were lost: reset
-  - 4 sessions were lost
+  - 2 sessions were lost: connect
+  - 2 sessions were lost: reset
 Written: runs/monday/summary.json
 `,
     );
