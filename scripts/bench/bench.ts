@@ -6,7 +6,7 @@ import { preparePointSelects, ROWS } from './pointselect.ts';
 import { benchRecord } from './record.ts';
 import { benchClosedLoop } from './replay.ts';
 
-const QUERIES = 200_000;
+const QUERIES = 600_000;
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
