@@ -251,7 +251,10 @@ async function openTransport(
 ): Promise<{ transport: PacketTransport; answersGone: (tell: (why: string) => void) => void }> {
   const { port } = options.target;
   const path = pathTo(target);
-  const injector = await openInjector(options.sendDriver, { slotOctets: path.mtu + SLOT_SLACK_OCTETS });
+  const injector = await openInjector(options.sendDriver, {
+    slotOctets: path.mtu + SLOT_SLACK_OCTETS,
+    target,
+  });
   const transport = new PacketTransport({
     target,
     targetPort: port,

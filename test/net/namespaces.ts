@@ -43,18 +43,19 @@ export class Pair {
   constructor() {
     removeLeftovers();
     for (const side of ['here', 'there'] as const) {
-      ip('netns', 'add', this.#name(side));
-      ip('-n', this.#name(side), 'link', 'set', 'lo', 'up');
+      ip('netns', 'add', this.name(side));
+      ip('-n', this.name(side), 'link', 'set', 'lo', 'up');
     }
     this.addLink();
   }
 
-  #name(side: Side): string {
+  /** The namespace of one side. */
+  name(side: Side): string {
     return `${this.#prefix}-${side}`;
   }
 
   addLink(): void {
-    const [here, there] = [this.#name('here'), this.#name('there')];
+    const [here, there] = [this.name('here'), this.name('there')];
     ip('-n', here, 'link', 'add', HERE.iface, 'type', 'veth', 'peer', 'name', THERE.iface, 'netns', there);
     ip('-n', here, 'addr', 'add', `${HERE.address}/24`, 'dev', HERE.iface);
     ip('-n', there, 'addr', 'add', `${THERE.address}/24`, 'dev', THERE.iface);
@@ -73,12 +74,12 @@ export class Pair {
 
   /** ip(8) on one side. */
   ip(side: Side, ...args: string[]): string {
-    return ip('-n', this.#name(side), ...args);
+    return ip('-n', this.name(side), ...args);
   }
 
   /** Runs `open` with this thread inside one side's namespace. Nothing else may open sockets meanwhile. */
   async on<T>(side: Side, open: () => T | Promise<T>): Promise<T> {
-    const fd = openSync(`/run/netns/${this.#name(side)}`, 'r');
+    const fd = openSync(`/run/netns/${this.name(side)}`, 'r');
     if (this.#setns(fd, CLONE_NEWNET) !== 0) throw new Error(`setns ${side}`);
     closeSync(fd);
     try {
@@ -89,7 +90,7 @@ export class Pair {
   }
 
   close(): void {
-    for (const side of ['here', 'there'] as const) ip('netns', 'del', this.#name(side));
+    for (const side of ['here', 'there'] as const) ip('netns', 'del', this.name(side));
     closeSync(this.#home);
   }
 }
