@@ -25,7 +25,9 @@ async function up(options: { name: string }): Promise<void> {
     `  recorded clients speak from ${CLIENT_ADDRESSES[0]}–${CLIENT_ADDRESSES.at(-1)?.split('.').at(-1)} on client`,
   );
   say(`  mariadbd on online and target, port ${PORT}, user app, password ${USERS.app}, schema sbtest`);
-  say(`  root: mariadb --socket=${lab.server('online').socketPath} -uroot -proot-secret`);
+  for (const host of ['online', 'target'] as const) {
+    say(`  root on ${host}: mariadb --socket=${lab.server(host).socketPath} -uroot -proot-secret`);
+  }
   say('npm run lab -- shell client | exec online -- CMD | status | down');
 }
 

@@ -43,6 +43,7 @@ export interface Archive {
  * the folder can be written to; else it is read as far as its index goes. Throws `bad-archive`.
  */
 export function openArchive(dir: string): Archive {
+  if (!existsSync(dir)) throw new MytapeError('bad-archive', `there is no archive ${dir}`);
   if (!existsSync(join(dir, INDEX_FILE))) {
     throw new MytapeError('bad-archive', `${dir} is not an archive of mytape's: it has no ${INDEX_FILE}`);
   }

@@ -39,6 +39,15 @@ export function readKeyFile(path: string): Buffer {
   return Buffer.from(text, 'hex');
 }
 
+/** Errors of connecting that no key has to do with. */
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
+
 export interface RelayAddress {
   host: string;
   port: number;
@@ -56,7 +65,10 @@ export function listenRelay(
   onRefused: (from: string, why: string) => void,
 ): Promise<net.Server> {
   if (key === undefined && !isLoopback(host)) {
-    throw new MytapeError('usage', `without --key-file the relay listens on loopback only, not on ${host}`);
+    throw new MytapeError(
+      'usage',
+      `without --key-file the relay listens on loopback only, not on ${host} (make a key, for both ends: (umask 077; openssl rand -hex 32 > mytape.key))`,
+    );
   }
   const server =
     key === undefined
@@ -105,9 +117,9 @@ export function connectRelay({ host, port }: RelayAddress, key: Buffer | undefin
       const next =
         cause.code === 'ECONNREFUSED'
           ? `nothing listens there: run \`mytape intercept -p ${port} …\` on ${host}`
-          : key !== undefined && cause.code !== 'ETIMEDOUT'
+          : key !== undefined && !UNREACHABLE.has(cause.code ?? '')
             ? `${wordsOf(cause)}: do both ends have the same key file?`
-            : cause.message;
+            : `${cause.message}: is that its address, and can this host reach it?`;
       reject(new MytapeError('relay', `cannot reach intercept at ${host}:${port}: ${next}`, { cause }));
     };
     const ready = () => {

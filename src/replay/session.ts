@@ -9,6 +9,14 @@ import { StatementIds, skipCauseOf } from './rewrite.ts';
 
 const TOO_MANY_CONNECTIONS = 1040;
 
+/** What a connection that did not come about tells whoever has to mend it. */
+const CONNECT_HINTS: { readonly [cause in CloseCause]?: string } = {
+  refused: 'the target refuses connections on that port: does its server run, and is -x right?',
+  timeout:
+    "no answer came: does the target listen there, does it route the clients' addresses to the assistant " +
+    '(ip route), and does the -F of intercept match its port?',
+};
+
 /** A command under way on one copy. */
 export interface InFlight {
   command: Command;
@@ -176,6 +184,7 @@ export class SessionReplay implements ConnectionHandler {
 
   closed(cause: CloseCause): void {
     if (this.state === 'over') return;
+    if (this.state === 'connecting') this.#lostDetail ??= CONNECT_HINTS[cause];
     // The server closed first, as the recorded one did: a little early is no loss.
     if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) this.state = 'closing';
     // A server that has read COM_QUIT, or answered all, closes in order or not; and our own RST is an end, where the

@@ -14,7 +14,7 @@ export function readUsersFile(path: string): Map<string, string> {
   } catch (cause) {
     throw new MytapeError(
       'bad-users-file',
-      `cannot read the users file ${path}: ${(cause as Error).message}`,
+      `cannot read the users file ${path}: ${(cause as Error).message} (it has a line for each user, \`user: password\`, and mode 0600)`,
       { cause },
     );
   }

@@ -91,6 +91,7 @@ export class SummaryObserver implements Observer {
   #opened = 0;
   #completed = 0;
   readonly #lostSessions = new Counts();
+  readonly #unknownUsers = new Set<string>();
   /** What the target said of the first session lost by each cause. */
   readonly #details = new Map<string, string>();
   readonly #skippedSessions = new Counts();
@@ -149,7 +150,8 @@ export class SummaryObserver implements Observer {
     if (detail !== undefined && !this.#details.has(cause)) this.#details.set(cause, detail);
   }
 
-  sessionSkipped(_session: SessionMeta, cause: string, commands: number): void {
+  sessionSkipped(session: SessionMeta, cause: string, commands: number): void {
+    if (cause === 'unknown-user' && session.login !== undefined) this.#unknownUsers.add(session.login.user);
     this.#sessions++;
     this.#skippedSessions.add(cause, this.#copies);
     this.#commands += commands;
@@ -241,7 +243,12 @@ export class SummaryObserver implements Observer {
     if (facts.unread !== undefined)
       invalid.push(`the recording could not be read to its end: ${facts.unread}`);
     if (facts.interrupted) invalid.push('the run was stopped before its end');
-    if (this.#scheduledSessions === 0) invalid.push('nothing was replayed: no session could be scheduled');
+    if (this.#scheduledSessions === 0) {
+      const unknown = [...this.#unknownUsers].slice(0, 5).join(', ');
+      const why =
+        unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
+      invalid.push(`nothing was replayed: no session could be scheduled${why}`);
+    }
     if (facts.dropped > 0) invalid.push(`the recording lost ${facts.dropped} packets while it was made`);
     if (captureDropped > 0) {
       invalid.push(

@@ -35,7 +35,7 @@ export function parseListen(text: string): { host: string | undefined; port: num
 
 /** `RECORDED_PORT-HOST:PORT`, TCPCopy's own form. */
 export function parseMapping(text: string): Mapping {
-  const parts = /^(\d+)-(.+)$/.exec(text);
+  const parts = /^(\d+)-(.+:\d+)$/.exec(text);
   if (!parts) {
     throw new InvalidArgumentError(
       `${text} is not of the form RECORDED_PORT-HOST:PORT, as in 3307-10.128.6.83:3307.`,

@@ -13,6 +13,9 @@ import { parseListen } from './endpoints.ts';
 /** Tells a detached child that it is one. */
 const DETACHED = 'MYTAPE_DETACHED';
 
+/** Where replays look for an intercept unless told otherwise: TCPCopy's own port. */
+const DEFAULT_PORT = 36525;
+
 /** How often the receive half's timers are looked at, ms. */
 const TICK_MS = 8;
 
@@ -44,7 +47,7 @@ export function interceptCommand(): Command {
       '-F, --filter <expression>',
       "which packets are answers, as for tcpdump: 'tcp and src port 3307'",
     )
-    .option('-p, --port <[host:]port>', 'where to listen for replays', parseListen, parseListen('36525'))
+    .option('-p, --port <[host:]port>', 'where to listen for replays (default: 36525)', parseListen)
     .option(
       '--key-file <file>',
       'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only',
@@ -76,7 +79,7 @@ export function interceptCommand(): Command {
 interface InterceptOptions {
   interface: string[];
   filter: string;
-  port: { host: string | undefined; port: number };
+  port?: { host: string | undefined; port: number } | undefined;
   keyFile?: string | undefined;
   pidFile?: string | undefined;
   logFile?: string | undefined;
@@ -85,9 +88,10 @@ interface InterceptOptions {
 }
 
 /** Starts this same command again as a process of its own session, and waits until it listens or fails. */
-async function detach({ port, pidFile, logFile }: InterceptOptions): Promise<void> {
-  const pidPath = pidFile ?? `/run/mytape-intercept-${port.port}.pid`;
-  const logPath = logFile ?? `/var/log/mytape-intercept-${port.port}.log`;
+async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Promise<void> {
+  const port = listen?.port ?? DEFAULT_PORT;
+  const pidPath = pidFile ?? `/run/mytape-intercept-${port}.pid`;
+  const logPath = logFile ?? `/var/log/mytape-intercept-${port}.log`;
   let log: number;
   try {
     log = openSync(logPath, 'a', 0o600);
@@ -142,8 +146,8 @@ async function intercept(options: InterceptOptions): Promise<void> {
 async function run(options: InterceptOptions, pidPath: string | undefined): Promise<void> {
   const { filter, captureDriver, sendDriver } = options;
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
-  const host = options.port.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
-  const { port } = options.port;
+  const host = options.port?.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
+  const port = options.port?.port ?? DEFAULT_PORT;
   const injector = await openInjector(sendDriver, { slotOctets: ACK_OCTETS });
   const receiver = new Receiver(injector, realClock);
   const restMs = () => receiver.restMs();

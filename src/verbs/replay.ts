@@ -124,7 +124,9 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   if ((options.intercept === undefined) === (options.local !== true)) {
     throw new MytapeError(
       'usage',
-      'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
+      options.local === true
+        ? 'both -s and --local are given: answers are caught by an intercept elsewhere, or in this process, not by both'
+        : 'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
     );
   }
   const users = options.users === undefined ? new Map<string, string>() : readUsersFile(options.users);

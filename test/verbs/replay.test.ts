@@ -43,14 +43,14 @@ describe('mytape replay', () => {
   test('where the answers are caught must be said, once', () => {
     const either = /either -s HOST:PORT \(an intercept\), or --local/;
     fails(2, either, tape, '-x', '3307-10.3.0.1:3307');
-    fails(2, either, tape, '-x', '3307-10.3.0.1:3307', '--local', ...RELAY);
+    fails(2, /both -s and --local are given/, tape, '-x', '3307-10.3.0.1:3307', '--local', ...RELAY);
   });
 
   test('an option of another form is answered with the right one', () => {
     const form = /RECORDED_PORT-HOST:PORT, as in 3307-10\.128\.6\.83:3307/;
     fails(2, form, tape, '-x', '10.3.0.1:3307', ...RELAY);
     fails(2, form, tape, '-x', '3307', ...RELAY);
-    fails(2, /not of the form HOST:PORT, as in 10\.128\.6\.84:36525/, tape, '-x', '3307-10.3.0.1', ...RELAY);
+    fails(2, form, tape, '-x', '3307-10.3.0.1', ...RELAY);
     fails(2, /70000 is no port \(1 to 65535\)/, tape, '-x', '70000-10.3.0.1:3307', ...RELAY);
     fails(2, /0 is no port \(1 to 65535\)/, tape, '-x', '3307-10.3.0.1:0', ...RELAY);
     fails(2, /not of the form HOST:PORT/, tape, '-x', '3307-10.3.0.1:3307', '-s', '36525');
@@ -96,14 +96,7 @@ describe('mytape replay', () => {
   });
 
   test('an archive that is not there', () => {
-    fails(
-      1,
-      /none is not an archive of mytape's/,
-      join(folder, 'none'),
-      '-x',
-      '3307-10.3.0.1:3307',
-      ...RELAY,
-    );
+    fails(1, /there is no archive .*none\n/, join(folder, 'none'), '-x', '3307-10.3.0.1:3307', ...RELAY);
   });
 
   test('the recorded server is refused, unless told otherwise', () => {
