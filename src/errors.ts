@@ -1,4 +1,4 @@
-/** Exit codes of the command line (docs/cli.md). */
+/** Exit codes of the command line, as README.md and `replay --help` list them. */
 export const EXIT = {
   done: 0,
   failed: 1,
