@@ -7,7 +7,7 @@ import type { PacketBlock, PacketSource } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
-import { type Endpoints, type Flow, FlowTable, isClosed } from './table.ts';
+import { type Endpoints, Flow, FlowTable, isClosed } from './table.ts';
 
 export interface DecodeOptions {
   /** Who listens on these is the server. */
@@ -73,9 +73,9 @@ export class SessionDecoder {
     this.#linkType = linkType;
     const push = (event: FlowEvent) => this.#push(event);
     this.#table = new FlowTable<SessionFlow>(serverPorts, {
-      create: (endpoints, base) => {
+      create: (endpoints, id, at) => {
         this.counters.sessions++;
-        return new SessionFlow(endpoints, base, push);
+        return new SessionFlow(endpoints, id, at, push);
       },
       ended: (flow) => flow.ended(this.#at),
     });
@@ -130,15 +130,7 @@ interface Reading {
   dialogue: Dialogue;
 }
 
-class SessionFlow implements Flow, DialogueSink {
-  readonly id: number;
-  readonly firstAt: CaptureNs;
-  lastAt: CaptureNs;
-  clientIss: number;
-  clientFin: boolean;
-  serverFin: boolean;
-  reset: boolean;
-
+class SessionFlow extends Flow implements DialogueSink {
   readonly #push: (event: FlowEvent) => void;
   readonly #session: SessionMeta;
   /** Undefined where there is nothing to read: joined late, or closed. */
@@ -151,17 +143,11 @@ class SessionFlow implements Flow, DialogueSink {
   #skippedCommands = 0;
   #at: CaptureNs;
 
-  constructor(endpoints: Endpoints, base: Flow, push: (event: FlowEvent) => void) {
-    this.id = base.id;
-    this.firstAt = base.firstAt;
-    this.lastAt = base.lastAt;
-    this.clientIss = base.clientIss;
-    this.clientFin = base.clientFin;
-    this.serverFin = base.serverFin;
-    this.reset = base.reset;
-    this.#at = base.firstAt;
+  constructor(endpoints: Endpoints, id: number, at: CaptureNs, push: (event: FlowEvent) => void) {
+    super(id, at);
+    this.#at = at;
     this.#push = push;
-    this.#session = { id: base.id, ...endpoints, at: base.firstAt, capabilities: 0, extendedCapabilities: 0 };
+    this.#session = { id, ...endpoints, at, capabilities: 0, extendedCapabilities: 0 };
   }
 
   segment(segment: Segment, fromClient: boolean, at: CaptureNs): void {

@@ -12,7 +12,7 @@ import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 import type { Coverage } from './events.ts';
-import { type Endpoints, type Flow, FlowTable } from './table.ts';
+import { type Endpoints, Flow, FlowTable } from './table.ts';
 
 /** How far the walk over a client's octets has come. */
 const WALK = {
@@ -31,14 +31,7 @@ const MAX_HELLO_OCTETS = 64 * 1024;
 const LAST_SEQUENCE_ID = 255;
 
 /** One session, as far as the index knows it. */
-export class IndexedSession implements Flow {
-  readonly id: number;
-  readonly firstAt: CaptureNs;
-  lastAt: CaptureNs;
-  clientIss: number;
-  clientFin: boolean;
-  serverFin: boolean;
-  reset: boolean;
+export class IndexedSession extends Flow {
   readonly client: Address;
   readonly clientPort: number;
   readonly server: Address;
@@ -75,14 +68,8 @@ export class IndexedSession implements Flow {
   /** The client's first packet, as far as it came. */
   hello: Uint8Array | undefined;
 
-  constructor(endpoints: Endpoints, base: Flow) {
-    this.id = base.id;
-    this.firstAt = base.firstAt;
-    this.lastAt = base.lastAt;
-    this.clientIss = base.clientIss;
-    this.clientFin = base.clientFin;
-    this.serverFin = base.serverFin;
-    this.reset = base.reset;
+  constructor(endpoints: Endpoints, id: number, at: CaptureNs) {
+    super(id, at);
     this.client = endpoints.client;
     this.clientPort = endpoints.clientPort;
     this.server = endpoints.server;
@@ -118,9 +105,9 @@ export class SessionIndex {
   constructor(linkType: number, serverPorts: ReadonlySet<number>) {
     this.#linkType = linkType;
     this.#table = new FlowTable(serverPorts, {
-      create: (endpoints, base) => {
+      create: (endpoints, id, at) => {
         this.sessions++;
-        return new IndexedSession(endpoints, base);
+        return new IndexedSession(endpoints, id, at);
       },
       ended: () => {},
     });

@@ -17,16 +17,22 @@ export interface Endpoints {
 }
 
 /** What the table itself keeps of a connection; owners extend it. */
-export interface Flow {
+export class Flow {
   /** Counts from 0 in order of the connections' first packets. */
   readonly id: number;
   readonly firstAt: CaptureNs;
   lastAt: CaptureNs;
   /** The client's initial sequence number, or -1 where no SYN of the client's was seen. */
-  clientIss: number;
-  clientFin: boolean;
-  serverFin: boolean;
-  reset: boolean;
+  clientIss = -1;
+  clientFin = false;
+  serverFin = false;
+  reset = false;
+
+  constructor(id: number, firstAt: CaptureNs) {
+    this.id = id;
+    this.firstAt = firstAt;
+    this.lastAt = firstAt;
+  }
 }
 
 export function isClosed(flow: Flow): boolean {
@@ -34,8 +40,8 @@ export function isClosed(flow: Flow): boolean {
 }
 
 export interface FlowOwner<F extends Flow> {
-  /** A connection's first packet: `segment` is that packet. */
-  create(endpoints: Endpoints, base: Flow, segment: Segment): F;
+  /** A connection's first packet came `at`: the two are for Flow's constructor. */
+  create(endpoints: Endpoints, id: number, at: CaptureNs): F;
   /** It will get no more packets: it closed a while ago, its ports were used anew, or the capture ended. */
   ended(flow: F): void;
 }
@@ -140,16 +146,7 @@ export class FlowTable<F extends Flow> {
     const endpoints = this.fromClient
       ? { client: source, clientPort: segment.srcPort, server: destination, serverPort: segment.dstPort }
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };
-    const base: Flow = {
-      id: this.#nextId++,
-      firstAt: at,
-      lastAt: at,
-      clientIss: -1,
-      clientFin: false,
-      serverFin: false,
-      reset: false,
-    };
-    const flow = this.#owner.create(endpoints, base, segment);
+    const flow = this.#owner.create(endpoints, this.#nextId++, at);
     if (family === 6) {
       this.#byServer6.set(key6(segment, this.fromClient), flow);
       return flow;

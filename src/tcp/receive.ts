@@ -57,8 +57,6 @@ export class ReceiveHalf {
   peerAck: number;
   /** An ACK must go at the end of this turn. */
   ackNow = false;
-  /** Octets that arrived again or came before their turn: signs of loss or reordering. */
-  outOfOrder = 0;
   /** SEG.WND of the segments that we send. */
   windowField = windowField(false);
   readonly #iss: number;
@@ -163,7 +161,6 @@ export class ReceiveHalf {
     }
     if (-offset >= length + (fin && this.state === 'open' ? 1 : 0)) {
       // Nothing new in it: the peer missed our ACK.
-      this.outOfOrder += length;
       this.ackNow = true;
       return;
     }
@@ -190,7 +187,6 @@ export class ReceiveHalf {
   /** Keeps what came before its turn, in order of sequence; what is held twice is cut when its turn comes. */
   #hold(segment: Segment, fin: boolean): void {
     const { seq, dataOffset, dataLength } = segment;
-    this.outOfOrder += dataLength;
     if (this.#heldOctets + dataLength > RECEIVE_WINDOW) return;
     let i = this.#held.length;
     while (i > 0 && seqLt(seq, this.#held[i - 1].seq)) i--;

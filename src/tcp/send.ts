@@ -83,11 +83,6 @@ export class SendHalf {
     return this.#deadline;
   }
 
-  /** Smoothed round-trip time, ms; 0 where none was measured. */
-  get srttMs(): number {
-    return this.#rto.srtt;
-  }
-
   /** Everything written was acknowledged. */
   get drained(): boolean {
     return seqLe(this.#end, this.una);
