@@ -7,6 +7,7 @@ import {
   type SourceStats,
 } from '../wire/packets.ts';
 import { importOptional } from './optional.ts';
+import { type Share, shareFilter } from './share.ts';
 
 /** What we use of npm cap 0.2.1. One packet at a time appears in the buffer that `open` was given. */
 interface Cap {
@@ -28,6 +29,8 @@ export interface CapOptions {
   bufferOctets?: number;
   /** See PacketSource; default: now. */
   originSec?: number;
+  /** Where several captures split the packets of one interface between them: processes, for cap does not load in two threads. */
+  share?: Share;
 }
 
 const LINK_TYPES: Record<string, number> = {
@@ -59,26 +62,23 @@ const opened: Cap[] = [];
  * Rejects with 'no-library' without the package, with 'no-interface', 'no-privilege' or 'bad-filter'.
  */
 export async function openCap(options: CapOptions): Promise<PacketSource> {
+  const { iface, share } = options;
+  const filter = share === undefined ? options.filter : shareFilter(options.filter, share);
   const { Cap } = (await importOptional('cap')) as CapModule;
   const cap = new Cap();
   opened.push(cap);
   const packet = Buffer.alloc(MAX_PACKET_OCTETS);
   let link: string;
   try {
-    link = cap.open(
-      options.iface,
-      options.filter ?? '',
-      options.bufferOctets ?? DEFAULT_BUFFER_OCTETS,
-      packet,
-    );
+    link = cap.open(iface, filter ?? '', options.bufferOctets ?? DEFAULT_BUFFER_OCTETS, packet);
   } catch (error) {
-    throw openError(options.iface, (error as Error).message);
+    throw openError(iface, (error as Error).message);
   }
   cap.setMinBytes?.(0);
   const linkType = LINK_TYPES[link];
   if (linkType === undefined) {
     cap.close();
-    throw new MytapeError('not-supported', `cannot capture on ${options.iface}: link type ${link}`);
+    throw new MytapeError('not-supported', `cannot capture on ${iface}: link type ${link}`);
   }
   return new CapSource(cap, packet, linkType, options.originSec ?? Math.floor(Date.now() / 1000));
 }

@@ -13,7 +13,7 @@ export const SEND_DRIVERS = ['mmsg', 'raw-socket'] as const;
 export type CaptureDriver = (typeof CAPTURE_DRIVERS)[number];
 export type SendDriver = (typeof SEND_DRIVERS)[number];
 
-/** cap has one mode, and is always promiscuous: it ignores those options. Errors: as openRing and openCap say. */
+/** cap has one mode, is always promiscuous and hears both directions: it ignores those options. Errors: as openRing and openCap say. */
 export async function openCapture(driver: CaptureDriver, options: RingOptions): Promise<PacketSource> {
   return driver === 'ring' ? openRing(options) : openCap(options);
 }

@@ -1,10 +1,11 @@
 /**
- * Sends whole IPv4 packets with source addresses that need not be ours. Built in place: ask for a slot, write the
+ * Sends whole IP packets, of either version, with source addresses that need not be ours, each to the destination that its
+ * header names. Built in place: ask for a slot, write the
  * packet there, commit its length; nothing leaves before `flush` (or until the batch is full).
  *
  *     const at = injector.slot();               // offset of a free slot in injector.octets
  *     … write IP header and all at `at` …
- *     injector.commit(length, destination);
+ *     injector.commit(length);
  *     injector.flush();
  *
  * `octets` begins at, and slots lie at, a multiple of 4 octets in memory, and a slot's last 3 octets may be written beyond
@@ -16,8 +17,7 @@ export interface Injector {
   /** Room in a slot: the largest packet that can be sent, IP header included. */
   readonly slotOctets: number;
   slot(): number;
-  /** `destination` is the IPv4 address as an unsigned number in network order. */
-  commit(length: number, destination: number): void;
+  commit(length: number): void;
   flush(): void;
   stats(): InjectorStats;
   close(): void;

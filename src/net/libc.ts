@@ -42,6 +42,7 @@ interface Libc {
   munmap(at: bigint, length: number): number;
   poll(fds: ArrayBufferView, count: number, timeoutMs: number): number;
   recv(fd: number, at: number, length: number, flags: number): number;
+  send(fd: number, octets: Uint8Array, length: number, flags: number): number;
   sendmmsg(fd: number, messages: number, count: number, flags: number): number;
   if_nametoindex(name: string): number;
   if_nameindex(): bigint;
@@ -90,6 +91,7 @@ export function libc(): Libc {
     munmap: library.func('int munmap(void *at, size_t length)'),
     poll: library.func('int poll(void *fds, uint64_t count, int timeout)'),
     recv: library.func('int64_t recv(int fd, uintptr_t at, size_t length, int flags)'),
+    send: library.func('int64_t send(int fd, const void *octets, size_t length, int flags)'),
     sendmmsg: library.func('int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)'),
     if_nametoindex: library.func('uint32_t if_nametoindex(const char *name)'),
     if_nameindex: library.func('void *if_nameindex()'),

@@ -1,6 +1,6 @@
-import { type Address, ipv4Number } from '../wire/address.ts';
+import type { Address } from '../wire/address.ts';
 import { AF_PACKET, addressOf, libc, openSocket, SOCK_DGRAM, setSendBuffer } from './libc.ts';
-import { type Neighbour, neighbourOf } from './neighbour.ts';
+import { type Neighbour, Neighbours } from './neighbour.ts';
 
 /** struct sockaddr_ll: family, protocol (network order), index, …, address length at 11, address at 12. */
 export const SOCKADDR_LL_OCTETS = 20;
@@ -9,6 +9,7 @@ const SLL_INDEX = 4;
 const SLL_LENGTH = 11;
 const SLL_ADDRESS = 12;
 const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPE_IPV6 = 0x86dd;
 const MAC_OCTETS = 6;
 
 const SEND_BUFFER_OCTETS = 4 << 20;
@@ -27,22 +28,21 @@ const USE_MS = 5_000;
  * half of what a raw socket does (docs/performance.md). Only while the kernel knows the neighbour's Ethernet address.
  */
 export class LinkPath {
-  readonly target: number;
+  readonly target: Address;
   readonly fd: number;
   /** The sockaddr_ll of the neighbour, for every message alike. */
   readonly addressAt: number;
-  readonly #target: Address;
   readonly #address = new DataView(new ArrayBuffer(SOCKADDR_LL_OCTETS));
+  readonly #neighbours = new Neighbours();
   #known: Neighbour | undefined;
   #lookAt = 0;
 
   constructor(target: Address) {
-    this.#target = target;
-    this.target = ipv4Number(target);
+    this.target = target;
     this.fd = openSocket(AF_PACKET, SOCK_DGRAM, 0, 'send packets with addresses of our choice');
     setSendBuffer(this.fd, SEND_BUFFER_OCTETS);
     this.#address.setUint16(0, AF_PACKET, true);
-    this.#address.setUint16(SLL_PROTOCOL, ETHERTYPE_IPV4);
+    this.#address.setUint16(SLL_PROTOCOL, target.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
     this.#address.setUint8(SLL_LENGTH, MAC_OCTETS);
     this.addressAt = addressOf(this.#address);
   }
@@ -65,15 +65,11 @@ export class LinkPath {
 
   close(): void {
     libc().close(this.fd);
+    this.#neighbours.close();
   }
 
   #look(): Neighbour | undefined {
-    let neighbour: Neighbour | undefined;
-    try {
-      neighbour = neighbourOf(this.#target);
-    } catch {
-      // No route, or no /proc: the kernel's own way tells what is wrong.
-    }
+    const neighbour = this.#neighbours.next(this.target);
     if (neighbour !== undefined) {
       this.#address.setInt32(SLL_INDEX, neighbour.index, true);
       for (let i = 0; i < MAC_OCTETS; i++) this.#address.setUint8(SLL_ADDRESS + i, neighbour.mac[i]);

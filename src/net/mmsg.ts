@@ -3,18 +3,20 @@ import { foldChecksum, sumWords } from '../wire/checksum.ts';
 import type { Injector, InjectorStats } from './injector.ts';
 import {
   AF_INET,
+  AF_INET6,
   addressOf,
   errnoName,
   libc,
   MSG_DONTWAIT,
   openSocket,
   POLLOUT,
+  SOCK_CLOEXEC,
   SOCK_RAW,
   setSendBuffer,
 } from './libc.ts';
 import { LinkPath, SOCKADDR_LL_OCTETS } from './link.ts';
 
-/** IP_HDRINCL comes with it: the packets bring their own IP header (raw(7)). */
+/** IP_HDRINCL comes with it, in both versions: the packets bring their own IP header (raw(7), ipv6(7)). */
 const IPPROTO_RAW = 255;
 /** sendmmsg in batches of 32 to 64 costs least a packet. */
 const DEFAULT_BATCH = 64;
@@ -24,11 +26,18 @@ const SEND_BUFFER_OCTETS = 4 << 20;
 const MAX_RETRIES = 4;
 const RETRY_MS = 5;
 
-/** struct sockaddr_in: family 0, port 2, address 4 (network order). */
-const SOCKADDR_OCTETS = 16;
+/** struct sockaddr_in: family 0, port 2, address 4. */
+const SOCKADDR_IN_OCTETS = 16;
 const SIN_ADDR = 4;
-/** The header checksum in an IPv4 header. */
-const IP_CHECKSUM = 10;
+/** struct sockaddr_in6: family 0, port 2 (0, or the kernel refuses it), flow 4, address 8, scope 24. */
+const SOCKADDR_IN6_OCTETS = 28;
+const SIN6_ADDR = 8;
+/** Each message has room for either. */
+const SOCKADDR_OCTETS = 32;
+/** Destinations in the two IP headers, and the checksum in IPv4's. */
+const IPV4_DESTINATION = 16;
+const IPV6_DESTINATION = 24;
+const IPV4_CHECKSUM = 10;
 /** struct iovec: base 0, length 8. */
 const IOVEC_OCTETS = 16;
 const IOV_LEN = 8;
@@ -52,29 +61,45 @@ export interface MmsgOptions {
  * Sends by sendmmsg from one arena. Throws 'no-privilege' and 'not-supported' here, and nothing on a packet: those that
  * the kernel refuses are counted by its error's name and left to TCP's retransmission.
  *
- * Linux fills in the IP checksum always, total length always, and the identification where it is 0 (raw(7)). It does not
- * cut what is larger than the interface's MTU: EMSGSIZE.
+ * Linux fills in IPv4's checksum always, total length always, and the identification where it is 0 (raw(7)); in IPv6
+ * nothing. It does not cut what is larger than the interface's MTU: EMSGSIZE. Both sockets are opened at once, so that
+ * privileges can be given up; a kernel without IPv6 refuses its packets as EAFNOSUPPORT.
  */
 export function openMmsgInjector(options: MmsgOptions = {}): Injector {
   const { slotOctets = DEFAULT_SLOT_OCTETS, batch = DEFAULT_BATCH, target } = options;
   return new MmsgInjector(slotOctets, batch, target);
 }
 
+interface Link {
+  path: LinkPath;
+  /** The target's address as words of the machine's own order. */
+  words: Int32Array;
+  /** struct mmsghdr, all with the neighbour's address. */
+  messages: DataView;
+  at: number;
+}
+
 class MmsgInjector implements Injector {
   readonly octets: Uint8Array;
   readonly view: DataView;
   readonly slotOctets: number;
-  #fd: number;
+  #ipv4: number;
+  /** -1 where the kernel has no IPv6. */
+  #ipv6: number;
   #batch: number;
   #queued = 0;
-  #addresses: DataView;
+  /** `octets` as words of the machine's own order. */
+  #words: Int32Array;
+  /** IP version of each slot's packet. */
+  #versions: Uint8Array;
+  /** struct sockaddr_in or sockaddr_in6 of each slot, as words. */
+  #addresses: Int32Array;
   /** Lengths of the iovecs: the low words are enough. */
   #iovecs: Uint32Array;
-  /** struct mmsghdr of the raw socket, each with an address of its own … */
+  /** struct mmsghdr of the raw sockets. */
   #messages: DataView;
   #messagesAt: number;
-  /** … and of the link, all with the neighbour's. The view keeps the memory that the address is of. */
-  #link: { path: LinkPath; messages: DataView; at: number } | undefined;
+  #link: Link | undefined;
   /** Whether all packets of this batch go to the link's target. */
   #linkOnly = true;
   #pollWritable: DataView;
@@ -83,30 +108,36 @@ class MmsgInjector implements Injector {
   constructor(slotOctets: number, batch: number, target: Address | undefined) {
     this.slotOctets = (slotOctets + 3) & ~3;
     this.#batch = batch;
-    this.#fd = openSocket(AF_INET, SOCK_RAW, IPPROTO_RAW, 'send packets with addresses of our choice');
-    setSendBuffer(this.#fd, SEND_BUFFER_OCTETS);
+    this.#ipv4 = openSocket(AF_INET, SOCK_RAW, IPPROTO_RAW, 'send packets with addresses of our choice');
+    setSendBuffer(this.#ipv4, SEND_BUFFER_OCTETS);
+    this.#ipv6 = libc().socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+    if (this.#ipv6 >= 0) setSendBuffer(this.#ipv6, SEND_BUFFER_OCTETS);
     this.octets = new Uint8Array(new ArrayBuffer(batch * this.slotOctets));
     this.view = new DataView(this.octets.buffer);
-    this.#addresses = new DataView(new ArrayBuffer(batch * SOCKADDR_OCTETS));
+    this.#words = new Int32Array(this.octets.buffer);
+    this.#versions = new Uint8Array(batch);
+    this.#addresses = new Int32Array(new ArrayBuffer(batch * SOCKADDR_OCTETS));
     const iovecs = new DataView(new ArrayBuffer(batch * IOVEC_OCTETS));
     this.#iovecs = new Uint32Array(iovecs.buffer);
     const octetsAt = addressOf(this.octets);
     const addressesAt = addressOf(this.#addresses);
     const iovecsAt = addressOf(iovecs);
     for (let i = 0; i < batch; i++) {
-      this.#addresses.setUint16(i * SOCKADDR_OCTETS, AF_INET, true);
       iovecs.setBigUint64(i * IOVEC_OCTETS, BigInt(octetsAt + i * this.slotOctets), true);
     }
-    this.#messages = makeMessages(batch, iovecsAt, addressesAt, SOCKADDR_OCTETS, SOCKADDR_OCTETS);
+    this.#messages = makeMessages(batch, iovecsAt, addressesAt, SOCKADDR_OCTETS);
     this.#messagesAt = addressOf(this.#messages);
     if (target !== undefined) {
       const path = new LinkPath(target);
-      const messages = makeMessages(batch, iovecsAt, path.addressAt, 0, SOCKADDR_LL_OCTETS);
-      this.#link = { path, messages, at: addressOf(messages) };
+      const words = new Int32Array(target.octets.slice().buffer);
+      const messages = makeMessages(batch, iovecsAt, path.addressAt, 0);
+      for (let i = 0; i < batch; i++) {
+        messages.setUint32(i * MMSGHDR_OCTETS + MSG_NAMELEN, SOCKADDR_LL_OCTETS, true);
+      }
+      this.#link = { path, words, messages, at: addressOf(messages) };
     }
     // struct pollfd: fd, events, what came.
     this.#pollWritable = new DataView(new ArrayBuffer(8));
-    this.#pollWritable.setInt32(0, this.#fd, true);
     this.#pollWritable.setInt16(4, POLLOUT, true);
   }
 
@@ -114,15 +145,47 @@ class MmsgInjector implements Injector {
     return this.#queued * this.slotOctets;
   }
 
-  commit(length: number, destination: number): void {
+  commit(length: number): void {
     const i = this.#queued++;
+    const at = i * this.slotOctets;
+    const version = this.octets[at] >> 4;
     this.#iovecs[(i * IOVEC_OCTETS + IOV_LEN) >>> 2] = length;
-    this.#addresses.setUint32(i * SOCKADDR_OCTETS + SIN_ADDR, destination);
-    if (this.#link !== undefined) {
-      if (destination !== this.#link.path.target) this.#linkOnly = false;
-      this.#sumHeader(i * this.slotOctets);
+    if (this.#versions[i] !== version) this.#setVersion(i, version);
+    const words = this.#words;
+    const addresses = this.#addresses;
+    if (version === 4) {
+      const destination = words[(at + IPV4_DESTINATION) >>> 2];
+      addresses[(i * SOCKADDR_OCTETS + SIN_ADDR) >>> 2] = destination;
+    } else {
+      const from = (at + IPV6_DESTINATION) >>> 2;
+      const to = (i * SOCKADDR_OCTETS + SIN6_ADDR) >>> 2;
+      for (let word = 0; word < 4; word++) addresses[to + word] = words[from + word];
+    }
+    const link = this.#link;
+    if (link !== undefined) {
+      if (this.#linkOnly && !this.#goesTo(link, at, version)) this.#linkOnly = false;
+      if (version === 4) this.#sumHeader(at);
     }
     if (this.#queued === this.#batch) this.flush();
+  }
+
+  /** Slot `i` has packets of this version from now on. */
+  #setVersion(i: number, version: number): void {
+    const name = (i * SOCKADDR_OCTETS) >>> 2;
+    this.#addresses.fill(0, name, name + SOCKADDR_OCTETS / 4);
+    this.#addresses[name] = version === 4 ? AF_INET : AF_INET6;
+    const octets = version === 4 ? SOCKADDR_IN_OCTETS : SOCKADDR_IN6_OCTETS;
+    this.#messages.setUint32(i * MMSGHDR_OCTETS + MSG_NAMELEN, octets, true);
+    this.#versions[i] = version;
+  }
+
+  #goesTo(link: Link, at: number, version: number): boolean {
+    if (version !== link.path.target.family) return false;
+    const from = (at + (version === 4 ? IPV4_DESTINATION : IPV6_DESTINATION)) >>> 2;
+    const words = this.#words;
+    const target = link.words;
+    for (let i = 0; i < target.length; i++) if (words[from + i] !== target[i]) return false;
+    return true;
   }
 
   flush(): void {
@@ -152,12 +215,25 @@ class MmsgInjector implements Injector {
     return done;
   }
 
+  /** Packets that follow one another and are of one version go together. */
   #sendByKernel(from: number, end: number): void {
+    const versions = this.#versions;
+    for (let done = from; done < end; ) {
+      let to = done + 1;
+      while (to < end && versions[to] === versions[done]) to++;
+      if (versions[done] === 4) this.#sendBySocket(this.#ipv4, done, to);
+      else if (this.#ipv6 >= 0) this.#sendBySocket(this.#ipv6, done, to);
+      else this.#refuse('EAFNOSUPPORT', to - done);
+      done = to;
+    }
+  }
+
+  #sendBySocket(fd: number, from: number, end: number): void {
     const { sendmmsg } = libc();
     let retries = 0;
     for (let done = from; done < end; ) {
       const at = this.#messagesAt + done * MMSGHDR_OCTETS;
-      const taken = sendmmsg(this.#fd, at, end - done, MSG_DONTWAIT);
+      const taken = sendmmsg(fd, at, end - done, MSG_DONTWAIT);
       if (taken > 0) {
         done += taken;
         this.#stats.sent += taken;
@@ -168,20 +244,25 @@ class MmsgInjector implements Injector {
       const name = errnoName();
       if (name === 'EINTR') continue;
       if ((name === 'EAGAIN' || name === 'ENOBUFS') && retries++ < MAX_RETRIES) {
+        this.#pollWritable.setInt32(0, fd, true);
         libc().poll(this.#pollWritable, 1, RETRY_MS);
         continue;
       }
-      this.#stats.refused[name] = (this.#stats.refused[name] ?? 0) + 1;
+      this.#refuse(name, 1);
       retries = 0;
       done++;
     }
   }
 
+  #refuse(name: string, count: number): void {
+    this.#stats.refused[name] = (this.#stats.refused[name] ?? 0) + count;
+  }
+
   /** IPv4's header checksum (RFC 791), which only a raw socket fills in. */
   #sumHeader(at: number): void {
     const { octets, view } = this;
-    view.setUint16(at + IP_CHECKSUM, 0);
-    view.setUint16(at + IP_CHECKSUM, foldChecksum(sumWords(octets, at, at + ((octets[at] & 15) << 2))));
+    view.setUint16(at + IPV4_CHECKSUM, 0);
+    view.setUint16(at + IPV4_CHECKSUM, foldChecksum(sumWords(octets, at, at + ((octets[at] & 15) << 2))));
   }
 
   /** A live view: copy what you keep. */
@@ -190,27 +271,21 @@ class MmsgInjector implements Injector {
   }
 
   close(): void {
-    if (this.#fd < 0) return;
+    if (this.#ipv4 < 0) return;
     this.flush();
-    libc().close(this.#fd);
+    libc().close(this.#ipv4);
+    if (this.#ipv6 >= 0) libc().close(this.#ipv6);
     this.#link?.path.close();
-    this.#fd = -1;
+    this.#ipv4 = -1;
   }
 }
 
 /** An array of struct mmsghdr, one for each iovec, with names `stride` octets apart (0: all the same). */
-function makeMessages(
-  batch: number,
-  iovecsAt: number,
-  namesAt: number,
-  stride: number,
-  nameOctets: number,
-): DataView {
+function makeMessages(batch: number, iovecsAt: number, namesAt: number, stride: number): DataView {
   const messages = new DataView(new ArrayBuffer(batch * MMSGHDR_OCTETS));
   for (let i = 0; i < batch; i++) {
     const message = i * MMSGHDR_OCTETS;
     messages.setBigUint64(message + MSG_NAME, BigInt(namesAt + i * stride), true);
-    messages.setUint32(message + MSG_NAMELEN, nameOctets, true);
     messages.setBigUint64(message + MSG_IOV, BigInt(iovecsAt + i * IOVEC_OCTETS), true);
     messages.setBigUint64(message + MSG_IOVLEN, 1n, true);
   }

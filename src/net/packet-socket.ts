@@ -1,11 +1,9 @@
 import type { PacketBlock } from '../wire/packets.ts';
-import { AF_PACKET, check, libc, setOption } from './libc.ts';
+import { AF_PACKET, check, libc, mapShared, setOption } from './libc.ts';
 
 /** What packet(7) and linux/if_packet.h have for our rings. */
 
 export const SOL_PACKET = 263;
-export const PACKET_RX_RING = 5;
-export const PACKET_VERSION = 10;
 export const PACKET_IGNORE_OUTGOING = 23;
 /** TP_STATUS_USER: filled by the kernel, ours to read. 0 gives it back. */
 export const STATUS_USER = 1;
@@ -16,6 +14,8 @@ export const ARPHRD_RAWIP = 519;
 export const ARPHRD_LOOPBACK = 772;
 export const ARPHRD_NONE = 65534;
 
+const PACKET_RX_RING = 5;
+const PACKET_VERSION = 10;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_DROP_MEMBERSHIP = 2;
 const PACKET_STATISTICS = 6;
@@ -28,6 +28,37 @@ export interface RingReader {
   take(): PacketBlock | undefined;
   /** Whether `count` packets, or a good part of a block of them, are ready. */
   hasReady(count: number): boolean;
+}
+
+/** The memory of a ring, in words of its headers' sizes. */
+export interface RingMemory {
+  octets: Uint8Array;
+  halves: Uint16Array;
+  words: Uint32Array;
+  signed: Int32Array;
+}
+
+/**
+ * Makes a ring on a packet socket that is not yet bound to a protocol. `request` is a struct tpacket_req, or tpacket_req3:
+ * block size, blocks, …
+ */
+export function makeRing(fd: number, version: number, request: Uint32Array): RingMemory {
+  const octets = request[0] * request[1];
+  setOption(fd, SOL_PACKET, PACKET_VERSION, version, 'PACKET_VERSION');
+  setOption(
+    fd,
+    SOL_PACKET,
+    PACKET_RX_RING,
+    request,
+    `a ring of ${octets >> 20} MiB (try a smaller --buffer)`,
+  );
+  const region = mapShared(fd, octets, 'mmap of the ring');
+  return {
+    octets: new Uint8Array(region),
+    halves: new Uint16Array(region),
+    words: new Uint32Array(region),
+    signed: new Int32Array(region),
+  };
 }
 
 /** struct sockaddr_ll: family, protocol (network order), index; hardware type at 8. */

@@ -1,6 +1,6 @@
 import { captureNs, makeBlock, type PacketBlock } from '../wire/packets.ts';
-import { addressOf, libc, MSG_DONTWAIT, mapShared, setOption, setReceiveBuffer } from './libc.ts';
-import { PACKET_RX_RING, PACKET_VERSION, type RingReader, SOL_PACKET, STATUS_USER } from './packet-socket.ts';
+import { addressOf, libc, MSG_DONTWAIT, setOption, setReceiveBuffer } from './libc.ts';
+import { makeRing, type RingReader, SOL_PACKET, STATUS_USER } from './packet-socket.ts';
 
 /**
  * TPACKET_V2: a slot a packet, ours the moment the kernel has filled it. Costs ten times as much a packet as V3 and
@@ -51,27 +51,18 @@ export class LatencyRing implements RingReader {
   /** Makes the ring on a packet socket that is not yet bound to a protocol. */
   constructor(fd: number, bufferOctets: number, originSec: number) {
     const rows = Math.max(1, Math.floor(bufferOctets / ROW_OCTETS));
-    const ringOctets = rows * ROW_OCTETS;
     this.#fd = fd;
-    this.#slots = ringOctets / SLOT_OCTETS;
+    this.#slots = (rows * ROW_OCTETS) / SLOT_OCTETS;
     this.#originSec = originSec;
-    setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2, 'PACKET_VERSION');
     setOption(fd, SOL_PACKET, PACKET_COPY_THRESH, 1, 'PACKET_COPY_THRESH');
     setReceiveBuffer(fd, QUEUE_OCTETS);
     // struct tpacket_req: block size, blocks, frame size, frames.
     const request = Uint32Array.of(ROW_OCTETS, rows, SLOT_OCTETS, this.#slots);
-    setOption(
-      fd,
-      SOL_PACKET,
-      PACKET_RX_RING,
-      request,
-      `a ring of ${ringOctets >> 20} MiB (try a smaller --buffer)`,
-    );
-    const region = mapShared(fd, ringOctets, 'mmap of the ring');
-    this.#words = new Uint32Array(region);
-    this.#signed = new Int32Array(region);
-    this.#halves = new Uint16Array(region);
-    this.#block = makeBlock(new Uint8Array(region), MAX_PACKETS);
+    const { octets, halves, words, signed } = makeRing(fd, TPACKET_V2, request);
+    this.#words = words;
+    this.#signed = signed;
+    this.#halves = halves;
+    this.#block = makeBlock(octets, MAX_PACKETS);
     const whole = new Uint8Array(new ArrayBuffer(WHOLE_OCTETS));
     this.#whole = makeBlock(whole, MAX_PACKETS);
     this.#wholeAddress = addressOf(whole);

@@ -1,6 +1,5 @@
 import { captureNs, makeBlock, type PacketBlock } from '../wire/packets.ts';
-import { mapShared, setOption } from './libc.ts';
-import { PACKET_RX_RING, PACKET_VERSION, type RingReader, SOL_PACKET, STATUS_USER } from './packet-socket.ts';
+import { makeRing, type RingReader, STATUS_USER } from './packet-socket.ts';
 
 /**
  * TPACKET_V3: the kernel packs packets into large blocks and hands over whole ones, when full or `RETIRE_MS` old.
@@ -50,30 +49,21 @@ export class ThroughputRing implements RingReader {
     this.#blocks = Math.max(2, Math.floor(bufferOctets / BLOCK_OCTETS));
     this.#blockWords = BLOCK_OCTETS / 4;
     this.#originSec = originSec;
-    const ringOctets = this.#blocks * BLOCK_OCTETS;
-    setOption(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3, 'PACKET_VERSION');
     // struct tpacket_req3: block size, blocks, frame size, frames, retire time, private octets, features.
     const request = Uint32Array.of(
       BLOCK_OCTETS,
       this.#blocks,
       FRAME_OCTETS,
-      ringOctets / FRAME_OCTETS,
+      (this.#blocks * BLOCK_OCTETS) / FRAME_OCTETS,
       RETIRE_MS,
       0,
       0,
     );
-    setOption(
-      fd,
-      SOL_PACKET,
-      PACKET_RX_RING,
-      request,
-      `a ring of ${ringOctets >> 20} MiB (try a smaller --buffer)`,
-    );
-    const region = mapShared(fd, ringOctets, 'mmap of the ring');
-    this.#words = new Uint32Array(region);
-    this.#signed = new Int32Array(region);
-    this.#halves = new Uint16Array(region);
-    this.#block = makeBlock(new Uint8Array(region), Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS));
+    const { octets, halves, words, signed } = makeRing(fd, TPACKET_V3, request);
+    this.#words = words;
+    this.#signed = signed;
+    this.#halves = halves;
+    this.#block = makeBlock(octets, Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS));
   }
 
   take(): PacketBlock | undefined {

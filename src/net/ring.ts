@@ -30,6 +30,7 @@ import {
 import { onReadable, type Ready } from './ready.ts';
 import { LatencyRing } from './ring-latency.ts';
 import { ThroughputRing } from './ring-throughput.ts';
+import { type Share, shareFilter } from './share.ts';
 
 /** What an interface's packets begin with, by its hardware type. */
 const LINK_TYPES: Record<number, number> = {
@@ -60,6 +61,8 @@ export interface RingOptions {
   bufferOctets?: number;
   /** Takes packets for other machines, too (a mirror port). Default false. */
   promiscuous?: boolean;
+  /** Leaves out what this host sends, which then is not even copied for us. Default false. */
+  incomingOnly?: boolean;
   /** See PacketSource; default: now. */
   originSec?: number;
   /**
@@ -67,6 +70,8 @@ export interface RingOptions {
    * looks at once. The whole thread sleeps, so keep it well below a millisecond.
    */
   restMs?: () => number;
+  /** Where several rings split the packets of one interface between them. */
+  share?: Share;
 }
 
 /**
@@ -78,7 +83,8 @@ export interface RingOptions {
  * only where the latency ring had no room for a packet larger than its slots.
  */
 export function openRing(options: RingOptions): PacketSource {
-  const { iface, filter, mode } = options;
+  const { iface, mode, share } = options;
+  const filter = share === undefined ? options.filter : shareFilter(options.filter, share);
   const originSec = options.originSec ?? Math.floor(Date.now() / 1000);
   // Protocol 0: nothing arrives before the filter and the ring stand.
   const fd = openSocket(AF_PACKET, SOCK_RAW, 0, `capture on ${iface}`);
@@ -95,7 +101,7 @@ export function openRing(options: RingOptions): PacketSource {
     }
     if (filter) attachFilter(fd, compileFilter(filter, linkType));
     // Loopback shows each packet twice, going out and coming in.
-    if (hardware === ARPHRD_LOOPBACK)
+    if (hardware === ARPHRD_LOOPBACK || options.incomingOnly === true)
       setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'PACKET_IGNORE_OUTGOING');
     const Ring = mode === 'throughput' ? ThroughputRing : LatencyRing;
     const reader = new Ring(fd, options.bufferOctets ?? DEFAULT_OCTETS[mode], originSec);

@@ -1,4 +1,4 @@
-import { LINKTYPE } from './packets.ts';
+import { ipOffset, NOT_IP } from './link-layer.ts';
 
 /** TCP control bits, RFC 9293 (3.1). */
 export const CTL = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 } as const;
@@ -6,10 +6,6 @@ export const CTL = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 } as const
 /** Why a packet is not a TCP segment that we can use. `ok` is 0 so that it tests as false. */
 export const PARSE = { ok: 0, notIp: 1, notTcp: 2, fragment: 3, truncated: 4, malformed: 5 } as const;
 
-const ETHERTYPE_IPV4 = 0x0800;
-const ETHERTYPE_IPV6 = 0x86dd;
-const ETHERTYPE_VLAN = 0x8100;
-const ETHERTYPE_QINQ = 0x88a8;
 const PROTOCOL_TCP = 6;
 
 /** TCP header (RFC 9293 3.1), octet offsets. */
@@ -29,6 +25,7 @@ const OPT_WSCALE = 3;
 const OPT_SACK_PERMITTED = 4;
 const OPT_SACK = 5;
 const OPT_TIMESTAMPS = 8;
+const NOP_NOP_TIMESTAMPS = 0x0101080a;
 
 /**
  * One TCP segment parsed in place; one instance serves a whole stream. All fields are those of the last `parse` that
@@ -73,41 +70,8 @@ export class Segment {
    */
   parse(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
     const end = offset + length;
-    let ip = offset;
-    let type = 0;
-    switch (linkType) {
-      case LINKTYPE.ethernet:
-        if (length < 14) return PARSE.truncated;
-        type = (octets[offset + 12] << 8) | octets[offset + 13];
-        ip = offset + 14;
-        break;
-      case LINKTYPE.sll:
-        if (length < 16) return PARSE.truncated;
-        type = (octets[offset + 14] << 8) | octets[offset + 15];
-        ip = offset + 16;
-        break;
-      case LINKTYPE.sll2:
-        if (length < 20) return PARSE.truncated;
-        type = (octets[offset] << 8) | octets[offset + 1];
-        ip = offset + 20;
-        break;
-      case LINKTYPE.null:
-        ip = offset + 4;
-        break;
-      case LINKTYPE.raw:
-      case LINKTYPE.ipv4:
-      case LINKTYPE.ipv6:
-        break;
-      default:
-        return PARSE.notIp;
-    }
-    while (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) {
-      if (ip + 4 > end) return PARSE.truncated;
-      type = (octets[ip + 2] << 8) | octets[ip + 3];
-      ip += 4;
-    }
-    if (type !== 0 && type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return PARSE.notIp;
-    if (ip + 20 > end) return PARSE.truncated;
+    const ip = ipOffset(octets, offset, length, linkType);
+    if (ip < 0) return ip === NOT_IP ? PARSE.notIp : PARSE.truncated;
     const version = octets[ip] >> 4;
     let tcp: number;
     let wireEnd: number;
@@ -116,8 +80,8 @@ export class Segment {
       if (headerLength < 20) return PARSE.malformed;
       if (octets[ip + 9] !== PROTOCOL_TCP) return PARSE.notTcp;
       // More fragments, or not the first: reassembling IP is not worth it, MySQL clients set DF.
-      if (((octets[ip + 6] << 8) | octets[ip + 7]) & 0x3fff) return PARSE.fragment;
-      const total = (octets[ip + 2] << 8) | octets[ip + 3];
+      if (view.getUint16(ip + 6) & 0x3fff) return PARSE.fragment;
+      const total = view.getUint16(ip + 2);
       tcp = ip + headerLength;
       // Offload can leave 0 here in captures on the sending host: then the capture's length is all there is.
       wireEnd = total === 0 ? end : ip + total;
@@ -156,12 +120,12 @@ export class Segment {
     this.view = view;
     this.ipOffset = ip;
     this.tcpOffset = tcp;
-    this.srcPort = (octets[tcp + SRC_PORT] << 8) | octets[tcp + SRC_PORT + 1];
-    this.dstPort = (octets[tcp + DST_PORT] << 8) | octets[tcp + DST_PORT + 1];
+    this.srcPort = view.getUint16(tcp + SRC_PORT);
+    this.dstPort = view.getUint16(tcp + DST_PORT);
     this.seq = view.getUint32(tcp + SEQ);
     this.ack = view.getUint32(tcp + ACK);
     this.flags = octets[tcp + FLAGS] & 0x3f;
-    this.window = (octets[tcp + WND] << 8) | octets[tcp + WND + 1];
+    this.window = view.getUint16(tcp + WND);
     this.dataOffset = dataOffset;
     this.wireDataLength = wireEnd - dataOffset;
     // Ethernet pads short frames: what stands behind the IP packet's end is no data.
@@ -204,13 +168,30 @@ export class Segment {
     return this.option(OPT_SACK_PERMITTED) >= 0;
   }
 
-  /** Where the SACK option stands (RFC 2018), or -1. */
+  /** Where the SACK option stands (RFC 2018 3), or -1. */
   get sackOffset(): number {
     return this.option(OPT_SACK);
   }
 
-  /** Where the timestamps option stands (RFC 7323 3.2), or -1. */
-  get timestampsOffset(): number {
-    return this.option(OPT_TIMESTAMPS);
+  /** TSval (RFC 7323 3.2), or -1 where the segment carries no timestamps. */
+  get tsVal(): number {
+    const i = this.#timestamps();
+    return i < 0 ? -1 : this.view.getUint32(i + 2);
+  }
+
+  /** TSecr, or -1. */
+  get tsEcr(): number {
+    const i = this.#timestamps();
+    return i < 0 ? -1 : this.view.getUint32(i + 6);
+  }
+
+  /** Where the timestamps option stands, or -1. */
+  #timestamps(): number {
+    const options = this.tcpOffset + OPTIONS;
+    // What nearly every segment with timestamps has: NOP, NOP, timestamps, in front of all others.
+    if (this.dataOffset >= options + 12 && this.view.getInt32(options) === NOP_NOP_TIMESTAMPS)
+      return options + 2;
+    const i = this.option(OPT_TIMESTAMPS);
+    return i < 0 || this.octets[i + 1] !== 10 ? -1 : i;
   }
 }

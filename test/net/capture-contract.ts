@@ -7,7 +7,7 @@ import { openMmsgInjector } from '../../src/net/mmsg.ts';
 import type { RingOptions } from '../../src/net/ring.ts';
 import { LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
 import { Segment } from '../../src/wire/segment.ts';
-import { Pair, skip, THERE } from './namespaces.ts';
+import { HERE, Pair, skip, THERE } from './namespaces.ts';
 import { numbersFrom, numbersOf, sendNumbers, upTo } from './traffic.ts';
 
 export interface CaptureDriver {
@@ -218,6 +218,20 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
     setTimeout(() => source.close(), 30);
     assert.deepEqual(await numbersFrom(source), upTo(10));
   });
+
+  for (const incomingOnly of [false, true]) {
+    const what = incomingOnly
+      ? 'leaves out what this host sends, if told to'
+      : 'tells what this host sends, too';
+    test(what, async () => {
+      const source = await pair().on('here', () =>
+        driver.open({ iface: HERE.iface, filter: 'udp dst port 9000', incomingOnly }),
+      );
+      sendNumbers(injector(), 9000, 0, 10);
+      setTimeout(() => source.close(), 50);
+      assert.deepEqual(await numbersFrom(source), incomingOnly ? [] : upTo(10));
+    });
+  }
 
   test('says that the interface is down', async () => {
     pair().ip('there', 'link', 'add', 'idle', 'type', 'veth', 'peer', 'name', 'idle2');

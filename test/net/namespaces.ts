@@ -11,10 +11,11 @@ export const skip =
       : false;
 
 /** The two hosts of every test here: a veth pair between two network namespaces. */
-export const HERE = { address: '10.111.0.1', iface: 'here' };
-export const THERE = { address: '10.111.0.2', iface: 'there' };
-/** A range that `here` reaches via `there`, and that nobody has. */
+export const HERE = { address: '10.111.0.1', address6: 'fd00:111::1', iface: 'here' };
+export const THERE = { address: '10.111.0.2', address6: 'fd00:111::2', iface: 'there' };
+/** Ranges that `here` reaches via `there`, and that nobody has. */
 export const FOREIGN = '10.112.0.0/16';
+export const FOREIGN6 = 'fd00:112::/32';
 
 const CLONE_NEWNET = 0x4000_0000;
 
@@ -57,14 +58,26 @@ export class Pair {
   addLink(): void {
     const [here, there] = [this.name('here'), this.name('there')];
     ip('-n', here, 'link', 'add', HERE.iface, 'type', 'veth', 'peer', 'name', THERE.iface, 'netns', there);
-    ip('-n', here, 'addr', 'add', `${HERE.address}/24`, 'dev', HERE.iface);
-    ip('-n', there, 'addr', 'add', `${THERE.address}/24`, 'dev', THERE.iface);
-    ip('-n', here, 'link', 'set', HERE.iface, 'up');
-    ip('-n', there, 'link', 'set', THERE.iface, 'up');
-    ip('-n', here, 'route', 'add', FOREIGN, 'via', THERE.address);
+    for (const [side, own] of [
+      ['here', HERE],
+      ['there', THERE],
+    ] as const) {
+      this.ip(side, 'link', 'set', own.iface, 'up');
+      this.ip(side, 'addr', 'add', `${own.address}/24`, 'dev', own.iface);
+      this.ip(side, 'addr', 'add', `${own.address6}/64`, 'dev', own.iface, 'nodad');
+    }
+    this.ip('here', 'route', 'add', FOREIGN, 'via', THERE.address);
+    this.ip('here', '-6', 'route', 'add', FOREIGN6, 'via', THERE.address6);
     // Packets whose sender can't be resolved would wait for ARP, and come out of order.
-    this.ip('here', 'neigh', 'replace', THERE.address, 'lladdr', this.#mac('there'), 'dev', HERE.iface);
-    this.ip('there', 'neigh', 'replace', HERE.address, 'lladdr', this.#mac('here'), 'dev', THERE.iface);
+    for (const [side, own, other] of [
+      ['here', HERE, THERE],
+      ['there', THERE, HERE],
+    ] as const) {
+      const mac = this.#mac(side === 'here' ? 'there' : 'here');
+      for (const address of [other.address, other.address6]) {
+        this.ip(side, 'neigh', 'replace', address, 'lladdr', mac, 'dev', own.iface);
+      }
+    }
   }
 
   #mac(side: Side): string {

@@ -9,7 +9,6 @@ describe('the path to a host', { skip }, () => {
   before(() => {
     pair = new Pair();
     pair.ip('here', 'link', 'set', HERE.iface, 'mtu', '1400');
-    pair.ip('here', 'addr', 'add', 'fd00:111::1/64', 'dev', HERE.iface, 'nodad');
   });
   after(() => pair?.close());
 

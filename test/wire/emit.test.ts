@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { addressFromOctets, parseAddress } from '../../src/wire/address.ts';
 import { sumWords } from '../../src/wire/checksum.ts';
-import { HEADERS_OCTETS, SegmentWriter } from '../../src/wire/emit.ts';
+import { headersOctets, SegmentWriter } from '../../src/wire/emit.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';
+import { Tuple } from '../../src/wire/tuple.ts';
 
 const u32 = fc.oneof(
   fc.integer({ min: 0, max: 0xffff_ffff }),
@@ -12,20 +14,37 @@ const u32 = fc.oneof(
 );
 const u16 = fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(0, 0xffff));
 
+const tuples = fc.constantFrom(4 as const, 6 as const).chain((family) => {
+  const length = family === 4 ? 4 : 16;
+  const address = fc
+    .oneof(
+      fc.uint8Array({ minLength: length, maxLength: length }),
+      fc.constantFrom(new Uint8Array(length), new Uint8Array(length).fill(0xff)),
+    )
+    .map((octets) => addressFromOctets(octets, 0, family));
+  return fc.tuple(address, u16, address, u16).map((parts) => new Tuple(...parts));
+});
+
+/** SYN options, or timestamps and SACK blocks as they come. */
+const options = fc.oneof(
+  fc.record({ mss: u16, shift: fc.integer({ min: 0, max: 14 }), tsVal: u32 }),
+  fc.record({
+    stamps: fc.option(fc.tuple(u32, u32)),
+    blocks: fc.array(fc.tuple(u32, u32), { maxLength: 3 }),
+  }),
+);
+
 const segments = fc.record({
-  source: u32,
-  destination: u32,
-  sourcePort: u16,
-  destinationPort: u16,
+  tuple: tuples,
   seq: u32,
   ack: u32,
   flags: fc.integer({ min: 0, max: 0x3f }),
   window: u16,
-  options: fc.option(fc.record({ mss: u16, shift: fc.integer({ min: 0, max: 14 }) })),
+  options,
   payload: fc.oneof(
     fc.uint8Array({ maxLength: 70 }),
     // Sums that carry far.
-    fc.integer({ min: 0, max: 1460 }).map((length) => new Uint8Array(length).fill(0xff)),
+    fc.integer({ min: 0, max: 1400 }).map((length) => new Uint8Array(length).fill(0xff)),
   ),
   /** In which slot it stands, and what was in the memory before. */
   slot: fc.integer({ min: 0, max: 3 }),
@@ -34,10 +53,18 @@ const segments = fc.record({
 
 const SLOT_OCTETS = 1516;
 
-/** RFC 1071 over words read one by one, nothing deferred or swapped. */
+/** RFC 1071 over the pseudo-header and the segment, words read one by one, nothing deferred or swapped. */
 function checksumOfTcp(packet: Uint8Array): number {
-  const length = packet.length - 20;
-  const octets = [...packet.subarray(12, 20), 0, 6, length >> 8, length & 255, ...packet.subarray(20)];
+  const [addresses, tcp] = packet[0] >> 4 === 4 ? [12, 20] : [8, 40];
+  const length = packet.length - tcp;
+  const octets = [
+    ...packet.subarray(addresses, tcp),
+    0,
+    6,
+    length >> 8,
+    length & 255,
+    ...packet.subarray(tcp),
+  ];
   if (octets.length & 1) octets.push(0);
   let sum = 0;
   for (let i = 0; i < octets.length; i += 2) {
@@ -49,58 +76,110 @@ function checksumOfTcp(packet: Uint8Array): number {
 
 describe('segment writer', () => {
   test('what it writes parses to the same fields, and its checksum is right', () => {
+    const seen = new Set<string>();
     fc.assert(
       fc.property(segments, (wanted) => {
         const octets = new Uint8Array(4 * SLOT_OCTETS).fill(wanted.before);
         const view = new DataView(octets.buffer);
         const writer = new SegmentWriter(octets, view);
         const at = wanted.slot * SLOT_OCTETS;
-        const { source, destination, sourcePort, destinationPort, seq, ack, flags, window, options } = wanted;
-        let end = writer.begin(at, source, destination, sourcePort, destinationPort, seq, ack, flags, window);
-        assert.equal(end, at + HEADERS_OCTETS);
-        if (options !== null) end = writer.synOptions(at, options.mss, options.shift);
+        const { tuple, seq, ack, flags, window, options } = wanted;
+        let end = writer.begin(at, tuple, seq, ack, flags, window);
+        assert.equal(end, at + headersOctets(tuple.family));
+        let optionOctets = 0;
+        if ('mss' in options) {
+          end = writer.synOptions(at, end, options.mss, options.shift, options.tsVal);
+          optionOctets = 20;
+        } else {
+          if (options.stamps !== null) {
+            end = writer.timestamps(at, end, ...options.stamps);
+            optionOctets = 12;
+          }
+          const { length } = options.blocks;
+          if (length > 0) {
+            end = writer.sack(at, end, Uint32Array.from(options.blocks.flat()), length);
+            optionOctets += 4 + 8 * length;
+          }
+        }
         octets.set(wanted.payload, end);
         const length = writer.finish(at, end + wanted.payload.length);
-        const headers = HEADERS_OCTETS + (options === null ? 0 : 8);
+        const headers = headersOctets(tuple.family) + optionOctets;
         assert.equal(length, headers + wanted.payload.length);
 
         const segment = new Segment();
         assert.equal(segment.parse(octets, view, at, length, LINKTYPE.raw), PARSE.ok);
-        const { src, dst, srcPort, dstPort, mss, windowShift, dataOffset, dataLength } = segment;
+        const { family, src, dst, srcPort, dstPort, dataOffset, dataLength, wireDataLength } = segment;
         assert.deepEqual(
-          [src, dst, srcPort, dstPort, segment.seq, segment.ack, segment.flags, segment.window],
-          [source, destination, sourcePort, destinationPort, seq, ack, flags, window],
+          [family, src, dst, srcPort, dstPort, segment.seq, segment.ack, segment.flags, segment.window],
+          [
+            tuple.family,
+            tuple.clientNumber,
+            tuple.targetNumber,
+            tuple.clientPort,
+            tuple.targetPort,
+            seq,
+            ack,
+            flags,
+            window,
+          ],
         );
-        assert.deepEqual([mss, windowShift], options === null ? [-1, -1] : [options.mss, options.shift]);
+        assert.deepEqual(addressFromOctets(octets, segment.srcOffset, family), tuple.client);
+        assert.deepEqual(addressFromOctets(octets, segment.dstOffset, family), tuple.target);
         assert.deepEqual(octets.slice(dataOffset, dataOffset + dataLength), wanted.payload);
+        assert.equal(wireDataLength, wanted.payload.length);
+        if ('mss' in options) {
+          assert.deepEqual([segment.mss, segment.windowShift], [options.mss, options.shift]);
+          assert.ok(segment.sackPermitted);
+          assert.deepEqual([segment.tsVal, segment.tsEcr], [options.tsVal, 0]);
+        } else {
+          assert.deepEqual([segment.mss, segment.windowShift, segment.sackPermitted], [-1, -1, false]);
+          assert.deepEqual([segment.tsVal, segment.tsEcr], options.stamps ?? [-1, -1]);
+          const found: [number, number][] = [];
+          const { sackOffset } = segment;
+          for (let i = sackOffset + 2; sackOffset >= 0 && i < sackOffset + octets[sackOffset + 1]; i += 8)
+            found.push([view.getUint32(i), view.getUint32(i + 4)]);
+          assert.deepEqual(found, options.blocks);
+        }
 
         // RFC 1071 (1): the sum over everything, the checksum included, is all ones.
         const packet = octets.subarray(at, at + length);
         assert.equal(checksumOfTcp(packet), 0xffff);
-        const folded = sumWords(packet, 12, packet.length, 6 + length - 20);
-        assert.equal(folded % 0xffff, 0, 'sumWords agrees');
-        assert.deepEqual([...packet.subarray(0, 4)], [0x45, 0, length >> 8, length & 255]);
-        assert.deepEqual([...packet.subarray(8, 10)], [64, 6]);
+        if (family === 4) {
+          const folded = sumWords(packet, 12, packet.length, 6 + length - 20);
+          assert.equal(folded % 0xffff, 0, 'sumWords agrees');
+          assert.deepEqual([...packet.subarray(0, 8)], [0x45, 0, length >> 8, length & 255, 0, 0, 0x40, 0]);
+          assert.deepEqual([...packet.subarray(8, 12)], [64, 6, 0, 0]);
+        } else {
+          const payload = length - 40;
+          assert.deepEqual([...packet.subarray(0, 8)], [0x60, 0, 0, 0, payload >> 8, payload & 255, 6, 64]);
+        }
         // Nothing of the slots around it was touched.
         if (at > 0) assert.equal(octets[at - 1], wanted.before);
         assert.equal(octets[at + ((length + 3) & ~3)], wanted.before);
+        seen.add(`${family} ${'mss' in options} ${optionOctets}`);
       }),
-      { seed: 1071, numRuns: 400 },
+      { seed: 1071, numRuns: 800 },
     );
+    assert.ok(seen.size >= 16, 'every form of options in both versions was met');
   });
 
   test('every sum is folded right: all values of one word, among others that carry', () => {
     const octets = new Uint8Array(SLOT_OCTETS);
     const writer = new SegmentWriter(octets, new DataView(octets.buffer));
-    for (let window = 0; window <= 0xffff; window++) {
-      const most = 0xffff_ffff;
-      const end = writer.begin(0, most, most, 0xffff, 0xffff, most, most, 0x3f, window);
-      const packet = octets.subarray(0, writer.finish(0, end));
-      if (checksumOfTcp(packet) !== 0xffff) assert.fail(`window ${window}`);
+    const most = 0xffff_ffff;
+    for (const text of ['255.255.255.255', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff']) {
+      const address = parseAddress(text)!;
+      const tuple = new Tuple(address, 0xffff, address, 0xffff);
+      for (let window = 0; window <= 0xffff; window++) {
+        const end = writer.begin(0, tuple, most, most, 0x3f, window);
+        const packet = octets.subarray(0, writer.finish(0, end));
+        if (checksumOfTcp(packet) !== 0xffff) assert.fail(`window ${window}`);
+      }
     }
   });
 
   test('hostile octets are an answer of parse, never an exception, on every link type', () => {
+    const tuple = new Tuple(parseAddress('0.0.0.1')!, 3, parseAddress('0.0.0.2')!, 4);
     const hostile = fc.oneof(
       fc.uint8Array({ maxLength: 120 }),
       // A right packet with a few octets changed, cut somewhere: gets further into the parser.
@@ -112,8 +191,8 @@ describe('segment writer', () => {
         .map(({ changes, length }) => {
           const octets = new Uint8Array(72);
           const writer = new SegmentWriter(octets, new DataView(octets.buffer));
-          writer.begin(0, 1, 2, 3, 4, 5, 6, 2, 7);
-          writer.finish(0, writer.synOptions(0, 1460, 7));
+          const data = writer.begin(0, tuple, 5, 6, 2, 7);
+          writer.finish(0, writer.synOptions(0, data, 1460, 7, 8));
           for (const [where, value] of changes) octets[where] = value;
           return octets.slice(0, length);
         }),
@@ -137,14 +216,9 @@ describe('segment writer', () => {
         if (answer !== PARSE.ok) return;
         assert.ok(segment.dataOffset + segment.dataLength <= octets.length);
         assert.ok(segment.dataLength >= 0 && segment.dataLength <= segment.wireDataLength);
-        for (const value of [
-          segment.mss,
-          segment.windowShift,
-          segment.sackOffset,
-          segment.timestampsOffset,
-        ]) {
-          assert.ok(value >= -1 && value <= 0xffff);
-        }
+        const { mss, windowShift, sackOffset, tsVal, tsEcr } = segment;
+        for (const value of [mss, windowShift, sackOffset]) assert.ok(value >= -1 && value <= 0xffff);
+        for (const value of [tsVal, tsEcr]) assert.ok(value >= -1 && value <= 0xffff_ffff);
       }),
       { seed: 9293, numRuns: 5000 },
     );
