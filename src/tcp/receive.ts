@@ -1,33 +1,51 @@
 import type { MonotonicMs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff, seqLe, seqLt } from '../wire/sequence.ts';
+import { AckDuty } from './ack-duty.ts';
+import { OutOfOrder } from './out-of-order.ts';
+import type { PeerOptions, Progress } from './progress.ts';
 import { NEVER } from './send.ts';
 
-/** Window offered, octets. Constant: what arrives in order is consumed at once. */
+/**
+ * Window offered, octets: what may come before its turn and be held. Constant, so that its right edge never goes back (RFC 9293
+ * 3.8.6): what arrives in order is consumed at once, and what is held lies within the window, not in front of it.
+ */
 export const RECEIVE_WINDOW = 1 << 20;
 
 /** Shift offered on our SYN (RFC 7323 2.2). */
 export const RECEIVE_SHIFT = 7;
 
+/** The window where nothing scales it, the SYN's among them: Linux's, 44 full segments of Ethernet. */
+const UNSCALED_WINDOW = 64_240;
+
 /** SEG.WND of what we send; `scaled` where both ends offered to scale (RFC 7323 2.2: never on the SYN itself). */
 export function windowField(scaled: boolean): number {
-  return scaled ? RECEIVE_WINDOW >> RECEIVE_SHIFT : 0xffff;
+  return scaled ? RECEIVE_WINDOW >> RECEIVE_SHIFT : UNSCALED_WINDOW;
 }
 
-/** How long an ACK may wait for a command to carry it, ms. RFC 9293 (3.8.6.3) allows 500; Linux waits 40. */
-const DELAYED_ACK_MS = 40;
+/** How much older than TS.Recent a segment may be, ticks of the peer's: as in Linux, for what was overtaken on its way. */
+const PAWS_TICKS = 1;
 
-/** In-order octets that must not wait for their ACK: two full segments, RFC 9293 (3.8.6.3). */
-const ACK_AT_ONCE_OCTETS = 2 * 1460;
+/** RFC 7323 (5.5): after this time TS.Recent says nothing any more. */
+const TIMESTAMP_STALE_MS = 24 * 86_400_000;
+
+/** No window reaches further (RFC 7323 2.3). */
+const MAX_WINDOW = 1 << 30;
+
+/** ACKs lower than the highest, one upon the other, that show the highest to be false. */
+const FALSE_AFTER = 4;
+
+/** SACK blocks of the segment at hand, of whichever half: RFC 2018 (3) has room for four. */
+const BLOCKS = new Uint32Array(8);
 
 export type ReceiveState = 'syn-sent' | 'open' | 'fin' | 'reset';
 
-/** What the receive half learns, told in the order of the segment's own steps (RFC 9293 3.10.7). */
+/** What the receive half learns, told in the order of the segment's own steps (RFC 9293 3.10.7). The half is its own Progress. */
 export interface ReceiveSink {
-  /** SYN-ACK: the options are -1 where absent, the window as on the wire. */
-  established(half: ReceiveHalf, mss: number, shift: number, window: number): void;
-  /** SEG.ACK and SEG.WND (not scaled) of an acceptable segment. */
-  acked(half: ReceiveHalf, ack: number, window: number): void;
+  /** SYN-ACK. `peer` is the sink's to keep. */
+  established(half: ReceiveHalf, peer: PeerOptions): void;
+  /** An acceptable segment's ACK, window and SACK blocks: in the half. */
+  acked(half: ReceiveHalf): void;
   /** The next octets of the stream, valid during the call. RCV.NXT is past them already. */
   data(half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void;
   /** The stream's end. */
@@ -38,61 +56,74 @@ export interface ReceiveSink {
   stale(half: ReceiveHalf, seq: number): void;
 }
 
-/** A piece of the stream that came before its turn. Owned copy. */
-interface Held {
-  seq: number;
-  octets: Uint8Array;
-  fin: boolean;
+/** Where a connection stands that another receive half had. */
+export interface Standing {
+  rcvNxt: number;
+  ack: number;
+  tsRecent: number;
+  peer: PeerOptions;
 }
 
 /**
  * The receive half of one TCP connection that we opened (docs/packet-transport.md): IRS, RCV.NXT, reassembly, ACKs. It
- * acknowledges only what it holds or has handed on. Pure: no I/O, no clock. Who owns it sends the ACKs that
- * `ackNow` and `pollAt` ask for, with SEG.SEQ = `peerAck` and SEG.ACK = `rcvNxt`, and then calls `ackSent`.
+ * acknowledges only what it holds or has handed on. Pure: no I/O, no clock. Who owns it sends the ACKs, with SEG.SEQ = `ack` and
+ * SEG.ACK = `rcvNxt`.
  */
-export class ReceiveHalf {
+export class ReceiveHalf extends AckDuty implements Progress {
   state: ReceiveState = 'syn-sent';
-  rcvNxt = 0;
-  /** The highest SEG.ACK seen: a sequence number at which the peer takes a bare ACK from us. */
-  peerAck: number;
-  /** An ACK must go at the end of this turn. */
-  ackNow = false;
+  /** The highest SEG.ACK seen: a sequence number at which the peer takes a bare ACK from us. ISS before the first. */
+  ack: number;
+  window = 0;
+  tsRecent = 0;
+  pure = false;
+  sackCount = 0;
+  /** Whether segments carry timestamps, both ways. */
+  timestamps = false;
   /** SEG.WND of the segments that we send. */
   windowField = windowField(false);
-  readonly #iss: number;
-  #held: Held[] = [];
-  #heldOctets = 0;
-  /** RCV.NXT as the peer last heard of it. */
-  #told = 0;
-  #deadline: MonotonicMs = NEVER;
+  /** One past the highest octet of the peer's that came, FIN included. */
+  #newest = 0;
+  /** What the peer's SEG.WND counts in, octets, and the largest window that it had: MAX.SND.WND (RFC 5961 5.2). */
+  #windowUnit = 1;
+  #maxWindow = 0;
+  /** ACKs lower than `ack` since the last that was not. */
+  #lower = 0;
+  /** When TS.Recent was set; NEVER: not known, but not long ago. */
+  #tsRecentAt: MonotonicMs = 0;
 
   constructor(iss: number) {
-    this.#iss = iss;
-    this.peerAck = iss;
+    super();
+    this.ack = iss;
   }
 
-  /** When a delayed ACK is due. */
-  get pollAt(): MonotonicMs {
-    return this.#deadline;
+  /** One in the middle of a connection: what it does not know the peer tells it with its next segment. */
+  static resume({ rcvNxt, ack, tsRecent, peer }: Standing): ReceiveHalf {
+    const half = new ReceiveHalf(ack);
+    half.state = 'open';
+    half.#options(peer);
+    half.rcvNxt = rcvNxt;
+    half.told = rcvNxt;
+    // Anything that it says next is the newest.
+    half.#maxWindow = MAX_WINDOW;
+    half.#newest = seqAdd(rcvNxt, -MAX_WINDOW);
+    half.tsRecent = tsRecent;
+    half.#tsRecentAt = NEVER;
+    return half;
   }
 
-  /** An ACK of all up to `ack` went out. */
-  ackSent(ack: number): void {
-    if (seqLt(this.#told, ack)) this.#told = ack;
-    if (seqLt(ack, this.rcvNxt)) return;
-    this.ackNow = false;
-    this.#deadline = NEVER;
+  get sack(): Uint32Array {
+    return BLOCKS;
   }
 
   process(segment: Segment, now: MonotonicMs, sink: ReceiveSink): void {
-    if (this.state === 'syn-sent') this.#synSent(segment, sink);
+    if (this.state === 'syn-sent') this.#synSent(segment, now, sink);
     else if (this.state !== 'reset') this.#synchronized(segment, now, sink);
   }
 
   /** RFC 9293 (3.10.7.3). */
-  #synSent(segment: Segment, sink: ReceiveSink): void {
+  #synSent(segment: Segment, now: MonotonicMs, sink: ReceiveSink): void {
     const { flags } = segment;
-    const acceptable = (flags & CTL.ack) !== 0 && segment.ack === seqAdd(this.#iss, 1);
+    const acceptable = (flags & CTL.ack) !== 0 && segment.ack === seqAdd(this.ack, 1);
     if (flags & CTL.rst) {
       if (!acceptable) return;
       this.state = 'reset';
@@ -105,68 +136,154 @@ export class ReceiveHalf {
       return;
     }
     if (!(flags & CTL.syn)) return;
+    const tsVal = segment.tsVal;
+    const peer = {
+      mss: segment.mss,
+      shift: segment.windowShift,
+      sackPermitted: segment.sackPermitted,
+      timestamps: tsVal >= 0,
+    };
     this.state = 'open';
+    this.#options(peer);
     this.rcvNxt = seqAdd(segment.seq, 1);
-    this.#told = segment.seq;
-    this.peerAck = segment.ack;
+    this.told = segment.seq;
+    this.#newest = this.rcvNxt;
+    this.ack = segment.ack;
+    this.window = segment.window;
+    this.#maxWindow = segment.window;
+    if (tsVal >= 0) this.tsRecent = tsVal;
+    this.#tsRecentAt = now;
     this.ackNow = true;
-    const shift = segment.windowShift;
-    this.windowField = windowField(shift >= 0);
-    sink.established(this, segment.mss, shift, segment.window);
+    sink.established(this, peer);
   }
 
   /** RFC 9293 (3.10.7.4). */
   #synchronized(segment: Segment, now: MonotonicMs, sink: ReceiveSink): void {
     const { flags, seq } = segment;
     const offset = seqDiff(seq, this.rcvNxt);
+    const length = segment.dataLength;
+    const fin = (flags & CTL.fin) !== 0 && length === segment.wireDataLength;
+    const total = length + (fin ? 1 : 0);
+    // A segment without them is taken, as Linux does, where RFC 7323 (3.2) would drop it.
+    const tsVal = this.timestamps ? segment.tsVal : -1;
+    // PAWS, RFC 7323 (5.3, R1).
+    if (tsVal >= 0 && ((this.tsRecent - tsVal) | 0) > PAWS_TICKS && !(flags & CTL.rst)) {
+      if (now - this.#tsRecentAt < TIMESTAMP_STALE_MS) {
+        this.#unacceptable(seq, total, now);
+        return;
+      }
+      this.tsRecent = tsVal;
+    }
     if (flags & CTL.rst) {
       // RFC 5961 (3.2): only the exact RCV.NXT resets; in the window, ask; outside, ignore.
       if (offset === 0) {
         this.state = 'reset';
-        this.#release();
+        this.release();
         sink.reset(this, false);
-      } else if (offset > 0 && offset < RECEIVE_WINDOW) {
-        this.ackNow = true;
-      }
+      } else if (offset > 0 && offset < this.#rcvWnd) this.challenge(now);
       return;
     }
     if (flags & CTL.syn) {
       // Our ACK of the SYN-ACK was lost, or RFC 5961 (4.2): either way the answer is an ACK.
-      this.ackNow = true;
+      this.challenge(now);
       return;
     }
     if (!(flags & CTL.ack)) return;
-    const length = segment.dataLength;
-    const fin = (flags & CTL.fin) !== 0 && length === segment.wireDataLength;
-    if (offset >= RECEIVE_WINDOW || offset + length + (fin ? 1 : 0) < 0) {
-      this.ackNow = true;
+    if (offset >= this.#rcvWnd || offset + total < 0) {
+      this.#unacceptable(seq, total, now);
       return;
     }
-    if (seqLt(this.peerAck, segment.ack)) {
-      // The peer has got more from our send half, which acknowledges all that it knows of: nothing is owed for what came
-      // before. Where that guess is wrong the peer sends again and is answered at once.
-      if (!this.ackNow) this.ackSent(this.rcvNxt);
-      this.peerAck = segment.ack;
+    if (!this.#takeAck(segment, seqAdd(seq, total), total === 0)) {
+      this.challenge(now);
+      return;
     }
-    sink.acked(this, segment.ack, segment.window);
-    if (length === 0 && !fin) {
+    // RFC 7323 (4.3, 2), (5.3, R3).
+    if (tsVal >= 0 && ((tsVal - this.tsRecent) | 0) >= 0 && seqLe(seq, this.told)) {
+      this.tsRecent = tsVal;
+      this.#tsRecentAt = now;
+    }
+    sink.acked(this);
+    if (total === 0) {
       // Keepalive or window probe: an octet before RCV.NXT, or none; RFC 9293 (3.8.4) wants it answered.
-      if (offset < 0) this.ackNow = true;
+      if (offset < 0) this.challenge(now);
       return;
     }
     if (offset > 0) {
-      this.#hold(segment, fin);
-      this.ackNow = true;
+      (this.outOfOrder ??= new OutOfOrder()).hold(
+        segment.octets,
+        segment.dataOffset,
+        length,
+        seq,
+        fin,
+        this.#rcvWnd,
+      );
+      this.answer();
       return;
     }
-    if (-offset >= length + (fin && this.state === 'open' ? 1 : 0)) {
+    if (-offset >= (this.state === 'open' ? total : length)) {
       // Nothing new in it: the peer missed our ACK.
-      this.ackNow = true;
+      this.repeated(seq, seqAdd(seq, total));
+      this.answer();
       return;
     }
+    if (offset < 0) this.repeated(seq, this.rcvNxt);
     this.#take(segment.octets, segment.dataOffset - offset, segment.dataOffset + length, fin, sink);
-    if (this.#held.length > 0) this.#takeHeld(sink);
-    this.#schedule(now);
+    if (this.outOfOrder !== undefined) this.#takeHeld(this.outOfOrder, sink);
+    this.owe(length, now);
+  }
+
+  #options(peer: PeerOptions): void {
+    this.windowField = windowField(peer.shift >= 0);
+    this.timestamps = peer.timestamps;
+    this.#windowUnit = 1 << Math.max(0, peer.shift);
+    this.sackPermitted = peer.sackPermitted;
+  }
+
+  /** RCV.WND as the peer knows it. */
+  get #rcvWnd(): number {
+    return this.windowField === UNSCALED_WINDOW ? UNSCALED_WINDOW : RECEIVE_WINDOW;
+  }
+
+  /**
+   * SEG.ACK, SEG.WND and SACK blocks, for the send half. SND.UNA and SND.NXT are unknown here. `end` is one past the segment. Answers
+   * false where the ACK is older than any window: RFC 5961 (5.2).
+   */
+  #takeAck(segment: Segment, end: number, empty: boolean): boolean {
+    let ahead = seqDiff(segment.ack, this.ack);
+    if (ahead < -this.#maxWindow) return false;
+    const newer = seqLt(this.#newest, end);
+    if (newer) this.#newest = end;
+    // What continues the peer's stream was sent after all that came before, and so its ACK is right, even where it is lower:
+    // then the one before was of something that was never sent. So is one of several lower ones in a row.
+    if (ahead < 0 && (newer || ++this.#lower === FALSE_AFTER)) {
+      this.ack = segment.ack;
+      ahead = 0;
+    }
+    if (ahead >= 0) this.#lower = 0;
+    if (ahead > 0) {
+      // The peer has got more from our send half, which acknowledges all that it knows of: nothing is owed for what came
+      // before. Where that guess is wrong the peer sends again and is answered at once.
+      if (!this.ackNow) this.ackSent(this.rcvNxt);
+      this.ack = segment.ack;
+    }
+    // SND.WL1, SND.WL2: from what is newer, or, of the same age, what opens the window or closes it; it cannot shrink otherwise.
+    if (ahead > 0 || (ahead === 0 && (newer || segment.window > this.window || segment.window === 0))) {
+      this.window = segment.window;
+      this.#maxWindow = Math.max(this.#maxWindow, segment.window * this.#windowUnit);
+    }
+    this.pure = empty && ahead >= 0;
+    this.sackCount = this.sackPermitted ? readBlocks(segment, this.timestamps) : 0;
+    return true;
+  }
+
+  /** A segment that is not taken: RFC 9293 (3.10.7.4, first). What had something in it is answered each time. */
+  #unacceptable(seq: number, total: number, now: MonotonicMs): void {
+    if (total === 0) this.challenge(now);
+    else {
+      const end = seqAdd(seq, total);
+      if (seqLe(end, this.rcvNxt)) this.repeated(seq, end);
+      this.answer();
+    }
   }
 
   #take(octets: Uint8Array, from: number, to: number, fin: boolean, sink: ReceiveSink): void {
@@ -184,49 +301,31 @@ export class ReceiveHalf {
     }
   }
 
-  /** Keeps what came before its turn, in order of sequence; what is held twice is cut when its turn comes. */
-  #hold(segment: Segment, fin: boolean): void {
-    const { seq, dataOffset, dataLength } = segment;
-    if (this.#heldOctets + dataLength > RECEIVE_WINDOW) return;
-    let i = this.#held.length;
-    while (i > 0 && seqLt(seq, this.#held[i - 1].seq)) i--;
-    const before = i > 0 ? this.#held[i - 1] : undefined;
-    if (
-      before !== undefined &&
-      before.seq === seq &&
-      before.octets.length >= dataLength &&
-      (before.fin || !fin)
-    ) {
-      return;
-    }
-    // Not slice(): of a Buffer that is a view, and the block's memory is the next block's soon.
-    const octets = new Uint8Array(segment.octets.subarray(dataOffset, dataOffset + dataLength));
-    this.#held.splice(i, 0, { seq, octets, fin });
-    this.#heldOctets += dataLength;
-  }
-
-  #takeHeld(sink: ReceiveSink): void {
-    while (this.#held.length > 0) {
-      const { seq, octets, fin } = this.#held[0];
-      if (!seqLe(seq, this.rcvNxt)) break;
-      this.#held.shift();
-      this.#heldOctets -= octets.length;
-      const skip = -seqDiff(seq, this.rcvNxt);
-      if (skip < octets.length || (fin && skip === octets.length))
+  #takeHeld(held: OutOfOrder, sink: ReceiveSink): void {
+    if (!held.hole) return;
+    for (;;) {
+      const piece = held.take(this.rcvNxt);
+      if (piece === undefined) break;
+      const { left, octets, fin } = piece;
+      const skip = seqDiff(this.rcvNxt, left);
+      if (skip < octets.length || (fin && skip === octets.length)) {
         this.#take(octets, skip, octets.length, fin, sink);
-      this.ackNow = true;
+      }
     }
+    // (RFC 5681 4.2) What fills a hole, or part of one, is acknowledged at once.
+    this.ackNow = true;
+    if (held.hole) this.answer();
+    else if (held.empty) this.outOfOrder = undefined;
   }
+}
 
-  #schedule(now: MonotonicMs): void {
-    if (seqDiff(this.rcvNxt, this.#told) >= ACK_AT_ONCE_OCTETS) this.ackNow = true;
-    else if (this.#deadline === NEVER) this.#deadline = now + DELAYED_ACK_MS;
-  }
-
-  #release(): void {
-    this.#held = [];
-    this.#heldOctets = 0;
-    this.ackNow = false;
-    this.#deadline = NEVER;
-  }
+/** Reads the SACK option into BLOCKS; answers how many blocks. */
+function readBlocks(segment: Segment, timestamps: boolean): number {
+  // Nearly all segments have no room for one: nothing but the header, or NOP, NOP, timestamps.
+  if (segment.dataOffset - segment.tcpOffset - (timestamps ? 12 : 0) < 30) return 0;
+  const at = segment.sackOffset;
+  if (at < 0) return 0;
+  const count = Math.min(4, (segment.octets[at + 1] - 2) >> 3);
+  for (let i = 0; i < 2 * count; i++) BLOCKS[i] = segment.view.getUint32(at + 2 + 4 * i);
+  return count;
 }

@@ -29,3 +29,15 @@ test('tuples and secrets tell themselves apart', () => {
   numbers.add(initialSequence(1.7e12, '10.0.0.1:10000>1:2', 6));
   assert.equal(numbers.size, 1001);
 });
+
+test('the next tuple cannot be told from the last: all 32 bits of the difference are open', () => {
+  const differences: number[] = [];
+  for (let port = 10_000; port < 12_000; port++) {
+    const number = (each: number) => initialSequence(1.7e12, `10.0.0.1:${each}>1:2`, 5);
+    differences.push((number(port + 1) - number(port)) >>> 0);
+  }
+  for (let bit = 0; bit < 32; bit++) {
+    const set = differences.filter((each) => (each >>> bit) & 1).length;
+    assert.ok(set > 850 && set < 1150, `bit ${bit} is set in ${set} of 2000`);
+  }
+});

@@ -31,4 +31,13 @@ describe('retransmission timeout (RFC 6298)', () => {
     rto.restore();
     assert.equal(rto.ms, 1000);
   });
+
+  test('(5.7) three seconds where the SYN measured nothing', () => {
+    const rto = new RetransmissionTimeout();
+    rto.backOff();
+    rto.unmeasured();
+    assert.equal(rto.ms, 3000);
+    rto.measured(100);
+    assert.equal(rto.ms, 300);
+  });
 });

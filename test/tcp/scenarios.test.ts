@@ -8,6 +8,7 @@ const FOLDER = join(ROOT, 'test/tcp/scenarios');
 
 describe('TCP scenarios', () => {
   for (const file of readdirSync(FOLDER).sort()) {
+    if (!file.endsWith('.pkt')) continue;
     it(file.replace(/\.pkt$/, ''), () => runScenario(readFileSync(join(FOLDER, file), 'utf8')));
   }
 });
