@@ -7,7 +7,7 @@
  *     4  u32  flow, or 0
  *     8  …    what the type says
  */
-export const RELAY_VERSION = 1;
+export const RELAY_VERSION = 2;
 export const RELAY_MAGIC = 0x4d545045; // "MTPE"
 
 export const HEADER_OCTETS = 8;
@@ -23,6 +23,9 @@ export const MESSAGE = {
   expect: 4,
   release: 5,
   askStats: 6,
+  resume: 7,
+  ping: 8,
+  bye: 9,
   // intercept -> replay
   welcome: 65,
   refused: 66,
@@ -37,22 +40,29 @@ export const MESSAGE = {
   stats: 75,
   registered: 76,
   expecting: 77,
+  checkpoint: 78,
+  tooLong: 79,
+  unresumable: 80,
+  pong: 81,
 } as const;
 
 /** Length of each type, and the shortest of those that are `VARIABLE`: anything else is garbage. */
 export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.hello]: 16,
-  [MESSAGE.register]: 24,
+  [MESSAGE.register]: 48,
   [MESSAGE.commandPhase]: 16,
   [MESSAGE.expect]: 8,
   [MESSAGE.release]: 8,
   [MESSAGE.askStats]: 8,
+  [MESSAGE.resume]: 76,
+  [MESSAGE.ping]: 16,
+  [MESSAGE.bye]: 8,
   [MESSAGE.welcome]: 16,
   [MESSAGE.refused]: 8,
-  [MESSAGE.established]: 24,
+  [MESSAGE.established]: 22,
   [MESSAGE.acked]: 18,
   [MESSAGE.packet]: 18,
-  [MESSAGE.reply]: 64,
+  [MESSAGE.reply]: 21,
   [MESSAGE.fin]: 18,
   [MESSAGE.reset]: 8,
   [MESSAGE.stale]: 8,
@@ -60,10 +70,23 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.stats]: 24,
   [MESSAGE.registered]: 8,
   [MESSAGE.expecting]: 8,
+  [MESSAGE.checkpoint]: 18,
+  [MESSAGE.tooLong]: 12,
+  [MESSAGE.unresumable]: 8,
+  [MESSAGE.pong]: 8,
 };
 
 /** Types that are as long as what they carry. */
-const VARIABLE: ReadonlySet<number> = new Set([MESSAGE.refused, MESSAGE.packet]);
+export const VARIABLE: ReadonlySet<number> = new Set([
+  MESSAGE.resume,
+  MESSAGE.refused,
+  MESSAGE.established,
+  MESSAGE.acked,
+  MESSAGE.packet,
+  MESSAGE.reply,
+  MESSAGE.fin,
+  MESSAGE.checkpoint,
+]);
 
 /** Collects messages into one buffer, to be written in one go at the end of a turn. */
 export class MessageWriter {
@@ -80,6 +103,11 @@ export class MessageWriter {
     return this.#used === 0;
   }
 
+  /** Octets of the messages so far: where the next one begins. */
+  get used(): number {
+    return this.#used;
+  }
+
   /** Begins a message of `length` octets and answers where it stands in `view`; the caller fills in the rest. */
   begin(type: number, argument: number, flow: number, length: number): number {
     const at = this.#used;
@@ -93,6 +121,12 @@ export class MessageWriter {
     return at;
   }
 
+  /** Ends the message that begins at `at`, and was begun longer, at `end`. */
+  end(at: number, end: number): void {
+    this.#used = end;
+    this.view.setUint16(at, end - at);
+  }
+
   octets(at: number, octets: Uint8Array): void {
     this.#buffer.set(octets, at);
   }
@@ -104,6 +138,11 @@ export class MessageWriter {
     return octets;
   }
 
+  /** Forgets what was collected. */
+  clear(): void {
+    this.#used = 0;
+  }
+
   #grow(least: number): void {
     const buffer = new Uint8Array(Math.max(least, this.#buffer.length * 2));
     buffer.set(this.#buffer.subarray(0, this.#used));
@@ -111,6 +150,8 @@ export class MessageWriter {
     this.view = new DataView(buffer.buffer);
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** Called for each whole message; `view` and `octets` are over the same memory, valid during the call. */
 export type OnMessage = (
@@ -123,34 +164,46 @@ export type OnMessage = (
 
 /** Cuts a stream of octets into messages. */
 export class MessageReader {
-  #rest: Uint8Array = new Uint8Array(0);
+  #rest: Uint8Array = NOTHING;
   readonly #onMessage: OnMessage;
+  /** The memory of the last feed and its view: whoever reads a socket feeds the same again and again. */
+  #fed: Uint8Array = NOTHING;
+  #view: DataView = new DataView(NOTHING.buffer);
 
   constructor(onMessage: OnMessage) {
     this.#onMessage = onMessage;
   }
 
-  /** Answers false where the octets are no messages of this protocol: nothing after them can be read. */
-  feed(octets: Uint8Array): boolean {
-    if (this.#rest.length > 0) {
-      const joined = new Uint8Array(this.#rest.length + octets.length);
+  /**
+   * Takes the first `count` octets, of which it keeps nothing but a copy. Answers false where they are no messages of this
+   * protocol: nothing after them can be read.
+   */
+  feed(octets: Uint8Array, count = octets.length): boolean {
+    const before = this.#rest.length;
+    if (before > 0) {
+      const joined = new Uint8Array(before + count);
       joined.set(this.#rest);
-      joined.set(octets, this.#rest.length);
+      joined.set(octets.subarray(0, count), before);
       octets = joined;
+      count = joined.length;
     }
-    const view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+    if (octets !== this.#fed) {
+      this.#fed = octets;
+      this.#view = new DataView(octets.buffer, octets.byteOffset, octets.byteLength);
+    }
+    const view = this.#view;
     let at = 0;
-    while (at + HEADER_OCTETS <= octets.length) {
+    while (at + HEADER_OCTETS <= count) {
       const length = view.getUint16(at);
       const type = octets[at + 2];
       const least = LEAST_OCTETS[type];
       // Too long is garbage as well: a TLS ClientHello passes for a long `hello`, an SSH banner for a long `reset`.
       if (least === undefined || length < least || (length > least && !VARIABLE.has(type))) return false;
-      if (at + length > octets.length) break;
+      if (at + length > count) break;
       this.#onMessage(type, view, octets, at, length);
       at += length;
     }
-    this.#rest = at === octets.length ? new Uint8Array(0) : octets.slice(at);
+    this.#rest = at === count ? NOTHING : new Uint8Array(octets.subarray(at, count));
     return true;
   }
 }

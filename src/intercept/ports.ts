@@ -1,11 +1,22 @@
 import type { Reply } from '../mysql/reply.ts';
+import type { PeerOptions, Progress } from '../tcp/progress.ts';
+import type { Tuple } from '../wire/tuple.ts';
 
-/** The four numbers of a connection, IPv4 addresses as unsigned numbers in network order. */
-export interface Tuple {
-  target: number;
-  targetPort: number;
-  client: number;
-  clientPort: number;
+/** Where a connection that stands is to be taken up by a receive half that does not know it. */
+export interface Resumption {
+  iss: number;
+  /** What the target's segments are answered with. */
+  rcvNxt: number;
+  ack: number;
+  tsRecent: number;
+  /** The target's SYN-ACK. */
+  peer: PeerOptions;
+  /** Where the login is done: what is in force. */
+  commandPhase: { capabilities: number; extendedCapabilities: number } | undefined;
+  /** Shape (EXPECT) of the answer that was announced and has not come. */
+  expect: number | undefined;
+  /** The state of the reader of answers at `rcvNxt` as `checkpoint` told it; undefined: at the beginning of a packet. */
+  state: Uint8Array | undefined;
 }
 
 /**
@@ -15,6 +26,8 @@ export interface Tuple {
 export interface ReceiverPort {
   /** The SYN may go out when the owner's `registered` was called: an answer that comes sooner would find nobody. */
   register(id: number, tuple: Tuple, iss: number): void;
+  /** The same for a connection that stands already: the receive half that had it is gone. */
+  resume(id: number, tuple: Tuple, from: Resumption): void;
   /** From here on the target's octets are answers to commands, of shape EXPECT.result unless told otherwise. */
   commandPhase(id: number, capabilities: number, extendedCapabilities: number): void;
   /** The next answer has this shape (EXPECT). The command may go out when the owner's `expecting` was called. */
@@ -30,24 +43,32 @@ export interface ReceiverPort {
 }
 
 /**
- * What the receive half tells. `ack` and `window` are the newest SEG.ACK and SEG.WND (not scaled), `rcvNxt` what the next
- * segment out should acknowledge. None of these may throw or wait.
+ * What the receive half tells; `progress` is good during the call. None of these may throw or wait.
  */
 export interface ReceiverOwner {
   registered(id: number): void;
   expecting(id: number): void;
-  established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void;
-  acked(id: number, ack: number, window: number, rcvNxt: number): void;
+  established(id: number, progress: Progress, peer: PeerOptions): void;
+  acked(id: number, progress: Progress): void;
   /** A MySQL packet before `commandPhase`, header included; valid during the call. */
-  packet(id: number, ack: number, window: number, rcvNxt: number, octets: Uint8Array): void;
+  packet(id: number, progress: Progress, octets: Uint8Array): void;
   /** `ageMs`: how long ago the answer's last octet was captured. */
-  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void;
-  fin(id: number, ack: number, window: number, rcvNxt: number): void;
+  reply(id: number, progress: Progress, reply: Reply, ageMs: number): void;
+  /**
+   * The receive half is about to acknowledge part of a packet or answer: keep `state` (a copy: valid during the call) for
+   * `Resumption`, until the next `packet`, `reply` or `checkpoint` of this flow.
+   */
+  checkpoint(id: number, progress: Progress, state: Uint8Array): void;
+  fin(id: number, progress: Progress): void;
   reset(id: number, refused: boolean): void;
   /** The SYN met an old connection, which was reset: send the SYN again. */
   stale(id: number): void;
+  /** A router refused a packet of this flow: the path takes no larger ones than `mtu` octets (RFC 1191, RFC 8201). */
+  tooLong(id: number, mtu: number): void;
   /** The answers of this flow cannot be read any more. */
   desync(id: number): void;
+  /** A flow that was resumed had been acknowledged further than its owner knows: octets are lost. */
+  unresumable(id: number): void;
   /** All that came in one go was told: send what is to be sent. */
   turnEnded(): void;
 }

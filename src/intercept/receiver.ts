@@ -1,106 +1,32 @@
-import { EXPECT } from '../mysql/command.ts';
-import type { Reply } from '../mysql/reply.ts';
-import { ReplyReader } from '../mysql/reply-reader.ts';
 import type { Injector } from '../net/injector.ts';
-import { ReceiveHalf, type ReceiveSink } from '../tcp/receive.ts';
 import { NEVER } from '../tcp/send.ts';
-import { type Timed, TimerWheel } from '../tcp/wheel.ts';
+import { TimerWheel } from '../tcp/wheel.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
 import { SegmentWriter } from '../wire/emit.ts';
+import { IcmpError } from '../wire/icmp.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
-import { Crowd, type Member } from './crowd.ts';
-import type { ReceiverOwner, ReceiverPort, Tuple } from './ports.ts';
+import { seqDiff, seqLt } from '../wire/sequence.ts';
+import { Attachment, type AttachOptions } from './attachment.ts';
+import { Crowd } from './crowd.ts';
+import type { InterceptFlow } from './flow.ts';
+import type { ReceiverOwner } from './ports.ts';
+import { TupleTable } from './tuple-table.ts';
 
 /** How long a released flow still answers the target, so that a lost last ACK or RST costs it nothing. */
 const LINGER_MS = 15_000;
 
-/** The target's segments of one replayed connection: acknowledges them and reads the answers in them. */
-class InterceptFlow implements ReceiveSink, Timed, Member {
-  readonly id: number;
-  readonly tuple: Tuple;
-  readonly half: ReceiveHalf;
-  /** undefined once released: a flow that only lingers reads nothing more. */
-  reader: ReplyReader | undefined;
-  wheelSlot = -1;
-  seenIn = -1;
-  /** Whether it is in the list of those that owe the target an ACK at the end of this turn. */
-  ackListed = false;
-  /** undefined once released. */
-  owner: ReceiverOwner | undefined;
-  aborted = false;
-  forgetAt: MonotonicMs = NEVER;
-  ack: number;
-  window = 0;
-  /** `ack` or `window` changed and the owner does not know yet. */
-  untold = false;
-  /** Set by `stale`, for the receiver to send. */
-  staleSeq = -1;
-  readonly #receiver: Receiver;
+/** How long the flows of an owner that is gone wait for it to come back before they are reset on the target. */
+export const LEASE_MS = 10_000;
 
-  constructor(id: number, tuple: Tuple, iss: number, owner: ReceiverOwner, receiver: Receiver) {
-    this.id = id;
-    this.tuple = tuple;
-    this.owner = owner;
-    this.#receiver = receiver;
-    this.half = new ReceiveHalf(iss);
-    this.reader = new ReplyReader(this);
-    this.ack = iss;
-  }
+/** The longest state of a reader that an owner is told: with it a `checkpoint` or a `resume` is one message of the relay. */
+const MAX_STATE_OCTETS = 60_000;
 
-  get pollAt(): MonotonicMs {
-    return Math.min(this.half.pollAt, this.forgetAt);
-  }
+/** The largest window there is (RFC 7323 2.3): nothing on its way is further ahead of what was acknowledged. */
+const MAX_WINDOW = 2 ** 30;
 
-  // What the receive half tells.
-
-  established(half: ReceiveHalf, mss: number, shift: number, window: number): void {
-    this.ack = half.peerAck;
-    this.window = window;
-    this.owner?.established(this.id, this.ack, window, half.rcvNxt, mss, shift);
-  }
-
-  acked(_half: ReceiveHalf, ack: number, window: number): void {
-    this.ack = ack;
-    this.window = window;
-    this.untold = true;
-  }
-
-  data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
-    this.reader?.feed(octets, from, to, this.#receiver.capturedAt);
-  }
-
-  fin(half: ReceiveHalf): void {
-    this.untold = false;
-    this.owner?.fin(this.id, this.ack, this.window, half.rcvNxt);
-  }
-
-  reset(_half: ReceiveHalf, refused: boolean): void {
-    this.untold = false;
-    this.owner?.reset(this.id, refused);
-  }
-
-  stale(_half: ReceiveHalf, seq: number): void {
-    this.staleSeq = seq;
-  }
-
-  // What the reader of replies tells.
-
-  packet(octets: Uint8Array, from: number, to: number): void {
-    this.untold = false;
-    this.owner?.packet(this.id, this.ack, this.window, this.half.rcvNxt, octets.subarray(from, to));
-  }
-
-  reply(reply: Reply): void {
-    this.untold = false;
-    const ageMs = Math.max(0, this.#receiver.now - reply.at);
-    this.owner?.reply(this.id, this.ack, this.window, this.half.rcvNxt, reply, ageMs);
-  }
-
-  desync(): void {
-    this.owner?.desync(this.id);
-  }
-}
+/** Beside the timestamps there is room for so many SACK blocks (RFC 2018 3, RFC 7323 3.2). */
+const MAX_SACK_BLOCKS = 3;
 
 /**
  * The receive half at work (docs/packet-transport.md): takes the target's segments off a capture, acknowledges them and
@@ -115,68 +41,42 @@ export class Receiver {
   /** Packets that were for one of our flows, and others that the filter let through. */
   packets = 0;
   foreign = 0;
-  readonly #clock: Clock;
+  /** Flows by their tuple: also those that are over and linger. */
+  readonly table = new TupleTable<InterceptFlow>();
+  readonly clock: Clock;
   readonly #injector: Injector;
   readonly #writer: SegmentWriter;
   readonly #segment = new Segment();
-  /** Target's address and port as one number -> client's -> flow. */
-  readonly #targets = new Map<number, Map<number, InterceptFlow>>();
-  readonly #owners = new Set<ReceiverOwner>();
+  readonly #icmp = new IcmpError();
+  readonly #attachments = new Set<Attachment>();
   readonly #wheel: TimerWheel<InterceptFlow>;
-  readonly #acksDue: InterceptFlow[] = [];
+  readonly #orphans = new Set<InterceptFlow>();
+  /** Those whose flows owe an ACK at the end of this turn. */
+  #indebted: Attachment[] = [];
   readonly #crowd = new Crowd();
+  readonly #blocks = new Uint32Array(2 * MAX_SACK_BLOCKS);
 
   constructor(injector: Injector, clock: Clock) {
     this.#injector = injector;
-    this.#clock = clock;
+    this.clock = clock;
     this.now = clock.now();
     this.capturedAt = this.now;
     this.#writer = new SegmentWriter(injector.octets, injector.view);
     this.#wheel = new TimerWheel(this.now);
   }
 
-  /** A new owner's way in. Its `disconnect` resets on the target what it left open. */
-  attach(owner: ReceiverOwner): ReceiverPort & { disconnect(): void; readonly flows: number } {
-    this.#owners.add(owner);
-    const flows = new Map<number, InterceptFlow>();
-    return {
-      register: (id, tuple, iss) => {
-        const flow = new InterceptFlow(id, tuple, iss, owner, this);
-        flows.set(id, flow);
-        this.#insert(flow);
-        owner.registered(id);
-      },
-      commandPhase: (id, capabilities, extendedCapabilities) => {
-        flows.get(id)?.reader?.commandPhase(capabilities, extendedCapabilities, EXPECT.result);
-      },
-      expect: (id, shape) => {
-        const flow = flows.get(id);
-        if (flow === undefined) return;
-        flow.reader?.expect(shape);
-        owner.expecting(id);
-      },
-      acked: (id, ack) => flows.get(id)?.half.ackSent(ack),
-      release: (id, aborted) => {
-        const flow = flows.get(id);
-        if (flow === undefined) return;
-        flows.delete(id);
-        this.#release(flow, aborted);
-      },
-      flush: () => this.#injector.flush(),
-      disconnect: () => {
-        this.#owners.delete(owner);
-        this.now = this.#clock.now();
-        for (const flow of flows.values()) {
-          this.#release(flow, true);
-          if (flow.half.state !== 'syn-sent') this.#send(flow, flow.half.peerAck, CTL.rst | CTL.ack);
-        }
-        flows.clear();
-        this.#injector.flush();
-      },
-      get flows() {
-        return flows.size;
-      },
-    };
+  /** A new owner's way in. */
+  attach(owner: ReceiverOwner, options: AttachOptions): Attachment {
+    const attachment = new Attachment(owner, this, options);
+    this.#attachments.add(attachment);
+    return attachment;
+  }
+
+  /** Flows that are open, of all owners. */
+  get flows(): number {
+    let flows = 0;
+    for (const attachment of this.#attachments) flows += attachment.flows;
+    return flows;
   }
 
   /**
@@ -184,17 +84,16 @@ export class Receiver {
    * count theirs: it tells how old they are.
    */
   take(block: PacketBlock, linkType: number, epochNs: CaptureNs): void {
-    this.now = this.#clock.now();
+    this.now = this.clock.now();
     const segment = this.#segment;
     const { octets, view, count, offset, length, at } = block;
     for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok || segment.family !== 4) {
-        this.foreign++;
+      const parsed = segment.parse(octets, view, offset[i], length[i], linkType);
+      if (parsed !== PARSE.ok) {
+        if (parsed !== PARSE.notTcp || !this.#takeError(block, i, linkType)) this.foreign++;
         continue;
       }
-      const flow = this.#targets
-        .get(segment.src * 65536 + segment.srcPort)
-        ?.get(segment.dst * 65536 + segment.dstPort);
+      const flow = this.table.of(segment);
       if (flow === undefined) this.foreign++;
       else {
         this.capturedAt = this.now - Math.max(0, (epochNs - at[i]) / 1e6);
@@ -206,98 +105,185 @@ export class Receiver {
 
   /** How long to let answers gather before the next look at the capture, ms. */
   restMs(): number {
-    return this.#crowd.restMs(this.#clock.now());
+    return this.#crowd.restMs(this.clock.now());
   }
 
-  /** To be called every few milliseconds: delayed ACKs, and flows to forget. */
+  /** To be called every few milliseconds: delayed ACKs, leases, and flows to forget. */
   tick(): void {
-    this.now = this.#clock.now();
+    this.now = this.clock.now();
     this.#wheel.advance(this.now, (flow) => {
       if (this.now >= flow.forgetAt) {
-        this.#forget(flow);
         flow.forgetAt = NEVER;
+        if (flow.state === 'orphan') this.reset(flow);
+        else this.table.delete(flow.tuple, flow);
       } else if (this.now >= flow.half.pollAt) {
-        this.#sendAck(flow);
+        this.#owe(flow);
+      } else if (this.now >= flow.greetAt) {
+        this.#sendAck(flow, flow.half.rcvNxt);
+        flow.askedForGreeting();
       }
     });
+    if (this.#indebted.length > 0) this.#endTurn();
+    else this.#injector.flush();
+  }
+
+  /** Ends all leases: orphans are reset on the target. For who stops himself. */
+  close(): void {
+    for (const flow of this.#orphans) this.reset(flow);
+    this.#injector.flush();
+  }
+
+  // For the attachments.
+
+  flush(): void {
+    this.#injector.flush();
+  }
+
+  detach(attachment: Attachment): void {
+    this.#attachments.delete(attachment);
+    this.now = this.clock.now();
+  }
+
+  /** The flow answers the target for a while, and nobody is told. */
+  release(flow: InterceptFlow, aborted: boolean): void {
+    this.#orphans.delete(flow);
+    flow.reader = undefined;
+    flow.state = aborted || flow.half.state === 'syn-sent' ? 'aborted' : 'released';
+    flow.forgetAt = this.now + LINGER_MS;
+    flow.greetAt = NEVER;
+    this.#wheel.schedule(flow);
+  }
+
+  /** The same, and the target is reset at once. */
+  reset(flow: InterceptFlow): void {
+    this.release(flow, true);
+    if (flow.half.state !== 'syn-sent') this.#send(flow, flow.half.ack, CTL.rst | CTL.ack, flow.half.rcvNxt);
+  }
+
+  orphan(flow: InterceptFlow): void {
+    flow.state = 'orphan';
+    flow.reader = undefined;
+    flow.forgetAt = this.now + LEASE_MS;
+    this.#orphans.add(flow);
+    this.#wheel.schedule(flow);
+  }
+
+  /** Another flow has the connection now; `reset`: the target is to be rid of what it has of it. */
+  replace(flow: InterceptFlow, reset: boolean): void {
+    this.#orphans.delete(flow);
+    if (reset) this.#send(flow, flow.half.ack, CTL.rst | CTL.ack, flow.half.rcvNxt);
+    flow.replaced();
     this.#injector.flush();
   }
 
   #process(flow: InterceptFlow): void {
     this.packets++;
+    if (flow.state === 'orphan') return;
     this.#crowd.seen(flow);
     const segment = this.#segment;
-    if (flow.aborted) {
+    const { half } = flow;
+    if (flow.state === 'aborted') {
       // Whatever it still says on a connection that we gave up: RFC 9293 (3.10.7.1), reset at the place it waits for.
-      if (segment.flags & CTL.rst) this.#forget(flow);
-      else if (segment.flags & CTL.ack) this.#send(flow, segment.ack, CTL.rst);
+      if (segment.flags & CTL.rst) this.table.delete(flow.tuple, flow);
+      else if (segment.flags & CTL.ack) this.#send(flow, segment.ack, CTL.rst, 0);
       return;
     }
-    flow.half.process(segment, this.now, flow);
-    if (flow.untold) {
-      flow.untold = false;
-      flow.owner?.acked(flow.id, flow.ack, flow.window, flow.half.rcvNxt);
-    }
+    half.process(segment, this.now, flow);
+    if (flow.untold) flow.tellProgress();
     if (flow.staleSeq >= 0) {
-      this.#send(flow, flow.staleSeq, CTL.rst);
+      this.#send(flow, flow.staleSeq, CTL.rst, 0);
       flow.staleSeq = -1;
       // The RST must be ahead of the new SYN.
       this.#injector.flush();
-      flow.owner?.stale(flow.id);
+      if (flow.state === 'live') flow.attachment.owner.stale(flow.id);
     }
-    if (flow.half.ackNow && !flow.ackListed) {
-      flow.ackListed = true;
-      this.#acksDue.push(flow);
-    }
-    if (flow.half.pollAt !== NEVER) this.#wheel.schedule(flow);
+    if (half.ackNow) this.#owe(flow);
+    if (half.pollAt !== NEVER || flow.greetAt !== NEVER) this.#wheel.schedule(flow);
   }
 
+  /** A router's word that a packet of ours was too long for it. Answers false where it is something else. */
+  #takeError(block: PacketBlock, i: number, linkType: number): boolean {
+    const icmp = this.#icmp;
+    const { octets, view, offset, length } = block;
+    if (icmp.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) return false;
+    const flow = this.table.ofQuoted(icmp, octets);
+    if (flow === undefined) return false;
+    this.packets++;
+    // RFC 5927 (7.2): anybody could have sent it who does not know what is on its way.
+    const ahead = seqDiff(icmp.seq, flow.half.ack);
+    if (ahead < 0 || ahead >= MAX_WINDOW) return true;
+    if (flow.state === 'live') flow.attachment.owner.tooLong(flow.id, icmp.mtu);
+    return true;
+  }
+
+  #owe(flow: InterceptFlow): void {
+    if (flow.ackListed) return;
+    flow.ackListed = true;
+    const { attachment } = flow;
+    if (attachment.due.length === 0) this.#indebted.push(attachment);
+    attachment.due.push(flow);
+  }
+
+  /**
+   * Tells the owners that all was told, then sends the ACKs that are still owed: a command may have carried one meanwhile.
+   */
   #endTurn(): void {
-    for (const owner of this.#owners) owner.turnEnded();
-    for (const flow of this.#acksDue) {
-      flow.ackListed = false;
-      // A command may have carried it meanwhile.
-      if (flow.half.ackNow) this.#sendAck(flow);
+    const indebted = this.#indebted;
+    for (const attachment of indebted) if (attachment.delivered !== undefined) this.#presuppose(attachment);
+    for (const { owner } of this.#attachments) owner.turnEnded();
+    for (const attachment of indebted) {
+      const { due } = attachment;
+      attachment.due = [];
+      for (const flow of due) flow.ackListed = false;
+      if (attachment.delivered === undefined) {
+        for (const flow of due) if (this.#isOwed(flow)) this.#sendAck(flow, flow.half.rcvNxt);
+      } else this.#sendDelivered(due, attachment.delivered);
     }
-    this.#acksDue.length = 0;
+    indebted.length = 0;
     this.#injector.flush();
   }
 
-  #sendAck(flow: InterceptFlow): void {
-    this.#send(flow, flow.half.peerAck, CTL.ack);
-    flow.half.ackSent(flow.half.rcvNxt);
+  /** Tells the owner what it must know before its flows' ACKs go; those of which it cannot be told are not owed after all. */
+  #presuppose(attachment: Attachment): void {
+    const owed = attachment.due.filter((flow) => this.#isOwed(flow));
+    for (const flow of attachment.due) flow.ackListed = false;
+    attachment.due = owed.filter((flow) => flow.checkpoint(MAX_STATE_OCTETS));
   }
 
-  #send(flow: InterceptFlow, seq: number, flags: number): void {
-    const { target, targetPort, client, clientPort } = flow.tuple;
+  /** Sends the ACKs of `due` when what they presuppose has left; what comes in between is not theirs to acknowledge. */
+  #sendDelivered(due: readonly InterceptFlow[], delivered: (then: () => void) => void): void {
+    const upTo = due.map(({ half }) => half.rcvNxt);
+    delivered(() => {
+      due.forEach((flow, i) => {
+        if (flow.state !== 'orphan' && flow.half.state !== 'reset') this.#sendAck(flow, upTo[i]);
+      });
+      this.#injector.flush();
+    });
+  }
+
+  #isOwed({ half }: InterceptFlow): boolean {
+    return half.ackNow || half.pollAt <= this.now;
+  }
+
+  #sendAck(flow: InterceptFlow, upTo: number): void {
+    const { half } = flow;
+    this.#send(flow, half.ack, CTL.ack, upTo);
+    half.ackSent(upTo);
+    if (seqLt(flow.acknowledged, upTo)) flow.acknowledged = upTo;
+  }
+
+  #send(flow: InterceptFlow, seq: number, flags: number, ack: number): void {
+    const { half } = flow;
+    const writer = this.#writer;
     const at = this.#injector.slot();
-    const ack = flags & CTL.ack ? flow.half.rcvNxt : 0;
-    const { windowField } = flow.half;
-    const end = this.#writer.begin(at, client, target, clientPort, targetPort, seq, ack, flags, windowField);
-    this.#injector.commit(this.#writer.finish(at, end), target);
-  }
-
-  #insert(flow: InterceptFlow): void {
-    const { target, targetPort, client, clientPort } = flow.tuple;
-    const key = target * 65536 + targetPort;
-    let clients = this.#targets.get(key);
-    if (clients === undefined) this.#targets.set(key, (clients = new Map()));
-    clients.set(client * 65536 + clientPort, flow);
-  }
-
-  #release(flow: InterceptFlow, aborted: boolean): void {
-    flow.owner = undefined;
-    flow.reader = undefined;
-    flow.aborted = aborted || flow.half.state === 'syn-sent';
-    flow.forgetAt = this.now + LINGER_MS;
-    this.#wheel.schedule(flow);
-  }
-
-  #forget(flow: InterceptFlow): void {
-    const { target, targetPort, client, clientPort } = flow.tuple;
-    const clients = this.#targets.get(target * 65536 + targetPort);
-    const key = client * 65536 + clientPort;
-    // The tuple may belong to a newer flow by now.
-    if (clients?.get(key) === flow) clients.delete(key);
+    let end = writer.begin(at, flow.tuple, seq, ack, flags, half.windowField);
+    if (half.timestamps) {
+      end = writer.timestamps(at, end, flow.attachment.timestamps.at(this.now), half.tsRecent);
+    }
+    if (!(flags & CTL.rst)) {
+      const count = half.ackBlocks(this.#blocks);
+      if (count > 0) end = writer.sack(at, end, this.#blocks, count);
+    }
+    this.#injector.commit(writer.finish(at, end));
   }
 }

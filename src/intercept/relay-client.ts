@@ -1,100 +1,69 @@
-import type { Socket } from 'node:net';
 import { MytapeError } from '../errors.ts';
-import { REPLY_KINDS, type Reply } from '../mysql/reply.ts';
-import { MESSAGE, MessageReader, MessageWriter, RELAY_MAGIC, RELAY_VERSION } from './messages.ts';
-import type { ReceiverOwner, ReceiverPort, ReceiverStats, Tuple } from './ports.ts';
+import type { Tuple } from '../wire/tuple.ts';
+import { MESSAGE, MessageWriter } from './messages.ts';
+import type { ReceiverOwner, ReceiverPort, ReceiverStats, Resumption } from './ports.ts';
+import { type LinkHandler, RelayLink, RelayRefused } from './relay-link.ts';
+import type { RelayAddress } from './relay-socket.ts';
+import { writeRegister, writeResume } from './relayed-flow.ts';
+import { RelayedProgress } from './relayed-progress.ts';
+import { ReplyFields } from './relayed-reply.ts';
 
-/** How long the other end may take to answer hello, ms. */
-const WELCOME_MS = 5_000;
+/** How long a lost channel is tried for, and how often, ms. */
+const RECONNECT_MS = 30_000;
+const RETRY_MS = 250;
 
-/** Replay's end of one channel. */
-export class RelayClient implements ReceiverPort {
-  readonly #socket: Socket;
+/** What becomes of a channel. */
+export interface ChannelEvents {
+  /** It is lost, and being made anew. Until then what is asked of the port is dropped. */
+  lost(why: string): void;
+  /** It stands again, and the other end knows of no flow: have it resume those that are open. */
+  back(): void;
+  /** It is lost for good. */
+  gone(why: string): void;
+}
+
+export interface RelayClientOptions {
+  address: RelayAddress;
+  key: Buffer | undefined;
+  owner: ReceiverOwner;
+  /** The clock that the owner's TSval is made of, ms. */
+  timestampMs: () => number;
+  events: ChannelEvents;
+}
+
+/** Replay's end of one channel, over as many connections as it takes. */
+export class RelayClient implements ReceiverPort, LinkHandler {
+  readonly #options: RelayClientOptions;
   readonly #owner: ReceiverOwner;
   readonly #out = new MessageWriter();
-  readonly #onGone: (why: string) => void;
+  readonly #progress = new RelayedProgress();
+  readonly #reply = new ReplyFields();
+  /** undefined: lost, or closed. */
+  #link: RelayLink | undefined;
+  #closed = false;
+  /** Ends the wait before the next try. */
+  #wake: () => void = () => {};
   /** Those who asked for stats and wait, in the order in which they asked. */
   #asking: { resolve: (stats: ReceiverStats) => void; reject: (error: Error) => void }[] = [];
-  #gone = false;
 
-  private constructor(socket: Socket, owner: ReceiverOwner, onGone: (why: string) => void) {
-    this.#socket = socket;
-    this.#owner = owner;
-    this.#onGone = onGone;
+  private constructor(options: RelayClientOptions) {
+    this.#options = options;
+    this.#owner = options.owner;
   }
 
-  /**
-   * Greets the intercept at the other end of `socket` (connected, TLS done). Rejects where that is none, or refuses.
-   * `onGone` is called once if the channel is lost later.
-   */
-  static greet(
-    socket: Socket,
-    name: string,
-    owner: ReceiverOwner,
-    onGone: (why: string) => void,
-  ): Promise<RelayClient> {
-    return new Promise((resolve, reject) => {
-      let welcomed = false;
-      const client = new RelayClient(socket, owner, onGone);
-      const fail = (why: string) => {
-        clearTimeout(timer);
-        socket.destroy();
-        reject(new MytapeError('relay', `intercept at ${name} ${why}`));
-      };
-      const timer = setTimeout(
-        () => fail('does not answer hello: is it `mytape intercept`, with the same --key-file?'),
-        WELCOME_MS,
-      );
-      const reader = new MessageReader((type, view, octets, at, length) => {
-        if (welcomed) client.#message(type, view, octets, at, length);
-        else if (type === MESSAGE.welcome && view.getUint32(at + 8) === RELAY_MAGIC) {
-          welcomed = true;
-          clearTimeout(timer);
-          resolve(client);
-        } else if (type === MESSAGE.refused) {
-          fail(`refused us: it says we ${Buffer.from(octets.subarray(at + 8, at + length)).toString()}`);
-        } else fail('does not speak the relay protocol');
-      });
-      socket.setNoDelay(true);
-      socket.setKeepAlive(true, 10_000);
-      socket.on('data', (octets: Uint8Array) => {
-        const greeted = welcomed;
-        if (!reader.feed(octets)) {
-          if (welcomed) client.#lost('sent what is not the relay protocol');
-          else fail('does not speak the relay protocol');
-          return;
-        }
-        if (greeted) owner.turnEnded();
-      });
-      let trouble = 'closed the channel';
-      socket.on('error', (error) => {
-        trouble = `is not to be reached any more: ${error.message}`;
-      });
-      socket.on('close', () => {
-        if (welcomed) client.#lost(trouble);
-        else
-          fail(
-            trouble === 'closed the channel'
-              ? 'closed the channel: does it have the same --key-file?'
-              : trouble,
-          );
-      });
-      const at = client.#out.begin(MESSAGE.hello, 0, 0, 16);
-      client.#out.view.setUint32(at + 8, RELAY_MAGIC);
-      client.#out.view.setUint16(at + 12, RELAY_VERSION);
-      client.#out.view.setUint16(at + 14, 0);
-      client.flush();
-    });
+  /** Connects to an intercept and greets it. Rejects where that fails the first time. */
+  static async open(options: RelayClientOptions): Promise<RelayClient> {
+    const client = new RelayClient(options);
+    client.#link = await RelayLink.open(options.address, options.key, client);
+    return client;
   }
 
   register(id: number, tuple: Tuple, iss: number): void {
-    const at = this.#out.begin(MESSAGE.register, 0, id, 24);
-    const { view } = this.#out;
-    view.setUint32(at + 8, tuple.target);
-    view.setUint32(at + 12, tuple.client);
-    view.setUint16(at + 16, tuple.targetPort);
-    view.setUint16(at + 18, tuple.clientPort);
-    view.setUint32(at + 20, iss);
+    writeRegister(this.#out, id, tuple, iss);
+  }
+
+  resume(id: number, tuple: Tuple, from: Resumption): void {
+    writeResume(this.#out, id, tuple, from);
   }
 
   commandPhase(id: number, capabilities: number, extendedCapabilities: number): void {
@@ -112,12 +81,14 @@ export class RelayClient implements ReceiverPort {
   }
 
   flush(): void {
-    if (!this.#out.empty && !this.#gone) this.#socket.write(this.#out.take());
+    if (this.#out.empty) return;
+    if (this.#link === undefined) this.#out.clear();
+    else this.#link.write(this.#out.take());
   }
 
   /** What the intercept's capture has seen so far. */
   stats(): Promise<ReceiverStats> {
-    if (this.#gone) return Promise.reject(channelGone());
+    if (this.#link === undefined) return Promise.reject(channelGone());
     return new Promise((resolve, reject) => {
       this.#asking.push({ resolve, reject });
       this.#out.begin(MESSAGE.askStats, 0, 0, 8);
@@ -125,78 +96,170 @@ export class RelayClient implements ReceiverPort {
     });
   }
 
-  close(): Promise<void> {
-    this.flush();
-    this.#gone = true;
-    return new Promise((resolve) => {
-      if (this.#socket.destroyed) resolve();
-      else {
-        const timer = setTimeout(() => this.#socket.destroy(), 1000);
-        this.#socket.once('close', () => {
-          clearTimeout(timer);
-          resolve();
-        });
-        this.#socket.end();
-      }
-    });
+  /** Says goodbye: flows that are still open are reset on the target. */
+  async close(): Promise<void> {
+    const link = this.#link;
+    if (link !== undefined) {
+      this.#out.begin(MESSAGE.bye, 0, 0, 8);
+      this.flush();
+    }
+    this.#closed = true;
+    this.#link = undefined;
+    this.#refuseAsking();
+    this.#wake();
+    await link?.close();
   }
 
-  #lost(why: string): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    this.#socket.destroy();
-    for (const { reject } of this.#asking) reject(channelGone());
-    this.#asking = [];
-    this.#onGone(why);
+  // What the link tells.
+
+  timestampMs(): number {
+    return this.#options.timestampMs();
   }
 
-  #message(type: number, view: DataView, octets: Uint8Array, at: number, length: number): void {
+  turnEnded(): void {
+    this.#owner.turnEnded();
+  }
+
+  lost(why: string, final: boolean): void {
+    this.#link = undefined;
+    this.#out.clear();
+    this.#refuseAsking();
+    if (this.#closed) return;
+    if (final) {
+      this.#giveUp(why);
+      return;
+    }
+    this.#options.events.lost(why);
+    void this.#reconnect(why);
+  }
+
+  message(type: number, view: DataView, octets: Uint8Array, at: number, length: number): void {
     const id = view.getUint32(at + 4);
     const owner = this.#owner;
-    if (type === MESSAGE.reset) owner.reset(id, octets[at + 3] !== 0);
-    else if (type === MESSAGE.registered) owner.registered(id);
-    else if (type === MESSAGE.expecting) owner.expecting(id);
-    else if (type === MESSAGE.stale) owner.stale(id);
-    else if (type === MESSAGE.desync) owner.desync(id);
-    else if (type === MESSAGE.stats) {
-      const stats = {
-        packets: Number(view.getBigUint64(at + 8)),
-        dropped: Number(view.getBigUint64(at + 16)),
-      };
-      this.#asking.shift()?.resolve(stats);
-    } else if (type === MESSAGE.refused) {
-      this.#lost(`cut us off: it says we ${Buffer.from(octets.subarray(at + 8, at + length)).toString()}`);
-    } else {
-      const ack = view.getUint32(at + 8);
-      const rcvNxt = view.getUint32(at + 12);
-      const window = view.getUint16(at + 16);
-      if (type === MESSAGE.reply) this.#reply(id, ack, window, rcvNxt, view, at);
-      else if (type === MESSAGE.acked) owner.acked(id, ack, window, rcvNxt);
-      else if (type === MESSAGE.packet) {
-        owner.packet(id, ack, window, rcvNxt, octets.subarray(at + 18, at + length));
-      } else if (type === MESSAGE.fin) owner.fin(id, ack, window, rcvNxt);
-      else if (type === MESSAGE.established) {
-        const mss = view.getUint16(at + 18);
-        owner.established(id, ack, window, rcvNxt, mss === 0 ? -1 : mss, view.getInt8(at + 3));
-      } else this.#lost(`sent a message of type ${type}, which is not for replay`);
+    switch (type) {
+      case MESSAGE.registered:
+        owner.registered(id);
+        break;
+      case MESSAGE.expecting:
+        owner.expecting(id);
+        break;
+      case MESSAGE.reset:
+        owner.reset(id, octets[at + 3] !== 0);
+        break;
+      case MESSAGE.stale:
+        owner.stale(id);
+        break;
+      case MESSAGE.desync:
+        owner.desync(id);
+        break;
+      case MESSAGE.unresumable:
+        owner.unresumable(id);
+        break;
+      case MESSAGE.tooLong:
+        owner.tooLong(id, view.getUint32(at + 8));
+        break;
+      case MESSAGE.stats: {
+        const stats = {
+          packets: Number(view.getBigUint64(at + 8)),
+          dropped: Number(view.getBigUint64(at + 16)),
+        };
+        this.#asking.shift()?.resolve(stats);
+        break;
+      }
+      default:
+        if (!this.#segment(type, id, view, octets, at, length)) {
+          this.#link?.strange(`sent a message of type ${type} that is not for replay, or is cut short`);
+        }
     }
   }
 
-  #reply(id: number, ack: number, window: number, rcvNxt: number, view: DataView, at: number): void {
-    const reply: Reply = {
-      kind: REPLY_KINDS[view.getUint8(at + 3)] ?? 'none',
-      errno: view.getUint16(at + 18),
-      hash: view.getUint32(at + 20),
-      hashUnordered: view.getUint32(at + 24),
-      statementId: view.getUint32(at + 28),
-      params: view.getUint16(at + 32),
-      columns: view.getUint16(at + 34),
-      affected: view.getFloat64(at + 36),
-      rows: view.getFloat64(at + 44),
-      octets: view.getFloat64(at + 52),
-      at: 0,
-    };
-    this.#owner.reply(id, ack, window, rcvNxt, reply, view.getUint32(at + 60) / 1000);
+  /** A message with a state. Answers false where it is none, or cut short. */
+  #segment(
+    type: number,
+    id: number,
+    view: DataView,
+    octets: Uint8Array,
+    at: number,
+    length: number,
+  ): boolean {
+    const owner = this.#owner;
+    const progress = this.#progress;
+    const end = at + length;
+    const rest = type >= MESSAGE.established ? progress.read(view, at, length) : -1;
+    if (rest < 0) return false;
+    switch (type) {
+      case MESSAGE.reply: {
+        const reply = this.#reply.read(view, rest, end, progress.own);
+        if (reply === undefined) return false;
+        owner.reply(id, progress, reply, this.#reply.ageMs);
+        return true;
+      }
+      case MESSAGE.acked:
+        owner.acked(id, progress);
+        return true;
+      case MESSAGE.packet:
+        owner.packet(id, progress, octets.subarray(rest, end));
+        return true;
+      case MESSAGE.checkpoint:
+        owner.checkpoint(id, progress, octets.subarray(rest, end));
+        return true;
+      case MESSAGE.fin:
+        owner.fin(id, progress);
+        return true;
+      case MESSAGE.established: {
+        if (rest + 4 !== end) return false;
+        const mss = view.getUint16(rest);
+        const flags = octets[rest + 3];
+        owner.established(id, progress, {
+          mss: mss === 0 ? -1 : mss,
+          shift: view.getInt8(rest + 2),
+          sackPermitted: (flags & 1) !== 0,
+          timestamps: (flags & 2) !== 0,
+        });
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  async #reconnect(why: string): Promise<void> {
+    const until = performance.now() + RECONNECT_MS;
+    const { address, key, events } = this.#options;
+    while (!this.#closed) {
+      try {
+        const link = await RelayLink.open(address, key, this);
+        if (this.#closed) {
+          await link.close();
+          return;
+        }
+        this.#link = link;
+        this.#out.clear();
+        events.back();
+        return;
+      } catch (error) {
+        if (error instanceof RelayRefused) this.#giveUp(`${why}, and then: ${error.message}`);
+        else if (performance.now() >= until) this.#giveUp(`${why}, and did not come back`);
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, RETRY_MS);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  #giveUp(why: string): void {
+    this.#closed = true;
+    this.#options.events.gone(why);
+  }
+
+  #refuseAsking(): void {
+    const asking = this.#asking;
+    this.#asking = [];
+    for (const { reject } of asking) reject(channelGone());
   }
 }
 

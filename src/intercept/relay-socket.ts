@@ -12,6 +12,8 @@ const TLS_OPTIONS = {
 
 const PSK_IDENTITY = 'mytape';
 const CONNECT_MS = 5_000;
+/** Room for what is read at once: as much as Node reads at once. */
+const READ_OCTETS = 64 * 1024;
 
 /** Reads a shared key: at least 32 hexadecimal digits, in a file that only its owner can read. */
 export function readKeyFile(path: string): Buffer {
@@ -106,8 +108,18 @@ function wordsOf(error: Error & { reason?: string }): string {
   return error.reason ?? error.message;
 }
 
-/** Connects one channel. */
-export function connectRelay({ host, port }: RelayAddress, key: Buffer | undefined): Promise<Socket> {
+/** What is read of a channel, in the first `count` octets: valid during the call. */
+export type OnOctets = (octets: Uint8Array, count: number) => void;
+
+/**
+ * Connects one channel. What it reads goes to `onOctets`, always in the same memory: a `data` event of its own memory costs
+ * more than reading what is in it.
+ */
+export function connectRelay(
+  { host, port }: RelayAddress,
+  key: Buffer | undefined,
+  onOctets: OnOctets,
+): Promise<Socket> {
   if (key === undefined && !isLoopback(host)) {
     throw new MytapeError('usage', `a relay to ${host} needs --key-file (the one that intercept has there)`);
   }
@@ -127,14 +139,23 @@ export function connectRelay({ host, port }: RelayAddress, key: Buffer | undefin
       socket.off('error', fail);
       resolve(socket);
     };
+    const onread = {
+      buffer: new Uint8Array(READ_OCTETS),
+      callback: (count: number, octets: Uint8Array) => {
+        onOctets(octets, count);
+        return true;
+      },
+    };
     const socket: Socket =
       key === undefined
-        ? net.connect({ host, port }, ready)
+        ? net.connect({ host, port, onread }, ready)
         : tls.connect(
             {
               ...TLS_OPTIONS,
               host,
               port,
+              // tls.connect takes it, as its manual says; its type does not know.
+              ...({ onread } as object),
               // There is no certificate in TLS-PSK: the key itself is the proof.
               checkServerIdentity: () => undefined,
               pskCallback: () => ({ psk: key, identity: PSK_IDENTITY }),

@@ -1,8 +1,18 @@
 import type { CaptureNs } from '../time.ts';
 import { CLIENT, EXTENDED, has } from './capabilities.ts';
 import { EXPECT } from './command.ts';
-import { ERRNO_PROGRESS, HEADER_OCTETS, lenenc, lenencSize, MARK, MAX_PAYLOAD, STATUS } from './packet.ts';
-import type { Reply, ReplyKind } from './reply.ts';
+import {
+  ERRNO_PROGRESS,
+  HEADER_OCTETS,
+  lenenc,
+  lenencSize,
+  MARK,
+  MAX_PAYLOAD,
+  type OctetReader,
+  type OctetWriter,
+  STATUS,
+} from './packet.ts';
+import { REPLY_KINDS, type Reply, type ReplyKind } from './reply.ts';
 import { RowHash, thenRow } from './row-hash.ts';
 
 /** Octets of a packet's beginning that hold all that we read of it: the longest is an OK with two 9-octet numbers. */
@@ -79,10 +89,16 @@ export class Answer {
   #hashUnordered = 0;
   #statementId = 0;
   #params = 0;
+  #status = 0;
 
   /** Whether no packet is missing (or none was ever expected). */
   get done(): boolean {
     return this.#stage === STAGE.done;
+  }
+
+  /** Whether it has begun and is not whole. */
+  get midway(): boolean {
+    return this.#stage !== STAGE.done && this.#octets > 0;
   }
 
   /** Whether what came is no answer. */
@@ -117,6 +133,7 @@ export class Answer {
     this.#hashUnordered = 0;
     this.#statementId = 0;
     this.#params = 0;
+    this.#status = 0;
   }
 
   /** Drops the answer at work: none is expected. */
@@ -137,8 +154,51 @@ export class Answer {
       hashUnordered: this.#hashUnordered,
       statementId: this.#statementId,
       params: this.#params,
+      status: this.#status,
       at,
     };
+  }
+
+  /** Writes all but the capabilities, for `restore` in another Answer (docs/relay-protocol.md, "The reader's state"). */
+  save(writer: OctetWriter): void {
+    writer
+      .uint(this.#stage, 1)
+      .uint(this.#preparing ? 1 : 0, 1)
+      .uint(this.#sequence + 1, 2)
+      .uint(this.#definitionsLeft, 2)
+      .uint(this.#columnsToPrepare, 2)
+      .uint(REPLY_KINDS.indexOf(this.#kind), 1)
+      .uint(this.#errno, 2)
+      .lenenc(this.#affected)
+      .uint(this.#columns, 2)
+      .lenenc(this.#rows)
+      .lenenc(this.#octets)
+      .uint(this.#hash, 4)
+      .uint(this.#hashUnordered, 4)
+      .uint(this.#statementId, 4)
+      .uint(this.#params, 2)
+      .uint(this.#status, 2);
+    this.#rowHash.save(writer);
+  }
+
+  restore(reader: OctetReader): void {
+    this.#stage = Math.min(reader.uint(1), STAGE.broken);
+    this.#preparing = reader.uint(1) !== 0;
+    this.#sequence = reader.uint(2) - 1;
+    this.#definitionsLeft = reader.uint(2);
+    this.#columnsToPrepare = reader.uint(2);
+    this.#kind = REPLY_KINDS[reader.uint(1)] ?? 'ok';
+    this.#errno = reader.uint(2);
+    this.#affected = reader.lenenc();
+    this.#columns = reader.uint(2);
+    this.#rows = reader.lenenc();
+    this.#octets = reader.lenenc();
+    this.#hash = reader.uint(4);
+    this.#hashUnordered = reader.uint(4);
+    this.#statementId = reader.uint(4);
+    this.#params = reader.uint(2);
+    this.#status = reader.uint(2);
+    this.#rowHash.restore(reader);
   }
 
   /** The header of a packet. `continues`: its payload carries on that of the packet before it, and may be empty. */
@@ -250,6 +310,7 @@ export class Answer {
     if (errno === ERRNO_PROGRESS) return;
     this.#kind = 'err';
     this.#errno = errno;
+    this.#status = 0;
     this.#stage = STAGE.done;
   }
 
@@ -264,16 +325,17 @@ export class Answer {
       return;
     }
     if (counts) this.#affected += lenenc(octets, from + 1);
-    this.#endResult(octets[statusAt]);
+    this.#endResult(octets[statusAt] | (octets[statusAt + 1] << 8));
   }
 
   #eof(octets: Uint8Array, from: number, length: number): void {
-    if (length === EOF_OCTETS) this.#endResult(octets[from + 3]);
+    if (length === EOF_OCTETS) this.#endResult(octets[from + 3] | (octets[from + 4] << 8));
     else if (this.#deprecateEof) this.#ok(octets, from, length, false);
     else this.#stage = STAGE.broken;
   }
 
   #endResult(status: number): void {
+    this.#status = status;
     if ((status & STATUS.moreResults) !== 0) this.#stage = STAGE.first;
     else this.#stage = STAGE.done;
   }

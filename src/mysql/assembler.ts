@@ -65,6 +65,11 @@ export class PacketAssembler {
     return this.#held;
   }
 
+  /** The octets of the unfinished packet: another assembler that takes them stands where this one does. Valid until `take`. */
+  get unfinished(): Uint8Array {
+    return this.#own.subarray(0, this.#held);
+  }
+
   /** Takes at most one packet from [from, to) and answers where it stopped reading. */
   take(octets: Uint8Array, from: number, to: number): number {
     if (this.#held === 0 && to - from >= HEADER_OCTETS) {

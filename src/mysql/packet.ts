@@ -11,8 +11,13 @@ export const MAX_PAYLOAD = 0xffffff;
 /** First octet of a payload, where it tells what the packet is. */
 export const MARK = { ok: 0x00, authMoreData: 0x01, infile: 0xfb, eof: 0xfe, err: 0xff } as const;
 
-/** Server status flags (MySQL manual, SERVER_STATUS_flags_enum) that say how an answer goes on. */
-export const STATUS = { moreResults: 0x0008, cursorExists: 0x0040 } as const;
+/** Server status flags (MySQL manual, SERVER_STATUS_flags_enum): how an answer goes on, and what the session holds open. */
+export const STATUS = {
+  inTransaction: 0x0001,
+  moreResults: 0x0008,
+  cursorExists: 0x0040,
+  lastRowSent: 0x0080,
+} as const;
 
 /** Error code of MariaDB's progress reports: an ERR packet by its form only. */
 export const ERRNO_PROGRESS = 0xffff;
@@ -184,6 +189,11 @@ export class OctetWriter {
 
   zeros(count: number): this {
     return this.octets(new Uint8Array(count));
+  }
+
+  /** A copy of what was written. */
+  all(): Uint8Array {
+    return this.#octets.slice(0, this.#length);
   }
 
   /** What was written, as one packet. */

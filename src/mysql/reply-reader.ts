@@ -2,8 +2,9 @@ import type { CaptureNs } from '../time.ts';
 import { ANSWER_HEAD_OCTETS, Answer } from './answer.ts';
 import { PacketAssembler } from './assembler.ts';
 import { EXPECT } from './command.ts';
-import { copyOf, HEADER_OCTETS, MAX_PAYLOAD, payloadLength } from './packet.ts';
+import { copyOf, HEADER_OCTETS, MAX_PAYLOAD, OctetReader, OctetWriter, payloadLength } from './packet.ts';
 import type { Reply } from './reply.ts';
+import { givePart, type ReplyPart, takePart } from './reply-part.ts';
 
 /** Longest packet of a login that is believed. */
 const LOGIN_PACKET_OCTETS = 1024 * 1024;
@@ -21,6 +22,9 @@ export interface ReplySink {
   /** What came is no answer to what was expected. Told once; everything is ignored until `resync`. */
   desync(): void;
 }
+
+/** How far a connection is, in what `save` writes. */
+const PHASE = { login: 0, loginOver: 1, command: 2 } as const;
 
 /** Octets that came before anyone had expected an answer. */
 interface Held {
@@ -47,27 +51,17 @@ export class ReplyReader {
   #broken = false;
   #feeding = false;
 
-  /** Shapes expected after the one at work. */
-  readonly #shapes: number[] = [];
-  #held: Held[] = [];
+  /** Shapes expected after the one at work, if any were. */
+  #shapes: number[] | undefined;
+  #held: Held[] | undefined;
   #heldOctets = 0;
 
-  /** A packet that comes in parts. Its wire packet: the header as far as it came … */
-  readonly #headerOctets = new Uint8Array(HEADER_OCTETS);
-  #headerLength = 0;
-  /** … then, `#inPacket`, the octets of payload still to come. */
-  #inPacket = false;
-  #payloadLeft = 0;
-  /** It is full, so the same payload goes on in another … */
-  #full = false;
-  /** … which is the one that comes now. */
-  #continues = false;
-  /** The whole payload: length of its first part, whether it is a row, and its beginning. */
-  #length = 0;
-  #isRow = false;
-  readonly #head = new Uint8Array(ANSWER_HEAD_OCTETS);
-  #headLength = 0;
+  /** undefined: at the beginning of a packet. */
+  #part: ReplyPart | undefined;
   #at: CaptureNs = 0;
+  /** Octets of the piece being read, and of those held behind it, that lie beyond what was read of it. */
+  #pieceLeft = 0;
+  #behindPiece = 0;
 
   constructor(sink: ReplySink) {
     this.#sink = sink;
@@ -75,7 +69,7 @@ export class ReplyReader {
 
   /** Answers expected and not told yet. */
   get pending(): number {
-    return (this.#answer.done ? 0 : 1) + this.#shapes.length;
+    return (this.#answer.done ? 0 : 1) + (this.#shapes?.length ?? 0);
   }
 
   /** Whether what the client sends now is no command, but what the server asked for: a file, an authentication. */
@@ -86,6 +80,67 @@ export class ReplyReader {
   /** Octets kept until they make sense: of an unfinished packet of the login, or ahead of their command. */
   get heldOctets(): number {
     return (this.#login?.heldOctets ?? 0) + this.#heldOctets;
+  }
+
+  /** During `packet` and `reply`: octets that were fed and lie beyond what is told. */
+  get unread(): number {
+    return this.#pieceLeft + this.#behindPiece;
+  }
+
+  /** Whether octets were read or held of a packet or answer that was not told yet: `save` has something to write. */
+  get midway(): boolean {
+    return this.#part !== undefined || this.heldOctets > 0 || this.#answer.midway;
+  }
+
+  /**
+   * Where the reader stands, all but the capabilities, in as many octets as it takes (docs/relay-protocol.md, "The reader's
+   * state"): some 60, and what is held.
+   */
+  save(): Uint8Array {
+    const writer = new OctetWriter();
+    if (this.#login !== undefined && !this.#loginOver) {
+      const { unfinished } = this.#login;
+      writer.uint(PHASE.login, 1).lenenc(unfinished.length).octets(unfinished);
+    } else if (this.#login !== undefined) {
+      writer.uint(PHASE.loginOver, 1);
+    } else {
+      const shapes = this.#shapes ?? [];
+      writer.uint(PHASE.command, 1);
+      this.#answer.save(writer);
+      writer.uint(shapes.length, 1).octets(Uint8Array.from(shapes));
+      writer.uint(this.#part === undefined ? 0 : 1, 1);
+      this.#part?.save(writer);
+    }
+    writer.lenenc(this.#heldOctets);
+    for (const { octets, from } of this.#held ?? []) writer.octets(octets.subarray(from));
+    return writer.all();
+  }
+
+  /**
+   * Makes a new reader, that nobody has fed, stand where the one of `save` stood; `commandPhase` is to be called after it.
+   * Answers false where `state` is none.
+   */
+  restore(state: Uint8Array, at: CaptureNs): boolean {
+    const reader = new OctetReader(state, 0, state.length);
+    const phase = reader.uint(1);
+    if (phase === PHASE.login) {
+      const octets = reader.take(reader.lenenc());
+      this.#login?.take(octets, 0, octets.length);
+    } else if (phase === PHASE.loginOver) {
+      this.#loginOver = true;
+    } else {
+      this.#login = undefined;
+      this.#answer.restore(reader);
+      const shapes = reader.take(reader.uint(1));
+      if (shapes.length > 0) this.#shapes = [...shapes];
+      if (reader.uint(1) !== 0) {
+        this.#part = takePart();
+        this.#part.restore(reader);
+      }
+    }
+    const held = reader.take(reader.lenenc());
+    if (held.length > 0) this.#hold(held, 0, held.length, at);
+    return phase <= PHASE.command && !reader.short && reader.left === 0;
   }
 
   /**
@@ -104,6 +159,7 @@ export class ReplyReader {
   expect(shape: number): void {
     if (shape === EXPECT.none || this.#broken) return;
     if (!this.#answer.done) {
+      this.#shapes ??= [];
       this.#shapes.push(shape);
       return;
     }
@@ -120,6 +176,7 @@ export class ReplyReader {
     }
     this.#feeding = true;
     this.#at = at;
+    this.#behindPiece = 0;
     const read = this.#read(octets, from, to);
     this.#feeding = false;
     if (read < to && !this.#broken) this.#hold(octets, read, to, at);
@@ -129,17 +186,17 @@ export class ReplyReader {
   resync(): void {
     this.#broken = false;
     this.#login?.reset();
-    this.#shapes.length = 0;
-    this.#held = [];
+    this.#shapes = undefined;
+    this.#held = undefined;
     this.#heldOctets = 0;
     this.#answer.drop();
-    this.#headerLength = 0;
-    this.#inPacket = false;
-    this.#continues = false;
+    if (this.#part !== undefined) givePart(this.#part);
+    this.#part = undefined;
   }
 
   #hold(octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
     this.#heldOctets += to - from;
+    this.#held ??= [];
     if (this.#heldOctets > MAX_HELD_OCTETS || this.#held.length === MAX_HELD_PIECES) {
       this.#desync();
       return;
@@ -149,14 +206,16 @@ export class ReplyReader {
 
   #readHeld(): void {
     this.#feeding = true;
-    while (this.#held.length > 0 && (!this.#answer.done || this.#unannounced !== undefined)) {
+    while (this.#held !== undefined && (!this.#answer.done || this.#unannounced !== undefined)) {
       const first = this.#held[0];
       this.#at = first.at;
+      this.#behindPiece = this.#heldOctets - (first.octets.length - first.from);
       const read = this.#read(first.octets, first.from, first.octets.length);
       if (this.#broken) break;
       this.#heldOctets -= read - first.from;
       first.from = read;
       if (read === first.octets.length) this.#held.shift();
+      if (this.#held.length === 0) this.#held = undefined;
     }
     this.#feeding = false;
   }
@@ -166,10 +225,6 @@ export class ReplyReader {
     this.resync();
     this.#broken = true;
     this.#sink.desync();
-  }
-
-  get #atBoundary(): boolean {
-    return !this.#inPacket && this.#headerLength === 0 && !this.#continues;
   }
 
   /** Reads [from, to) as far as it is expected, and answers where that ends. */
@@ -187,7 +242,8 @@ export class ReplyReader {
         if (this.#unannounced === undefined) return at;
         answer.begin(this.#unannounced);
       }
-      const length = this.#atBoundary && to - at > HEADER_OCTETS ? payloadLength(octets, at) : MAX_PAYLOAD;
+      const length =
+        this.#part === undefined && to - at > HEADER_OCTETS ? payloadLength(octets, at) : MAX_PAYLOAD;
       const end = at + HEADER_OCTETS + length;
       if (end <= to && length < MAX_PAYLOAD) {
         answer.header(length, octets[at + 3], false);
@@ -196,6 +252,7 @@ export class ReplyReader {
       } else {
         at = this.#readPart(octets, at, to);
       }
+      this.#pieceLeft = to - at;
       if (answer.done) this.#finish();
       else if (answer.broken) this.#desync();
       if (this.#broken) return to;
@@ -208,6 +265,7 @@ export class ReplyReader {
     if (login.whole) {
       // Of all that a server says during a login only the OK begins so, and it ends it.
       this.#loginOver = login.octets[login.start + HEADER_OCTETS] === LOGIN_OK;
+      this.#pieceLeft = to - read;
       this.#sink.packet(login.octets, login.start, login.end);
     } else if (login.tooLong) this.#desync();
     return read;
@@ -216,50 +274,53 @@ export class ReplyReader {
   /** Reads on in a packet whose octets come in parts, or whose payload takes several packets. */
   #readPart(octets: Uint8Array, from: number, to: number): number {
     const answer = this.#answer;
-    const header = this.#headerOctets;
+    const part = (this.#part ??= takePart());
     let at = from;
-    if (!this.#inPacket) {
-      while (this.#headerLength < HEADER_OCTETS && at < to) header[this.#headerLength++] = octets[at++];
-      if (this.#headerLength < HEADER_OCTETS) return at;
-      this.#headerLength = 0;
-      const length = payloadLength(header, 0);
-      answer.header(length, header[3], this.#continues);
+    if (!part.inPacket) {
+      while (part.headerLength < HEADER_OCTETS && at < to) part.header[part.headerLength++] = octets[at++];
+      if (part.headerLength < HEADER_OCTETS) return at;
+      part.headerLength = 0;
+      const length = payloadLength(part.header, 0);
+      answer.header(length, part.header[3], part.continues);
       if (answer.broken) return to;
-      this.#inPacket = true;
-      this.#payloadLeft = length;
-      this.#full = length === MAX_PAYLOAD;
-      if (!this.#continues) {
-        this.#length = length;
-        this.#headLength = 0;
+      part.inPacket = true;
+      part.payloadLeft = length;
+      part.full = length === MAX_PAYLOAD;
+      if (!part.continues) {
+        part.length = length;
+        part.headLength = 0;
       }
     }
-    const end = Math.min(to, at + this.#payloadLeft);
-    if (end > at) this.#payloadPart(octets, at, end);
-    if (this.#payloadLeft > 0) return end;
-    this.#inPacket = false;
-    this.#continues = this.#full;
-    if (this.#full) return end;
-    if (this.#isRow) answer.endRow();
-    else answer.control(this.#head, 0, this.#length);
+    const end = Math.min(to, at + part.payloadLeft);
+    if (end > at) this.#payloadPart(part, octets, at, end);
+    if (part.payloadLeft > 0) return end;
+    part.inPacket = false;
+    part.continues = part.full;
+    if (part.full) return end;
+    if (part.isRow) answer.endRow();
+    else answer.control(part.head, 0, part.length);
+    this.#part = undefined;
+    givePart(part);
     return end;
   }
 
-  #payloadPart(octets: Uint8Array, from: number, to: number): void {
+  #payloadPart(part: ReplyPart, octets: Uint8Array, from: number, to: number): void {
     const answer = this.#answer;
-    this.#payloadLeft -= to - from;
-    if (this.#headLength === 0) {
-      this.#isRow = answer.startsRow(octets[from], this.#length);
-      if (this.#isRow) answer.beginRow();
+    part.payloadLeft -= to - from;
+    if (part.headLength === 0) {
+      part.isRow = answer.startsRow(octets[from], part.length);
+      if (part.isRow) answer.beginRow();
     }
-    if (this.#isRow) answer.rowPart(octets, from, to);
-    const head = this.#head;
-    for (let i = from; i < to && this.#headLength < ANSWER_HEAD_OCTETS; i++)
-      head[this.#headLength++] = octets[i];
+    if (part.isRow) answer.rowPart(octets, from, to);
+    const { head } = part;
+    for (let i = from; i < to && part.headLength < ANSWER_HEAD_OCTETS; i++) {
+      head[part.headLength++] = octets[i];
+    }
   }
 
   #finish(): void {
     const reply = this.#answer.reply(this.#at);
-    const next = this.#shapes.shift();
+    const next = this.#shapes?.shift();
     if (next !== undefined) this.#answer.begin(next);
     this.#sink.reply(reply);
   }

@@ -27,6 +27,8 @@ export interface Reply {
   statementId: number;
   /** Parameters of that statement, else 0. */
   params: number;
+  /** Server status flags (STATUS) of its last OK or EOF; 0 where it has none: ERR, COM_STMT_PREPARE, COM_STATISTICS. */
+  status: number;
   /** When its last octet came: CaptureNs for a recorded answer; for a replayed one, whatever its feeder passed. */
   at: CaptureNs;
 }

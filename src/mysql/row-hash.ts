@@ -1,3 +1,5 @@
+import type { OctetReader, OctetWriter } from './packet.ts';
+
 /**
  * MurmurHash3 (x86, 32 bits) of one row, taken in however the row is cut: not against an adversary, but even enough that
  * sums of it tell sets of rows apart.
@@ -38,6 +40,22 @@ export class RowHash {
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
     return (hash ^ (hash >>> 16)) >>> 0;
+  }
+
+  /** Puts what was taken in of an unfinished row where `restore` finds it. */
+  save(writer: OctetWriter): void {
+    writer
+      .uint(this.#hash >>> 0, 4)
+      .uint(this.#word >>> 0, 4)
+      .uint(this.#wordOctets, 1)
+      .lenenc(this.#length);
+  }
+
+  restore(reader: OctetReader): void {
+    this.#hash = reader.uint(4) | 0;
+    this.#word = reader.uint(4) | 0;
+    this.#wordOctets = reader.uint(1) & 3;
+    this.#length = reader.lenenc();
   }
 
   #octet(octet: number): void {

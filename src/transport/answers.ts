@@ -1,14 +1,14 @@
 import type { ReceiverOwner, ReceiverPort, ReceiverStats } from '../intercept/ports.ts';
 import type { Receiver } from '../intercept/receiver.ts';
 import { RelayClient } from '../intercept/relay-client.ts';
-import { connectRelay, type RelayAddress } from '../intercept/relay-socket.ts';
+import type { RelayAddress } from '../intercept/relay-socket.ts';
+import type { TimestampClock } from '../tcp/timestamps.ts';
 import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 
-/** Where a packet transport's answers come from: the intercept's channels, or a receiver in this process. */
+/** Where a packet transport's answers come from: an intercept, or a receiver in this process. */
 export interface AnswerSource {
-  /** One port a channel: a flow keeps to the one its client port falls on. */
-  ports: readonly ReceiverPort[];
+  readonly port: ReceiverPort;
   stats(): Promise<ReceiverStats>;
   /** Looks after the receive half's own timers, where it is in this process. */
   tick?(): void;
@@ -16,25 +16,42 @@ export interface AnswerSource {
   close(): Promise<void>;
 }
 
+/** A packet transport, as those see it who bring its answers. */
+export interface AnswersOwner extends ReceiverOwner {
+  /** Of its TSval … */
+  readonly timestamps: TimestampClock;
+  /** … and what that is made of, ms. */
+  timestampMs(): number;
+  /** The port has a receiver again that knows of nothing. */
+  resume(): void;
+  /** No more answers will come. */
+  lost(): void;
+}
+
+/** Told, in words for people, what becomes of the way that answers come. */
+export type Say = (line: string) => void;
+
 /** How long a receiver in this process stays to acknowledge FINs whose first ACK was lost, ms: some RTOs of Linux. */
 const LINGER_MS = 1_000;
 
-/** Answers by a receiver in this process (`replay --local`). `onGone` is called if the capture fails. */
+/** Answers by a receiver in this process (`replay --local`). A capture that fails ends `owner`'s connections. */
 export function localAnswers(
   receiver: Receiver,
   source: PacketSource,
-  owner: ReceiverOwner,
-  onGone: (port: ReceiverPort, why: string) => void,
+  owner: AnswersOwner,
+  say: Say,
 ): AnswerSource {
-  const port = receiver.attach(owner);
+  const port = receiver.attach(owner, { timestamps: owner.timestamps, delivered: undefined });
   let closing = false;
   const capture = (async () => {
     for await (const block of source) receiver.take(block, source.linkType, captureNow(source.originSec));
   })().catch((error: Error) => {
-    if (!closing) onGone(port, error.message);
+    if (closing) return;
+    say(`the capture of answers failed: ${error.message}`);
+    owner.lost();
   });
   return {
-    ports: [port],
+    port,
     stats: () => Promise.resolve(source.stats()),
     tick: () => receiver.tick(),
     close: async () => {
@@ -47,36 +64,42 @@ export function localAnswers(
   };
 }
 
-/** Answers over so many channels to an intercept. `onGone` is called for each channel that is lost. */
+/** Answers over a channel to an intercept. One that is lost is made again; one that stays lost ends `owner`'s connections. */
 export async function relayedAnswers(
   address: RelayAddress,
   key: Buffer | undefined,
-  channels: number,
-  owner: ReceiverOwner,
-  onGone: (port: ReceiverPort, why: string) => void,
+  owner: AnswersOwner,
+  say: Say,
 ): Promise<AnswerSource> {
-  const clients: RelayClient[] = [];
-  try {
-    for (let i = 0; i < channels; i++) {
-      const socket = await connectRelay(address, key);
-      const name = `${address.host}:${address.port}`;
-      const client: RelayClient = await RelayClient.greet(socket, name, owner, (why) => onGone(client, why));
-      clients.push(client);
-    }
-  } catch (error) {
-    await Promise.all(clients.map((client) => client.close()));
-    throw error;
-  }
-  // All channels tell of the one capture, and that of all its time.
-  const before = await clients[0].stats();
+  const client = await RelayClient.open({
+    address,
+    key,
+    owner,
+    timestampMs: () => owner.timestampMs(),
+    events: {
+      lost: (why) => say(`intercept ${why}: trying to reach it again`),
+      back: () => {
+        say('intercept is back: connections are taken up again');
+        owner.resume();
+      },
+      gone: (why) => {
+        say(`intercept ${why}: its connections are lost`);
+        owner.lost();
+      },
+    },
+  });
+  // Its capture may have served others before us.
+  const before = await client.stats();
   return {
-    ports: clients,
+    port: client,
     stats: async () => {
-      const { packets, dropped } = await clients[0].stats();
-      return { packets: packets - before.packets, dropped: dropped - before.dropped };
+      const { packets, dropped } = await client.stats();
+      // One that was started again has begun to count anew.
+      const isAnew = packets < before.packets;
+      return isAnew
+        ? { packets, dropped }
+        : { packets: packets - before.packets, dropped: dropped - before.dropped };
     },
-    close: async () => {
-      await Promise.all(clients.map((client) => client.close()));
-    },
+    close: () => client.close(),
   };
 }

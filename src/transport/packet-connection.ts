@@ -1,21 +1,25 @@
-import type { ReceiverPort, Tuple } from '../intercept/ports.ts';
+import type { ReceiverPort, Resumption } from '../intercept/ports.ts';
 import { EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
+import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import { windowField } from '../tcp/receive.ts';
 import { type SegmentOut, SendHalf } from '../tcp/send.ts';
 import type { Timed } from '../tcp/wheel.ts';
 import type { MonotonicMs } from '../time.ts';
 import { CTL } from '../wire/segment.ts';
+import type { Tuple } from '../wire/tuple.ts';
 import type { CloseCause, Connection, ConnectionHandler } from './transport.ts';
 
 /** What a connection needs of its transport. */
 export interface PacketOut {
+  readonly port: ReceiverPort;
   now(): MonotonicMs;
-  /** Puts one segment into the batch; `shift` >= 0 makes it a SYN with options. Payload is read from `half`. */
+  /** Puts one segment into the batch. Payload is read from `half`. */
   emit(
     tuple: Tuple,
     seq: number,
     ack: number,
+    tsRecent: number,
     flags: number,
     window: number,
     half: SendHalf,
@@ -32,36 +36,67 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   readonly send: SendHalf;
   wheelSlot = -1;
   readonly #handler: ConnectionHandler;
-  readonly #port: ReceiverPort;
   readonly #out: PacketOut;
-  /** What the next segment acknowledges; 0 until the SYN-ACK came. */
-  #rcvNxt = 0;
   #registered = false;
+  /** The target's SYN-ACK; undefined until it came. */
+  #peer: PeerOptions | undefined;
+  /** What the next segment acknowledges, and what its TSecr is. */
+  #rcvNxt = 0;
+  #tsRecent = 0;
   #peerFin = false;
   #over = false;
   /** A command whose answer has a shape of its own: waits until the receive half knows. */
   #announced: Uint8Array | undefined;
+  /** That shape, until the answer came; EXPECT.result where it has none of its own. */
+  #shape: number = EXPECT.result;
+  /** For a receive half that does not know this connection: by what answers are read … */
+  #commandPhase: Resumption['commandPhase'];
+  /** … and where in one the reader stood at #rcvNxt, unless at its beginning. */
+  #state: Uint8Array | undefined;
 
+  /** `mss`: what the path takes, less the headers without options. */
   constructor(
     id: number,
     tuple: Tuple,
     iss: number,
     mss: number,
     handler: ConnectionHandler,
-    port: ReceiverPort,
     out: PacketOut,
   ) {
     this.id = id;
     this.tuple = tuple;
     this.#handler = handler;
-    this.#port = port;
     this.#out = out;
     this.send = new SendHalf(iss, mss);
+    // As MySQL's clients do: SO_KEEPALIVE.
+    this.send.keepAlive = true;
   }
 
   /** Makes the flow known to the receive half; the SYN goes out once that is done. */
   begin(): void {
-    this.#port.register(this.id, this.tuple, this.send.iss);
+    this.#out.port.register(this.id, this.tuple, this.send.iss);
+  }
+
+  /** Makes it known to a receive half that has taken the place of another. */
+  resume(): void {
+    const { port } = this.#out;
+    if (this.#peer === undefined) {
+      this.begin();
+      return;
+    }
+    const isWaiting = this.#announced !== undefined;
+    const hasShape = this.#shape !== EXPECT.result && this.#state === undefined;
+    port.resume(this.id, this.tuple, {
+      iss: this.send.iss,
+      rcvNxt: this.#rcvNxt,
+      ack: this.send.una,
+      tsRecent: this.#tsRecent,
+      peer: this.#peer,
+      commandPhase: this.#commandPhase,
+      expect: hasShape && !isWaiting ? this.#shape : undefined,
+      state: this.#state,
+    });
+    if (isWaiting) port.expect(this.id, this.#shape);
   }
 
   get pollAt(): MonotonicMs {
@@ -76,14 +111,16 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   }
 
   commandPhase(capabilities: number, extendedCapabilities: number): void {
-    this.#port.commandPhase(this.id, capabilities, extendedCapabilities);
+    this.#commandPhase = { capabilities, extendedCapabilities };
+    this.#out.port.commandPhase(this.id, capabilities, extendedCapabilities);
   }
 
   write(packet: Uint8Array, expect: number): void {
     if (this.#over) return;
     if (expect !== EXPECT.none && expect !== EXPECT.result) {
       this.#announced = packet;
-      this.#port.expect(this.id, expect);
+      this.#shape = expect;
+      this.#out.port.expect(this.id, expect);
       return;
     }
     this.send.write(packet);
@@ -97,9 +134,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   }
 
   abort(): void {
-    if (this.#over) return;
-    this.send.abort(this);
-    this.#close('aborted');
+    this.#cut('aborted');
   }
 
   /** Sends what may go now. */
@@ -111,8 +146,9 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   }
 
   segment(half: SendHalf, seq: number, flags: number, length: number): void {
-    this.#out.emit(this.tuple, seq, this.#rcvNxt, flags, windowField(half.windowScaled), half, length);
-    if (flags & CTL.ack) this.#port.acked?.(this.id, this.#rcvNxt);
+    const window = windowField(half.windowScaled);
+    this.#out.emit(this.tuple, seq, this.#rcvNxt, this.#tsRecent, flags, window, half, length);
+    if (flags & CTL.ack) this.#out.port.acked?.(this.id, this.#rcvNxt);
   }
 
   // What the receive half tells.
@@ -129,40 +165,45 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
     this.dispatch();
   }
 
-  established(ack: number, window: number, rcvNxt: number, mss: number, shift: number): void {
-    this.#rcvNxt = rcvNxt;
-    this.send.established(mss, shift, window, this.#out.now());
-    this.send.acked(ack, window, this.#out.now());
+  established(progress: Progress, peer: PeerOptions): void {
+    this.#peer = peer;
+    this.#rcvNxt = progress.rcvNxt;
+    this.#tsRecent = progress.tsRecent;
+    this.send.established(peer, progress, this.#out.now());
     this.#handler.established();
     this.dispatch();
   }
 
-  acked(ack: number, window: number, rcvNxt: number): void {
-    this.#rcvNxt = rcvNxt;
-    this.send.acked(ack, window, this.#out.now());
+  acked(progress: Progress): void {
+    this.#take(progress);
     this.#closeIfDone();
     this.dispatch();
   }
 
-  packet(ack: number, window: number, rcvNxt: number, octets: Uint8Array): void {
-    this.#rcvNxt = rcvNxt;
-    this.send.acked(ack, window, this.#out.now());
+  packet(progress: Progress, octets: Uint8Array): void {
+    this.#state = undefined;
+    this.#take(progress);
     this.#handler.packet(octets);
   }
 
-  reply(ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void {
-    this.#rcvNxt = rcvNxt;
-    const now = this.#out.now();
-    this.send.acked(ack, window, now);
+  reply(progress: Progress, reply: Reply, ageMs: number): void {
+    this.#state = undefined;
+    this.#shape = EXPECT.result;
+    const now = this.#take(progress);
     this.#handler.reply(reply, now - ageMs);
     // A long command may have waited for this ACK's window.
     if (!this.send.drained) this.dispatch();
   }
 
-  fin(ack: number, window: number, rcvNxt: number): void {
-    this.#rcvNxt = rcvNxt;
+  checkpoint(progress: Progress, state: Uint8Array): void {
+    this.#state = new Uint8Array(state);
+    this.#take(progress);
+    this.dispatch();
+  }
+
+  fin(progress: Progress): void {
     this.#peerFin = true;
-    this.send.acked(ack, window, this.#out.now());
+    this.#take(progress);
     // The server has closed: nothing that we could still say would be read.
     this.send.close();
     this.dispatch();
@@ -181,7 +222,20 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
 
   /** Ends the connection from this side: what the target still holds is reset. */
   giveUp(cause: 'desync' | 'relay' | 'timeout'): void {
+    this.#cut(cause);
+  }
+
+  #take(progress: Progress): MonotonicMs {
+    const now = this.#out.now();
+    this.#rcvNxt = progress.rcvNxt;
+    this.#tsRecent = progress.tsRecent;
+    this.send.acked(progress, now);
+    return now;
+  }
+
+  #cut(cause: CloseCause): void {
     if (this.#over) return;
+    this.#out.now();
     this.send.abort(this);
     this.#close(cause);
   }
@@ -193,7 +247,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   #close(cause: CloseCause): void {
     if (this.#over) return;
     this.#over = true;
-    this.#port.release(this.id, cause !== 'fin');
+    this.#out.port.release(this.id, cause !== 'fin');
     this.#out.ended(this);
     this.#handler.closed(cause);
   }

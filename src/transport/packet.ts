@@ -1,24 +1,31 @@
-import type { ReceiverOwner, ReceiverPort, Tuple } from '../intercept/ports.ts';
+import type { ReceiverPort } from '../intercept/ports.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { Injector } from '../net/injector.ts';
 import { initialSequence } from '../tcp/iss.ts';
+import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import { RECEIVE_SHIFT } from '../tcp/receive.ts';
 import type { SendHalf } from '../tcp/send.ts';
+import { TimestampClock } from '../tcp/timestamps.ts';
 import { TimerWheel } from '../tcp/wheel.ts';
 import type { Clock, MonotonicMs } from '../time.ts';
-import { type Address, ipv4Number } from '../wire/address.ts';
-import { HEADERS_OCTETS, SegmentWriter } from '../wire/emit.ts';
+import type { Address } from '../wire/address.ts';
+import { headersOctets, SegmentWriter } from '../wire/emit.ts';
 import { CTL } from '../wire/segment.ts';
-import type { AnswerSource } from './answers.ts';
+import { Tuple } from '../wire/tuple.ts';
+import type { AnswerSource, AnswersOwner } from './answers.ts';
+import type { ClientAddresses } from './clients.ts';
 import { PacketConnection, type PacketOut } from './packet-connection.ts';
-import { PortAllocator } from './ports.ts';
+import { PortAllocator, type PortOptions } from './ports.ts';
 import type { Connection, ConnectionHandler, Identity, Transport, TransportStats } from './transport.ts';
 
 /** How long the answers' source may take to say what it has seen, ms. */
 const STATS_MS = 3_000;
 
-/** Path MTUs to fall back to where the kernel refuses a packet as too long and knows no better: RFC 1191 (7.1). */
+/** Path MTUs to fall back to where a packet is refused as too long and nobody knows better: RFC 1191 (7.1). */
 const PLATEAUS = [1492, 1400, 1280, 1006, 576];
+
+/** No path is believed to be narrower: Linux's min_pmtu, and what every IPv6 link takes (RFC 8200 5). */
+const LEAST_MTU = { 4: 552, 6: 1280 } as const;
 
 /** How often timers are looked at, ms. */
 const TICK_MS = 8;
@@ -30,21 +37,26 @@ export interface PacketTransportOptions {
   mtu: number;
   injector: Injector;
   clock: Clock;
-  /** Wall clock at start, ms since 1970: the initial sequence numbers' clock (RFC 6528). */
+  /** Wall clock at start, ms since 1970: the initial sequence numbers' clock (RFC 6528), and the timestamps'. */
   epochMs: number;
   /** RFC 6528's secret. */
   secret: number;
   /** Asked when the kernel refused a packet as too long: what the path takes by now. */
   pathMtu: () => number;
+  /** From which address each copy of a client speaks. */
+  clients: ClientAddresses;
+  /** From which ports. */
+  ports?: PortOptions;
 }
 
 /**
- * Our own TCP with the recorded clients' addresses. Made in two steps, because the answers' source wants to know its
+ * Our own TCP with addresses of our choice. Made in two steps, because the answers' source wants to know its
  * owner: `new PacketTransport(options)`, then `use(source)`.
  */
-export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
+export class PacketTransport implements Transport, AnswersOwner, PacketOut {
+  readonly timestamps: TimestampClock;
   readonly #options: PacketTransportOptions;
-  readonly #target: number;
+  readonly #headersOctets: number;
   readonly #injector: Injector;
   readonly #writer: SegmentWriter;
   readonly #clock: Clock;
@@ -54,8 +66,10 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
   readonly #wheel: TimerWheel<PacketConnection>;
   #timer: NodeJS.Timeout | undefined;
   #source: AnswerSource = NO_ANSWERS;
-  /** Ports whose channel is gone. */
-  readonly #lostPorts = new Set<ReceiverPort>();
+  /** No more answers will come. */
+  #lost = false;
+  /** As the clock was read last: once for the segments of one dispatch. */
+  #now: MonotonicMs;
   #mtu: number;
   /** Packets refused as too long, as far as they were answered for. */
   #tooLong = 0;
@@ -67,13 +81,15 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
 
   constructor(options: PacketTransportOptions) {
     this.#options = options;
-    this.#target = ipv4Number(options.target);
+    this.#headersOctets = headersOctets(options.target.family);
     this.#mtu = Math.min(options.mtu, options.injector.slotOctets);
     this.#injector = options.injector;
     this.#clock = options.clock;
     this.#startedAt = options.clock.now();
+    this.#now = this.#startedAt;
+    this.timestamps = new TimestampClock(options.epochMs - this.#startedAt);
     this.#writer = new SegmentWriter(options.injector.octets, options.injector.view);
-    this.#allocator = new PortAllocator(options.epochMs / 7);
+    this.#allocator = new PortAllocator(options.epochMs / 7, options.ports);
     this.#wheel = new TimerWheel(this.#startedAt);
   }
 
@@ -82,31 +98,34 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
+  get port(): ReceiverPort {
+    return this.#source.port;
+  }
+
   refuses(identity: Identity): string | undefined {
-    return identity.client.family === 4 ? undefined : 'ipv6';
+    const address = this.#options.clients.addressOf(identity.client, identity.copy);
+    return address === undefined ? 'ip-version' : undefined;
   }
 
   connect(identity: Identity, handler: ConnectionHandler): Connection {
-    const { targetPort, epochMs, secret } = this.#options;
-    const client = ipv4Number(identity.client);
-    const clientPort = this.#allocator.take(client);
-    if (clientPort === undefined) {
+    const { target, targetPort, epochMs, secret, clients } = this.#options;
+    const client = clients.addressOf(identity.client, identity.copy);
+    const clientPort = client === undefined ? undefined : this.#allocator.take(client);
+    if (client === undefined || clientPort === undefined) {
       queueMicrotask(() => handler.closed('refused'));
       return NO_CONNECTION;
     }
-    const { ports } = this.#source;
-    const port = ports[clientPort % ports.length];
-    if (this.#lostPorts.has(port)) {
+    if (this.#lost) {
       // Nobody would ever say that the flow is registered.
       this.#allocator.give(client, clientPort);
       queueMicrotask(() => handler.closed('relay'));
       return NO_CONNECTION;
     }
-    const tuple = { target: this.#target, targetPort, client, clientPort };
-    const key = `${identity.client.text}:${clientPort}>${this.#target}:${targetPort}`;
+    const tuple = new Tuple(client, clientPort, target, targetPort);
+    const key = `${client.text}:${clientPort}>${target.text}:${targetPort}`;
     const iss = initialSequence(epochMs + this.#clock.now() - this.#startedAt, key, secret);
-    const mss = this.#mtu - HEADERS_OCTETS;
-    const connection = new PacketConnection(this.#nextId++, tuple, iss, mss, handler, port, this);
+    const mss = this.#mtu - this.#headersOctets;
+    const connection = new PacketConnection(this.#nextId++, tuple, iss, mss, handler, this);
     this.#connections.set(connection.id, connection);
     connection.begin();
     return connection;
@@ -114,7 +133,7 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
 
   flush(): void {
     this.#injector.flush();
-    for (const port of this.#source.ports) port.flush();
+    this.#source.port.flush();
   }
 
   stats(): TransportStats {
@@ -148,41 +167,53 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#injector.close();
   }
 
-  /** The channel behind `port` is gone, and with it the answers of its flows. */
-  lost(port: ReceiverPort): void {
-    this.#lostPorts.add(port);
-    const { ports } = this.#source;
-    for (const connection of [...this.#connections.values()]) {
-      if (ports[connection.tuple.clientPort % ports.length] === port) connection.giveUp('relay');
-    }
+  // AnswersOwner, for the answers' source.
+
+  timestampMs(): number {
+    return this.#options.epochMs - this.#startedAt + this.#clock.now();
+  }
+
+  resume(): void {
+    for (const connection of this.#connections.values()) connection.resume();
+    this.flush();
+  }
+
+  lost(): void {
+    this.#lost = true;
+    for (const connection of [...this.#connections.values()]) connection.giveUp('relay');
     this.flush();
   }
 
   // PacketOut, for the connections.
 
   now(): MonotonicMs {
-    return this.#clock.now();
+    return (this.#now = this.#clock.now());
   }
 
   emit(
     tuple: Tuple,
     seq: number,
     ack: number,
+    tsRecent: number,
     flags: number,
     window: number,
     half: SendHalf,
     length: number,
   ): void {
-    const { target, targetPort, client, clientPort } = tuple;
     const injector = this.#injector;
+    const writer = this.#writer;
     const at = injector.slot();
-    let end = this.#writer.begin(at, client, target, clientPort, targetPort, seq, ack, flags, window);
-    if (flags & CTL.syn) end = this.#writer.synOptions(at, half.mss, RECEIVE_SHIFT);
-    else if (length > 0) {
-      half.copyPayload(seq, length, injector.octets, end);
-      end += length;
+    const tsVal = this.timestamps.at(this.#now);
+    let end = writer.begin(at, tuple, seq, ack, flags, window);
+    if (flags & CTL.syn) end = writer.synOptions(at, end, half.mss, RECEIVE_SHIFT, tsVal);
+    else {
+      if (half.timestamps) end = writer.timestamps(at, end, tsVal, tsRecent);
+      if (length > 0) {
+        half.copyPayload(seq, length, injector.octets, end);
+        end += length;
+      }
     }
-    injector.commit(this.#writer.finish(at, end), target);
+    injector.commit(writer.finish(at, end));
     this.#packetsOut++;
   }
 
@@ -206,24 +237,28 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#connections.get(id)?.expecting();
   }
 
-  established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void {
-    this.#connections.get(id)?.established(ack, window, rcvNxt, mss, shift);
+  established(id: number, progress: Progress, peer: PeerOptions): void {
+    this.#connections.get(id)?.established(progress, peer);
   }
 
-  acked(id: number, ack: number, window: number, rcvNxt: number): void {
-    this.#connections.get(id)?.acked(ack, window, rcvNxt);
+  acked(id: number, progress: Progress): void {
+    this.#connections.get(id)?.acked(progress);
   }
 
-  packet(id: number, ack: number, window: number, rcvNxt: number, octets: Uint8Array): void {
-    this.#connections.get(id)?.packet(ack, window, rcvNxt, octets);
+  packet(id: number, progress: Progress, octets: Uint8Array): void {
+    this.#connections.get(id)?.packet(progress, octets);
   }
 
-  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply, ageMs: number): void {
-    this.#connections.get(id)?.reply(ack, window, rcvNxt, reply, ageMs);
+  reply(id: number, progress: Progress, reply: Reply, ageMs: number): void {
+    this.#connections.get(id)?.reply(progress, reply, ageMs);
   }
 
-  fin(id: number, ack: number, window: number, rcvNxt: number): void {
-    this.#connections.get(id)?.fin(ack, window, rcvNxt);
+  checkpoint(id: number, progress: Progress, state: Uint8Array): void {
+    this.#connections.get(id)?.checkpoint(progress, state);
+  }
+
+  fin(id: number, progress: Progress): void {
+    this.#connections.get(id)?.fin(progress);
   }
 
   reset(id: number, refused: boolean): void {
@@ -234,8 +269,17 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     this.#connections.get(id)?.stale();
   }
 
+  /** The path is that of all connections: they go to one target. */
+  tooLong(_id: number, mtu: number): void {
+    this.#narrow(mtu);
+  }
+
   desync(id: number): void {
     this.#connections.get(id)?.giveUp('desync');
+  }
+
+  unresumable(id: number): void {
+    this.#connections.get(id)?.giveUp('relay');
   }
 
   turnEnded(): void {
@@ -247,17 +291,24 @@ export class PacketTransport implements Transport, ReceiverOwner, PacketOut {
     const tooLong = this.#injector.stats().refused.EMSGSIZE ?? 0;
     if (tooLong > this.#tooLong) {
       this.#tooLong = tooLong;
-      this.#narrow();
+      this.#narrow(this.#options.pathMtu());
     }
-    this.#wheel.advance(this.#clock.now(), (connection) => connection.dispatch());
+    this.#wheel.advance(this.now(), (connection) => connection.dispatch());
     this.flush();
   }
 
-  /** Cuts segments smaller from here on; those that were refused go again when their timers expire. */
-  #narrow(): void {
-    const known = this.#options.pathMtu();
-    this.#mtu = known < this.#mtu ? known : (PLATEAUS.find((mtu) => mtu < this.#mtu) ?? this.#mtu);
-    for (const connection of this.#connections.values()) connection.send.limitMss(this.#mtu - HEADERS_OCTETS);
+  /**
+   * The path takes no packets longer than `known`, or none as long as ours where that is no news. Segments are cut smaller from
+   * here on, and those that were refused go again.
+   */
+  #narrow(known: number): void {
+    const isNews = known > 0 && known < this.#mtu;
+    const mtu = isNews ? known : (PLATEAUS.find((plateau) => plateau < this.#mtu) ?? this.#mtu);
+    this.#mtu = Math.min(this.#mtu, Math.max(mtu, LEAST_MTU[this.#options.target.family]));
+    for (const connection of this.#connections.values()) {
+      connection.send.limitMss(this.#mtu - this.#headersOctets);
+      connection.dispatch();
+    }
   }
 }
 
@@ -270,7 +321,7 @@ function inTime<T>(answer: Promise<T>): Promise<T> {
 
 /** Before `use`. */
 const NO_ANSWERS: AnswerSource = {
-  ports: [],
+  port: { register() {}, resume() {}, commandPhase() {}, expect() {}, release() {}, flush() {} },
   stats: () => Promise.resolve({ packets: 0, dropped: 0 }),
   close: () => Promise.resolve(),
 };

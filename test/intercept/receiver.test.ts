@@ -1,22 +1,27 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Tuple } from '../../src/intercept/ports.ts';
 import { Receiver } from '../../src/intercept/receiver.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
+import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
+import { ipv4Address, parseAddress } from '../../src/wire/address.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
+import { Tuple } from '../../src/wire/tuple.ts';
 import { column, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
-import { blockOf, FakeInjector, makePacket, type Parsed, RecordingOwner } from './support.ts';
+import { blockOf, FakeInjector, makePacket, makeSegment, type Parsed, RecordingOwner } from './support.ts';
 
 const TARGET = 0xc0a80001;
 const CLIENT = 0x0a010203;
-const TUPLE: Tuple = { target: TARGET, targetPort: 3307, client: CLIENT, clientPort: 40_000 };
+const tupleOf = (clientPort: number) => new Tuple(ipv4Address(CLIENT), clientPort, ipv4Address(TARGET), 3307);
+const TUPLE = tupleOf(40_000);
 const ISS = 1000;
 const IRS = 5000;
 const DELAYED_ACK_MS = 40;
 const LINGER_MS = 15_000;
+/** TSval is 100 at its start, at 100 ms. */
+const CLOCK = new TimestampClock(900);
 
 type Fields = {
   seq: number;
@@ -26,6 +31,10 @@ type Fields = {
   mss?: number;
   shift?: number;
   dstPort?: number;
+  window?: number;
+  tsVal?: number;
+  tsEcr?: number;
+  sack?: readonly number[];
 };
 
 /** A segment of the target's. */
@@ -50,13 +59,16 @@ function setUp() {
   const injector = new FakeInjector(128);
   const receiver = new Receiver(injector, clock);
   const owner = new RecordingOwner();
-  const port = receiver.attach(owner);
+  const attach = (whose: RecordingOwner) =>
+    receiver.attach(whose, { timestamps: CLOCK, delivered: (then) => then() });
+  const port = attach(owner);
   return {
     clock,
     injector,
     receiver,
     owner,
     port,
+    attach,
     take: (...segments: Uint8Array[]) => receiver.take(blockOf(...segments), LINKTYPE.raw, 0),
     sent: () => brief(injector.take()),
     /** Lets the time go by as intercept's own timer would. */
@@ -89,8 +101,35 @@ describe('receiver', () => {
     assert.deepEqual(owner.take(), [['registered', 1]]);
     assert.deepEqual(sent(), []);
     take(synAck());
-    assert.deepEqual(owner.take(), [['established', 1, ISS + 1, 60_000, IRS + 1, 1460, 7]]);
+    assert.deepEqual(owner.take(), [['established', 1, ISS + 1, 60_000, IRS + 1, 1460, '7']]);
     assert.deepEqual(sent(), [`. ${ISS + 1} ack ${IRS + 1}`]);
+  });
+
+  test('the ACK of the SYN-ACK goes again after 1, 3, 7 … s while no greeting comes, and no more once it does', () => {
+    const silent = setUp();
+    silent.port.register(7, TUPLE, ISS);
+    silent.take(synAck());
+    const bare = `. ${ISS + 1} ack ${IRS + 1}`;
+    assert.deepEqual(silent.sent(), [bare]);
+    const times: number[] = [];
+    for (let s = 1; s <= 80; s++) {
+      silent.wait(1_000);
+      const sent = silent.sent();
+      if (sent.length > 0) times.push(s);
+      assert.deepEqual(sent, sent.length > 0 ? [bare] : []);
+    }
+    assert.deepEqual(times, [1, 3, 7, 15, 31, 63]);
+
+    const greeted = setUp();
+    greeted.port.register(7, TUPLE, ISS);
+    greeted.take(synAck());
+    greeted.wait(1_100);
+    assert.equal(greeted.sent().length, 2);
+    greeted.take(answer({ seq: IRS + 1, ack: ISS + 1, data: packets(0, payload(10)) }));
+    greeted.wait(100);
+    assert.deepEqual(greeted.sent(), [`. ${ISS + 1} ack ${IRS + 6}`]);
+    greeted.wait(10_000);
+    assert.deepEqual(greeted.sent(), []);
   });
 
   test('a RST to the SYN is a refusal', () => {
@@ -106,7 +145,7 @@ describe('receiver', () => {
     const greeting = packets(0, payload(10, 'server', 0));
     const next = packets(1, payload('x'));
     take(answer({ seq: IRS + 1, ack: ISS + 1, data: greeting.subarray(0, 5) }));
-    assert.deepEqual(owner.take(), [['acked', 1, ISS + 1, 60_000, IRS + 6]]);
+    assert.deepEqual(owner.take(), [], 'no news: neither a packet nor an ACK');
     take(
       answer({
         seq: IRS + 6,
@@ -115,8 +154,9 @@ describe('receiver', () => {
       }),
     );
     const after = IRS + 1 + greeting.length + next.length;
+    const between = after - next.length;
     assert.deepEqual(owner.take(), [
-      ['packet', 1, ISS + 1, 60_000, after, Buffer.from(greeting).toString('hex')],
+      ['packet', 1, ISS + 1, 60_000, between, Buffer.from(greeting).toString('hex')],
       ['packet', 1, ISS + 1, 60_000, after, Buffer.from(next).toString('hex')],
     ]);
   });
@@ -300,11 +340,11 @@ describe('receiver', () => {
   });
 
   test('owners have flows of their own; one that disconnects has its open flows reset, the other keeps its own', () => {
-    const { owner, port, receiver, take, sent, injector } = established();
+    const { owner, port, attach, take, sent, injector } = established();
     const other = new RecordingOwner();
-    const otherPort = receiver.attach(other);
-    otherPort.register(1, { ...TUPLE, clientPort: 40_001 }, ISS);
-    port.register(2, { ...TUPLE, clientPort: 40_002 }, ISS);
+    const otherPort = attach(other);
+    otherPort.register(1, tupleOf(40_001), ISS);
+    port.register(2, tupleOf(40_002), ISS);
     take(synAck(40_001));
     assert.deepEqual(
       other.take().map(([what]) => what),
@@ -329,4 +369,85 @@ describe('receiver', () => {
     assert.equal(other.take().at(-1)![0], 'fin');
     assert.deepEqual([port.flows, otherPort.flows, owner.take()], [0, 1, []]);
   });
+
+  test('IPv6: the same, by the addresses that stand in the packets', () => {
+    const { port, owner, receiver, injector } = setUp();
+    const target = parseAddress('2001:db8::83')!;
+    const tuples = ['2001:db8:1::1', '2001:db8:1::2'].map(
+      (client) => new Tuple(parseAddress(client)!, 40_000, target, 3307),
+    );
+    tuples.forEach((tuple, i) => {
+      port.register(i + 1, tuple, ISS);
+    });
+    owner.take();
+    const back = new Tuple(target, 3307, tuples[1].client, 40_000);
+    const stranger = new Tuple(target, 3307, parseAddress('2001:db8:1::3')!, 40_000);
+    const fields = { seq: IRS, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1440, shift: 7 };
+    receiver.take(blockOf(makeSegment(back, fields), makeSegment(stranger, fields)), LINKTYPE.raw, 0);
+    assert.deepEqual(owner.take(), [['established', 2, ISS + 1, 60_000, IRS + 1, 1440, '7']]);
+    assert.equal(receiver.foreign, 1);
+    const [ack] = injector.packets;
+    const octets = Buffer.from(ack);
+    assert.equal(octets[0] >> 4, 6);
+    assert.ok(octets.subarray(8, 24).equals(tuples[1].client.octets));
+    assert.ok(octets.subarray(24, 40).equals(target.octets));
+  });
+
+  test('timestamps by the owner’s clock, and SACK blocks both ways', () => {
+    const { port, owner, take, injector, clock } = setUp();
+    port.register(1, TUPLE, ISS);
+    take(answer({ seq: IRS, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1460, shift: 7, tsVal: 7000 }));
+    assert.deepEqual(owner.take()[1].slice(5), [1460, '7 sackOK TS']);
+    const [synAcked] = injector.take();
+    assert.deepEqual([synAcked.tsVal, synAcked.tsEcr, synAcked.sack], [100, 7000, []]);
+    port.commandPhase(1, 0, 0);
+    clock.advance(30);
+    take(
+      answer({ seq: IRS + 101, ack: ISS + 1, tsVal: 7005, data: new Uint8Array(50) }),
+      answer({ seq: IRS + 1, ack: ISS + 1, tsVal: 7006, sack: [ISS + 100, ISS + 200] }),
+    );
+    const [gap] = injector.take();
+    assert.deepEqual([gap.ack, gap.tsVal, gap.tsEcr, gap.sack], [IRS + 1, 103, 7006, [IRS + 101, IRS + 151]]);
+    const acked = ['acked', 1, ISS + 1, 60_000, IRS + 1];
+    assert.deepEqual(owner.take(), [acked]);
+    // A duplicate ACK is news although neither SEG.ACK nor SEG.WND changed.
+    take(answer({ seq: IRS + 1, ack: ISS + 1, tsVal: 7006 }));
+    assert.deepEqual(owner.take(), [acked]);
+  });
+
+  test('a router’s word that a packet was too long is told, if that packet can be on its way', () => {
+    const { owner, receiver } = established();
+    const packet = makePacket({
+      src: CLIENT,
+      dst: TARGET,
+      srcPort: 40_000,
+      dstPort: 3307,
+      seq: ISS + 1,
+      flags: CTL.ack,
+      data: new Uint8Array(1400),
+    });
+    const told = (mtu: number, seq: number) => {
+      new DataView(packet.buffer).setUint32(24, seq);
+      receiver.take(blockOf(fragmentationNeeded(packet, mtu)), LINKTYPE.raw, 0);
+      return owner.take();
+    };
+    assert.deepEqual(told(1400, ISS + 1), [['tooLong', 1, 1400]]);
+    assert.deepEqual(told(1300, ISS - 1), [], 'acknowledged long ago');
+    assert.deepEqual(told(1300, ISS + 2 ** 31), [], 'further ahead than any window');
+  });
 });
+
+/** ICMP type 3, code 4 (RFC 1191 4), from a router to the client. */
+function fragmentationNeeded(packet: Uint8Array, mtu: number): Uint8Array {
+  const octets = new Uint8Array(28 + 28);
+  const view = new DataView(octets.buffer);
+  view.setUint32(0, (0x4500 << 16) | octets.length);
+  octets[9] = 1;
+  view.setUint32(12, 0x0a000001);
+  view.setUint32(16, CLIENT);
+  octets[20] = 3;
+  octets[21] = 4;
+  view.setUint16(26, mtu);
+  octets.set(packet.subarray(0, 28), 28);
+  return octets;
+}

@@ -14,13 +14,15 @@ import {
 } from '../../src/intercept/messages.ts';
 import { Receiver } from '../../src/intercept/receiver.ts';
 import { RelayClient } from '../../src/intercept/relay-client.ts';
-import { RelayChannel } from '../../src/intercept/relay-server.ts';
+import { type FlowLimits, RelayChannel } from '../../src/intercept/relay-server.ts';
 import { connectRelay, listenRelay, readKeyFile } from '../../src/intercept/relay-socket.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import { ManualClock } from '../../src/time.ts';
+import { ipv4Address } from '../../src/wire/address.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
+import { Tuple } from '../../src/wire/tuple.ts';
 import { column, eof, packets, payload, row } from '../mysql/support/packets.ts';
 import { blockOf, FakeInjector, makePacket, RecordingOwner } from './support.ts';
 
@@ -30,13 +32,16 @@ const CLIENT = 0xfa010203;
 const ISS = 0xffff_fff0;
 const IRS = 0xffff_ff00;
 
+const tupleOf = (clientPort: number) => new Tuple(ipv4Address(CLIENT), clientPort, ipv4Address(TARGET), 3307);
+
 /** Waits until `seen` is, or fails. */
-async function until(seen: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 400; i++) {
+async function until(seen: () => boolean, what: string, withinMs = 2_000): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (performance.now() < deadline) {
     if (seen()) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  assert.fail(`in two seconds, not seen: ${what}`);
+  assert.fail(`in ${withinMs} ms, not seen: ${what}`);
 }
 
 interface Intercept {
@@ -45,10 +50,16 @@ interface Intercept {
   receiver: Receiver;
   channels: RelayChannel[];
   log: string[];
+  /** As a process that ends: all that it has is gone, and the port is free. */
+  stop(): void;
 }
 
 /** An intercept on loopback, without a capture. */
-async function startIntercept(t: TestContext, key: Buffer | undefined): Promise<Intercept> {
+async function startIntercept(
+  t: TestContext,
+  key: Buffer | undefined,
+  { port = 0, limits }: { port?: number; limits?: FlowLimits } = {},
+): Promise<Intercept> {
   const injector = new FakeInjector(128);
   const receiver = new Receiver(injector, new ManualClock(1));
   const channels: RelayChannel[] = [];
@@ -56,32 +67,79 @@ async function startIntercept(t: TestContext, key: Buffer | undefined): Promise<
   const onChannel = (socket: Socket) => {
     const stats = () => ({ packets: 2 ** 40 + 1, dropped: 5 });
     channels.push(
-      new RelayChannel(socket, receiver, stats, (event, detail) => log.push(`${event}: ${detail}`)),
+      new RelayChannel(socket, receiver, stats, (event, detail) => log.push(`${event}: ${detail}`), limits),
     );
   };
   const onRefused = (from: string, why: string) => log.push(`refused: ${from} ${why}`);
-  const server = await listenRelay({ host: '127.0.0.1', port: 0 }, key, onChannel, onRefused);
-  t.after(() => {
-    for (const channel of channels) channel.close();
+  const server = await listenRelay({ host: '127.0.0.1', port }, key, onChannel, onRefused);
+  const stop = () => {
     server.close();
-  });
-  return { port: (server.address() as AddressInfo).port, injector, receiver, channels, log };
+    for (const channel of channels) channel.close();
+  };
+  t.after(stop);
+  return { port: (server.address() as AddressInfo).port, injector, receiver, channels, log, stop };
 }
 
 interface Replay {
   client: RelayClient;
   owner: RecordingOwner;
-  gone: string[];
-  close(): Promise<void>;
+  /** What became of the channel. */
+  events: string[];
 }
 
 async function connect(t: TestContext, port: number, key: Buffer | undefined): Promise<Replay> {
-  const socket = await connectRelay({ host: '127.0.0.1', port }, key);
   const owner = new RecordingOwner();
-  const gone: string[] = [];
-  const client = await RelayClient.greet(socket, `127.0.0.1:${port}`, owner, (why) => gone.push(why));
+  const events: string[] = [];
+  const client = await RelayClient.open({
+    address: { host: '127.0.0.1', port },
+    key,
+    owner,
+    timestampMs: () => 5_000,
+    events: {
+      lost: (why) => events.push(`lost: ${why}`),
+      back: () => events.push('back'),
+      gone: (why) => events.push(`gone: ${why}`),
+    },
+  });
   t.after(() => client.close());
-  return { client, owner, gone, close: () => client.close() };
+  return { client, owner, events };
+}
+
+interface Wire {
+  port: number;
+  /** Ends all that is connected, without a word of either end's. */
+  cut(): void;
+  /** Lets nothing through any more, and ends nothing. */
+  hold(): void;
+}
+
+/** What lies between a replay and an intercept at `to`. */
+async function startWire(t: TestContext, to: number): Promise<Wire> {
+  const sockets: Socket[] = [];
+  const port = await startStranger(t, (near) => {
+    const far = net.connect(to, '127.0.0.1');
+    far.on('error', () => {});
+    for (const [from, onto] of [
+      [near, far],
+      [far, near],
+    ]) {
+      from.pipe(onto);
+      from.on('close', () => onto.destroy());
+    }
+    sockets.push(near, far);
+  });
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  return {
+    port,
+    cut: () => {
+      for (const socket of sockets.splice(0)) socket.destroy();
+    },
+    hold: () => {
+      for (const socket of sockets) socket.removeAllListeners('close').unpipe().pause();
+    },
+  };
 }
 
 /** A server that is no intercept: runs `onSocket` for whoever comes. */
@@ -157,13 +215,13 @@ describe('relay', { concurrency: true }, () => {
         return owner.take();
       };
       const flow = 0xffff_fffe;
-      client.register(flow, { target: TARGET, targetPort: 3307, client: CLIENT, clientPort: 65_000 }, ISS);
+      client.register(flow, tupleOf(65_000), ISS);
       assert.deepEqual(owner.told, [], 'nothing goes before flush');
       client.flush();
       assert.deepEqual(await told(1), [['registered', flow]]);
       const after = (octets: number) => (IRS + 1 + octets) >>> 0;
       take(answer(65_000, IRS, ISS + 1, CTL.syn | CTL.ack));
-      assert.deepEqual(await told(1), [['established', flow, ISS + 1, 51_000, after(0), 1400, 9]]);
+      assert.deepEqual(await told(1), [['established', flow, ISS + 1, 51_000, after(0), 1400, '9']]);
       const greeting = packets(0, payload(10, 'greeting'));
       take(answer(65_000, after(0), ISS + 1, CTL.ack, greeting));
       let read = greeting.length;
@@ -194,8 +252,9 @@ describe('relay', { concurrency: true }, () => {
       assert.ok(first.hash !== 0 && first.hashUnordered !== 0);
       injector.take();
       take(answer(65_000, after(read), ISS + 6, CTL.fin | CTL.ack));
+      assert.equal(injector.packets.length, 0, 'no ACK before what it presupposes has left');
       assert.deepEqual(await told(1), [['fin', flow, (ISS + 6) >>> 0, 51_000, after(read + 1)]]);
-      assert.equal(injector.take().length, 1, 'the FIN is acknowledged');
+      await until(() => injector.take().length === 1, 'the FIN’s ACK');
       client.release(flow, false);
       client.flush();
       assert.deepEqual(await client.stats(), { packets: 2 ** 40 + 1, dropped: 5 });
@@ -210,8 +269,7 @@ describe('relay', { concurrency: true }, () => {
   test('refusals, resets, stale SYNs and absent options come through', async (t) => {
     const { port, receiver } = await startIntercept(t, undefined);
     const { client, owner } = await connect(t, port, undefined);
-    const tuple = { target: TARGET, targetPort: 3307, client: CLIENT };
-    for (let i = 1; i <= 4; i++) client.register(i, { ...tuple, clientPort: 100 + i }, 10);
+    for (let i = 1; i <= 4; i++) client.register(i, tupleOf(100 + i), 10);
     client.flush();
     await until(() => owner.told.length === 4, 'four registered');
     owner.take();
@@ -231,9 +289,9 @@ describe('relay', { concurrency: true }, () => {
     assert.deepEqual(owner.take(), [
       ['reset', 1, true],
       ['stale', 2],
-      ['established', 3, 11, 51_000, 1, 1400, 9],
+      ['established', 3, 11, 51_000, 1, 1400, '9'],
       ['reset', 3, false],
-      ['established', 4, 11, 1, 1, -1, -1],
+      ['established', 4, 11, 1, 1, -1, '-1'],
     ]);
   });
 
@@ -241,7 +299,7 @@ describe('relay', { concurrency: true }, () => {
     const { port, receiver } = await startIntercept(t, KEY);
     const ends = await Promise.all([1, 2, 3, 4].map(() => connect(t, port, KEY)));
     ends.forEach(({ client }, i) => {
-      client.register(1, { target: TARGET, targetPort: 3307, client: CLIENT, clientPort: 200 + i }, 10);
+      client.register(1, tupleOf(200 + i), 10);
       client.flush();
     });
     for (const { owner } of ends) await until(() => owner.told.length === 1, 'registered');
@@ -253,14 +311,14 @@ describe('relay', { concurrency: true }, () => {
     );
   });
 
-  test('a replay that goes away has its open flows reset', async (t) => {
+  test('a replay that says goodbye has its open flows reset at once', async (t) => {
     const { port, receiver, injector, log } = await startIntercept(t, KEY);
     const { client, owner } = await connect(t, port, KEY);
-    client.register(1, { target: TARGET, targetPort: 3307, client: CLIENT, clientPort: 300 }, 10);
+    client.register(1, tupleOf(300), 10);
     client.flush();
     await until(() => owner.told.length === 1, 'registered');
     receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), LINKTYPE.raw, 0);
-    injector.take();
+    await until(() => injector.take().length === 1, 'the ACK');
     await client.close();
     await until(() => injector.packets.length === 1, 'a packet');
     const [{ flags, seq, dst, src, srcPort }] = injector.take();
@@ -268,26 +326,188 @@ describe('relay', { concurrency: true }, () => {
     await until(() => log.some((line) => /1 connections left open were reset/.test(line)), 'the log');
   });
 
-  test('an intercept that goes away is told once, and who waits for its stats is told too', async (t) => {
-    const { port, channels } = await startIntercept(t, KEY);
-    const { client, gone } = await connect(t, port, KEY);
-    const asked = client.stats();
-    channels[0].close();
-    await assert.rejects(asked, relayError(/the channel to intercept is gone/));
-    assert.equal(gone.length, 1);
-    assert.match(gone[0], /closed the channel|is not to be reached any more/);
-    await assert.rejects(client.stats(), relayError(/gone/));
-    // Neither may throw nor wait.
-    client.register(1, { target: 1, targetPort: 2, client: 3, clientPort: 4 }, 5);
+  test('a channel that is cut is made again, and its flows are taken up where they were', async (t) => {
+    const { port, receiver, injector, log } = await startIntercept(t, KEY);
+    const wire = await startWire(t, port);
+    const { client, owner, events } = await connect(t, wire.port, KEY);
+    client.register(1, tupleOf(300), 10);
     client.flush();
-    await client.close();
-    assert.equal(gone.length, 1);
+    await until(() => owner.told.length === 1, 'registered');
+    receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), LINKTYPE.raw, 0);
+    await until(() => owner.told.length === 2, 'established');
+    owner.take();
+    const asked = client.stats();
+    wire.cut();
+    await assert.rejects(asked, relayError(/the channel to intercept is gone/));
+    // Neither may throw nor wait, and nothing of it may come through later.
+    client.register(2, tupleOf(301), 5);
+    client.flush();
+    await until(() => events.length === 2, 'back');
+    assert.match(events[0], /^lost: (closed the channel|is not to be reached any more)/);
+    assert.equal(events[1], 'back');
+    assert.match(
+      log[1],
+      /^closed: .* without a goodbye.*, 1 connections wait for it to come back within 10 s$/,
+    );
+    injector.take();
+    const peer = { mss: 1400, shift: 9, sackPermitted: false, timestamps: false };
+    const commandPhase = { capabilities: 0, extendedCapabilities: 0 };
+    const from = {
+      iss: 10,
+      rcvNxt: 1,
+      ack: 11,
+      tsRecent: 0,
+      peer,
+      commandPhase,
+      expect: undefined,
+      state: undefined,
+    };
+    client.resume(1, tupleOf(300), from);
+    client.flush();
+    await until(() => owner.told.length === 1, 'registered');
+    assert.deepEqual(owner.take(), [['registered', 1]]);
+    receiver.take(
+      blockOf(answer(300, 1, 20, CTL.ack, packets(1, payload(0, 3, 0, 2, 0, 0, 0)))),
+      LINKTYPE.raw,
+      0,
+    );
+    await until(() => owner.told.some(([what]) => what === 'reply'), 'a reply');
+    assert.deepEqual(injector.take(), [], 'nothing was reset');
+    assert.equal(receiver.flows, 1);
+  });
+
+  test('an intercept that was started again is found again', async (t) => {
+    const before = await startIntercept(t, KEY);
+    const { client, owner, events } = await connect(t, before.port, KEY);
+    before.stop();
+    await until(() => events.length === 1, 'lost');
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    await startIntercept(t, KEY, { port: before.port });
+    await until(() => events.length === 2, 'back');
+    assert.deepEqual(events.slice(1), ['back']);
+    client.register(1, tupleOf(300), 10);
+    client.flush();
+    await until(() => owner.told.length === 1, 'registered');
+  });
+
+  test('where another program has taken the intercept’s place the channel is lost for good', async (t) => {
+    const before = await startIntercept(t, undefined);
+    const { client, events } = await connect(t, before.port, undefined);
+    before.stop();
+    await until(() => events.length === 1, 'lost');
+    const stranger = net.createServer((socket) =>
+      socket.on('error', () => {}).end('SSH-2.0-OpenSSH_9.2\r\n'),
+    );
+    stranger.listen(before.port, '127.0.0.1');
+    t.after(() => stranger.close());
+    await until(() => events.length === 2, 'gone');
+    assert.match(events[1], /^gone: .*, and then: intercept at .* does not speak the relay protocol$/);
+    await assert.rejects(client.stats(), relayError(/gone/));
+  });
+
+  test('a wire that carries nothing any more is noticed at both ends after ten seconds', async (t) => {
+    const { port, log, receiver } = await startIntercept(t, undefined);
+    const wire = await startWire(t, port);
+    const { client, owner, events } = await connect(t, wire.port, undefined);
+    client.register(1, tupleOf(300), 10);
+    client.flush();
+    await until(() => owner.told.length === 1, 'registered');
+    const startedAt = performance.now();
+    wire.hold();
+    await new Promise((resolve) => setTimeout(resolve, 8_000));
+    assert.deepEqual([events, log.length, receiver.flows], [[], 1, 1]);
+    const closed = () => log.find((line) => line.startsWith('closed'));
+    await until(() => events.length > 0 && closed() !== undefined, 'the loss', 4_000);
+    assert.ok(performance.now() - startedAt > 9_000);
+    assert.equal(events[0], 'lost: was not heard for 10 s');
+    assert.match(closed()!, /without a goodbye \(nothing was heard of it for 10 s\), 1 connections wait/);
+  });
+
+  test('a replay that does not read is cut off, when so much waits for it', async (t) => {
+    const { port, channels, log } = await startIntercept(t, undefined);
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(hello(RELAY_VERSION)));
+    socket.on('error', () => {});
+    t.after(() => socket.destroy());
+    await until(() => log.length === 1, 'open');
+    const progress = {
+      ack: 1,
+      window: 2,
+      rcvNxt: 3,
+      tsRecent: 0,
+      pure: false,
+      sackCount: 0,
+      sack: new Uint32Array(8),
+    };
+    const octets = new Uint8Array(60_000);
+    let written = 0;
+    while (log.length === 1 && written < 200) {
+      for (let i = 0; i < 16; i++) channels[0].packet(1, progress, octets);
+      channels[0].turnEnded();
+      written++;
+    }
+    assert.match(log[1], /^refused: .* reads too slowly: \d+ octets were waiting$/);
+    assert.ok(written > 64 && written < 100, `${written} MB`);
+  });
+
+  test('more flows than the limits of a channel and of all: refused in words, and reset', async (t) => {
+    const { port, receiver, injector, log } = await startIntercept(t, undefined, {
+      limits: { channel: 2, all: 3 },
+    });
+    const one = await connect(t, port, undefined);
+    one.client.register(1, tupleOf(300), 10);
+    one.client.register(2, tupleOf(301), 10);
+    one.client.flush();
+    await until(() => one.owner.told.length === 2, 'two registered');
+    const two = await connect(t, port, undefined);
+    two.client.register(1, tupleOf(302), 10);
+    two.client.flush();
+    await until(() => two.owner.told.length === 1, 'a third');
+    two.client.register(2, tupleOf(303), 10);
+    two.client.flush();
+    await until(() => two.events.length === 1, 'gone');
+    assert.match(two.events[0], /^gone: cut us off: wants one more connection than .*: 3, of all/);
+    assert.match(log.at(-1)!, /^refused: .* one more connection than this intercept has room for/);
+    assert.equal(receiver.flows, 2);
+    one.client.register(3, tupleOf(304), 10);
+    one.client.flush();
+    await until(() => one.events.length === 1, 'gone, too');
+    assert.match(one.events[0], /cut us off: has more than 2 connections open/);
+    assert.deepEqual([receiver.flows, injector.take()], [0, []]);
+  });
+
+  test('two replays with two channels each, one of which goes: the others’ flows go on', async (t) => {
+    const { port, receiver, injector } = await startIntercept(t, KEY);
+    const ends = await Promise.all([1, 2, 3, 4].map(() => connect(t, port, KEY)));
+    ends.forEach(({ client }, i) => {
+      client.register(7, tupleOf(400 + i), 10);
+      client.flush();
+    });
+    for (const { owner } of ends) await until(() => owner.told.length === 1, 'registered');
+    receiver.take(blockOf(...ends.map((_, i) => answer(400 + i, 0, 11, CTL.syn | CTL.ack))), LINKTYPE.raw, 0);
+    for (const { owner } of ends) await until(() => owner.told.length === 2, 'established');
+    await until(() => injector.packets.length === 4, 'four ACKs');
+    injector.take();
+    await Promise.all([ends[0].client.close(), ends[1].client.close()]);
+    await until(() => injector.packets.length === 2, 'two resets');
+    assert.deepEqual(
+      injector.take().map(({ srcPort, flags }) => [srcPort, flags & CTL.rst]),
+      [
+        [400, CTL.rst],
+        [401, CTL.rst],
+      ],
+    );
+    receiver.take(
+      blockOf(answer(402, 1, 11, CTL.fin | CTL.ack), answer(403, 1, 11, CTL.fin | CTL.ack)),
+      LINKTYPE.raw,
+      0,
+    );
+    for (const { owner } of ends.slice(2)) await until(() => owner.told.at(-1)![0] === 'fin', 'fin');
   });
 
   test('a wrong key is refused, at both ends in words that help', async (t) => {
     const { port, log } = await startIntercept(t, KEY);
     await assert.rejects(
-      connectRelay({ host: '127.0.0.1', port }, Buffer.alloc(32, 8)),
+      connectRelay({ host: '127.0.0.1', port }, Buffer.alloc(32, 8), () => {}),
       relayError(/cannot reach intercept at 127\.0\.0\.1:\d+: .*do both ends have the same key file\?$/),
     );
     await until(() => log.length > 0, 'the log');
@@ -317,7 +537,7 @@ describe('relay', { concurrency: true }, () => {
           ),
         usage,
       );
-      assert.throws(() => connectRelay({ host, port: 1 }, undefined), usage);
+      assert.throws(() => connectRelay({ host, port: 1 }, undefined, () => {}), usage);
     }
   });
 
@@ -355,10 +575,7 @@ describe('relay', { concurrency: true }, () => {
       writer.octets(at + 8, text);
       socket.write(writer.take());
     });
-    await assert.rejects(
-      connect(t, newer, undefined),
-      relayError(/refused us: it says we speaks relay version 1/),
-    );
+    await assert.rejects(connect(t, newer, undefined), relayError(/refused us: speaks relay version 1/));
   });
 
   test('garbage is refused, whoever sends it', async (t) => {
@@ -391,9 +608,9 @@ describe('relay', { concurrency: true }, () => {
       socket.write(writer.take());
       setTimeout(() => socket.write('what now, my love?'), 20);
     });
-    const { gone } = await connect(t, port, undefined);
-    await until(() => gone.length > 0, 'gone');
-    assert.deepEqual(gone, ['sent what is not the relay protocol']);
+    const { events } = await connect(t, port, undefined);
+    await until(() => events.length > 0, 'lost');
+    assert.equal(events[0], 'lost: sent what is not the relay protocol');
   });
 
   test('silent peers time out after five seconds, at both ends, with and without a key', async (t) => {

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import type { ReceiverOwner } from '../../src/intercept/ports.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import type { Injector } from '../../src/net/injector.ts';
+import type { PeerOptions, Progress } from '../../src/tcp/progress.ts';
+import { ipv4Address } from '../../src/wire/address.ts';
 import { SegmentWriter } from '../../src/wire/emit.ts';
 import { LINKTYPE, makeBlock, type PacketBlock } from '../../src/wire/packets.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';
+import { Tuple } from '../../src/wire/tuple.ts';
 
 /** One segment, out of its packet. Owned. */
 export interface Parsed {
@@ -18,6 +21,12 @@ export interface Parsed {
   window: number;
   mss: number;
   windowShift: number;
+  sackPermitted: boolean;
+  /** -1 without timestamps. */
+  tsVal: number;
+  tsEcr: number;
+  /** SACK blocks, left and right edges. */
+  sack: number[];
   data: Uint8Array;
 }
 
@@ -25,10 +34,44 @@ export function parsePacket(packet: Uint8Array): Parsed {
   const segment = new Segment();
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
   assert.equal(segment.parse(packet, view, 0, packet.length, LINKTYPE.raw), PARSE.ok);
-  const { src, dst, srcPort, dstPort, seq, ack, flags, window, mss, windowShift, dataOffset, dataLength } =
-    segment;
+  const {
+    src,
+    dst,
+    srcPort,
+    dstPort,
+    seq,
+    ack,
+    flags,
+    window,
+    mss,
+    windowShift,
+    sackPermitted,
+    tsVal,
+    tsEcr,
+  } = segment;
+  const { dataOffset, dataLength, sackOffset } = segment;
   const data = new Uint8Array(packet.subarray(dataOffset, dataOffset + dataLength));
-  return { src, dst, srcPort, dstPort, seq, ack, flags, window, mss, windowShift, data };
+  const sack: number[] = [];
+  if (sackOffset >= 0) {
+    for (let i = 2; i < packet[sackOffset + 1]; i += 4) sack.push(view.getUint32(sackOffset + i));
+  }
+  return {
+    src,
+    dst,
+    srcPort,
+    dstPort,
+    seq,
+    ack,
+    flags,
+    window,
+    mss,
+    windowShift,
+    sackPermitted,
+    tsVal,
+    tsEcr,
+    sack,
+    data,
+  };
 }
 
 export interface PacketFields {
@@ -40,21 +83,45 @@ export interface PacketFields {
   ack?: number;
   flags: number;
   window?: number;
-  /** With both, the options of a SYN. */
+  /** The options of a SYN: these two, and those of Linux where `tsVal` is there, too. */
   mss?: number;
   shift?: number;
+  /** Timestamps; `tsEcr` is 0 unless said. */
+  tsVal?: number;
+  tsEcr?: number;
+  /** SACK blocks, left and right edges. */
+  sack?: readonly number[];
   data?: Uint8Array;
 }
 
+const IPV4_OCTETS = 20;
+const DATA_OFFSET = 12;
+
 /** An IPv4 packet with one TCP segment. */
 export function makePacket(fields: PacketFields): Uint8Array {
-  const { src, dst, srcPort, dstPort, seq, flags } = fields;
+  const { src, dst, srcPort, dstPort } = fields;
+  return makeSegment(new Tuple(ipv4Address(src), srcPort, ipv4Address(dst), dstPort), fields);
+}
+
+/** An IP packet, of either version, with one TCP segment from the client's end of `tuple` to the target's. */
+export function makeSegment(tuple: Tuple, fields: Omit<PacketFields, 'src' | 'dst' | 'srcPort' | 'dstPort'>) {
+  const { seq, flags, mss, shift = 0, tsVal, tsEcr = 0, sack } = fields;
   const data = fields.data ?? new Uint8Array(0);
   const octets = new Uint8Array(128 + data.length + 3);
-  const writer = new SegmentWriter(octets, new DataView(octets.buffer));
+  const view = new DataView(octets.buffer);
+  const writer = new SegmentWriter(octets, view);
   const window = fields.window ?? 60_000;
-  let end = writer.begin(0, src, dst, srcPort, dstPort, seq, fields.ack ?? 0, flags, window);
-  if (fields.mss !== undefined) end = writer.synOptions(0, fields.mss, fields.shift ?? 0);
+  let end = writer.begin(0, tuple, seq, fields.ack ?? 0, flags, window);
+  if (mss !== undefined && tsVal !== undefined) {
+    end = writer.synOptions(0, end, mss, shift, tsVal);
+    view.setUint32(end - 8, tsEcr);
+  } else if (mss !== undefined) {
+    view.setUint32(end, 0x02040000 | mss);
+    view.setUint32(end + 4, 0x01030300 | shift);
+    end += 8;
+    octets[(tuple.family === 4 ? IPV4_OCTETS : 2 * IPV4_OCTETS) + DATA_OFFSET] = 7 << 4;
+  } else if (tsVal !== undefined) end = writer.timestamps(0, end, tsVal, tsEcr);
+  if (sack !== undefined) end = writer.sack(0, end, Uint32Array.from(sack), sack.length / 2);
   octets.set(data, end);
   return octets.slice(0, writer.finish(0, end + data.length));
 }
@@ -96,12 +163,10 @@ export class FakeInjector implements Injector {
     return this.#queued.length * this.slotOctets;
   }
 
-  commit(length: number, destination: number): void {
+  commit(length: number): void {
     assert.ok(length <= this.slotOctets, 'a packet larger than its slot');
     const at = this.slot();
-    const packet = this.octets.slice(at, at + length);
-    assert.equal(parsePacket(packet).dst, destination);
-    this.#queued.push(packet);
+    this.#queued.push(this.octets.slice(at, at + length));
     if (this.#queued.length === this.#batch) this.flush();
   }
 
@@ -147,24 +212,30 @@ export class RecordingOwner implements ReceiverOwner {
     this.told.push(['expecting', id]);
   }
 
-  established(id: number, ack: number, window: number, rcvNxt: number, mss: number, shift: number): void {
-    this.told.push(['established', id, ack, window, rcvNxt, mss, shift]);
+  established(id: number, progress: Progress, peer: PeerOptions): void {
+    const { mss, shift, sackPermitted, timestamps } = peer;
+    const options = `${sackPermitted ? ' sackOK' : ''}${timestamps ? ' TS' : ''}`;
+    this.told.push(['established', id, ...brief(progress), mss, `${shift}${options}`]);
   }
 
-  acked(id: number, ack: number, window: number, rcvNxt: number): void {
-    this.told.push(['acked', id, ack, window, rcvNxt]);
+  acked(id: number, progress: Progress): void {
+    this.told.push(['acked', id, ...brief(progress)]);
   }
 
-  packet(id: number, ack: number, window: number, rcvNxt: number, octets: Uint8Array): void {
-    this.told.push(['packet', id, ack, window, rcvNxt, Buffer.from(octets).toString('hex')]);
+  packet(id: number, progress: Progress, octets: Uint8Array): void {
+    this.told.push(['packet', id, ...brief(progress), Buffer.from(octets).toString('hex')]);
   }
 
-  reply(id: number, ack: number, window: number, rcvNxt: number, reply: Reply): void {
-    this.told.push(['reply', id, ack, window, rcvNxt, reply]);
+  reply(id: number, progress: Progress, reply: Reply, ageMs: number): void {
+    this.told.push(['reply', id, ...brief(progress), reply, ageMs]);
   }
 
-  fin(id: number, ack: number, window: number, rcvNxt: number): void {
-    this.told.push(['fin', id, ack, window, rcvNxt]);
+  checkpoint(id: number, progress: Progress, state: Uint8Array): void {
+    this.told.push(['checkpoint', id, ...brief(progress), new Uint8Array(state)]);
+  }
+
+  fin(id: number, progress: Progress): void {
+    this.told.push(['fin', id, ...brief(progress)]);
   }
 
   reset(id: number, refused: boolean): void {
@@ -175,6 +246,14 @@ export class RecordingOwner implements ReceiverOwner {
     this.told.push(['stale', id]);
   }
 
+  tooLong(id: number, mtu: number): void {
+    this.told.push(['tooLong', id, mtu]);
+  }
+
+  unresumable(id: number): void {
+    this.told.push(['unresumable', id]);
+  }
+
   desync(id: number): void {
     this.told.push(['desync', id]);
   }
@@ -182,4 +261,9 @@ export class RecordingOwner implements ReceiverOwner {
   turnEnded(): void {
     this.onTurn();
   }
+}
+
+/** SEG.ACK, SEG.WND and RCV.NXT. */
+function brief({ ack, window, rcvNxt }: Progress): [number, number, number] {
+  return [ack, window, rcvNxt];
 }

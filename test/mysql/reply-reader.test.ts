@@ -27,13 +27,13 @@ const SCRIPTS: Script[] = [
     name: 'OK',
     octets: packets(1, ok(3)),
     shapes: [EXPECT.result],
-    replies: [{ kind: 'ok', affected: 3, octets: 11 }],
+    replies: [{ kind: 'ok', affected: 3, octets: 11, status: 2 }],
   },
   {
     name: 'ERR',
     octets: packets(1, err(1064)),
     shapes: [EXPECT.result],
-    replies: [{ kind: 'err', errno: 1064 }],
+    replies: [{ kind: 'err', errno: 1064, status: 0 }],
   },
   {
     name: 'an OK with large numbers and a message',
@@ -43,16 +43,16 @@ const SCRIPTS: Script[] = [
   },
   {
     name: 'rows, with EOF',
-    octets: packets(1, payload(2), column('a'), column('b'), eof(), ...twoRows, eof()),
+    octets: packets(1, payload(2), column('a'), column('b'), eof(), ...twoRows, eof(0x8021)),
     shapes: [EXPECT.result],
-    replies: [{ kind: 'rows', columns: 2, rows: 2 }],
+    replies: [{ kind: 'rows', columns: 2, rows: 2, status: 0x8021 }],
   },
   {
     name: 'rows, without EOF (scripted: CLIENT_DEPRECATE_EOF)',
-    octets: packets(1, payload(2), column('a'), column('b'), ...twoRows, okAsEof()),
+    octets: packets(1, payload(2), column('a'), column('b'), ...twoRows, okAsEof(3)),
     shapes: [EXPECT.result],
     capabilities: CLIENT.deprecateEof,
-    replies: [{ kind: 'rows', columns: 2, rows: 2 }],
+    replies: [{ kind: 'rows', columns: 2, rows: 2, status: 3 }],
   },
   {
     name: 'several results, the last of them an error',
@@ -68,7 +68,7 @@ const SCRIPTS: Script[] = [
       err(1146),
     ),
     shapes: [EXPECT.result],
-    replies: [{ kind: 'err', errno: 1146, rows: 1, columns: 1, affected: 5 }],
+    replies: [{ kind: 'err', errno: 1146, rows: 1, columns: 1, affected: 5, status: 0 }],
   },
   {
     name: 'an error among the rows',
@@ -109,7 +109,7 @@ const SCRIPTS: Script[] = [
       eof(),
     ),
     shapes: [EXPECT.prepare],
-    replies: [{ kind: 'ok', statementId: 0x01000007, columns: 1, params: 2 }],
+    replies: [{ kind: 'ok', statementId: 0x01000007, columns: 1, params: 2, status: 0 }],
   },
   {
     name: 'a statement prepared, without EOF (scripted: CLIENT_DEPRECATE_EOF)',
@@ -370,6 +370,95 @@ for (const [what, octets] of Object.entries({
     assert.equal(replies.length, 1);
   });
 }
+
+for (const { name, octets, shapes, capabilities = 0, extendedCapabilities = 0, replies } of SCRIPTS) {
+  test(`${name}: saved and restored at every octet, another reader goes on`, () => {
+    for (let cut = 0; cut <= octets.length; cut++) {
+      const told: Reply[] = [];
+      const sink = {
+        packet: () => {},
+        reply: (reply: Reply) => told.push(reply),
+        desync: () => assert.fail('desync'),
+      };
+      const first = new ReplyReader(sink);
+      first.commandPhase(capabilities, extendedCapabilities);
+      for (const shape of shapes) first.expect(shape);
+      first.feed(octets, 0, cut, 7);
+      const second = new ReplyReader(sink);
+      assert.ok(second.restore(first.save(), 7));
+      second.commandPhase(capabilities, extendedCapabilities);
+      assert.deepEqual([second.pending, second.midway], [first.pending, first.midway], `at ${cut}`);
+      second.feed(octets, cut, octets.length, 7);
+      const whole = readAnswers(octets, shapes, { capabilities, extendedCapabilities });
+      assert.deepEqual(told, whole.replies, `at ${cut}`);
+    }
+    assert.ok(replies.length > 0);
+  });
+}
+
+test('a login is saved and restored at every octet, and so is what came behind it', () => {
+  const login = packets(0, payload(10, 'greeting'));
+  const last = packets(2, ok());
+  const answer = packets(1, payload(1), column('a'), eof(), row('x'), eof());
+  const stream = new Uint8Array(Buffer.concat([login, last, answer]));
+  for (let cut = 0; cut < stream.length; cut++) {
+    const told: string[] = [];
+    const sink = {
+      packet: (octets: Uint8Array, from: number, to: number) =>
+        told.push(`packet ${octets[from + 4]} ${to - from}`),
+      reply: ({ kind, rows, at }: Reply) => told.push(`${kind} ${rows} ${at}`),
+      desync: () => assert.fail('desync'),
+    };
+    const first = new ReplyReader(sink);
+    first.feed(stream, 0, cut, 1);
+    const second = new ReplyReader(sink);
+    assert.ok(second.restore(first.save(), 2));
+    second.feed(stream, cut, stream.length, 3);
+    second.commandPhase(0, 0, EXPECT.result);
+    assert.deepEqual(told, [`packet 10 ${login.length}`, `packet 0 ${last.length}`, 'rows 1 3'], `at ${cut}`);
+  }
+});
+
+test('what is no state is answered false, and never throws', () => {
+  const reader = () => new ReplyReader({ packet: () => {}, reply: () => {}, desync: () => {} });
+  const saved = reader();
+  saved.commandPhase(0, 0, EXPECT.result);
+  const octets = packets(1, payload(1), column('a'));
+  saved.feed(octets, 0, octets.length - 3, 0);
+  const state = saved.save();
+  for (let cut = 0; cut < state.length; cut++)
+    assert.equal(reader().restore(state.subarray(0, cut), 0), false);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), fc.uint8Array({ maxLength: 60 }), (bad, more) => {
+      const one = reader();
+      one.restore(bad, 0);
+      one.commandPhase(0, 0, EXPECT.result);
+      one.feed(more, 0, more.length, 0);
+    }),
+    { numRuns: 2000, seed: 21 },
+  );
+});
+
+test('while an answer is told, what came behind it is unread', () => {
+  const octets = packets(1, ok(1));
+  const three = new Uint8Array(Buffer.concat([octets, octets, octets]));
+  const unread: number[] = [];
+  const reader: ReplyReader = new ReplyReader({
+    packet: () => {},
+    reply: () => unread.push(reader.unread),
+    desync: () => {},
+  });
+  reader.commandPhase(0, 0);
+  reader.feed(three, 0, 5, 0);
+  reader.feed(three, 5, three.length - 2, 0);
+  reader.feed(three, three.length - 2, three.length, 0);
+  for (let i = 0; i < 3; i++) reader.expect(EXPECT.result);
+  assert.deepEqual(unread, [2 * octets.length, octets.length, 0], 'held for a command');
+  unread.length = 0;
+  for (let i = 0; i < 3; i++) reader.expect(EXPECT.result);
+  reader.feed(three, 0, three.length - 2, 0);
+  assert.deepEqual(unread, [2 * octets.length - 2, octets.length - 2], 'in one piece');
+});
 
 test('octets that nobody asked for are held up to a bound', () => {
   let desyncs = 0;

@@ -250,6 +250,7 @@ export function makeReply(parts: Partial<Reply> = {}): Reply {
     hashUnordered: 0,
     statementId: 0,
     params: 0,
+    status: 0,
     at: 0,
     ...parts,
   };

@@ -27,10 +27,10 @@ export function packets(first: number, ...payloads: Uint8Array[]): Uint8Array {
 export const command = (...parts: (number | string | Uint8Array)[]) => packets(0, payload(...parts));
 
 /** OK: affected rows, last insert id, status, no warnings. */
-export const ok = (affected = 0, status = 2) => payload(0, affected, 0, status, 0, 0, 0);
+export const ok = (affected = 0, status = 2) => payload(0, affected, 0, status & 255, status >> 8, 0, 0);
 /** What CLIENT_DEPRECATE_EOF puts in an EOF's place. */
-export const okAsEof = (status = 2) => payload(0xfe, 0, 0, status, 0, 0, 0);
-export const eof = (status = 2) => payload(0xfe, 0, 0, status, 0);
+export const okAsEof = (status = 2) => payload(0xfe, 0, 0, status & 255, status >> 8, 0, 0);
+export const eof = (status = 2) => payload(0xfe, 0, 0, status & 255, status >> 8);
 export const err = (errno: number, message = 'no') =>
   payload(0xff, errno & 255, errno >> 8, '#42000', message);
 /** A column definition; what is in it does not matter to a reader of answers. */
