@@ -12,6 +12,8 @@ import { type Endpoints, Flow, FlowTable, isClosed } from './table.ts';
 export interface DecodeOptions {
   /** Who listens on these is the server. */
   serverPorts: ReadonlySet<number>;
+  /** Which sessions (SessionMeta.id) to read, default all: the others have no events, and cost next to nothing. */
+  wants?: (id: number) => boolean;
 }
 
 /** What went through a decoder so far. */
@@ -39,7 +41,7 @@ export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
  * packets that they came from. Rejects where the source does.
  */
 export function decodeSessions(source: PacketSource, options: DecodeOptions): DecodedSessions {
-  const decoder = new SessionDecoder(source.linkType, options.serverPorts);
+  const decoder = new SessionDecoder(source.linkType, options);
   return {
     counters: decoder.counters,
     async *[Symbol.asyncIterator]() {
@@ -69,13 +71,13 @@ export class SessionDecoder {
   #events: FlowEvent[] = [];
   #at: CaptureNs = 0;
 
-  constructor(linkType: number, serverPorts: ReadonlySet<number>) {
+  constructor(linkType: number, { serverPorts, wants }: DecodeOptions) {
     this.#linkType = linkType;
     const push = (event: FlowEvent) => this.#push(event);
     this.#table = new FlowTable<SessionFlow>(serverPorts, {
       create: (endpoints, id, at) => {
         this.counters.sessions++;
-        return new SessionFlow(endpoints, id, at, push);
+        return new SessionFlow(endpoints, id, at, wants?.(id) === false ? undefined : push);
       },
       ended: (flow) => flow.ended(this.#at),
     });
@@ -143,10 +145,17 @@ class SessionFlow extends Flow implements DialogueSink {
   #skippedCommands = 0;
   #at: CaptureNs;
 
-  constructor(endpoints: Endpoints, id: number, at: CaptureNs, push: (event: FlowEvent) => void) {
+  constructor(
+    endpoints: Endpoints,
+    id: number,
+    at: CaptureNs,
+    push: ((event: FlowEvent) => void) | undefined,
+  ) {
     super(id, at);
     this.#at = at;
-    this.#push = push;
+    // Nobody wants it: as good as closed.
+    this.#closed = push === undefined;
+    this.#push = push ?? (() => {});
     this.#session = { id, ...endpoints, at, capabilities: 0, extendedCapabilities: 0 };
   }
 

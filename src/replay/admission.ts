@@ -9,28 +9,28 @@ import type { SessionReplay } from './session.ts';
  * and it is on its way there.
  */
 export class Admission {
-  readonly #copies: { open: number; queue: { session: SessionReplay; most: number }[] }[];
-  #recordedOpen = 0;
+  readonly #copies: {
+    /** Sessions open now. */
+    open: number;
+    /** Sessions that were open in the recording, as far as it was read. */
+    recordedOpen: number;
+    queue: { session: SessionReplay; most: number }[];
+  }[];
 
   constructor(copies: number) {
-    this.#copies = Array.from({ length: copies }, () => ({ open: 0, queue: [] }));
+    this.#copies = Array.from({ length: copies }, () => ({ open: 0, recordedOpen: 0, queue: [] }));
   }
 
-  /** A recorded session began; its copies are to be admitted with the number that this answers. */
-  began(): number {
-    return ++this.#recordedOpen;
-  }
-
-  /** A recorded session ended. */
-  ended(): void {
-    this.#recordedOpen--;
-  }
-
-  /** Opens `session` now or later, in order. */
-  admit(session: SessionReplay, most: number): void {
+  /** A recorded session began: opens `session`, its copy, now or later, in order. */
+  admit(session: SessionReplay): void {
     const copy = this.#copies[session.copy];
-    copy.queue.push({ session, most });
+    copy.queue.push({ session, most: ++copy.recordedOpen });
     this.#openNext(session.copy);
+  }
+
+  /** A recorded session of which this copy was admitted ended. */
+  ended(copy: number): void {
+    this.#copies[copy].recordedOpen--;
   }
 
   /** An admitted session is over. */

@@ -2,14 +2,17 @@ import type { FlowEvent, SessionMeta } from '../flow/events.ts';
 import { Pacer } from '../flow/pacer.ts';
 import { COM, type Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
-import type { Clock, MonotonicMs } from '../time.ts';
-import type { Connection, Transport } from '../transport/transport.ts';
+import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
+import type { CloseCause, Connection, Transport } from '../transport/transport.ts';
 import { Admission } from './admission.ts';
+import { Contact, type Stage } from './contact.ts';
 import { DueHeap } from './heap.ts';
 import { divergenceOf, type LostCause, type Observer, type Outcome } from './outcome.ts';
 import { RecordedSession } from './recorded.ts';
 import { skipCauseOf } from './rewrite.ts';
 import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
+import type { StateLost } from './session-state.ts';
+import { counts, hasCopy, type Share, WHOLE } from './share.ts';
 
 /** How far ahead of what is due the recording is read, ms of the replay's own time. */
 const READ_AHEAD_MS = 2_000;
@@ -19,11 +22,14 @@ const MAX_BUFFERED_COMMANDS = 20_000;
 const MAX_BUFFERED_OCTETS = 128 << 20;
 
 /** An answer may take as long as this, or as this many times the recorded one, whichever is more. */
-const REPLY_TIMEOUT_MS = 300_000;
+export const REPLY_TIMEOUT_MS = 300_000;
 const REPLY_TIMEOUT_FACTOR = 20;
 
-/** How long a login, or the end of a connection, may take, ms. */
-const STEP_TIMEOUT_MS = 60_000;
+/** How long a connection with its login may take, ms … */
+export const CONNECT_TIMEOUT_MS = 60_000;
+
+/** … and the end of one. */
+const CLOSE_TIMEOUT_MS = 60_000;
 
 const SWEEP_MS = 1_000;
 
@@ -37,16 +43,26 @@ export interface EngineOptions {
   clock: Clock;
   /** The password of a recorded user, or undefined where it is not known. */
   password(user: string): string | undefined;
+  /** Default CONNECT_TIMEOUT_MS. */
+  connectTimeoutMs?: number | undefined;
+  /** Default REPLY_TIMEOUT_MS. */
+  replyTimeoutMs?: number | undefined;
+  /** What this engine has of the run; default: all. */
+  share?: Share;
+  /** What is recorded `at` is due `now`: the same for every share of a run. Default: the first session, when it is read. */
+  anchor?: { at: CaptureNs; now: MonotonicMs };
 }
 
 /**
  * Replays what a decoder tells (FlowEvents) onto a transport: N copies of each session, each paced from one anchor,
- * every command accounted for to the observers.
+ * every command accounted for to the observers. Of several engines that share a run, exactly one tells of each
+ * recorded session and command as such.
  */
 export class Engine implements SessionOwner {
   readonly #options: EngineOptions;
   readonly #transport: Transport;
   readonly #observers: readonly Observer[];
+  readonly #share: Share;
   readonly #recorded = new Map<number, RecordedSession>();
   /** Recorded sessions of which no copy runs. */
   readonly #skipped = new Map<number, string>();
@@ -55,6 +71,9 @@ export class Engine implements SessionOwner {
   readonly #live = new Set<SessionReplay>();
   readonly #due = new DueHeap<SessionReplay>();
   readonly #admission: Admission | undefined;
+  readonly #contact = new Contact();
+  readonly #connectTimeoutMs: number;
+  readonly #replyTimeoutMs: number;
   #pacer: Pacer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDue = Number.POSITIVE_INFINITY;
@@ -69,7 +88,12 @@ export class Engine implements SessionOwner {
     this.#options = options;
     this.#transport = transport;
     this.#observers = observers;
+    this.#share = options.share ?? WHOLE;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
     if (!Number.isFinite(options.speed)) this.#admission = new Admission(options.copies);
+    if (options.anchor !== undefined)
+      this.#pacer = new Pacer(options.speed, options.anchor.at, options.anchor.now);
   }
 
   /** Resolves when every session that was begun is over. Rejects where the recording cannot be read. */
@@ -125,10 +149,29 @@ export class Engine implements SessionOwner {
   }
 
   connect(session: SessionReplay): Connection {
-    return this.#transport.connect({ client: session.recorded.meta.client, copy: session.copy }, session);
+    const { client } = session.recorded.meta;
+    this.#contact.tried(this.now(), client.text);
+    return this.#transport.connect({ client, copy: session.copy }, session);
+  }
+
+  accepted(): void {
+    this.#contact.accepted();
+  }
+
+  failed(_session: SessionReplay, cause: CloseCause, stage: Stage): MonotonicMs {
+    const until = this.#contact.failed(this.now(), cause, stage);
+    this.#tellTrouble();
+    return until;
+  }
+
+  reconnected(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void {
+    this.#contact.reached();
+    for (const observer of this.#observers)
+      observer.reconnected?.(session.recorded.meta, session.copy, lost, commands);
   }
 
   opened(session: SessionReplay, connectMs: number): void {
+    this.#contact.reached();
     for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
   }
 
@@ -138,6 +181,7 @@ export class Engine implements SessionOwner {
     reply: Reply | undefined,
     answered: MonotonicMs,
   ): void {
+    this.#contact.reached();
     const { command, paced, due, sent } = inFlight;
     const { meta, close, parked } = session.recorded;
     const outcome: Outcome = {
@@ -205,9 +249,11 @@ export class Engine implements SessionOwner {
         this.#replied(session, event.command);
         break;
       case 'lost':
+        if (!counts(this.#share, session.id)) break;
         for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
         break;
       case 'skip':
+        if (!counts(this.#share, session.id)) break;
         for (const observer of this.#observers)
           observer.sessionSkipped?.(session, event.cause, event.commands);
         break;
@@ -219,8 +265,10 @@ export class Engine implements SessionOwner {
         this.#recorded.delete(session.id);
         recorded.close = { how: event.how, at: event.at };
         this.#tellParked(recorded);
-        this.#admission?.ended();
-        for (const copy of recorded.copies) copy.advance();
+        for (const copy of recorded.copies) {
+          this.#admission?.ended(copy.copy);
+          copy.advance();
+        }
         break;
       }
     }
@@ -235,20 +283,21 @@ export class Engine implements SessionOwner {
       secret === undefined ? 'unknown-user' : this.#transport.refuses({ client: meta.client, copy: 0 });
     if (secret === undefined || cause !== undefined) {
       this.#skipped.set(meta.id, cause as string);
+      if (!counts(this.#share, meta.id)) return;
       for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause as string, 0);
       return;
     }
     const recorded = new RecordedSession(meta);
     this.#recorded.set(meta.id, recorded);
-    const most = this.#admission?.began() ?? 0;
     for (let copy = 0; copy < copies; copy++) {
+      if (!hasCopy(this.#share, meta.id, copy)) continue;
       const session = new SessionReplay(recorded, copy, secret, this);
       recorded.copies.push(session);
       this.#live.add(session);
       for (const observer of this.#observers) observer.scheduled?.(meta, copy);
     }
     for (const session of recorded.copies) {
-      if (this.#admission !== undefined) this.#admission.admit(session, most);
+      if (this.#admission !== undefined) this.#admission.admit(session);
       else this.#openOrWait(session);
     }
   }
@@ -260,7 +309,8 @@ export class Engine implements SessionOwner {
   }
 
   #command(meta: SessionMeta, command: Command): void {
-    for (const observer of this.#observers) observer.captured?.(meta, command);
+    const counted = counts(this.#share, meta.id);
+    if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
     let cause = this.#skipped.get(meta.id) ?? this.#restSkipped.get(meta.id);
     const recorded = this.#recorded.get(meta.id);
     if (cause === undefined || (recorded !== undefined && command.com === COM.quit)) {
@@ -269,6 +319,7 @@ export class Engine implements SessionOwner {
       if (command.com === COM.changeUser) this.#restSkipped.set(meta.id, cause as string);
     }
     if (cause !== undefined || recorded === undefined) {
+      if (!counted) return;
       for (const observer of this.#observers) {
         observer.skipped?.(meta, command, cause as string, this.#options.copies);
       }
@@ -362,16 +413,32 @@ export class Engine implements SessionOwner {
   #sweep(): void {
     const now = this.now();
     for (const session of [...this.#live]) {
-      const waiting = now - session.busySince;
-      if (session.state === 'busy' && waiting > session.patienceMs(REPLY_TIMEOUT_MS, REPLY_TIMEOUT_FACTOR)) {
-        session.cut('timeout');
-      } else if (
-        (session.state === 'connecting' || session.state === 'closing') &&
-        waiting > STEP_TIMEOUT_MS
-      ) {
-        session.cut('timeout');
-      }
+      if (now - session.busySince <= this.#patienceMs(session)) continue;
+      if (session.state === 'connecting') session.giveUpConnecting();
+      else session.cut('timeout');
     }
+    this.#tellTrouble();
     this.#transport.flush();
+  }
+
+  /** How long `session` may be in the state that it is in. */
+  #patienceMs(session: SessionReplay): number {
+    switch (session.state) {
+      case 'busy':
+      case 'rebuilding':
+        return session.patienceMs(this.#replyTimeoutMs, REPLY_TIMEOUT_FACTOR);
+      case 'connecting':
+        return this.#connectTimeoutMs;
+      case 'closing':
+        return CLOSE_TIMEOUT_MS;
+      default:
+        return Number.POSITIVE_INFINITY;
+    }
+  }
+
+  #tellTrouble(): void {
+    const trouble = this.#contact.trouble(this.now());
+    if (trouble === undefined) return;
+    for (const observer of this.#observers) observer.trouble?.(trouble);
   }
 }

@@ -2,16 +2,18 @@ import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
+import type { Trouble } from './contact.ts';
+import type { StateLost } from './session-state.ts';
 
 /** Why a command that should have run did not, or was not seen to. */
 export type LostCause =
-  /** No connection: SYNs unanswered or refused, or no free port. */
+  /** No connection, or no other in the place of one that ended: SYNs unanswered or refused, or no free port. */
   | 'connect'
   /** The target refused for want of room (1040) … */
   | 'too-many-connections'
   /** … or refused the login. */
   | 'auth'
-  /** The target closed or reset the connection first. */
+  /** The target closed or reset the connection while the command, or long data for it, was under way. */
   | 'reset'
   /** Retransmission gave up, or no answer came for very long. */
   | 'timeout'
@@ -57,7 +59,14 @@ export interface Outcome {
 export interface Observer {
   scheduled?(session: SessionMeta, copy: number): void;
   opened?(session: SessionMeta, copy: number, connectMs: number): void;
-  /** The session ran to its end; every command of it was answered. */
+  /**
+   * Its connection ended before it did, and it goes on with another, set up by `commands` commands of ours. `lost`: what it
+   * had on the first and could not be given again. Of a session that never goes on nothing of this is told.
+   */
+  reconnected?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
+  /** The target cannot be reached, as it seems. Once in a run. */
+  trouble?(trouble: Trouble): void;
+  /** The session ran to its end. Commands of it may be lost, where it reconnected. */
   completed?(session: SessionMeta, copy: number): void;
   /** `detail`: what the target said, where it said something. */
   sessionLost?(session: SessionMeta, copy: number, cause: LostCause, detail?: string): void;

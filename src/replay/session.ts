@@ -1,21 +1,20 @@
-import { COM, type Command, EXPECT } from '../mysql/command.ts';
+import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
 import { Login } from '../mysql/login.ts';
+import { STATUS } from '../mysql/packet.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, ConnectionHandler } from '../transport/transport.ts';
+import type { Stage } from './contact.ts';
+import { connectHint, loginLostBy, lostBy, RETRIED, RETRIED_LOGINS } from './ends.ts';
 import type { LostCause } from './outcome.ts';
 import type { RecordedSession } from './recorded.ts';
-import { StatementIds, skipCauseOf } from './rewrite.ts';
+import { Recovery } from './recovery.ts';
+import { skipCauseOf } from './rewrite.ts';
+import { learn, learnRecorded, SessionState, type StateLost } from './session-state.ts';
+import { namesStatement } from './statements.ts';
 
-const TOO_MANY_CONNECTIONS = 1040;
-
-/** What a connection that did not come about tells whoever has to mend it. */
-const CONNECT_HINTS: { readonly [cause in CloseCause]?: string } = {
-  refused: 'the target refuses connections on that port: does its server run, and is -x right?',
-  timeout:
-    "no answer came: does the target listen there, does it route the clients' addresses to the assistant " +
-    '(ip route), and does the -F of intercept match its port?',
-};
+/** Rolls the transaction back; after any other error it goes on. */
+const DEADLOCK = 1213;
 
 /** A command under way on one copy. */
 export interface InFlight {
@@ -33,7 +32,13 @@ export interface SessionOwner {
   /** Wake me (`advance`) at `due`. */
   wakeAt(due: MonotonicMs, session: SessionReplay): void;
   connect(session: SessionReplay): Connection;
+  /** The target took a connection; its login may begin. */
+  accepted(): void;
   opened(session: SessionReplay, connectMs: number): void;
+  /** A connection ended before its session. Answers until when to try again: -Infinity where not to. */
+  failed(session: SessionReplay, cause: CloseCause, stage: Stage): MonotonicMs;
+  /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
+  reconnected(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void;
   answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
   lost(session: SessionReplay, command: Command, cause: LostCause, sent: boolean): void;
   skipped(session: SessionReplay, command: Command, cause: string): void;
@@ -44,11 +49,21 @@ export interface SessionOwner {
 }
 
 /** `over` has two faces: with #lostCause set, commands still to come are lost, too. */
-type State = 'waiting' | 'connecting' | 'ready' | 'busy' | 'closing' | 'over';
+type State =
+  | 'waiting'
+  | 'connecting'
+  | 'rebuilding'
+  | 'ready'
+  | 'busy'
+  | 'closing'
+  /** Without connection, until it is time to try another. */
+  | 'disconnected'
+  | 'over';
 
 /**
  * One copy of a recorded session: logs in, sends its commands in order, each when it is due and the one before it was
- * answered, and ends as the recorded one did.
+ * answered, and ends as the recorded one did. Where the target ends its connection earlier, it goes on with another: what
+ * was under way is lost, what the session had set up is set up again.
  */
 export class SessionReplay implements ConnectionHandler {
   readonly recorded: RecordedSession;
@@ -62,7 +77,15 @@ export class SessionReplay implements ConnectionHandler {
   readonly #owner: SessionOwner;
   #connection: Connection | undefined;
   #login: Login | undefined;
-  readonly #statements = new StatementIds();
+  /** Whether its login succeeded once. */
+  #opened = false;
+  /** What a connection of its own must be given again; undefined: nothing. */
+  #state: SessionState | undefined;
+  #inTransaction = false;
+  /** From the end of a connection until a command was answered on the next. */
+  #recovery: Recovery | undefined;
+  /** What the connection under way has failed by, where its end does not say so, and it may be tried again. */
+  #failedBy: LostCause | undefined;
   /** Position of the next command to send. */
   #next = 0;
   #current: InFlight | undefined;
@@ -88,6 +111,7 @@ export class SessionReplay implements ConnectionHandler {
   open(): void {
     this.begun = true;
     this.state = 'connecting';
+    this.#failedBy = undefined;
     this.#connectAt = this.#owner.now();
     this.busySince = this.#connectAt;
     this.#connection = this.#owner.connect(this);
@@ -95,6 +119,8 @@ export class SessionReplay implements ConnectionHandler {
 
   /** Sends what is due. To be called when a command or the end was read, and when it is time. */
   advance(): void {
+    if (this.state === 'disconnected' && this.#owner.now() >= (this.#recovery as Recovery).retryAt)
+      this.open();
     while (this.state === 'ready') {
       if (this.#stopping) {
         this.#finish('interrupted');
@@ -127,9 +153,9 @@ export class SessionReplay implements ConnectionHandler {
   /** The run is being stopped: the command under way may finish, no other begins. */
   stop(): void {
     this.#stopping = true;
-    if (this.state === 'waiting') this.#end('interrupted');
+    if (this.state === 'waiting' || this.state === 'disconnected') this.#end('interrupted');
     else if (this.state === 'ready') this.advance();
-    else if (this.state === 'connecting') this.cut('interrupted');
+    else if (this.state === 'connecting' || this.state === 'rebuilding') this.cut('interrupted');
   }
 
   /** Ends at once, by RST. */
@@ -140,11 +166,18 @@ export class SessionReplay implements ConnectionHandler {
     else this.#connection.abort();
   }
 
+  /** The connection, or its login, takes too long. */
+  giveUpConnecting(): void {
+    this.#failedBy = 'timeout';
+    this.#connection?.abort();
+  }
+
   // ConnectionHandler
 
   established(): void {
     const { meta } = this.recorded;
     if (meta.login === undefined) throw new Error('a session without login was scheduled');
+    this.#owner.accepted();
     this.#login = new Login({ recorded: meta.login, user: meta.login.user, password: this.password });
   }
 
@@ -154,25 +187,35 @@ export class SessionReplay implements ConnectionHandler {
     if (step.type === 'send') this.#connection?.writeLogin(step.octets);
     else if (step.type === 'failed') {
       this.#lostDetail = `user ${this.recorded.meta.login?.user}: ${step.message}`;
-      this.#finish(step.errno === TOO_MANY_CONNECTIONS ? 'too-many-connections' : 'auth');
+      const cause = loginLostBy(step.errno);
+      // The server closes.
+      if (RETRIED_LOGINS.has(step.errno)) this.#failedBy = cause;
+      else this.#finish(cause);
     } else if (step.type === 'done') {
       this.#login = undefined;
+      this.#lostDetail = undefined;
       this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
-      const now = this.#owner.now();
-      this.#readyAt = now;
-      this.state = 'ready';
-      this.#owner.opened(this, now - this.#connectAt);
-      this.advance();
+      if (this.#opened) this.#rebuild();
+      else {
+        this.#opened = true;
+        this.#recovery = undefined;
+        this.#owner.opened(this, this.#owner.now() - this.#connectAt);
+        this.#goOn();
+      }
     }
   }
 
   reply(reply: Reply, receivedAt: MonotonicMs): void {
+    if (this.state === 'rebuilding') {
+      this.#recovery?.answered(reply);
+      this.#rebuildNext();
+      return;
+    }
     const inFlight = this.#current;
     if (inFlight === undefined) return;
     this.#current = undefined;
-    const { command } = inFlight;
-    if (command.com === COM.stmtPrepare) this.#statements.prepared(command, reply.statementId);
-    else if (command.com === COM.resetConnection && reply.kind === 'ok') this.#statements.clear();
+    this.#recovery = undefined;
+    this.#learn(inFlight.command, reply);
     this.#confirm();
     this.#readyAt = receivedAt;
     this.#owner.answered(this, inFlight, reply, receivedAt);
@@ -182,9 +225,13 @@ export class SessionReplay implements ConnectionHandler {
     }
   }
 
-  closed(cause: CloseCause): void {
+  closed(how: CloseCause): void {
     if (this.state === 'over') return;
-    if (this.state === 'connecting') this.#lostDetail ??= CONNECT_HINTS[cause];
+    const gaveUp = this.state === 'connecting' && how === 'aborted' && this.#failedBy === 'timeout';
+    const cause = gaveUp ? 'timeout' : how;
+    const stage = this.#stage;
+    this.#connection = undefined;
+    this.#login = undefined;
     // The server closed first, as the recorded one did: a little early is no loss.
     if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) this.state = 'closing';
     // A server that has read COM_QUIT, or answered all, closes in order or not; and our own RST is an end, where the
@@ -197,13 +244,100 @@ export class SessionReplay implements ConnectionHandler {
     // An end that we cut short shows nothing of what arrived.
     if (inOrder && (cause !== 'aborted' || this.#lostCause === undefined)) this.#confirm();
     if (inOrder && this.#lostCause === undefined) this.#end(undefined);
-    else this.#end(this.#lostCause ?? lostBy(cause, this.state === 'connecting'));
+    else if (this.#lostCause !== undefined) this.#end(this.#lostCause);
+    else if (this.state === 'closing' || !RETRIED.has(cause)) this.#end(lostBy(cause, stage));
+    else this.#tryAgain(cause, stage);
+  }
+
+  /** How far the connection has come. */
+  get #stage(): Stage {
+    if (this.state !== 'connecting') return 'commands';
+    return this.#login === undefined ? 'syn' : 'login';
   }
 
   /** Nothing is left to send or to be answered, and the recorded session ended by FIN. */
   get #isIdleToTheEnd(): boolean {
     const { close, end } = this.recorded;
     return close?.how === 'fin' && this.#next === end && this.#unanswered.length === 0;
+  }
+
+  /** The command phase begins, or goes on. */
+  #goOn(): void {
+    this.#readyAt = this.#owner.now();
+    this.state = 'ready';
+    this.advance();
+  }
+
+  /** The connection ended before the session: waits and tries another, where there is hope. */
+  #tryAgain(cause: CloseCause, stage: Stage): void {
+    const owner = this.#owner;
+    const until = owner.failed(this, cause, stage);
+    const now = owner.now();
+    const lost = this.#failedBy ?? lostBy(cause, stage);
+    this.#lostDetail = connectHint(cause, stage) ?? this.#lostDetail;
+    this.#recovery ??= new Recovery(now);
+    this.#recovery.beginAnew(now);
+    const seed = this.recorded.meta.id + this.copy;
+    // One that was never open and finds no room: that the target has too little is what a run is to show.
+    const noRoom = this.#failedBy === 'too-many-connections' && !this.#opened;
+    if (this.#stopping || noRoom || !this.#recovery.tryAgain(now, until, seed)) {
+      this.#end(lost);
+      return;
+    }
+    if (stage === 'commands') this.#disconnected(lost, this.#recovery);
+    this.state = 'disconnected';
+    this.#wakeAt(this.#recovery.retryAt);
+  }
+
+  /** What was under way may have been carried out or not: it is lost, and not sent again. */
+  #disconnected(cause: LostCause, { lost }: Recovery): void {
+    const { meta } = this.recorded;
+    if (this.#inTransaction) lost.add('transaction');
+    if (this.#current !== undefined) {
+      const { command } = this.#current;
+      this.#state = learnRecorded(this.#state, meta, command);
+      if (command.reply !== undefined) this.#noteTransaction(command, command.reply);
+    }
+    if (this.#inTransaction) lost.add('transaction');
+    this.#inTransaction = false;
+    this.#state?.disconnected(lost);
+    this.#loseUnderWay(cause);
+  }
+
+  /** Sets up on a new connection what the session had on the last. */
+  #rebuild(): void {
+    this.state = 'rebuilding';
+    this.#recovery?.begin(this.#state?.rebuildSteps() ?? []);
+    this.#rebuildNext();
+  }
+
+  #rebuildNext(): void {
+    const recovery = this.#recovery as Recovery;
+    const { step } = recovery;
+    if (step !== undefined) {
+      recovery.commands++;
+      this.busySince = this.#owner.now();
+      this.#connection?.write(step.packet, expectOf(step.com));
+      return;
+    }
+    recovery.end();
+    this.#owner.reconnected(this, recovery.lost, recovery.commands);
+    this.#goOn();
+  }
+
+  /** `command` was carried out, or failed, with `reply`. */
+  #learn(command: Command, reply: Reply): void {
+    if (reply.kind !== 'err' || command.com === COM.stmtPrepare)
+      this.#state = learn(this.#state, this.recorded.meta, command, reply);
+    this.#noteTransaction(command, reply);
+  }
+
+  #noteTransaction({ com }: Command, { kind, errno, status }: Reply): void {
+    if (kind === 'err') {
+      if (errno === DEADLOCK) this.#inTransaction = false;
+    } else if (kind !== 'text' && com !== COM.stmtPrepare && com !== COM.fieldList) {
+      this.#inTransaction = (status & STATUS.inTransaction) !== 0;
+    }
   }
 
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
@@ -215,7 +349,16 @@ export class SessionReplay implements ConnectionHandler {
       this.#owner.skipped(this, command, skip);
       return;
     }
-    const packet = this.#statements.rewrite(command);
+    let packet: Uint8Array | undefined = command.packet;
+    if (namesStatement(command)) {
+      this.#state ??= new SessionState(this.recorded.meta);
+      const { statements } = this.#state;
+      if (statements.lacksLongData(command)) {
+        this.#owner.lost(this, command, 'reset', false);
+        return;
+      }
+      packet = statements.rewrite(command);
+    }
     if (packet === undefined) {
       this.#owner.lost(this, command, 'unprepared', false);
       return;
@@ -287,13 +430,17 @@ export class SessionReplay implements ConnectionHandler {
     // Even a session that ended well loses what was recorded behind its end: the count must add up.
     const behind = cause ?? 'reset';
     this.#lostCause = behind;
-    for (const { command } of this.#unanswered) this.#owner.lost(this, command, behind, true);
-    this.#unanswered = [];
-    if (this.#current !== undefined) this.#owner.lost(this, this.#current.command, behind, true);
-    this.#current = undefined;
+    this.#loseUnderWay(behind);
     const lostSome = this.#next < this.recorded.end;
     this.#loseRest(behind);
     this.#owner.over(this, cause ?? (lostSome ? 'reset' : undefined), this.#lostDetail);
+  }
+
+  #loseUnderWay(cause: LostCause): void {
+    for (const { command } of this.#unanswered) this.#owner.lost(this, command, cause, true);
+    this.#unanswered = [];
+    if (this.#current !== undefined) this.#owner.lost(this, this.#current.command, cause, true);
+    this.#current = undefined;
   }
 
   #loseRest(cause: LostCause): void {
@@ -303,20 +450,5 @@ export class SessionReplay implements ConnectionHandler {
       if (command !== undefined) this.#owner.lost(this, command, cause, false);
       this.#owner.letGo(this, position);
     }
-  }
-}
-
-function lostBy(cause: CloseCause, connecting: boolean): LostCause {
-  switch (cause) {
-    case 'fin':
-    case 'reset':
-    case 'aborted':
-      return connecting ? 'connect' : 'reset';
-    case 'refused':
-      return 'connect';
-    case 'timeout':
-      return connecting ? 'connect' : 'timeout';
-    default:
-      return cause;
   }
 }

@@ -1,8 +1,19 @@
-import { build, type Histogram } from 'hdr-histogram-js';
+import type { Histogram } from 'hdr-histogram-js';
 import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
+import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
+import {
+  addCause,
+  type Causes,
+  decodeHistogram,
+  encodeHistogram,
+  histogram,
+  recordMs,
+  type Tally,
+  totalOf,
+} from './tally.ts';
 
 /** A timed run whose commands went out later than this, for our own fault, is not what was asked for. */
 const MAX_LATENESS_P99_MS = 100;
@@ -10,8 +21,8 @@ const MAX_LATENESS_P99_MS = 100;
 /** A timed run whose commands fell behind the recording by this much, waiting for the target, is the target's doing. */
 const SERVER_BOUND_SLIP_MS = 1_000;
 
-/** Histograms count microseconds up to an hour, to three digits. */
-const HIGHEST_US = 3_600_000_000;
+/** Of the users whose password is not known, so many are named. */
+const MAX_USERS_NAMED = 5;
 
 export interface Percentiles {
   p50: number;
@@ -34,6 +45,12 @@ export interface Summary {
     lost: number;
     lost_by: Record<string, number>;
     skipped: Record<string, number>;
+    /** How often one went on with another connection, because its own had ended. Each of those … */
+    reconnected: number;
+    /** … was set up by commands that are not the recording's and that nothing else counts … */
+    rebuild_commands: number;
+    /** … and lacks what these could not: how often each kind was missing. */
+    state_lost: Record<string, number>;
   };
   commands: {
     scheduled: number;
@@ -66,41 +83,30 @@ export interface RunFacts {
   unread?: string | undefined;
 }
 
-class Counts {
-  readonly #counts = new Map<string, number>();
-  total = 0;
-
-  add(cause: string, n = 1): void {
-    if (n === 0) return;
-    this.#counts.set(cause, (this.#counts.get(cause) ?? 0) + n);
-    this.total += n;
-  }
-
-  toRecord(): Record<string, number> {
-    return Object.fromEntries([...this.#counts].sort(([a], [b]) => (a < b ? -1 : 1)));
-  }
-}
-
-/** Watches a run and adds it up. */
+/** Watches one share of a run and counts. */
 export class SummaryObserver implements Observer {
   readonly #copies: number;
   readonly #timed: boolean;
-  #sessions = 0;
-  #commands = 0;
-  #scheduledSessions = 0;
-  #opened = 0;
-  #completed = 0;
-  readonly #lostSessions = new Counts();
+  readonly #counted: Omit<Tally, 'unknownUsers' | 'lateness' | 'recorded' | 'replayed'> = {
+    sessions: 0,
+    commands: 0,
+    scheduledSessions: 0,
+    opened: 0,
+    completed: 0,
+    reconnected: 0,
+    rebuildCommands: 0,
+    stateLost: {},
+    lostSessions: {},
+    skippedSessions: {},
+    details: {},
+    answered: 0,
+    sentAndLost: 0,
+    lost: {},
+    skipped: {},
+    maxSlipMs: 0,
+    divergence: { error: 0, rows: 0, data: 0, none: 0, unknown: 0 },
+  };
   readonly #unknownUsers = new Set<string>();
-  /** What the target said of the first session lost by each cause. */
-  readonly #details = new Map<string, string>();
-  readonly #skippedSessions = new Counts();
-  #answered = 0;
-  readonly #lost = new Counts();
-  #sentAndLost = 0;
-  readonly #skipped = new Counts();
-  #maxSlipMs = 0;
-  readonly #divergence: Record<Divergence, number> = { error: 0, rows: 0, data: 0, none: 0, unknown: 0 };
   readonly #lateness = histogram();
   readonly #recorded = histogram();
   readonly #replayed = histogram();
@@ -111,186 +117,210 @@ export class SummaryObserver implements Observer {
     this.#timed = timed;
   }
 
+  /** What was counted so far; a copy. */
+  get tally(): Tally {
+    return {
+      ...structuredClone(this.#counted),
+      unknownUsers: [...this.#unknownUsers].slice(0, MAX_USERS_NAMED),
+      lateness: encodeHistogram(this.#lateness),
+      recorded: encodeHistogram(this.#recorded),
+      replayed: encodeHistogram(this.#replayed),
+    };
+  }
+
   /** Commands answered so far, of all copies. */
   get answeredCommands(): number {
-    return this.#answered;
+    return this.#counted.answered;
   }
 
   get lostCommands(): number {
-    return this.#lost.total;
+    return totalOf(this.#counted.lost);
   }
 
   get openedSessions(): number {
-    return this.#opened;
+    return this.#counted.opened;
+  }
+
+  get reconnectedSessions(): number {
+    return this.#counted.reconnected;
   }
 
   get overSessions(): number {
-    return this.#completed + this.#lostSessions.total;
+    return this.#counted.completed + totalOf(this.#counted.lostSessions);
   }
 
   captured(): void {
-    this.#commands++;
+    this.#counted.commands++;
   }
 
   scheduled(_session: SessionMeta, copy: number): void {
-    if (copy === 0) this.#sessions++;
-    this.#scheduledSessions++;
+    if (copy === 0) this.#counted.sessions++;
+    this.#counted.scheduledSessions++;
   }
 
   opened(): void {
-    this.#opened++;
+    this.#counted.opened++;
   }
 
   completed(): void {
-    this.#completed++;
+    this.#counted.completed++;
+  }
+
+  reconnected(_session: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
+    this.#counted.reconnected++;
+    this.#counted.rebuildCommands += commands;
+    for (const kind of lost) addCause(this.#counted.stateLost, kind);
   }
 
   sessionLost(_session: SessionMeta, _copy: number, cause: LostCause, detail?: string): void {
-    this.#lostSessions.add(cause);
-    if (detail !== undefined && !this.#details.has(cause)) this.#details.set(cause, detail);
+    const { lostSessions, details } = this.#counted;
+    addCause(lostSessions, cause);
+    if (detail !== undefined) details[cause] ??= detail;
   }
 
   sessionSkipped(session: SessionMeta, cause: string, commands: number): void {
     if (cause === 'unknown-user' && session.login !== undefined) this.#unknownUsers.add(session.login.user);
-    this.#sessions++;
-    this.#skippedSessions.add(cause, this.#copies);
-    this.#commands += commands;
-    this.#skipped.add(cause, commands * this.#copies);
+    this.#counted.sessions++;
+    addCause(this.#counted.skippedSessions, cause, this.#copies);
+    this.unreadable(session, cause, commands);
   }
 
   unreadable(_session: SessionMeta, cause: string, commands: number): void {
-    this.#commands += commands;
-    this.#skipped.add(cause, commands * this.#copies);
+    this.#counted.commands += commands;
+    addCause(this.#counted.skipped, cause, commands * this.#copies);
   }
 
   answered(outcome: Outcome, divergence: Divergence): void {
     const { command, reply, paced, due, sent, answered } = outcome;
-    this.#answered++;
+    const counted = this.#counted;
+    counted.answered++;
     if (this.#timed) {
-      record(this.#lateness, sent - due);
-      if (due - paced > this.#maxSlipMs) this.#maxSlipMs = due - paced;
+      recordMs(this.#lateness, sent - due);
+      if (due - paced > counted.maxSlipMs) counted.maxSlipMs = due - paced;
     }
     if (reply === undefined) {
-      this.#divergence.none++;
+      counted.divergence.none++;
       return;
     }
-    this.#divergence[divergence]++;
-    record(this.#replayed, answered - sent);
-    if (command.reply !== undefined) record(this.#recorded, (command.reply.at - command.at) / 1e6);
+    counted.divergence[divergence]++;
+    recordMs(this.#replayed, answered - sent);
+    if (command.reply !== undefined) recordMs(this.#recorded, (command.reply.at - command.at) / 1e6);
   }
 
   lost(_session: SessionMeta, _copy: number, _command: Command, cause: LostCause, sent: boolean): void {
-    this.#lost.add(cause);
-    if (sent) this.#sentAndLost++;
+    addCause(this.#counted.lost, cause);
+    if (sent) this.#counted.sentAndLost++;
   }
 
   skipped(_session: SessionMeta, _command: Command, cause: string, copies: number): void {
-    this.#skipped.add(cause, copies);
-  }
-
-  summary(facts: RunFacts): Summary {
-    const scheduled = this.#commands * this.#copies - this.#skipped.total;
-    const elapsed = facts.elapsedMs / 1000;
-    const lateness = percentiles(this.#lateness);
-    const { verdict, reasons } = this.#verdict(facts, scheduled, lateness);
-    return {
-      captured: {
-        packets: facts.packets,
-        dropped: facts.dropped,
-        sessions: this.#sessions,
-        commands: this.#commands,
-      },
-      sessions: {
-        scheduled: this.#scheduledSessions,
-        opened: this.#opened,
-        completed: this.#completed,
-        lost: this.#lostSessions.total,
-        lost_by: this.#lostSessions.toRecord(),
-        skipped: this.#skippedSessions.toRecord(),
-      },
-      commands: {
-        scheduled,
-        sent: this.#answered + this.#sentAndLost,
-        answered: this.#answered,
-        lost: this.#lost.toRecord(),
-        skipped: this.#skipped.toRecord(),
-      },
-      lateness_ms: lateness,
-      latency_ms: { recorded: percentiles(this.#recorded), replayed: percentiles(this.#replayed) },
-      divergence: this.#divergence,
-      copies: facts.copies,
-      speed: Number.isFinite(facts.speed) ? facts.speed : 'max',
-      elapsed_s: round(elapsed),
-      qps: elapsed > 0 ? Math.round(this.#answered / elapsed) : 0,
-      packets: {
-        out: facts.transport.packetsOut,
-        in: facts.transport.packetsIn,
-        retransmitted: facts.transport.retransmitted,
-        capture_dropped: facts.transport.captureDropped,
-      },
-      verdict,
-      reasons,
-    };
-  }
-
-  #verdict(
-    facts: RunFacts,
-    scheduled: number,
-    lateness: Percentiles,
-  ): { verdict: Verdict; reasons: string[] } {
-    const invalid: string[] = [];
-    const { captureDropped } = facts.transport;
-    if (facts.unread !== undefined)
-      invalid.push(`the recording could not be read to its end: ${facts.unread}`);
-    if (facts.interrupted) invalid.push('the run was stopped before its end');
-    if (this.#scheduledSessions === 0) {
-      const unknown = [...this.#unknownUsers].slice(0, 5).join(', ');
-      const why =
-        unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
-      invalid.push(`nothing was replayed: no session could be scheduled${why}`);
-    }
-    if (facts.dropped > 0) invalid.push(`the recording lost ${facts.dropped} packets while it was made`);
-    if (captureDropped > 0) {
-      invalid.push(
-        `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,
-      );
-    }
-    for (const [cause, n] of Object.entries(this.#lost.toRecord()))
-      invalid.push(`${n} commands were lost: ${cause}`);
-    for (const [cause, n] of Object.entries(this.#lostSessions.toRecord())) {
-      const detail = this.#details.get(cause);
-      invalid.push(
-        `${n} sessions were lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`,
-      );
-    }
-    if (scheduled !== this.#answered + this.#lost.total) {
-      invalid.push(
-        `the count does not add up: ${scheduled} commands scheduled, ${this.#answered} answered, ${this.#lost.total} lost`,
-      );
-    }
-    if (invalid.length > 0) return { verdict: 'invalid', reasons: invalid };
-    if (lateness.p99 > MAX_LATENESS_P99_MS) {
-      const reason = `1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`;
-      return { verdict: 'replayer-bound', reasons: [reason] };
-    }
-    if (this.#timed && this.#maxSlipMs > SERVER_BOUND_SLIP_MS) {
-      const reason = `commands went out up to ${Math.round(this.#maxSlipMs)} ms behind the recording, waiting for answers`;
-      return { verdict: 'server-bound', reasons: [reason] };
-    }
-    return { verdict: 'valid', reasons: [] };
+    addCause(this.#counted.skipped, cause, copies);
   }
 }
 
-function histogram(): Histogram {
-  return build({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: HIGHEST_US,
-    numberOfSignificantValueDigits: 3,
-  });
+/** What a whole run amounts to. */
+export function summarize(tally: Tally, facts: RunFacts): Summary {
+  const scheduled = tally.commands * facts.copies - totalOf(tally.skipped);
+  const elapsed = facts.elapsedMs / 1000;
+  const lateness = percentiles(decodeHistogram(tally.lateness));
+  return {
+    captured: {
+      packets: facts.packets,
+      dropped: facts.dropped,
+      sessions: tally.sessions,
+      commands: tally.commands,
+    },
+    sessions: {
+      scheduled: tally.scheduledSessions,
+      opened: tally.opened,
+      completed: tally.completed,
+      lost: totalOf(tally.lostSessions),
+      lost_by: byName(tally.lostSessions),
+      skipped: byName(tally.skippedSessions),
+      reconnected: tally.reconnected,
+      rebuild_commands: tally.rebuildCommands,
+      state_lost: byName(tally.stateLost),
+    },
+    commands: {
+      scheduled,
+      sent: tally.answered + tally.sentAndLost,
+      answered: tally.answered,
+      lost: byName(tally.lost),
+      skipped: byName(tally.skipped),
+    },
+    lateness_ms: lateness,
+    latency_ms: {
+      recorded: percentiles(decodeHistogram(tally.recorded)),
+      replayed: percentiles(decodeHistogram(tally.replayed)),
+    },
+    divergence: tally.divergence,
+    copies: facts.copies,
+    speed: Number.isFinite(facts.speed) ? facts.speed : 'max',
+    elapsed_s: round(elapsed),
+    qps: elapsed > 0 ? Math.round(tally.answered / elapsed) : 0,
+    packets: {
+      out: facts.transport.packetsOut,
+      in: facts.transport.packetsIn,
+      retransmitted: facts.transport.retransmitted,
+      capture_dropped: facts.transport.captureDropped,
+    },
+    ...verdictOf(tally, facts, scheduled, lateness),
+  };
 }
 
-function record(into: Histogram, ms: number): void {
-  into.recordValue(Math.min(HIGHEST_US, Math.max(0, Math.round(ms * 1000))));
+function verdictOf(
+  tally: Tally,
+  facts: RunFacts,
+  scheduled: number,
+  lateness: Percentiles,
+): { verdict: Verdict; reasons: string[] } {
+  const invalid: string[] = [];
+  const { captureDropped } = facts.transport;
+  if (facts.unread !== undefined) invalid.push(`the recording could not be read to its end: ${facts.unread}`);
+  if (facts.interrupted) invalid.push('the run was stopped before its end');
+  if (tally.scheduledSessions === 0) {
+    const unknown = tally.unknownUsers.slice(0, MAX_USERS_NAMED).join(', ');
+    const why =
+      unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
+    invalid.push(`nothing was replayed: no session could be scheduled${why}`);
+  }
+  if (facts.dropped > 0) invalid.push(`the recording lost ${facts.dropped} packets while it was made`);
+  if (captureDropped > 0) {
+    invalid.push(
+      `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,
+    );
+  }
+  for (const [cause, n] of Object.entries(byName(tally.lost)))
+    invalid.push(`${n} commands were lost: ${cause}`);
+  for (const [cause, n] of Object.entries(byName(tally.lostSessions))) {
+    const detail = tally.details[cause];
+    invalid.push(`${n} sessions were lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`);
+  }
+  for (const [kind, n] of Object.entries(byName(tally.stateLost)))
+    invalid.push(`${n} times a session that reconnected lacked what it had before: ${kind}`);
+  const lost = totalOf(tally.lost);
+  if (scheduled !== tally.answered + lost) {
+    invalid.push(
+      `the count does not add up: ${scheduled} commands scheduled, ${tally.answered} answered, ${lost} lost`,
+    );
+  }
+  const reconnected =
+    tally.reconnected === 0
+      ? []
+      : [`the target ended connections early: sessions went on with ${tally.reconnected} others`];
+  if (invalid.length > 0) return { verdict: 'invalid', reasons: [...invalid, ...reconnected] };
+  if (lateness.p99 > MAX_LATENESS_P99_MS) {
+    const reason = `1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`;
+    return { verdict: 'replayer-bound', reasons: [reason, ...reconnected] };
+  }
+  if (Number.isFinite(facts.speed) && tally.maxSlipMs > SERVER_BOUND_SLIP_MS) {
+    const reason = `commands went out up to ${Math.round(tally.maxSlipMs)} ms behind the recording, waiting for answers`;
+    return { verdict: 'server-bound', reasons: [reason, ...reconnected] };
+  }
+  return { verdict: 'valid', reasons: reconnected };
+}
+
+function byName(causes: Causes): Causes {
+  return Object.fromEntries(Object.entries(causes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function percentiles(of: Histogram): Percentiles {

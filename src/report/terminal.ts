@@ -21,6 +21,7 @@ export function renderSummary(summary: Summary, folder: string): string {
     row('  completed / answered', sessions.completed, commands.answered),
     row('  lost', sessions.lost, lostCommands),
     ...causes(sessions.lost_by, commands.lost),
+    ...reconnections(sessions),
     '',
     `Answers      ${count(summary.divergence.none)} as recorded; different: ${count(summary.divergence.error)} errors, ` +
       `${count(summary.divergence.rows)} row counts, ${count(summary.divergence.data)} data` +
@@ -36,6 +37,17 @@ export function renderSummary(summary: Summary, folder: string): string {
     '',
   ];
   return lines.join('\n');
+}
+
+/** Nothing where no session reconnected, as in most runs. */
+function reconnections({ reconnected, rebuild_commands, state_lost }: Summary['sessions']): string[] {
+  if (reconnected === 0) return [];
+  const lost = Object.entries(state_lost).map(([kind, n]) => `${kind} ${count(n)} times`);
+  return [
+    '',
+    `Reconnected  ${count(reconnected)} times, set up again by ${count(rebuild_commands)} commands` +
+      (lost.length === 0 ? '' : `; without: ${lost.join(', ')}`),
+  ];
 }
 
 function total(counts: Record<string, number>): number {

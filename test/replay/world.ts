@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { mock } from 'node:test';
 import type { FlowEvent, SessionMeta } from '../../src/flow/events.ts';
 import type { Command } from '../../src/mysql/command.ts';
+import type { Trouble } from '../../src/replay/contact.ts';
 import { Engine } from '../../src/replay/engine.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/outcome.ts';
-import { type Summary, SummaryObserver } from '../../src/report/summary.ts';
+import type { StateLost } from '../../src/replay/session-state.ts';
+import { type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
 import { ManualClock } from '../../src/time.ts';
 import { type FakeTarget, FakeTransport } from '../transport/fake.ts';
 import type { Tape } from './tape.ts';
@@ -25,6 +27,8 @@ export class Book implements Observer {
   readonly copies: number;
   readonly fates: Fate[] = [];
   readonly ends: { session: number; copy: number; cause: LostCause | undefined }[] = [];
+  readonly reconnections: { session: number; copy: number; lost: string[]; commands: number }[] = [];
+  readonly troubles: (Trouble & { at: number })[] = [];
   readonly skippedSessions: { session: number; cause: string }[] = [];
   readonly scheduledSessions: string[] = [];
   readonly openedAt = new Map<string, number>();
@@ -48,6 +52,14 @@ export class Book implements Observer {
 
   opened(session: SessionMeta, copy: number): void {
     this.openedAt.set(`${session.id}/${copy}`, this.#clock.now());
+  }
+
+  reconnected(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
+    this.reconnections.push({ session: session.id, copy, lost: [...lost].sort(), commands });
+  }
+
+  trouble(trouble: Trouble): void {
+    this.troubles.push({ ...trouble, at: this.#clock.now() - START_MS });
   }
 
   completed(session: SessionMeta, copy: number): void {
@@ -132,6 +144,7 @@ export class Book implements Observer {
     assert.equal(sessions.lost, sum(sessions.lost_by));
     assert.equal(commands.scheduled, commands.answered + sum(commands.lost));
     assert.equal(commands.answered, sum(summary.divergence));
+    assert.equal(sessions.reconnected, this.reconnections.length);
   }
 }
 
@@ -144,6 +157,8 @@ export interface Setup {
   speed?: number;
   target?: FakeTarget;
   passwords?: Record<string, string>;
+  connectTimeoutMs?: number;
+  replyTimeoutMs?: number;
   /** Events a batch. */
   batch?: number;
   /** What happens while it runs: [after ms, act]. */
@@ -178,10 +193,9 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
   const transport = new FakeTransport(target, clock);
   const book = new Book(copies, clock);
   const summed = new SummaryObserver(copies, Number.isFinite(speed));
-  const engine = new Engine({ copies, speed, clock, password: (user) => passwords[user] }, transport, [
-    book,
-    summed,
-  ]);
+  const { connectTimeoutMs, replyTimeoutMs } = setup;
+  const options = { copies, speed, clock, connectTimeoutMs, replyTimeoutMs };
+  const engine = new Engine({ ...options, password: (user) => passwords[user] }, transport, [book, summed]);
   const run = { engine, transport, clock, book } as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   try {
@@ -206,7 +220,7 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     mock.timers.reset();
   }
   run.elapsedMs = clock.now() - START_MS;
-  run.summary = summed.summary({
+  run.summary = summarize(summed.tally, {
     packets: 0,
     dropped: 0,
     copies,

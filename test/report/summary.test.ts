@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Divergence, Outcome } from '../../src/replay/outcome.ts';
-import { type RunFacts, type Summary, SummaryObserver } from '../../src/report/summary.ts';
+import { type RunFacts, type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
 import { renderSummary } from '../../src/report/terminal.ts';
 import { Tape } from '../replay/tape.ts';
 import { makeReply } from '../transport/fake.ts';
@@ -49,6 +49,9 @@ function eventful(): SummaryObserver {
       if (id < 8) observer.completed();
     }
   }
+  observer.reconnected(meta, 0, new Set(['transaction', 'lock'] as const), 4);
+  observer.reconnected(meta, 1, new Set(['transaction'] as const), 0);
+  observer.reconnected(meta, 0, new Set(), 1);
   observer.sessionSkipped(meta, 'tls', 0);
   observer.sessionSkipped(meta, 'joined-late', 30);
   observer.unreadable(meta, 'gap', 2);
@@ -78,6 +81,9 @@ const EVENTFUL: Summary = {
     lost: 4,
     lost_by: { connect: 2, reset: 2 },
     skipped: { 'joined-late': 2, tls: 2 },
+    reconnected: 3,
+    rebuild_commands: 5,
+    state_lost: { lock: 1, transaction: 2 },
   },
   commands: {
     scheduled: 1198,
@@ -100,6 +106,9 @@ const EVENTFUL: Summary = {
     '8 commands were lost: reset',
     '2 sessions were lost: connect',
     '2 sessions were lost: reset',
+    '1 times a session that reconnected lacked what it had before: lock',
+    '2 times a session that reconnected lacked what it had before: transaction',
+    'the target ended connections early: sessions went on with 3 others',
   ],
 };
 
@@ -120,14 +129,14 @@ function rounded(summary: Summary): Summary {
 
 describe('summary.json', () => {
   test('has the shape of DESIGN §4, and adds up', () => {
-    const summary = rounded(eventful().summary(FACTS));
+    const summary = rounded(summarize(eventful().tally, FACTS));
     assert.deepEqual(summary, EVENTFUL);
     assert.deepEqual(Object.keys(summary), Object.keys(EVENTFUL));
     assert.deepEqual(JSON.parse(JSON.stringify(summary)), EVENTFUL);
   });
 
   test('a run of nothing has numbers, too', () => {
-    const summary = new SummaryObserver(1, false).summary({
+    const summary = summarize(new SummaryObserver(1, false).tally, {
       ...FACTS,
       copies: 1,
       speed: Infinity,
@@ -145,7 +154,7 @@ describe('summary.json', () => {
     const observer = new SummaryObserver(1, true);
     observer.captured();
     observer.answered(outcome({}, unanswered), 'unknown');
-    const { latency_ms: latency } = observer.summary({ ...FACTS, copies: 1 });
+    const { latency_ms: latency } = summarize(observer.tally, { ...FACTS, copies: 1 });
     assert.equal(Math.round(latency.replayed.max), 2);
     assert.equal(latency.recorded.max, 0);
   });
@@ -159,7 +168,7 @@ describe('verdict', () => {
       observer.captured();
       observer.answered(outcome(one), 'none');
     }
-    const { verdict, reasons } = observer.summary({ ...FACTS, copies: 1, ...facts });
+    const { verdict, reasons } = summarize(observer.tally, { ...FACTS, copies: 1, ...facts });
     return [verdict, ...reasons];
   }
 
@@ -202,7 +211,7 @@ describe('verdict', () => {
     for (let i = 0; i < 3; i++) observer.captured();
     observer.answered(outcome(), 'none');
     observer.lost(meta, 0, unanswered, 'reset', false);
-    const { verdict, reasons } = observer.summary({ ...FACTS, copies: 1 });
+    const { verdict, reasons } = summarize(observer.tally, { ...FACTS, copies: 1 });
     assert.equal(verdict, 'invalid');
     assert.ok(reasons.includes('the count does not add up: 3 commands scheduled, 1 answered, 1 lost'));
   });
@@ -229,6 +238,8 @@ scheduled                             20         1,198
     connect                            2            20
     reset                              2             8
 
+Reconnected  3 times, set up again by 5 commands; without: lock 1 times, transaction 2 times
+
 Answers      1,060 as recorded; different: 50 errors, 30 row counts, 20 data; 10 not to compare
 Latency      recorded p50 4 ms, p99 4 ms, max 4 ms
              replayed p50 2 ms, p99 2 ms, max 80 ms
@@ -240,6 +251,9 @@ Verdict: invalid
   - 8 commands were lost: reset
   - 2 sessions were lost: connect
   - 2 sessions were lost: reset
+  - 1 times a session that reconnected lacked what it had before: lock
+  - 2 times a session that reconnected lacked what it had before: transaction
+  - the target ended connections early: sessions went on with 3 others
 Written: runs/monday/summary.json
 `,
     );
@@ -248,12 +262,12 @@ Written: runs/monday/summary.json
   test('one copy at full speed', () => {
     const observer = new SummaryObserver(1, false);
     observer.scheduled(meta, 0);
-    const text = renderSummary(observer.summary({ ...FACTS, copies: 1, speed: Infinity }), 'r');
+    const text = renderSummary(summarize(observer.tally, { ...FACTS, copies: 1, speed: Infinity }), 'r');
     assert.match(text, /^\nReplayed once at full speed in 2 s: 0 commands\/s\n/);
     assert.doesNotMatch(text, /copies|lateness|not to compare/);
     assert.match(text, /\nVerdict: valid\nWritten: r\/summary.json\n$/);
     assert.match(
-      renderSummary(observer.summary({ ...FACTS, copies: 1, speed: 1 }), 'r'),
+      renderSummary(summarize(observer.tally, { ...FACTS, copies: 1, speed: 1 }), 'r'),
       /Replayed once at the recorded speed/,
     );
   });

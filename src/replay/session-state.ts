@@ -1,0 +1,265 @@
+import type { SessionMeta } from '../flow/events.ts';
+import { CLIENT, has } from '../mysql/capabilities.ts';
+import { COM, type Command } from '../mysql/command.ts';
+import { framePacket, STATUS } from '../mysql/packet.ts';
+import type { Reply } from '../mysql/reply.ts';
+import { type Effect, effectsOf, type HeldKind, type SetEffect } from './effects.ts';
+import { sqlAt } from './sql.ts';
+import { NOT_YET_PREPARED, readId, type Statement, Statements } from './statements.ts';
+
+/** What a session had and its next connection has not. */
+export type StateLost = HeldKind | 'transaction' | 'schema' | 'prepared-statement';
+
+/** Bounds on the SETs that are kept for a session. What does not fit counts as lost when it would be needed. */
+const MOST_SETTINGS = 64;
+const MOST_SETTINGS_OCTETS = 64 * 1024;
+
+/** A SET that is to be sent again. */
+interface Setting {
+  packet: Uint8Array;
+  effect: SetEffect;
+}
+
+/** A command of ours that gives a new connection something of its session's state; `lost`: what is missing if it fails. */
+export interface RebuildStep {
+  packet: Uint8Array;
+  com: number;
+  lost: StateLost;
+  /** The statement that this prepares. */
+  statement?: Statement;
+}
+
+/**
+ * What one replayed session has set up on its connection beside data: enough to set it up again on another. Learnt from
+ * commands that were carried out; made with the first of them that leaves something behind, because most leave nothing.
+ */
+export class SessionState {
+  /** Prepared statements. */
+  readonly statements = new Statements();
+  readonly #meta: SessionMeta;
+  /** Chosen since the login. */
+  #schema: string | undefined;
+  #option: Uint8Array | undefined;
+  #settings: Setting[] = [];
+  #settingsOctets = 0;
+  /** Settings before this one stay as they are: a later one read variables. */
+  #sealed = 0;
+  /** What cannot be given back: its kind, under kind and name. */
+  #held: Map<string, HeldKind> | undefined;
+
+  constructor(meta: SessionMeta) {
+    this.#meta = meta;
+  }
+
+  get schema(): string | undefined {
+    return this.#schema;
+  }
+
+  /** `effect` came about; `octets` is the text that it was found in. */
+  apply(effect: Effect, octets: Uint8Array, packet: Uint8Array | undefined): void {
+    switch (effect.type) {
+      case 'schema':
+        this.#schema = effect.schema;
+        break;
+      case 'set':
+        this.#set(effect, octets, packet);
+        break;
+      case 'hold':
+        this.hold(effect.kind, effect.name);
+        break;
+      case 'free':
+        this.free(effect.kind, effect.name);
+    }
+  }
+
+  chose(schema: string): void {
+    this.#schema = schema;
+  }
+
+  /** COM_SET_OPTION: multiple statements, on or off. */
+  setOption(packet: Uint8Array): void {
+    this.#option = packet;
+  }
+
+  hold(kind: HeldKind, name: string): void {
+    this.#held ??= new Map();
+    this.#held.set(`${kind} ${name}`, kind);
+  }
+
+  free(kind: HeldKind, name?: string): void {
+    if (this.#held === undefined) return;
+    if (name !== undefined) this.#held.delete(`${kind} ${name}`);
+    else for (const key of [...this.#held.keys()]) if (key.startsWith(`${kind} (`)) this.#held.delete(key);
+  }
+
+  /** COM_RESET_CONNECTION: all but the schema (and COM_SET_OPTION) is gone. */
+  afterReset(): SessionState | undefined {
+    if (this.#schema === undefined && this.#option === undefined) return undefined;
+    const state = new SessionState(this.#meta);
+    state.#schema = this.#schema;
+    state.#option = this.#option;
+    return state;
+  }
+
+  /** The connection is gone. Adds what went with it to `lost`, and holds it no more. */
+  disconnected(lost: Set<StateLost>): void {
+    this.statements.disconnected();
+    for (const kind of this.#held?.values() ?? []) lost.add(kind);
+    this.#held = undefined;
+    for (const { effect } of this.#settings) {
+      if (effect.volatile) for (const key of effect.keys) lost.add(kindOf(key));
+    }
+  }
+
+  /** What a new connection is to be sent before the session goes on: schema, SETs and statements, each in its order. */
+  rebuildSteps(): RebuildStep[] {
+    const steps: RebuildStep[] = [];
+    const option = this.#option;
+    if (option !== undefined) steps.push({ packet: option, com: COM.setOption, lost: 'setting' });
+    let current: string | undefined;
+    const choose = (schema: string | undefined) => {
+      const name = schema ?? this.#meta.login?.schema;
+      if (schema === current || name === undefined) return;
+      current = schema;
+      steps.push({
+        packet: commandPacket([COM.initDb], Buffer.from(name, 'latin1')),
+        com: COM.initDb,
+        lost: 'schema',
+      });
+    };
+    choose(this.#schema);
+    for (const { packet, effect } of this.#settings)
+      steps.push({ packet, com: COM.query, lost: kindOf(effect.keys[0]) });
+    for (const statement of this.statements.open()) {
+      choose(statement.schema);
+      const { packet } = statement.prepare;
+      steps.push({ packet, com: COM.stmtPrepare, lost: 'prepared-statement', statement });
+    }
+    choose(this.#schema);
+    return steps;
+  }
+
+  #set(effect: SetEffect, octets: Uint8Array, whole: Uint8Array | undefined): void {
+    const { keys, from, to } = effect;
+    if (effect.reads) this.#sealed = this.#settings.length;
+    const replaced = new Set(keys);
+    this.#settings = this.#settings.filter((setting, i) => {
+      if (i < this.#sealed || !setting.effect.keys.every((key) => replaced.has(key))) return true;
+      this.#settingsOctets -= setting.packet.length;
+      return false;
+    });
+    for (const key of keys) this.free(kindOf(key), key);
+    const packet = effect.alone && whole !== undefined ? whole : this.#queryPacket(octets.subarray(from, to));
+    const fits = effect.complete && packet.length <= MOST_SETTINGS_OCTETS;
+    if (effect.global || !fits) {
+      for (const key of keys) this.hold(kindOf(key), key);
+      return;
+    }
+    this.#settings.push({ packet, effect });
+    this.#settingsOctets += packet.length;
+    while (this.#settings.length > MOST_SETTINGS || this.#settingsOctets > MOST_SETTINGS_OCTETS) {
+      const dropped = this.#settings.shift() as Setting;
+      this.#settingsOctets -= dropped.packet.length;
+      this.#sealed = Math.max(0, this.#sealed - 1);
+      for (const key of dropped.effect.keys) this.hold(kindOf(key), key);
+    }
+  }
+
+  /** A COM_QUERY of ours, as the capabilities in force want it. */
+  #queryPacket(text: Uint8Array): Uint8Array {
+    const head = has(this.#meta.capabilities, CLIENT.queryAttributes) ? [COM.query, 0, 1] : [COM.query];
+    return commandPacket(head, text);
+  }
+}
+
+function kindOf(key: string): 'user-variable' | 'setting' {
+  return key.startsWith('@') ? 'user-variable' : 'setting';
+}
+
+function commandPacket(head: readonly number[], body: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(head.length + body.length);
+  payload.set(head);
+  payload.set(body, head.length);
+  return framePacket(0, payload);
+}
+
+/**
+ * Takes in that `command` was carried out with `reply`. Answers the state from here on: `state`, or one that is made now,
+ * or none.
+ */
+export function learn(
+  state: SessionState | undefined,
+  meta: SessionMeta,
+  command: Command,
+  reply: Reply,
+): SessionState | undefined {
+  const { com, packet } = command;
+  switch (com) {
+    case COM.query: {
+      const from = sqlAt(packet);
+      const effects = effectsOf(packet, from, has(meta.capabilities, CLIENT.multiStatements));
+      if (effects === undefined) return state;
+      state ??= new SessionState(meta);
+      for (const effect of effects) state.apply(effect, packet.subarray(from), packet);
+      return state;
+    }
+    case COM.initDb:
+      state ??= new SessionState(meta);
+      state.chose(Buffer.from(packet.subarray(5)).toString('latin1'));
+      return state;
+    case COM.setOption:
+      state ??= new SessionState(meta);
+      state.setOption(packet);
+      return state;
+    case COM.stmtPrepare:
+      state ??= new SessionState(meta);
+      state.statements.prepared(command, reply.statementId, state.schema);
+      return state;
+    case COM.stmtExecute:
+      executed(state, command, reply);
+      return state;
+    case COM.stmtFetch:
+      if ((reply.status & STATUS.lastRowSent) !== 0) state?.free('cursor', String(readId(packet)));
+      return state;
+    case COM.stmtReset:
+      state?.free('cursor', String(readId(packet)));
+      return state;
+    case COM.resetConnection:
+      return state?.afterReset();
+    default:
+      return state;
+  }
+}
+
+/**
+ * The same for a command that was under way when its connection ended. Whether the target carried it out nobody knows, and
+ * it does not matter: what the recorded session had from here on is told by the recorded answer.
+ */
+export function learnRecorded(
+  state: SessionState | undefined,
+  meta: SessionMeta,
+  command: Command,
+): SessionState | undefined {
+  const { reply } = command;
+  if (command.com === COM.stmtPrepare) {
+    state ??= new SessionState(meta);
+    state.statements.prepared(command, NOT_YET_PREPARED, state.schema);
+    return state;
+  }
+  return reply === undefined || reply.kind === 'err' ? state : learn(state, meta, command, reply);
+}
+
+function executed(state: SessionState | undefined, command: Command, reply: Reply): void {
+  if (state === undefined) return;
+  const id = String(readId(command.packet));
+  if ((reply.status & STATUS.cursorExists) !== 0) state.hold('cursor', id);
+  else state.free('cursor', id);
+  const statement = state.statements.named(command);
+  if (statement?.effects === undefined) return;
+  const text = statement.prepare.packet.subarray(5);
+  for (const effect of statement.effects) {
+    if (effect.type !== 'set' || !statement.hasParameters) state.apply(effect, text, undefined);
+    // With the values of its parameters, which are not kept.
+    else state.apply({ ...effect, complete: false }, text, undefined);
+  }
+}

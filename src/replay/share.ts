@@ -1,0 +1,26 @@
+/**
+ * Which part of a run one thread replays. Sessions and copies are dealt out so that every share has as many, whether the
+ * archive has many sessions or the run many copies.
+ */
+export interface Share {
+  /** 0 up to `of` - 1. */
+  index: number;
+  of: number;
+}
+
+export const WHOLE: Share = { index: 0, of: 1 };
+
+/** Whether copy `copy` of session `id` (SessionMeta) is in this share. */
+export function hasCopy(share: Share, id: number, copy: number): boolean {
+  return (id + copy) % share.of === share.index;
+}
+
+/** Whether this share has any of so many copies of a session: who has none need not decode it. */
+export function hasAny(share: Share, id: number, copies: number): boolean {
+  return (share.index - (id % share.of) + share.of) % share.of < copies;
+}
+
+/** Whether it is this share that counts what concerns a recorded session as such, once for all its copies. */
+export function counts(share: Share, id: number): boolean {
+  return hasCopy(share, id, 0);
+}

@@ -1,0 +1,97 @@
+/** SQL text as far as a replay must understand it: where it stands in a COM_QUERY, and its words. */
+
+const BODY = 5;
+
+const DASH = 0x2d;
+const HASH = 0x23;
+const SLASH = 0x2f;
+const STAR = 0x2a;
+const BANG = 0x21;
+const NEWLINE = 0x0a;
+const LETTER_M = 0x4d;
+
+/** Octets of a statement that are looked at. What changes a session says so at its beginning. */
+export const MOST_SQL_OCTETS = 64 * 1024;
+
+/**
+ * Where the text of a COM_QUERY's packet begins. With CLIENT_QUERY_ATTRIBUTES a count of them and of their sets comes
+ * first: 00 01 where there are none, which no text begins with.
+ */
+export function sqlAt(packet: Uint8Array): number {
+  return packet[BODY] === 0 && packet[BODY + 1] === 1 ? BODY + 2 : BODY;
+}
+
+/** Where the first word of a statement begins, behind blanks, comments and opening brackets. Executable comments are text. */
+export function firstWordAt(octets: Uint8Array, from: number): number {
+  let at = from;
+  for (;;) {
+    const octet = octets[at];
+    if (octet <= 0x20 || octet === 0x28) at++;
+    else if (octet === HASH || (octet === DASH && octets[at + 1] === DASH)) {
+      const end = octets.indexOf(NEWLINE, at);
+      if (end < 0) return octets.length;
+      at = end + 1;
+    } else if (octet === SLASH && octets[at + 1] === STAR && !isExecutable(octets, at + 2)) {
+      at += 2;
+      while (at < octets.length && !(octets[at] === STAR && octets[at + 1] === SLASH)) at++;
+      at += 2;
+    } else return Math.min(at, octets.length);
+  }
+}
+
+/** `/*!`, and MariaDB's own `/*M!`. */
+function isExecutable(octets: Uint8Array, at: number): boolean {
+  return octets[at] === BANG || (octets[at] === LETTER_M && octets[at + 1] === BANG);
+}
+
+/** A word, name, number, string or sign of a statement. */
+export interface Token {
+  /** In capitals where it is a bare word, in small letters where it is a variable, and without quotes but a string's. */
+  text: string;
+  /** As it was written. */
+  raw: string;
+  kind: 'word' | 'name' | 'string' | 'variable' | 'sign';
+  /** Where it stands in the text. */
+  from: number;
+  to: number;
+}
+
+/** The kinds of token, by their names below; what is skipped includes the marks of executable comments. */
+const TOKEN = new RegExp(
+  [
+    String.raw`(?<skip>\s+|--(?=\s|$)[^\n]*|#[^\n]*|/\*M?!\d*|\*/|/\*.*?(?:\*/|$))`,
+    String.raw`(?<string>'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'?|"[^"\\]*(?:(?:\\.|"")[^"\\]*)*"?)`,
+    '(?<name>`[^`]*(?:``[^`]*)*`?)',
+    '(?<variable>@@?(?:[\\w$.\\x80-\\xff]+|`[^`]*`|\'[^\']*\'|"[^"]*")?)',
+    String.raw`(?<word>[\w$\x80-\xff]+)`,
+    '(?<sign>:=|.)',
+  ].join('|'),
+  'gsy',
+);
+
+/**
+ * Cuts a text into its statements, each a list of tokens. Of the octets each stands for one character: names are told
+ * apart by their octets, whatever their character set. What stands in an executable comment counts as if it stood outside.
+ */
+export function statementsOf(text: string): Token[][] {
+  const statements: Token[][] = [];
+  let tokens: Token[] = [];
+  for (const match of text.matchAll(TOKEN)) {
+    const { string, name, variable, word, sign } = match.groups as Record<string, string | undefined>;
+    const [raw] = match;
+    const from = match.index;
+    const to = from + raw.length;
+    if (sign === ';') {
+      if (tokens.length > 0) statements.push(tokens);
+      tokens = [];
+    } else if (word !== undefined) tokens.push({ text: word.toUpperCase(), kind: 'word', raw, from, to });
+    else if (name !== undefined)
+      tokens.push({ text: name.replace(/^`|`$/g, '').replaceAll('``', '`'), kind: 'name', raw, from, to });
+    else if (variable !== undefined)
+      tokens.push({ text: variable.replace(/[`'"]/g, '').toLowerCase(), kind: 'variable', raw, from, to });
+    else if (string !== undefined) tokens.push({ text: string, kind: 'string', raw, from, to });
+    else if (sign !== undefined) tokens.push({ text: sign, kind: 'sign', raw, from, to });
+  }
+  if (tokens.length > 0) statements.push(tokens);
+  return statements;
+}

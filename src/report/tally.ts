@@ -1,0 +1,112 @@
+import {
+  build,
+  decodeFromCompressedBase64,
+  encodeIntoCompressedBase64,
+  type Histogram,
+} from 'hdr-histogram-js';
+import type { Divergence } from '../replay/outcome.ts';
+
+/** Histograms count microseconds up to an hour, to three digits. */
+const HIGHEST_US = 3_600_000_000;
+
+/** How often each cause came. */
+export type Causes = Record<string, number>;
+
+/** What one observer counted of its share of a run. Plain data, so that threads can hand it over. */
+export interface Tally {
+  /** Recorded sessions and commands. */
+  sessions: number;
+  commands: number;
+  scheduledSessions: number;
+  opened: number;
+  completed: number;
+  /** Connections in place of ones that ended early, commands that set them up, and what could not be. */
+  reconnected: number;
+  rebuildCommands: number;
+  stateLost: Causes;
+  lostSessions: Causes;
+  skippedSessions: Causes;
+  /** Some of the users whose password is not known. */
+  unknownUsers: string[];
+  /** What the target said of the first session lost by each cause. */
+  details: Record<string, string>;
+  answered: number;
+  sentAndLost: number;
+  lost: Causes;
+  skipped: Causes;
+  /** The most that a command fell behind the recording, waiting for the target, ms. */
+  maxSlipMs: number;
+  divergence: Record<Divergence, number>;
+  /** Histograms of microseconds, encoded. */
+  lateness: string;
+  recorded: string;
+  replayed: string;
+}
+
+/** The tallies of all shares of a run as one. `each` has at least one. */
+export function mergeTallies(each: readonly Tally[]): Tally {
+  return each.reduce((sum, tally) => ({
+    sessions: sum.sessions + tally.sessions,
+    commands: sum.commands + tally.commands,
+    scheduledSessions: sum.scheduledSessions + tally.scheduledSessions,
+    opened: sum.opened + tally.opened,
+    completed: sum.completed + tally.completed,
+    reconnected: sum.reconnected + tally.reconnected,
+    rebuildCommands: sum.rebuildCommands + tally.rebuildCommands,
+    stateLost: sumOf(sum.stateLost, tally.stateLost),
+    lostSessions: sumOf(sum.lostSessions, tally.lostSessions),
+    skippedSessions: sumOf(sum.skippedSessions, tally.skippedSessions),
+    unknownUsers: [...new Set([...sum.unknownUsers, ...tally.unknownUsers])],
+    details: { ...tally.details, ...sum.details },
+    answered: sum.answered + tally.answered,
+    sentAndLost: sum.sentAndLost + tally.sentAndLost,
+    lost: sumOf(sum.lost, tally.lost),
+    skipped: sumOf(sum.skipped, tally.skipped),
+    maxSlipMs: Math.max(sum.maxSlipMs, tally.maxSlipMs),
+    divergence: sumOf(sum.divergence, tally.divergence) as Record<Divergence, number>,
+    lateness: mergeHistograms(sum.lateness, tally.lateness),
+    recorded: mergeHistograms(sum.recorded, tally.recorded),
+    replayed: mergeHistograms(sum.replayed, tally.replayed),
+  }));
+}
+
+export function totalOf(causes: Causes): number {
+  return Object.values(causes).reduce((sum, count) => sum + count, 0);
+}
+
+export function addCause(causes: Causes, cause: string, count = 1): void {
+  if (count > 0) causes[cause] = (causes[cause] ?? 0) + count;
+}
+
+function sumOf(a: Causes, b: Causes): Causes {
+  const sum: Causes = { ...a };
+  for (const [cause, count] of Object.entries(b)) sum[cause] = (sum[cause] ?? 0) + count;
+  return sum;
+}
+
+/** An empty histogram of times. */
+export function histogram(): Histogram {
+  return build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: HIGHEST_US,
+    numberOfSignificantValueDigits: 3,
+  });
+}
+
+export function recordMs(into: Histogram, ms: number): void {
+  into.recordValue(Math.min(HIGHEST_US, Math.max(0, Math.round(ms * 1000))));
+}
+
+export function encodeHistogram(of: Histogram): string {
+  return encodeIntoCompressedBase64(of);
+}
+
+export function decodeHistogram(text: string): Histogram {
+  return decodeFromCompressedBase64(text);
+}
+
+function mergeHistograms(a: string, b: string): string {
+  const sum = decodeHistogram(a);
+  sum.add(decodeHistogram(b));
+  return encodeHistogram(sum);
+}
