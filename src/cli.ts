@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT, MytapeError } from './errors.ts';
+import { doctorCommand } from './verbs/doctor.ts';
 import { exportCommand } from './verbs/export.ts';
 import { interceptCommand } from './verbs/intercept.ts';
 import { lsCommand } from './verbs/ls.ts';
 import { recordCommand } from './verbs/record.ts';
 import { replayCommand } from './verbs/replay.ts';
+import { routesCommand } from './verbs/routes.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -18,7 +20,15 @@ const program = new Command('mytape')
   .exitOverride()
   .showHelpAfterError('(see --help)');
 
-for (const make of [recordCommand, lsCommand, exportCommand, interceptCommand, replayCommand]) {
+for (const make of [
+  recordCommand,
+  lsCommand,
+  exportCommand,
+  interceptCommand,
+  replayCommand,
+  routesCommand,
+  doctorCommand,
+]) {
   const command = make() as Command;
   program.addCommand(command.copyInheritedSettings(program));
 }

@@ -44,14 +44,18 @@ export function parseMapping(text: string): Mapping {
   return { recordedPort: parsePort(parts[1]), ...parseEndpoint(parts[2]) };
 }
 
-/** A host's address; a name is looked up. */
+/** A host's address; a name is looked up, and its IPv4 address taken where it has both. */
 export async function resolveHost(host: string): Promise<Address> {
-  const address = parseAddress(host);
+  const address = parseAddress(host) ?? parseAddress(await addressOfName(host));
   if (address !== undefined) return address;
+  throw new MytapeError('usage', `${host} has an address of its link only (try: another address of it)`);
+}
+
+async function addressOfName(name: string): Promise<string> {
   try {
-    return parseAddress((await lookup(host, { family: 4 })).address) as Address;
+    return (await lookup(name, { verbatim: false })).address;
   } catch (cause) {
-    throw new MytapeError('usage', `there is no host ${host} (${(cause as NodeJS.ErrnoException).code})`, {
+    throw new MytapeError('usage', `there is no host ${name} (${(cause as NodeJS.ErrnoException).code})`, {
       cause,
     });
   }

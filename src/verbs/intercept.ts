@@ -1,14 +1,19 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Command, Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
+import { DropLog } from '../intercept/drop-log.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
 import { listenRelay, readKeyFile } from '../intercept/relay-socket.ts';
 import { CAPTURE_DRIVERS, openCapture, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
+import { rpFilterWarning } from '../net/rp-filter.ts';
 import { captureNow, realClock } from '../time.ts';
+import { TOO_LONG_FILTER } from '../wire/icmp.ts';
+import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { parseListen } from './endpoints.ts';
+import { removePidFile, writePidFile } from './pid-file.ts';
 
 /** Tells a detached child that it is one. */
 const DETACHED = 'MYTAPE_DETACHED';
@@ -19,6 +24,9 @@ const DEFAULT_PORT = 36525;
 /** How often the receive half's timers are looked at, ms. */
 const TICK_MS = 8;
 
+/** How often lost packets are looked for, ms. */
+const DROPS_MS = 1_000;
+
 /** Room for the packets that intercept itself sends: ACKs and RSTs. */
 const ACK_OCTETS = 128;
 
@@ -28,15 +36,19 @@ Examples:
     mytape intercept -i eth0 -F 'tcp and src port 3307' -p 36525 --key-file /etc/mytape.key
   The same, left running in the background:
     mytape intercept -i bond0 -F 'tcp and src port 3307' -p 36525 --key-file /etc/mytape.key -d
+  On the target itself, where the clients are routed to mt0, an interface that leads nowhere:
+    mytape intercept -i mt0 -F 'tcp and src port 3307' --key-file /etc/mytape.key
   Make a key, for both ends:
-    (umask 077; openssl rand -hex 32 > mytape.key)
-`;
+    (umask 077; openssl rand -hex 32 > /etc/mytape.key)
+
+docs/topologies.md has the lines to type on each host.
+Exit code: 0 stopped in order, 1 failed, 2 usage.`;
 
 export function interceptCommand(): Command {
   const command = new Command('intercept')
     .summary("catch the target's answers on the assistant host, and complete its TCP")
     .description(
-      "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients'\n" +
+      "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients' " +
         'TCP would, and relays what they amount to to `mytape replay`. Stops in order on Ctrl-C.',
     )
     .requiredOption(
@@ -144,28 +156,17 @@ async function intercept(options: InterceptOptions): Promise<void> {
 }
 
 async function run(options: InterceptOptions, pidPath: string | undefined): Promise<void> {
-  const { filter, captureDriver, sendDriver } = options;
+  const { sendDriver } = options;
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
   const host = options.port?.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
   const port = options.port?.port ?? DEFAULT_PORT;
   const injector = await openInjector(sendDriver, { slotOctets: ACK_OCTETS });
   const receiver = new Receiver(injector, realClock);
-  const restMs = () => receiver.restMs();
-  const sources = await Promise.all(
-    options.interface.map((iface) =>
-      openCapture(captureDriver, { iface, filter, mode: 'latency', promiscuous: false, restMs }),
-    ),
-  );
-  const stats = () => {
-    let packets = 0;
-    let dropped = 0;
-    for (const source of sources) {
-      const one = source.stats();
-      packets += one.packets;
-      dropped += one.dropped;
-    }
-    return { packets, dropped };
-  };
+  const sources = await openCaptures(options, () => receiver.restMs()).catch((error: Error) => {
+    injector.close();
+    throw error;
+  });
+  const stats = () => sumOf(sources);
   const channels = new Set<RelayChannel>();
   const onChannel = (socket: Socket) => {
     const channel = new RelayChannel(socket, receiver, stats, (event, detail) =>
@@ -178,13 +179,15 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     log(`channel refused: ${from} ${why}`),
   );
   try {
-    if (pidPath !== undefined) writePid(pidPath);
+    if (pidPath !== undefined) writePidFile(pidPath);
   } catch (error) {
     // It would keep the process alive.
     server.close();
     throw error;
   }
   const ticks = setInterval(() => receiver.tick(), TICK_MS);
+  const dropLog = new DropLog(stats, log);
+  const drops = setInterval(() => dropLog.look(), DROPS_MS);
   let stop: (error?: Error) => void = () => {};
   const stopped = new Promise<Error | undefined>((resolve) => {
     stop = resolve as (error?: Error) => void;
@@ -197,38 +200,65 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
   const guard = key === undefined ? 'no key: loopback only' : 'TLS-PSK';
-  log(
-    `intercept listening on ${host}:${port} (${guard}), capturing on ${options.interface.join(', ')}: ${filter}`,
-  );
+  const where = `${options.interface.join(', ')}: ${options.filter}`;
+  log(`intercept listening on ${host}:${port} (${guard}), capturing on ${where}`);
+  const dropping = rpFilterWarning(options.interface);
+  if (dropping !== undefined) log(dropping);
   if (process.connected) {
     process.send?.({ ready: true });
     process.disconnect();
   }
   const error = await stopped;
+  // Connections of replays that are gone are reset; those of the others stay, for the intercept that is started next.
+  receiver.close();
   for (const channel of channels) channel.close();
   server.close();
   clearInterval(ticks);
+  clearInterval(drops);
   const { packets, dropped } = stats();
   for (const source of sources) source.close();
   await Promise.allSettled(captures);
   injector.close();
-  if (pidPath !== undefined) rmSync(pidPath, { force: true });
+  if (pidPath !== undefined) removePidFile(pidPath);
   log(
     `intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`,
   );
   if (error !== undefined) throw error;
 }
 
-function writePid(path: string): void {
+/** One capture an interface; where one cannot be had, those before it are closed again. */
+async function openCaptures(
+  { interface: interfaces, filter, captureDriver }: InterceptOptions,
+  restMs: () => number,
+): Promise<PacketSource[]> {
+  const sources: PacketSource[] = [];
   try {
-    writeFileSync(path, `${process.pid}\n`);
-  } catch (cause) {
-    throw new MytapeError(
-      'bad-file',
-      `cannot write the pid file ${path}: ${(cause as Error).message} (choose another: --pid-file)`,
-      {
-        cause,
-      },
-    );
+    for (const iface of interfaces) {
+      const wanted = `(${filter}) or ${TOO_LONG_FILTER}`;
+      sources.push(
+        await openCapture(captureDriver, {
+          iface,
+          filter: wanted,
+          mode: 'latency',
+          promiscuous: false,
+          restMs,
+        }),
+      );
+    }
+  } catch (error) {
+    for (const source of sources) source.close();
+    throw error;
   }
+  return sources;
+}
+
+function sumOf(sources: readonly PacketSource[]): SourceStats {
+  let packets = 0;
+  let dropped = 0;
+  for (const source of sources) {
+    const one = source.stats();
+    packets += one.packets;
+    dropped += one.dropped;
+  }
+  return { packets, dropped };
 }

@@ -21,7 +21,8 @@ Examples:
   mytape record -i eth0 -p 3307,3308 -o peak.tape --for 1h --rotate 1Gi
   mytape record -i bond0 -F 'tcp port 3306 and net 10.1.0.0/16' -o peak.tape
 
-Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -`;
+Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
+Exit code: 0 done (Ctrl-C, too), 1 failed or trouble with the disk, 2 usage.`;
 
 interface RecordOptions {
   interface?: string | undefined;

@@ -1,26 +1,27 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { type Archive, openArchive } from '../archive/reader.ts';
+import { type Archive, type ArchiveInfo, openArchive } from '../archive/reader.ts';
 import { EXIT, MytapeError } from '../errors.ts';
-import { decodeSessions } from '../flow/decode.ts';
-import type { ReceiverPort } from '../intercept/ports.ts';
-import { Receiver } from '../intercept/receiver.ts';
 import { readKeyFile } from '../intercept/relay-socket.ts';
-import { CAPTURE_DRIVERS, openCapture, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
-import { pathTo } from '../net/route.ts';
-import { Engine } from '../replay/engine.ts';
+import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
+import { Guard } from '../net/guard.ts';
+import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine.ts';
 import { readUsersFile } from '../replay/users.ts';
-import { type Summary, SummaryObserver } from '../report/summary.ts';
+import { type Summary, summarize } from '../report/summary.ts';
+import { mergeTallies } from '../report/tally.ts';
 import { renderSummary } from '../report/terminal.ts';
-import { realClock } from '../time.ts';
-import { localAnswers, relayedAnswers } from '../transport/answers.ts';
-import { PacketTransport } from '../transport/packet.ts';
+import { type CaptureNs, realClock } from '../time.ts';
+import type { TransportStats } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { type Endpoint, type Mapping, parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
+import { parseDurationMs } from './options.ts';
+import { type ClientsChoice, type ClientsPlan, parseClients, planClients } from './replay-clients.ts';
+import type { ShareResult } from './replay-share.ts';
+import { openThreads, type ReplayThreads } from './replay-threads.ts';
 
-/** An injector's slot beyond the path's MTU: checksums are made a word at a time. */
-const SLOT_SLACK_OCTETS = 16;
+/** Threads beyond this only share the same cores in smaller pieces. */
+const MAX_CHANNELS = 64;
 
 const PROGRESS_MS = 1_000;
 
@@ -32,16 +33,24 @@ Examples:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users -n 5 --speed 4
   As fast as the target takes it, this host being the assistant itself:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --speed max
+  With neither intercept nor route, from this host's own address:
+    mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --clients self --users users
 
+Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network.
 The users file has a line for each user, \`user: password\`, and mode 0600.
-Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server), 5 run not valid, 130 interrupted.
-`;
+Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server), 5 run not valid, 130 interrupted.`;
 
 function parseCount(text: string): number {
   const count = Number(text);
   if (!/^\d+$/.test(text) || count < 1)
     throw new InvalidArgumentError(`${text} is no whole number from 1 up.`);
   return count;
+}
+
+function parseChannels(text: string): number {
+  const channels = parseCount(text);
+  if (channels > MAX_CHANNELS) throw new InvalidArgumentError(`${text} is more than ${MAX_CHANNELS}.`);
+  return channels;
 }
 
 function parseSpeed(text: string): number {
@@ -56,22 +65,37 @@ export function replayCommand(): Command {
   const command = new Command('replay')
     .summary('replay an archive onto a test server')
     .description(
-      "Replays the recorded sessions onto a test server, with the recorded clients' addresses, real logins and every\n" +
+      "Replays the recorded sessions onto a test server, with the recorded clients' addresses, real logins and every " +
         'command accounted for. Ctrl-C once: what is under way finishes; twice: now.',
     )
     .argument('<archive>', 'folder that `mytape record` made')
     .requiredOption(
       '-x, --target <port-host:port>',
-      'recorded port, and where it goes: 3307-10.128.6.83:3307',
+      'recorded port, and where it goes: 3307-10.128.6.83:3307, 3307-[fd00::3]:3307',
       parseMapping,
     )
-    .option('-s, --intercept <host:port>', 'where `mytape intercept` listens', parseEndpoint)
+    .option(
+      '-s, --intercept <host:port>',
+      'where `mytape intercept` listens; either this or --local',
+      parseEndpoint,
+    )
     .option(
       '--local',
-      "catch the answers in this process: the target routes the clients' addresses to this host",
+      "catch the answers in this process: the target routes the clients' addresses to this host, or --clients self",
     )
-    .option('--key-file <file>', 'the key that intercept has')
-    .option('-C, --channels <n>', 'channels to the intercept', parseCount, 1)
+    .option('--key-file <file>', 'the key that intercept has (hexadecimal, mode 0600)')
+    .option(
+      '-C, --channels <n>',
+      'threads that replay, each with a channel of its own to the intercept',
+      parseChannels,
+      1,
+    )
+    .option(
+      '-c, --clients <cidr|self|recorded>',
+      "addresses to speak from: the recorded clients', a range (10.99.0.0/16) that copies are spread over, or this host's own",
+      parseClients,
+      'recorded' as const,
+    )
     .option('-n, --copies <n>', 'how many times each session is replayed, at once', parseCount, 1)
     .option(
       '--speed <x>',
@@ -83,8 +107,18 @@ export function replayCommand(): Command {
       '--users <file>',
       'passwords of the recorded users; without it only users without password can log in',
     )
+    .option(
+      '--connect-timeout <duration>',
+      `how long a connection with its login may take (default: ${CONNECT_TIMEOUT_MS / 1000}s)`,
+      parseDurationMs,
+    )
+    .option(
+      '--reply-timeout <duration>',
+      `how long an answer may take, if not 20 times as long as recorded (default: ${REPLY_TIMEOUT_MS / 1000}s)`,
+      parseDurationMs,
+    )
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
-    .option('--allow-live-target', 'even if the target is the recorded server')
+    .option('--allow-live-target', 'replay even if the target is the server that was recorded')
     .addOption(
       new Option('--capture-driver <driver>', 'with --local: how answers are captured')
         .choices(CAPTURE_DRIVERS)
@@ -109,9 +143,12 @@ interface ReplayOptions {
   local?: boolean | undefined;
   keyFile?: string | undefined;
   channels: number;
+  clients: ClientsChoice;
   copies: number;
   speed: number;
   users?: string | undefined;
+  connectTimeout?: number | undefined;
+  replyTimeout?: number | undefined;
   out?: string | undefined;
   allowLiveTarget?: boolean | undefined;
   captureDriver: (typeof CAPTURE_DRIVERS)[number];
@@ -132,67 +169,90 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const users = options.users === undefined ? new Map<string, string>() : readUsersFile(options.users);
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
   const address = await resolveHost(mapping.host);
-  if (address.family !== 4) {
-    throw new MytapeError(
-      'not-supported',
-      `${address.text} is an IPv6 address: replay speaks IPv4 only (mend -x)`,
-    );
-  }
+  const assistant = options.intercept === undefined ? undefined : await resolveHost(options.intercept.host);
   const archive = openArchive(dir);
-  checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
-  const { transport, answersGone } = await openTransport(address, key, options);
-  const out = makeRunFolder(options.out, transport);
-  const observer = new SummaryObserver(copies, Number.isFinite(speed));
-  const engine = new Engine(
-    { copies, speed, clock: realClock, password: (user) => users.get(user) },
-    transport,
-    [observer],
+  let info: ArchiveInfo;
+  let anchorAt: CaptureNs;
+  let clients: ClientsPlan;
+  try {
+    checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
+    info = archive.info;
+    anchorAt = firstAt(archive, mapping.recordedPort);
+    clients = planClients(options.clients, {
+      target: address,
+      copies,
+      assistant,
+      clients: clientsOf(archive, mapping.recordedPort),
+    });
+  } finally {
+    archive.close();
+  }
+  const out = makeRunFolder(options.out);
+  // Should what follows fail, it goes with the process.
+  const guard =
+    clients.from === 'self'
+      ? await Guard.raise({ target: address, targetPort: mapping.port, ...clients })
+      : undefined;
+  const threads = await openThreads(
+    {
+      archive: dir,
+      recordedPort: mapping.recordedPort,
+      target: address,
+      targetPort: mapping.port,
+      intercept: options.intercept,
+      key,
+      captureDriver: options.captureDriver,
+      sendDriver: options.sendDriver,
+      clients,
+      copies,
+      speed,
+      users,
+      connectTimeoutMs: options.connectTimeout,
+      replyTimeoutMs: options.replyTimeout,
+    },
+    options.channels,
+    (line) => process.stderr.write(`mytape: ${line}\n`),
   );
-  answersGone((why) => process.stderr.write(`mytape: ${why}\n`));
   let signals = 0;
   const onSignal = () => {
     signals++;
     if (signals === 1) {
       process.stderr.write('\nmytape: stopping: what is under way finishes (Ctrl-C again: now)\n');
-      engine.stop();
-    } else engine.cut();
+      threads.stop();
+    } else threads.cut();
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  const progress = showProgress(observer);
-  const source = archive.packets();
+  const progress = showProgress(threads);
   const startedAt = realClock.now();
-  let elapsedMs = 0;
-  let failure: Error | undefined;
+  let results: ShareResult[];
   try {
-    await engine.run(decodeSessions(source, { serverPorts: new Set([mapping.recordedPort]) }));
-  } catch (error) {
-    failure = error as Error;
-    engine.cut();
+    results = await threads.run({ at: anchorAt, epochMs: performance.timeOrigin + startedAt });
   } finally {
-    elapsedMs = realClock.now() - startedAt;
+    await guard?.close();
     progress();
-    source.close();
-    await transport.close();
-    archive.close();
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
   }
-  const { packets, dropped } = archive.info;
-  const summary = observer.summary({
-    packets,
-    dropped,
+  const elapsedMs = realClock.now() - startedAt;
+  const unread = results.find((result) => result.unread !== undefined)?.unread;
+  const summary = summarize(mergeTallies(results.map((result) => result.tally)), {
+    packets: info.packets,
+    dropped: info.dropped,
     copies,
     speed,
     elapsedMs,
-    transport: transport.stats(),
+    transport: sumStats(
+      results.map((result) => result.transport),
+      options.intercept !== undefined,
+    ),
     interrupted: signals > 0,
-    unread: failure?.message,
+    unread,
   });
   const text = `${JSON.stringify(summary, null, 2)}\n`;
   writeFileSync(join(out, 'summary.json'), text, { mode: 0o600 });
   process.stdout.write(options.json === true ? text : renderSummary(summary, out));
-  if (failure !== undefined) throw failure;
+  if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, signals > 0);
 }
 
@@ -228,13 +288,42 @@ function checkArchive(
   }
 }
 
-function makeRunFolder(out: string | undefined, transport: PacketTransport): string {
+function* clientsOf(archive: Archive, port: number): Iterable<string> {
+  for (const { client, serverPort } of archive.sessions()) if (serverPort === port) yield client;
+}
+
+/** When the first session began that can be replayed: what is due at once. */
+function firstAt(archive: Archive, port: number): CaptureNs {
+  let first = Number.POSITIVE_INFINITY;
+  let firstOfAny = Number.POSITIVE_INFINITY;
+  for (const { serverPort, firstAt, coverage } of archive.sessions()) {
+    if (serverPort !== port) continue;
+    firstOfAny = Math.min(firstOfAny, firstAt);
+    if (coverage !== 'joined-late') first = Math.min(first, firstAt);
+  }
+  return first === Number.POSITIVE_INFINITY ? firstOfAny : first;
+}
+
+/** What the threads' transports have counted; `oneCapture`: all of them tell of the one capture of an intercept. */
+function sumStats(each: readonly TransportStats[], oneCapture: boolean): TransportStats {
+  const sum = { packetsOut: 0, packetsIn: 0, retransmitted: 0, captureDropped: 0 };
+  for (const stats of each) {
+    sum.packetsOut += stats.packetsOut;
+    sum.retransmitted += stats.retransmitted;
+    sum.packetsIn = oneCapture ? Math.max(sum.packetsIn, stats.packetsIn) : sum.packetsIn + stats.packetsIn;
+    sum.captureDropped = oneCapture
+      ? Math.max(sum.captureDropped, stats.captureDropped)
+      : sum.captureDropped + stats.captureDropped;
+  }
+  return sum;
+}
+
+function makeRunFolder(out: string | undefined): string {
   const folder =
     out ?? join('runs', new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', ''));
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    transport.dispose();
     throw new MytapeError(
       'bad-file',
       `cannot make the folder ${folder}: ${(cause as Error).message} (choose another: --out)`,
@@ -246,81 +335,19 @@ function makeRunFolder(out: string | undefined, transport: PacketTransport): str
   return folder;
 }
 
-async function openTransport(
-  target: Address,
-  key: Buffer | undefined,
-  options: ReplayOptions,
-): Promise<{ transport: PacketTransport; answersGone: (tell: (why: string) => void) => void }> {
-  const { port } = options.target;
-  const path = pathTo(target);
-  const injector = await openInjector(options.sendDriver, {
-    slotOctets: path.mtu + SLOT_SLACK_OCTETS,
-    target,
-  });
-  const transport = new PacketTransport({
-    target,
-    targetPort: port,
-    mtu: path.mtu,
-    injector,
-    clock: realClock,
-    epochMs: Date.now(),
-    secret: installationSecret(),
-    pathMtu: () => pathTo(target).mtu,
-  });
-  let tell: (why: string) => void = () => {};
-  const onGone = (channel: ReceiverPort, why: string) => {
-    tell(options.local === true ? `the capture of answers failed: ${why}` : `intercept ${why}`);
-    transport.lost(channel);
-  };
-  try {
-    if (options.intercept === undefined) {
-      const filter = `tcp and src host ${target.text} and src port ${port}`;
-      const receiver = new Receiver(injector, realClock);
-      const source = await openCapture(options.captureDriver, {
-        iface: path.iface,
-        filter,
-        mode: 'latency',
-        promiscuous: false,
-        restMs: () => receiver.restMs(),
-      });
-      transport.use(localAnswers(receiver, source, transport, onGone));
-    } else {
-      transport.use(await relayedAnswers(options.intercept, key, options.channels, transport, onGone));
-    }
-  } catch (error) {
-    transport.dispose();
-    throw error;
-  }
-  return {
-    transport,
-    answersGone: (to) => {
-      tell = to;
-    },
-  };
-}
-
-/** RFC 6528's secret: the same from run to run on one host, so that a tuple used again gets a higher ISS. */
-function installationSecret(): number {
-  try {
-    return Number.parseInt(readFileSync('/etc/machine-id', 'utf8').slice(0, 8), 16) >>> 0;
-  } catch {
-    return 0;
-  }
-}
-
 /** A line a second on a terminal. Answers what ends it. */
-function showProgress(observer: SummaryObserver): () => void {
+function showProgress(threads: ReplayThreads): () => void {
   if (!process.stderr.isTTY) return () => {};
   const startedAt = realClock.now();
   let before = 0;
   const timer = setInterval(() => {
-    const { answeredCommands, lostCommands, openedSessions, overSessions } = observer;
+    const { answered, lost, open, reconnected } = threads.progress;
     const seconds = Math.round((realClock.now() - startedAt) / 1000);
-    const rate = answeredCommands - before;
-    before = answeredCommands;
-    const open = openedSessions - overSessions;
+    const rate = answered - before;
+    before = answered;
     process.stderr.write(
-      `\r\x1b[K${seconds} s  ${answeredCommands} commands answered (${rate}/s), ${lostCommands} lost, ${open} sessions open`,
+      `\r\x1b[K${seconds} s  ${answered} commands answered (${rate}/s), ${lost} lost, ${open} sessions open` +
+        (reconnected === 0 ? '' : `, ${reconnected} reconnections`),
     );
   }, PROGRESS_MS);
   return () => {

@@ -20,6 +20,7 @@ describe('endpoints', () => {
       port: 3308,
     });
     assert.deepEqual(parseMapping('3307-my-db:3308'), { recordedPort: 3307, host: 'my-db', port: 3308 });
+    assert.deepEqual(parseMapping('3307-[::1]:3308'), { recordedPort: 3307, host: '::1', port: 3308 });
     assert.throws(() => parseMapping('my-db:3308'), /RECORDED_PORT-HOST:PORT/);
   });
 

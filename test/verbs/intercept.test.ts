@@ -1,14 +1,39 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { mytape } from './mytape.ts';
+import { CLI, mytape } from './mytape.ts';
 
 const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
 const FILTER = ['-F', 'tcp and src port 3307'];
 const OURS = /this is a fault of mytape's own|^\s+at /m;
+
+/** An intercept that is left running. */
+function start(...args: string[]) {
+  const child = spawn(process.execPath, [CLI, 'intercept', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (octets) => {
+    said += octets;
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  return {
+    pid: child.pid,
+    said: async (line: RegExp) => {
+      const deadline = performance.now() + 10_000;
+      while (!line.test(said)) {
+        assert.ok(performance.now() < deadline && child.exitCode === null, said);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
 
 describe('mytape intercept', () => {
   let folder: string;
@@ -89,6 +114,28 @@ describe('mytape intercept', () => {
       '--pid-file',
       pid,
     );
+  });
+
+  test('the pid file of another intercept that runs, and one left behind', { skip: SKIP }, async () => {
+    const pid = join(folder, 'pid-of-another');
+    const options = ['-i', 'lo', ...FILTER, '-p', '127.0.0.1:36598', '--pid-file', pid];
+    // What another intercept's command line looks like.
+    const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'intercept']);
+    try {
+      writeFileSync(pid, `${other.pid}\n`);
+      fails(1, /pid file .* is that of process \d+, an intercept that runs \(stop it: kill \d+/, ...options);
+    } finally {
+      other.kill('SIGKILL');
+      await new Promise((resolve) => other.once('exit', resolve));
+    }
+    const left = start(...options);
+    try {
+      await left.said(/intercept listening on 127\.0\.0\.1:36598 \(no key: loopback only\)/);
+      assert.equal(readFileSync(pid, 'utf8'), `${left.pid}\n`);
+    } finally {
+      await left.stop();
+    }
+    assert.equal(existsSync(pid), false);
   });
 
   test('in the background: what it fails of is said in the foreground', { skip: SKIP }, () => {

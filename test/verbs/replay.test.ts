@@ -84,17 +84,6 @@ describe('mytape replay', () => {
     );
   });
 
-  test('an IPv6 target is refused', () => {
-    fails(
-      1,
-      /fd00::1 is an IPv6 address: replay speaks IPv4 only/,
-      tape,
-      '-x',
-      '3307-[fd00::1]:3307',
-      ...RELAY,
-    );
-  });
-
   test('an archive that is not there', () => {
     fails(1, /there is no archive .*none\n/, join(folder, 'none'), '-x', '3307-10.3.0.1:3307', ...RELAY);
   });

@@ -1,0 +1,192 @@
+/** The steps of `mytape doctor`, one function each. None throws for what it looks for: that is its answer. */
+import { networkInterfaces } from 'node:os';
+import { MytapeError } from '../errors.ts';
+import { forwardingSetting, hasNetRaw } from '../net/host.ts';
+import { libc } from '../net/libc.ts';
+import { type Path, pathTo } from '../net/route.ts';
+import { endpoint, forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
+import { formatPrefix } from '../wire/prefixes.ts';
+import type { Mapping } from './endpoints.ts';
+import { formatCount } from './output.ts';
+import {
+  type Kept,
+  keep,
+  ownAddresses,
+  planRoutes,
+  type RecordedHosts,
+  recordedServers,
+  unroutable,
+} from './route-plan.ts';
+
+export type Status = 'ok' | 'warning' | 'failed';
+
+/** What one step found. */
+export interface Step {
+  name: string;
+  status: Status;
+  says: string;
+  /** What to type, and where; empty where all is well. */
+  remedies: Remedy[];
+}
+
+/** Who connects to the target, and what routes they need there. */
+export interface Clients {
+  /** One of each route, at most as many as are worth a probe. */
+  probes: Address[];
+  /** As `ip route` takes them. */
+  prefixes: string[];
+}
+
+/** More connections than this say nothing new. */
+const MOST_PROBES = 8;
+
+const HERE = 'this host';
+
+export function ok(name: string, says: string): Step {
+  return { name, status: 'ok', says, remedies: [] };
+}
+
+export function warning(name: string, says: string, remedies: Remedy[] = []): Step {
+  return { name, status: 'warning', says, remedies };
+}
+
+export function failed(name: string, says: string, remedies: Remedy[] = []): Step {
+  return { name, status: 'failed', says, remedies };
+}
+
+/** The lines that people read. */
+export function renderStep({ status, name, says, remedies }: Step): string {
+  return `${[`${status.padEnd(8)} ${name.padEnd(11)} ${says}`, ...renderRemedies(remedies)].join('\n')}\n`;
+}
+
+/** What `work` answers, or a failed step in the words of what it threw; wrong usage is no step. */
+export async function attempt<T>(name: string, work: () => T | Promise<T>): Promise<T | Step> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof MytapeError && error.code !== 'usage') return failed(name, error.message);
+    throw error;
+  }
+}
+
+/** Whether this host can capture and send packets at all. */
+export function checkHost(): Step {
+  const name = 'this host';
+  libc();
+  if (!hasNetRaw()) {
+    const lines = ['sudo setcap cap_net_raw+ep "$(readlink -f "$(which node)")"'];
+    return failed(
+      name,
+      'this user may not send packets with addresses of its choice: CAP_NET_RAW is missing',
+      [{ host: HERE, why: 'give it to node, or run mytape as root', lines }],
+    );
+  }
+  return ok(name, `Linux on ${process.arch}, koffi loads, CAP_NET_RAW`);
+}
+
+/** The way to the target. */
+export function checkRoute(target: Address): { step: Step; path: Path } {
+  const path = pathTo(target);
+  const { source, iface, mtu } = path;
+  const says = `to ${target.text} by ${iface}, from ${source.text}, MTU ${mtu}`;
+  const isOwn = source.text === target.text;
+  return {
+    path,
+    step: isOwn
+      ? warning('route', `${says}: the target is this host itself, whose kernel hears the answers first`)
+      : ok('route', says),
+  };
+}
+
+/** What is recorded, and that the target is none of its servers. */
+export function checkArchive(dir: string, mapping: Mapping, target: Address, hosts: RecordedHosts): Step {
+  const name = 'archive';
+  const { recordedPort, port } = mapping;
+  const { clients, servers, sessions } = hosts;
+  if (sessions === 0) {
+    return failed(name, `${dir} has no session of port ${recordedPort}`, [
+      { host: HERE, why: 'see what it has, and mend -x', lines: [`mytape ls ${dir}`] },
+    ]);
+  }
+  if (servers.has(`${target.text} ${port}`)) {
+    const says = `${endpoint({ target: target.text, port })} is the server that ${dir} was recorded from: replay refuses it`;
+    return failed(name, says, [{ host: HERE, why: 'name a test server in -x', lines: [] }]);
+  }
+  const count = `${formatCount(sessions)} sessions of ${formatCount(clients.size)} clients`;
+  return ok(name, `${dir}: ${count} of port ${recordedPort}; the target is none of its servers`);
+}
+
+export interface FoundClients {
+  steps: Step[];
+  clients: Clients;
+}
+
+/** The recorded clients that can speak to the target, by the routes that they need; a warning for those who cannot. */
+export function recordedClients(hosts: RecordedHosts, target: Address, via: Address): FoundClients {
+  const { clients } = hosts;
+  const kept: Kept[] = [
+    ...unroutable(),
+    ...keep(target.text, 'is the target itself'),
+    ...recordedServers(hosts),
+    ...keep(via.text, 'is the assistant'),
+    ...ownAddresses(),
+  ];
+  const able = new Map([...clients].filter(([client]) => parseAddress(client)?.family === target.family));
+  const { prefixes, leftOut } = planRoutes(able, kept, { 4: 32, 6: 128 });
+  const steps = leftOut.map(({ address, sessions, why }) =>
+    warning(
+      'client',
+      `${address}, ${formatCount(sessions)} sessions, ${why}: it needs replay --clients CIDR`,
+    ),
+  );
+  if (able.size < clients.size) {
+    const others = formatCount(clients.size - able.size);
+    steps.push(
+      warning(
+        'client',
+        `${others} clients are not of IPv${target.family}, as the target is: replay --clients CIDR`,
+      ),
+    );
+  }
+  const probes: Address[] = [];
+  const stride = Math.max(1, prefixes.length / MOST_PROBES);
+  for (let at = 0; at < prefixes.length && probes.length < MOST_PROBES; at += stride)
+    probes.push(prefixes[Math.floor(at)].base);
+  return { steps, clients: { probes, prefixes: prefixes.map(formatPrefix) } };
+}
+
+/** The addresses of `--client`. */
+export function namedClients(addresses: readonly Address[]): FoundClients {
+  const own = new Set(ownAddresses().map(({ prefix }) => prefix.base.text));
+  const steps = addresses
+    .filter(({ text }) => own.has(text))
+    .map(({ text }) =>
+      failed('client', `${text} is an address of this host: its kernel would reset the connections`, [
+        {
+          host: HERE,
+          why: 'name another, or take it away',
+          lines: [`ip addr del ${text} dev ${ifaceOf(text)}`],
+        },
+      ]),
+    );
+  const probes = addresses.filter(({ text }) => !own.has(text));
+  return { steps, clients: { probes, prefixes: probes.map(({ text }) => text) } };
+}
+
+function ifaceOf(own: string): string {
+  const all = Object.entries(networkInterfaces());
+  return all.find(([, addresses]) => addresses?.some(({ address }) => address === own))?.[0] ?? 'eth0';
+}
+
+/** Answers that are captured on this host must end here. */
+export function checkForwarding(family: 4 | 6, iface: string): Step {
+  const name = 'forwarding';
+  const setting = forwardingSetting(family, iface);
+  if (setting === undefined) return ok(name, `this host forwards nothing that comes by ${iface}`);
+  const plain = forwardOffLine(family);
+  const line = plain.includes(setting) ? plain : `sysctl -w ${setting}=0`;
+  return warning(name, `${setting} is on: this host passes the target's answers on to the real clients`, [
+    { host: HERE, why: 'let them end here (where containers need it: docs/doctor.md)', lines: [line] },
+  ]);
+}

@@ -1,0 +1,126 @@
+import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
+import { EXIT, MytapeError } from '../errors.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
+import { renderStep, type Step } from './doctor-steps.ts';
+import { parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
+import { type DoctorOptions, Examination } from './examination.ts';
+import { Progress, printJson } from './output.ts';
+import { parseClients } from './replay-clients.ts';
+
+const EXAMPLES = `
+Examples:
+  Before a replay with an intercept on the assistant:
+    mytape doctor -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --archive peak.tape
+  Before replay --local, for one client's address:
+    mytape doctor -x 3307-10.128.6.83:3307 --local --client 10.1.2.3
+  Before replay --local --clients self:
+    mytape doctor -x 3307-10.128.6.83:3307 --local --clients self
+
+It logs in nowhere: a connection for each route that the archive's clients need, at most 8, is opened and closed.
+Exit code: 0 all is well (or warnings only), 1 something failed, 2 usage, 130 interrupted.`;
+
+function parseIp(text: string): Address {
+  const address = parseAddress(text);
+  if (address !== undefined) return address;
+  throw new InvalidArgumentError(`${text} is no address, as in 10.1.2.3.`);
+}
+
+export function doctorCommand() {
+  return new Command('doctor')
+    .summary('check each step of the path before a replay')
+    .description(
+      'Checks each step of the path that a replay takes, with real packets, and says of each that is not well what to ' +
+        'type on which host.',
+    )
+    .requiredOption('-x, --target <port-host:port>', 'as for replay: 3307-10.128.6.83:3307', parseMapping)
+    .option(
+      '-s, --intercept <host:port>',
+      'where `mytape intercept` listens; either this or --local',
+      parseEndpoint,
+    )
+    .option('--local', 'as for replay: the answers are caught by this process')
+    .option('--key-file <file>', 'the key that intercept has')
+    .option('--archive <folder>', 'what is to be replayed: its clients are tried')
+    .option(
+      '--client <ip>',
+      'an address to try in their place (may be repeated)',
+      (text, before: Address[] = []) => [...before, parseIp(text)],
+    )
+    .option(
+      '-c, --clients <cidr|self|recorded>',
+      "as for replay: speak from the recorded clients' addresses, from those of a range, or from this host's own",
+      parseClients,
+      'recorded',
+    )
+    .option('--via <ip>', "the assistant's address as the target reaches it (default: that of -s)", parseIp)
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', EXAMPLES)
+    .action(doctor);
+}
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  if ((options.intercept === undefined) === (options.local !== true)) {
+    throw new MytapeError(
+      'usage',
+      'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
+    );
+  }
+  if (options.client !== undefined && options.clients !== 'recorded') {
+    throw new MytapeError(
+      'usage',
+      'both --client and --clients are given: name addresses to try, or a range of them',
+    );
+  }
+  const report = new Report(options.json === true);
+  const examination = new Examination(options, await resolveHost(options.target.host), report);
+  const onSignal = () => examination.interrupt();
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  try {
+    await examination.run();
+  } finally {
+    report.settle();
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+  }
+  process.exitCode = examination.interrupted ? EXIT.interrupted : report.conclude();
+}
+
+/** Tells each step as it is done, and in the end what it comes to. */
+class Report {
+  readonly #json: boolean;
+  readonly #steps: Step[] = [];
+  readonly #progress = new Progress();
+
+  constructor(json: boolean) {
+    this.#json = json;
+  }
+
+  looking(at: string): void {
+    this.#progress.show(`looking at ${at} …`);
+  }
+
+  settle(): void {
+    this.#progress.clear();
+  }
+
+  tell(step: Step): void {
+    this.settle();
+    this.#steps.push(step);
+    if (!this.#json) process.stdout.write(renderStep(step));
+  }
+
+  /** Prints the verdict; the exit code. */
+  conclude(): number {
+    const failures = this.#steps.filter(({ status }) => status === 'failed').length;
+    const warnings = this.#steps.filter(({ status }) => status === 'warning').length;
+    const isOk = failures === 0;
+    if (this.#json) printJson({ ok: isOk, steps: this.#steps });
+    else {
+      const but = warnings === 0 ? '' : `, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
+      const verdict = isOk ? `ready to replay${but}` : `${failures} failed${but}: not ready to replay`;
+      process.stdout.write(`${verdict}\n`);
+    }
+    return isOk ? EXIT.done : EXIT.failed;
+  }
+}

@@ -1,0 +1,204 @@
+import { networkInterfaces } from 'node:os';
+import { openArchive } from '../archive/reader.ts';
+import { EXIT } from '../errors.ts';
+import { isLoopback, readKeyFile } from '../intercept/relay-socket.ts';
+import { Guard } from '../net/guard.ts';
+import type { Path } from '../net/route.ts';
+import { Range } from '../transport/clients.ts';
+import type { PacketTransport } from '../transport/packet.ts';
+import type { Address } from '../wire/address.ts';
+import { checkPath } from './doctor-path.ts';
+import {
+  attempt,
+  type Clients,
+  checkArchive,
+  checkForwarding,
+  checkHost,
+  checkRoute,
+  namedClients,
+  ok,
+  recordedClients,
+  type Step,
+  warning,
+} from './doctor-steps.ts';
+import { type Endpoint, type Mapping, resolveHost } from './endpoints.ts';
+import { type ClientsChoice, type ClientsPlan, planClients } from './replay-clients.ts';
+import { openTransport } from './replay-transport.ts';
+import { type RecordedHosts, recordedHosts } from './route-plan.ts';
+
+export interface DoctorOptions {
+  target: Mapping;
+  intercept?: Endpoint | undefined;
+  local?: true | undefined;
+  keyFile?: string | undefined;
+  archive?: string | undefined;
+  client?: Address[] | undefined;
+  clients: ClientsChoice;
+  via?: Address | undefined;
+  json?: true | undefined;
+}
+
+/** Who is told of the steps as they are done. */
+export interface Listener {
+  looking(at: string): void;
+  tell(step: Step): void;
+}
+
+/** One run of `mytape doctor` through its steps. One that fails ends it, where the next would mean nothing without it. */
+export class Examination {
+  readonly #options: DoctorOptions;
+  readonly #target: Address;
+  readonly #listener: Listener;
+  readonly #abort = new AbortController();
+  #failed = false;
+  #transport: PacketTransport | undefined;
+
+  constructor(options: DoctorOptions, target: Address, listener: Listener) {
+    this.#options = options;
+    this.#target = target;
+    this.#listener = listener;
+  }
+
+  get interrupted(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Has `run` close in order what is open; where nothing is, or the second time, ends the process. */
+  interrupt(): void {
+    if (this.#transport === undefined || this.interrupted) process.exit(EXIT.interrupted);
+    this.#abort.abort();
+  }
+
+  async run(): Promise<void> {
+    const { intercept, local } = this.#options;
+    this.#tell(await attempt('this host', checkHost));
+    const route = await attempt('route', () => checkRoute(this.#target));
+    if (!('path' in route)) return this.#tell(route);
+    this.#tell(route.step);
+    const { path } = route;
+    const via = this.#options.via ?? (await viaOf(intercept, path));
+    const isSelf = this.#options.clients === 'self';
+    if (!isSelf && (local || isHere(via))) this.#tell(checkForwarding(this.#target.family, path.iface));
+    const plan = await attempt('clients', () => this.#plan(via));
+    if ('status' in plan) return this.#tell(plan);
+    const clients = await this.#clients(plan, via);
+    if (this.#failed) return;
+    const guard = await attempt('kernel', () => this.#guard(plan));
+    if (guard !== undefined && 'status' in guard) return this.#tell(guard);
+    try {
+      await this.#packets(path, via, plan, clients);
+    } finally {
+      await guard?.close();
+    }
+  }
+
+  #plan(via: Address): ClientsPlan {
+    const assistant = this.#options.intercept === undefined ? undefined : via;
+    return planClients(this.#options.clients, { target: this.#target, copies: 1, assistant, clients: [] });
+  }
+
+  /** Whose connections are tried. */
+  async #clients(plan: ClientsPlan, via: Address): Promise<Clients> {
+    const { archive, client, clients: choice, target } = this.#options;
+    const hosts = archive === undefined ? undefined : await attempt('archive', () => this.#read(archive));
+    if (archive !== undefined && hosts !== undefined) {
+      this.#tell('status' in hosts ? hosts : checkArchive(archive, target, this.#target, hosts));
+    }
+    if (plan.from === 'self') return { probes: [plan.address], prefixes: [] };
+    if (choice instanceof Range) {
+      const some = [0, Math.floor(choice.size / 2), choice.size - 1];
+      return { probes: [...new Set(some)].map((index) => choice.at(index)), prefixes: [choice.text] };
+    }
+    if (client === undefined && (hosts === undefined || 'status' in hosts))
+      return { probes: [], prefixes: [] };
+    const found =
+      client === undefined
+        ? recordedClients(hosts as RecordedHosts, this.#target, via)
+        : namedClients(client);
+    this.#tell(...found.steps);
+    return found.clients;
+  }
+
+  #read(dir: string): RecordedHosts {
+    this.#listener.looking('the archive');
+    const archive = openArchive(dir);
+    try {
+      return recordedHosts(archive, this.#options.target.recordedPort);
+    } finally {
+      archive.close();
+    }
+  }
+
+  async #guard(plan: ClientsPlan): Promise<Guard | undefined> {
+    if (plan.from !== 'self') return undefined;
+    const guard = await Guard.raise({ target: this.#target, targetPort: this.#options.target.port, ...plan });
+    this.#tell(ok('kernel', `an nft rule keeps ports ${plan.first} to ${plan.last} from this host's kernel`));
+    return guard;
+  }
+
+  /** The steps that need the transport. */
+  async #packets(path: Path, via: Address, plan: ClientsPlan, clients: Clients): Promise<void> {
+    const { intercept, local, keyFile, archive, target } = this.#options;
+    const name = intercept === undefined ? 'capture' : 'intercept';
+    this.#listener.looking(`the ${name}`);
+    const complaints: string[] = [];
+    const opened = await attempt(name, () =>
+      openTransport(
+        {
+          target: this.#target,
+          targetPort: target.port,
+          intercept,
+          key: keyFile === undefined ? undefined : readKeyFile(keyFile),
+          captureDriver: 'ring',
+          sendDriver: 'mmsg',
+          // Addresses of a range are named one by one.
+          clients: plan.from === 'self' ? plan : { from: 'recorded' },
+        },
+        { index: 0, of: 1 },
+        (line) => complaints.push(line),
+      ),
+    );
+    if ('status' in opened) return this.#tell(opened);
+    this.#transport = opened;
+    try {
+      const key = keyFile === undefined ? '' : ', same key';
+      this.#tell(
+        intercept === undefined
+          ? ok(name, `answers can be captured on ${path.iface}`)
+          : ok(name, `${intercept.host}:${intercept.port} answers: same version${key}`),
+      );
+      if (clients.probes.length === 0) {
+        return this.#tell(warning('path', 'not tried: name an archive (--archive), or a client (--client)'));
+      }
+      this.#listener.looking('the path');
+      const facts = {
+        target: this.#target.text,
+        port: target.port,
+        via: via.text,
+        local: local === true,
+        self: plan.from === 'self',
+        archive,
+      };
+      this.#tell(...(await checkPath(opened, clients, facts, this.#abort.signal)));
+      for (const line of complaints) this.#tell(warning(name, line));
+    } finally {
+      await opened.close();
+    }
+  }
+
+  #tell(...steps: Step[]): void {
+    for (const step of steps) {
+      this.#failed ||= step.status === 'failed';
+      this.#listener.tell(step);
+    }
+  }
+}
+
+/** The address that the target is to route the clients to. */
+async function viaOf(intercept: Endpoint | undefined, path: Path): Promise<Address> {
+  return intercept === undefined || isLoopback(intercept.host) ? path.source : resolveHost(intercept.host);
+}
+
+function isHere({ text }: Address): boolean {
+  return Object.values(networkInterfaces()).some((own) => own?.some(({ address }) => address === text));
+}

@@ -1,0 +1,151 @@
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, MytapeError } from '../errors.ts';
+import type { Share } from '../replay/share.ts';
+import { type Anchor, type Progress, type ReplayJob, ReplayShare, type ShareResult } from './replay-share.ts';
+import type { FromWorker, ToWorker } from './replay-worker.ts';
+
+/** All shares of a run, in as many threads. */
+export interface ReplayThreads {
+  readonly progress: Progress;
+  /** Replays to the end, and frees everything. */
+  run(anchor: Anchor): Promise<ShareResult[]>;
+  stop(): void;
+  cut(): void;
+  /** Frees what was opened, where `run` is not to be called. */
+  close(): Promise<void>;
+}
+
+/** Makes everything ready to send, in this thread where one is enough. Throws where a transport cannot be had. */
+export async function openThreads(
+  job: ReplayJob,
+  threads: number,
+  say: (line: string) => void,
+): Promise<ReplayThreads> {
+  if (threads > 1) return WorkerThreads.open(job, threads, say);
+  const share = await ReplayShare.open(job, { index: 0, of: 1 }, say);
+  return {
+    get progress() {
+      return share.progress;
+    },
+    run: async (anchor) => [await share.run(anchor)],
+    stop: () => share.stop(),
+    cut: () => share.cut(),
+    close: () => share.close(),
+  };
+}
+
+class WorkerThreads implements ReplayThreads {
+  readonly #threads: ShareThread[];
+
+  private constructor(threads: ShareThread[]) {
+    this.#threads = threads;
+  }
+
+  static async open(job: ReplayJob, of: number, say: (line: string) => void): Promise<WorkerThreads> {
+    const threads: ShareThread[] = [];
+    // What all of them have to say is said once.
+    const said = new Set<string>();
+    const sayOnce = (line: string) => {
+      if (!said.has(line)) say(line);
+      said.add(line);
+    };
+    const whole = new WorkerThreads(threads);
+    try {
+      for (let index = 0; index < of; index++) {
+        const thread = new ShareThread(job, { index, of }, sayOnce);
+        threads.push(thread);
+        await thread.ready;
+      }
+    } catch (error) {
+      await whole.close();
+      throw error;
+    }
+    return whole;
+  }
+
+  get progress(): Progress {
+    const sum = { answered: 0, lost: 0, open: 0, reconnected: 0 };
+    for (const { progress } of this.#threads) {
+      sum.answered += progress.answered;
+      sum.lost += progress.lost;
+      sum.open += progress.open;
+      sum.reconnected += progress.reconnected;
+    }
+    return sum;
+  }
+
+  async run(anchor: Anchor): Promise<ShareResult[]> {
+    this.#all({ type: 'run', anchor });
+    try {
+      return await Promise.all(this.#threads.map((thread) => thread.result));
+    } catch (error) {
+      // One of them failed: the others' part alone is no run.
+      this.cut();
+      await Promise.all(this.#threads.map((thread) => thread.ended));
+      throw error;
+    }
+  }
+
+  stop(): void {
+    this.#all({ type: 'stop' });
+  }
+
+  cut(): void {
+    this.#all({ type: 'cut' });
+  }
+
+  async close(): Promise<void> {
+    this.#all({ type: 'close' });
+    await Promise.all(this.#threads.map((thread) => thread.ended));
+  }
+
+  #all(message: ToWorker): void {
+    for (const thread of this.#threads) thread.post(message);
+  }
+}
+
+/** One worker thread, seen from the main thread. */
+class ShareThread {
+  progress: Progress = { answered: 0, lost: 0, open: 0, reconnected: 0 };
+  readonly ready: Promise<void>;
+  readonly result: Promise<ShareResult>;
+  readonly ended: Promise<void>;
+  readonly #worker: Worker;
+
+  constructor(job: ReplayJob, share: Share, say: (line: string) => void) {
+    const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: { job, share } });
+    this.#worker = worker;
+    this.ended = new Promise((resolve) => worker.once('exit', () => resolve()));
+    let done: (result: ShareResult) => void = () => {};
+    let failed: (error: Error) => void = () => {};
+    this.result = new Promise((resolve, reject) => {
+      done = resolve;
+      failed = reject;
+    });
+    // Whoever waits for `result` is told; before that `ready` says it.
+    this.result.catch(() => {});
+    this.ready = new Promise((resolve, reject) => {
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'ready') resolve();
+        else if (message.type === 'progress') this.progress = message.progress;
+        else if (message.type === 'say') say(message.line);
+        else if (message.type === 'done') done(message.result);
+        else failed(errorOf(message));
+      });
+      worker.once('error', (error) => failed(error));
+      worker.once('exit', () => failed(new Error('a thread of the replay ended by itself')));
+      this.result.catch(reject);
+    });
+  }
+
+  post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+}
+
+function errorOf({ code, message, stack }: FromWorker & { type: 'failed' }): Error {
+  if (code !== undefined) return new MytapeError(code as ErrorCode, message);
+  const error = new Error(message);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { Receiver } from '../intercept/receiver.ts';
+import { type CaptureDriver, openCapture, openInjector, type SendDriver } from '../net/drivers.ts';
+import { pathTo } from '../net/route.ts';
+import type { Share } from '../replay/share.ts';
+import { realClock } from '../time.ts';
+import { localAnswers, relayedAnswers } from '../transport/answers.ts';
+import { PacketTransport } from '../transport/packet.ts';
+import type { Address } from '../wire/address.ts';
+import { TOO_LONG_FILTER } from '../wire/icmp.ts';
+import type { Endpoint } from './endpoints.ts';
+import { type ClientsPlan, clientAddresses, clientPorts } from './replay-clients.ts';
+
+/** An injector's slot beyond the path's MTU: checksums are made a word at a time. */
+const SLOT_SLACK_OCTETS = 16;
+
+export interface TransportJob {
+  target: Address;
+  targetPort: number;
+  /** Where `mytape intercept` listens; undefined: answers are caught in this process. */
+  intercept: Endpoint | undefined;
+  key: Uint8Array | undefined;
+  captureDriver: CaptureDriver;
+  sendDriver: SendDriver;
+  clients: ClientsPlan;
+}
+
+/**
+ * The packet transport of one share of a run, with an injector, a capture or a channel of its own. `say` is told, in words
+ * for people, what becomes of the way that answers come.
+ */
+export async function openTransport(
+  job: TransportJob,
+  share: Share,
+  say: (line: string) => void,
+): Promise<PacketTransport> {
+  const { target, targetPort, intercept } = job;
+  const path = pathTo(target);
+  const injector = await openInjector(job.sendDriver, {
+    slotOctets: path.mtu + SLOT_SLACK_OCTETS,
+    target,
+  });
+  const transport = new PacketTransport({
+    target,
+    targetPort,
+    mtu: path.mtu,
+    injector,
+    clock: realClock,
+    epochMs: Date.now(),
+    secret: installationSecret(),
+    pathMtu: () => pathTo(target).mtu,
+    clients: clientAddresses(job.clients, target.family),
+    ports: { ...clientPorts(job.clients), ...share },
+  });
+  try {
+    if (intercept === undefined) {
+      const receiver = new Receiver(injector, realClock);
+      const source = await openCapture(job.captureDriver, {
+        iface: path.iface,
+        filter: `(tcp and src host ${target.text} and src port ${targetPort}) or ${TOO_LONG_FILTER}`,
+        mode: 'latency',
+        promiscuous: false,
+        incomingOnly: true,
+        restMs: () => receiver.restMs(),
+        ...(share.of > 1 ? { share } : {}),
+      });
+      transport.use(localAnswers(receiver, source, transport, say));
+    } else {
+      const key = job.key === undefined ? undefined : Buffer.from(job.key);
+      transport.use(await relayedAnswers(intercept, key, transport, say));
+    }
+  } catch (error) {
+    transport.dispose();
+    throw error;
+  }
+  return transport;
+}
+
+/** RFC 6528's secret: the same from run to run on one host, so that a tuple used again gets a higher ISS. */
+function installationSecret(): number {
+  try {
+    return Number.parseInt(readFileSync('/etc/machine-id', 'utf8').slice(0, 8), 16) >>> 0;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,60 @@
+import { pathTo } from '../net/route.ts';
+import type { Trouble } from '../replay/contact.ts';
+import { RECONNECT_MS } from '../replay/recovery.ts';
+import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
+import type { ReplayJob } from './replay-share.ts';
+
+/** What a replay says, once, when its target cannot be reached: what was seen, what to type where, who tells more. */
+export function troubleText(trouble: Trouble, job: ReplayJob): string {
+  const { kind, failures, wasReached } = trouble;
+  const target = `${job.target.text}:${job.targetPort}`;
+  if (wasReached) {
+    return (
+      `${target} is gone: ${failures} connections in a row did not come about. ` +
+      `Sessions try again for ${RECONNECT_MS / 1000} s`
+    );
+  }
+  const seen =
+    failures === 0 ? `no answer from ${target} yet` : `the first ${failures} connections to ${target} failed`;
+  const [what, ...remedies] = explainConnectFailure(kind, factsOf(trouble, job));
+  const doctor = `  on this host: check every step of the path\n    ${doctorLine(job)}`;
+  return [`${seen}: ${what}`, ...remedies, doctor].join('\n');
+}
+
+function factsOf({ client }: Trouble, job: ReplayJob): PathFacts {
+  const { clients, intercept, target } = job;
+  const from =
+    clients.from === 'self'
+      ? { client: clients.address.text, clients: [clients.address.text] }
+      : clients.from === 'range'
+        ? { client: clients.range.split('/')[0], clients: [clients.range] }
+        : { client, clients: [client] };
+  return {
+    ...from,
+    archive: job.archive,
+    target: target.text,
+    port: job.targetPort,
+    via: intercept?.host ?? pathTo(target).source.text,
+    local: intercept === undefined,
+    self: clients.from === 'self',
+    reach: undefined,
+  };
+}
+
+function doctorLine({
+  recordedPort,
+  target,
+  targetPort,
+  intercept,
+  key,
+  archive,
+  clients,
+}: ReplayJob): string {
+  const host = target.family === 6 ? `[${target.text}]` : target.text;
+  const parts = ['mytape doctor', `-x ${recordedPort}-${host}:${targetPort}`];
+  if (intercept === undefined) parts.push('--local');
+  else parts.push(`-s ${intercept.host}:${intercept.port}${key === undefined ? '' : ' --key-file FILE'}`);
+  if (clients.from === 'self') parts.push('--clients self');
+  else if (clients.from === 'range') parts.push(`--clients ${clients.range}`);
+  return [...parts, `--archive ${archive}`].join(' ');
+}
