@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { MytapeError } from '../../src/errors.ts';
 import { collect, type Lab, type LabSpawnOptions, type RunResult } from './lab.ts';
-import type { Host } from './network.ts';
+import type { Place } from './network.ts';
 
 const READY_MS = 15_000;
 const STOP_MS = 30_000;
@@ -21,7 +21,7 @@ export class Background {
   /** Resolves when what it says on stderr matches `ready`; rejects, with what it said, where it ends before. */
   static async start(
     lab: Lab,
-    host: Host,
+    host: Place,
     command: readonly string[],
     ready: RegExp,
     options: LabSpawnOptions = {},

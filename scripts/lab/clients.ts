@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, createConnection } from 'mysql2/promise';
-import { PORT, USERS } from './server.ts';
+import { USERS } from './server.ts';
+import { speakFrom } from './speak-from.ts';
 
 export interface ClientsJob {
   /** `sessions`: everything a client library does, for a while. `short`: connect, a few queries, leave. */
@@ -37,12 +38,10 @@ class Client {
 
   static async open(job: ClientsJob, n: number): Promise<Client> {
     const connection = await createConnection({
-      host: job.host,
-      port: PORT,
       user: 'app',
       password: USERS.app,
       database: 'sbtest',
-      localAddress: job.from[n % job.from.length],
+      stream: speakFrom(job.host, job.from[n % job.from.length]),
     });
     return new Client(connection);
   }

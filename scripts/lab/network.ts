@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { MytapeError } from '../../src/errors.ts';
 
 /** The lab's hosts. Each is a network namespace called `<lab>-<host>`, with one interface, eth0. */
@@ -15,11 +15,27 @@ export const ADDRESSES: Readonly<Record<Host, string>> = {
 };
 const INFRASTRUCTURE = '10.77.0.0/24';
 
+/** Beside those, where the kernel has IPv6. */
+export const ADDRESSES6: Readonly<Record<Host, string>> = {
+  online: 'fd77::2',
+  target: 'fd77::3',
+  assistant: 'fd77::4',
+  client: 'fd77::5',
+};
+const INFRASTRUCTURE6 = 'fd77::/64';
+
 /** Where recorded clients live: the target answers these via the assistant, so that nobody else hears the answers. */
 export const CLIENTS = '10.77.64.0/24';
 
 /** The addresses of that range that `client` holds: 10.77.64.10 to 10.77.64.41. */
 export const CLIENT_ADDRESSES: readonly string[] = Array.from({ length: 32 }, (_, i) => `10.77.64.${10 + i}`);
+
+/** The same for IPv6: `client` holds fd77:64::10 to fd77:64::17. */
+export const CLIENTS6 = 'fd77:64::/64';
+export const CLIENT_ADDRESSES6: readonly string[] = Array.from({ length: 8 }, (_, i) => `fd77:64::1${i}`);
+
+/** Interface of the target that leads nowhere: what it sends there, an intercept on the target reads. */
+export const NOWHERE = 'mt0';
 
 /** A process in `client` that runs as this user id speaks from CLIENT_ADDRESSES[uid - FIRST_UID] (see `Lab.spawn`). */
 export const FIRST_UID = 77_010;
@@ -97,6 +113,64 @@ export function makeNetwork(lab: string): void {
       ]),
     ),
   );
+  if (hasIpv6()) addIpv6(lab);
+}
+
+/** Whether this kernel speaks IPv6. Without it the lab is IPv4's. */
+export function hasIpv6(): boolean {
+  return existsSync('/proc/sys/net/ipv6');
+}
+
+/** A second address for each host and a second range of clients, routed as the first. */
+function addIpv6(lab: string): void {
+  const onHost = (host: Host, ...commands: string[]) => {
+    const own = `addr add ${ADDRESSES6[host]}/64 dev eth0 nodad`;
+    ip(['-6', '-n', namespaceOf(lab, host), '-batch', '-'], lines(own, ...commands));
+  };
+  onHost('assistant');
+  onHost('online', `route add ${CLIENTS6} via ${ADDRESSES6.client}`);
+  onHost('target', `route add ${CLIENTS6} via ${ADDRESSES6.assistant}`);
+  onHost(
+    'client',
+    ...CLIENT_ADDRESSES6.map((address) => `addr add ${address}/128 dev eth0 nodad`),
+    // Before the route that came with the first address.
+    `route add ${INFRASTRUCTURE6} dev eth0 src ${CLIENT_ADDRESSES6[0]} metric 1`,
+  );
+}
+
+/**
+ * Has the target keep what it answers the clients to itself, for an intercept on the target: a veth pair without ARP whose
+ * far end nobody reads (a dummy would do; not every kernel has them).
+ */
+export function endClientsOnTarget(lab: string): void {
+  const target = namespaceOf(lab, 'target');
+  ip(
+    ['-n', target, '-batch', '-'],
+    lines(
+      `link add ${NOWHERE} type veth peer name mt1`,
+      `link set ${NOWHERE} arp off up`,
+      'link set mt1 arp off up',
+      `route replace ${CLIENTS} dev ${NOWHERE}`,
+    ),
+  );
+  if (hasIpv6()) ip(['-6', '-n', target, 'route', 'replace', CLIENTS6, 'dev', NOWHERE]);
+}
+
+/** The target answers the clients via the assistant again, as it does from the start. */
+export function endClientsOnAssistant(lab: string): void {
+  const target = namespaceOf(lab, 'target');
+  if (spawnSync('ip', ['-n', target, 'link', 'show', NOWHERE]).status === 0) {
+    ip(['-n', target, 'link', 'del', NOWHERE]);
+  }
+  ip(['-n', target, 'route', 'replace', CLIENTS, 'via', ADDRESSES.assistant]);
+  if (hasIpv6()) ip(['-6', '-n', target, 'route', 'replace', CLIENTS6, 'via', ADDRESSES6.assistant]);
+}
+
+/** The target has no route to the clients: for replays that need none. */
+export function endClientsNowhere(lab: string): void {
+  const target = namespaceOf(lab, 'target');
+  ip(['-n', target, 'route', 'del', CLIENTS]);
+  if (hasIpv6()) ip(['-6', '-n', target, 'route', 'del', CLIENTS6]);
 }
 
 function sysctl(namespace: string, settings: string): void {

@@ -13,6 +13,7 @@ import {
 import type { Lab } from './lab.ts';
 import type { ProcessRow } from './server.ts';
 import {
+  interceptHost,
   Recording,
   type RecordSummary,
   type ReplayFiles,
@@ -89,7 +90,8 @@ export async function replayAndCompare(
   plan: ReplayPlan,
 ): Promise<Replayed> {
   const target = lab.server('target');
-  const intercept = plan.path === 'intercept' ? await startIntercept(lab, files) : undefined;
+  const host = interceptHost(plan.path);
+  const intercept = host === undefined ? undefined : await startIntercept(lab, files, host);
   try {
     const before = await countsOf(target);
     const out = join(lab.runFolder, plan.name);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { MytapeError } from '../../src/errors.ts';
+import { hasIpv6 } from './network.ts';
 
 export const PORT = 3307;
 const ROOT_PASSWORD = 'root-secret';
@@ -28,7 +29,7 @@ const FIRST_START = [
 /** Memory and durability for a server that lives minutes; limits wide enough for fifty copies of a recording. */
 const SETTINGS = [
   `--port=${PORT}`,
-  '--bind-address=0.0.0.0',
+  `--bind-address=${hasIpv6() ? '0.0.0.0,::' : '0.0.0.0'}`,
   '--skip-name-resolve',
   '--max-connections=4000',
   '--back-log=4000',
@@ -74,6 +75,8 @@ export function installTemplate(folder: string): void {
 export class Server {
   readonly socketPath: string;
   readonly logPath: string;
+  /** Holds the server's process id while it runs. */
+  readonly pidPath: string;
   readonly #namespace: string;
   readonly #folder: string;
   readonly #data: string;
@@ -87,6 +90,7 @@ export class Server {
     this.#data = join(folder, 'data');
     this.socketPath = join(folder, 'mysql.sock');
     this.logPath = join(folder, 'mariadbd.log');
+    this.pidPath = join(folder, 'mariadbd.pid');
   }
 
   /** Fills the data folder of a server that is to be started for the first time. */
@@ -104,7 +108,7 @@ export class Server {
   async start(settings: readonly string[] = []): Promise<void> {
     const log = openSync(this.logPath, 'a');
     const args = ['--no-defaults', '--user=root', `--datadir=${this.#data}`, `--socket=${this.socketPath}`];
-    args.push(`--pid-file=${join(this.#folder, 'mariadbd.pid')}`, ...SETTINGS, ...settings);
+    args.push(`--pid-file=${this.pidPath}`, ...SETTINGS, ...settings);
     if (existsSync(this.#firstStart)) args.push(`--init-file=${this.#firstStart}`);
     // Detached: Ctrl-C on the terminal is the owner's to hear, and a background lab outlives it.
     const child = spawn('ip', ['netns', 'exec', this.#namespace, 'mariadbd', ...args], {

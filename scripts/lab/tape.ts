@@ -7,7 +7,7 @@ import { EXIT, MytapeError } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import { Background } from './background.ts';
 import { collect, type Lab, type RunResult } from './lab.ts';
-import type { Host } from './network.ts';
+import { type Host, NOWHERE } from './network.ts';
 import { PORT, USERS } from './server.ts';
 
 /** The command line that `npm run build` made. */
@@ -83,23 +83,44 @@ export function writeReplayFiles(lab: Lab): ReplayFiles {
   return files;
 }
 
-export function interceptArguments(lab: Lab, files: ReplayFiles): string[] {
-  const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
-  return ['intercept', '-i', 'eth0', '-F', `tcp and src port ${PORT}`, '-p', relay, '--key-file', files.key];
+/** Hosts that intercept runs on: see docs/topologies.md. On the target it needs `endClientsOnTarget` first. */
+export type InterceptHost = 'assistant' | 'target';
+
+export function interceptArguments(
+  lab: Lab,
+  files: ReplayFiles,
+  host: InterceptHost = 'assistant',
+): string[] {
+  const iface = host === 'target' ? NOWHERE : 'eth0';
+  const relay = `${lab.addresses[host]}:${RELAY_PORT}`;
+  return ['intercept', '-i', iface, '-F', `tcp and src port ${PORT}`, '-p', relay, '--key-file', files.key];
 }
 
-/** mytape intercept on the assistant, as its own process. */
-export function startIntercept(lab: Lab, files: ReplayFiles): Promise<Background> {
-  const command = [process.execPath, CLI, ...interceptArguments(lab, files)];
-  return Background.start(lab, 'assistant', command, /intercept|listening/i);
+/** mytape intercept, as its own process. */
+export function startIntercept(
+  lab: Lab,
+  files: ReplayFiles,
+  host: InterceptHost = 'assistant',
+): Promise<Background> {
+  const command = [process.execPath, CLI, ...interceptArguments(lab, files, host)];
+  return Background.start(lab, host, command, /listening/);
 }
 
-/** How a replay reaches the target and hears of its answers. */
-export type ReplayPath = 'intercept' | 'local';
+/**
+ * How a replay reaches the target and hears of its answers: by an intercept on the assistant (`intercept`) or on the target
+ * (`target`), or by itself, as a client's address (`local`) or as its own host's (`self`).
+ */
+export type ReplayPath = 'intercept' | 'local' | 'target' | 'self';
 
-/** With an intercept elsewhere the replay runs on online, as in TCPCopy; with --local on the assistant itself. */
+/** The replay runs on online, as in TCPCopy; with --local and the clients' addresses on the assistant itself. */
 export function replayHost(path: ReplayPath): Host {
   return path === 'local' ? 'assistant' : 'online';
+}
+
+/** Where the intercept of that path is to run; undefined: there is none. */
+export function interceptHost(path: ReplayPath): InterceptHost | undefined {
+  if (path === 'intercept') return 'assistant';
+  return path === 'target' ? 'target' : undefined;
 }
 
 export function replayArguments(
@@ -109,10 +130,15 @@ export function replayArguments(
   files: ReplayFiles,
   extra: readonly string[],
 ): string[] {
-  const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
-  const answers = path === 'local' ? ['--local'] : ['-s', relay, '--key-file', files.key];
   const target = `${PORT}-${lab.addresses.target}:${PORT}`;
+  const answers = answersArguments(lab, path, files);
   return ['replay', archive, '-x', target, ...answers, '--users', files.users, ...extra];
+}
+
+function answersArguments(lab: Lab, path: ReplayPath, files: ReplayFiles): string[] {
+  const host = interceptHost(path);
+  if (host !== undefined) return ['-s', `${lab.addresses[host]}:${RELAY_PORT}`, '--key-file', files.key];
+  return path === 'self' ? ['--local', '--clients', 'self'] : ['--local'];
 }
 
 export interface ReplayRun {

@@ -75,10 +75,13 @@ export async function runSysbench(lab: Lab, job: SysbenchJob, rows = 10_000): Pr
   );
 }
 
-/** Runs mysql2 clients from host client, over all its addresses, to their end. */
-export async function runClients(lab: Lab, job: Omit<ClientsJob, 'host' | 'from'>): Promise<ClientsResult> {
+/** Runs mysql2 clients from host client, over all its IPv4 addresses unless told otherwise, to their end. */
+export async function runClients(
+  lab: Lab,
+  job: Omit<ClientsJob, 'host' | 'from'> & Partial<ClientsJob>,
+): Promise<ClientsResult> {
   const script = fileURLToPath(new URL('clients.js', import.meta.url));
-  const whole: ClientsJob = { ...job, host: lab.addresses.online, from: CLIENT_ADDRESSES };
+  const whole: ClientsJob = { host: lab.addresses.online, from: CLIENT_ADDRESSES, ...job };
   const result = must('clients', await lab.run('client', process.execPath, [script, JSON.stringify(whole)]));
   return JSON.parse(result.stdout) as ClientsResult;
 }

@@ -112,21 +112,6 @@ labTests('load', (it) => {
     await bed.assertNobodyOnTarget();
   });
 
-  it("intercept resets a killed replay's connections: none left on the target within 2 s, and it replays again", async (bed) => {
-    const { archive, online } = await bed.recorded('reads');
-    const intercept = await startIntercept(bed.lab, bed.files);
-    await bed.replayKilled({ path: 'intercept', archive, connections: online.Connections });
-    await bed.assertNobodyOnTarget(2000);
-    const counts = await bed.counted(async () => {
-      const replay = await bed.replayAnyhow({ path: 'intercept', archive, speed: '4' });
-      assert.equal(replay.code, 0, replay.stderr);
-    });
-    const { stderr } = await intercept.stop();
-    assert.deepEqual(counts, online);
-    assert.match(stderr, new RegExp(`${online.Connections} connections left open were reset`));
-    await bed.assertNobodyOnTarget();
-  });
-
   it(
     'answers captured by npm cap, --local',
     async (bed) => {

@@ -1,32 +1,62 @@
-/** Packets lost on the way, in both directions: TCP mends it, and nothing of the recording is missing. */
+/** Packets lost, late or doubled on the way: TCP mends it, and nothing of the recording is missing. */
 import assert from 'node:assert/strict';
-import { losePackets } from '../../scripts/lab/loss.ts';
+import { type Direction, type Impairment, losePackets, shufflePackets } from '../../scripts/lab/impair.ts';
 import type { ReplayPath } from '../../scripts/lab/tape.ts';
 import { labTests, type TestBed, type WorkloadKind } from './support/path.ts';
 
-async function replayThroughLoss(
+async function replayThrough(
   bed: TestBed,
-  percent: number,
+  impair: () => Promise<Impairment>,
   kind: WorkloadKind,
   path: ReplayPath,
-): Promise<void> {
+  copies = 1,
+): Promise<number> {
   const recorded = await bed.recorded(kind);
-  const loss = await losePackets(bed.lab, percent);
+  const impairment = await impair();
   try {
-    const { packets } = await bed.replayExactly(recorded, { path, speed: '2' });
-    assert.ok((await loss.dropped()) > 0, 'the bridge lost packets');
-    assert.ok(packets.retransmitted > 0, 'and some of them were ours, sent again');
+    const { packets } = await bed.replayExactly(recorded, { path, speed: '2', copies });
+    assert.ok((await impairment.met()) > 0, 'the bridge did something to packets');
+    return packets.retransmitted;
   } finally {
-    await loss.stop();
+    await impairment.stop();
   }
 }
 
+const WORDS: Record<Direction, string> = {
+  'to-target': 'on the way to the target',
+  'from-target': 'on the way from the target',
+  both: 'both ways',
+};
+
+/** Each kind of traffic and each path has its turn. */
+const LOSSES: [percent: number, direction: Direction, kind: WorkloadKind, path: ReplayPath][] = [
+  [0.1, 'to-target', 'prepared', 'intercept'],
+  [0.1, 'from-target', 'text', 'local'],
+  [0.1, 'both', 'prepared', 'local'],
+  [1, 'to-target', 'text', 'local'],
+  [1, 'from-target', 'short', 'intercept'],
+  [1, 'both', 'text', 'intercept'],
+  [1, 'both', 'short', 'intercept'],
+  [1, 'both', 'sessions', 'local'],
+  [5, 'to-target', 'reads', 'intercept'],
+  [5, 'from-target', 'sessions', 'local'],
+  [5, 'both', 'short', 'local'],
+  [5, 'both', 'text', 'intercept'],
+];
+
 labTests('loss', (it) => {
-  it('1 % lost both ways, by intercept: short connections', (bed) =>
-    replayThroughLoss(bed, 1, 'short', 'intercept'));
-  it('1 % lost both ways, by intercept: text', (bed) => replayThroughLoss(bed, 1, 'text', 'intercept'));
-  it('1 % lost both ways, --local: prepared', (bed) => replayThroughLoss(bed, 1, 'prepared', 'local'));
-  it('1 % lost both ways, --local: sessions', (bed) => replayThroughLoss(bed, 1, 'sessions', 'local'));
-  it('5 % lost both ways, --local: short connections', (bed) => replayThroughLoss(bed, 5, 'short', 'local'));
-  it('5 % lost both ways, by intercept: reads', (bed) => replayThroughLoss(bed, 5, 'reads', 'intercept'));
+  for (const [percent, direction, kind, path] of LOSSES) {
+    it(`${percent} % lost ${WORDS[direction]}, by ${path}: ${kind}`, async (bed) => {
+      const impair = () => losePackets(bed.lab, percent, direction);
+      // Of a thousand packets one is lost: so many that some surely are.
+      const again = await replayThrough(bed, impair, kind, path, percent < 1 ? 5 : 1);
+      if (percent >= 1 && direction !== 'from-target') assert.ok(again > 0, 'some of ours were sent again');
+    });
+  }
+
+  for (const path of ['intercept', 'local'] as const) {
+    it(`10 % late and 5 % twice, both ways, by ${path}: text`, async (bed) => {
+      await replayThrough(bed, () => shufflePackets(bed.lab, 10, 5), 'text', path);
+    });
+  }
 });

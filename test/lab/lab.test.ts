@@ -5,7 +5,18 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Lab } from '../../scripts/lab/lab.ts';
-import { CLIENT_ADDRESSES, namespacesOf, pidsIn } from '../../scripts/lab/network.ts';
+import {
+  ADDRESSES6,
+  CLIENT_ADDRESSES,
+  CLIENT_ADDRESSES6,
+  endClientsNowhere,
+  endClientsOnAssistant,
+  endClientsOnTarget,
+  hasIpv6,
+  NOWHERE,
+  namespacesOf,
+  pidsIn,
+} from '../../scripts/lab/network.ts';
 import { readState } from '../../scripts/lab/state.ts';
 import { MytapeError } from '../../src/errors.ts';
 import { needsLab } from '../e2e/support/capability.ts';
@@ -31,11 +42,35 @@ test('the lab: addresses, routes, servers, and nothing left of it', async (t) =>
     }
   });
 
+  const viaOf = async (address: string) => {
+    const { stdout } = await lab.run('target', 'ip', ['route', 'get', address]);
+    return /(?:via|dev) (\S+)/.exec(stdout)?.[1];
+  };
+
   await t.test('the target answers clients via the assistant, which lets it end there', async () => {
-    const route = await lab.run('target', 'ip', ['route', 'get', CLIENT_ADDRESSES[5]]);
-    assert.match(route.stdout, new RegExp(`via ${lab.addresses.assistant.replaceAll('.', '\\.')} `));
+    assert.equal(await viaOf(CLIENT_ADDRESSES[5]), lab.addresses.assistant);
     const forward = await lab.run('assistant', 'cat', ['/proc/sys/net/ipv4/ip_forward']);
     assert.equal(forward.stdout.trim(), '0');
+  });
+
+  await t.test('over IPv6 as well', { skip: hasIpv6() ? false : 'no IPv6' }, async () => {
+    const query = ['-h', ADDRESSES6.online, ...LOGIN, '-e', 'SELECT USER()', 'sbtest'];
+    const seen = await lab.run('client', 'mariadb', query);
+    assert.equal(seen.stdout.trim(), `app@${CLIENT_ADDRESSES6[0]}`, seen.stderr);
+    assert.equal(await viaOf(CLIENT_ADDRESSES6[5]), ADDRESSES6.assistant);
+    const forward = await lab.run('assistant', 'cat', ['/proc/sys/net/ipv6/conf/all/forwarding']);
+    assert.equal(forward.stdout.trim(), '0');
+  });
+
+  await t.test('the clients’ answers end on the target, nowhere, and on the assistant again', async () => {
+    endClientsOnTarget(lab.name);
+    assert.equal(await viaOf(CLIENT_ADDRESSES[5]), NOWHERE);
+    endClientsOnAssistant(lab.name);
+    assert.equal(await viaOf(CLIENT_ADDRESSES[5]), lab.addresses.assistant);
+    endClientsNowhere(lab.name);
+    assert.equal(await viaOf(CLIENT_ADDRESSES[5]), undefined);
+    endClientsOnAssistant(lab.name);
+    assert.equal(await viaOf(CLIENT_ADDRESSES[5]), lab.addresses.assistant);
   });
 
   await t.test('counters move with the workload and not with our looking', async () => {

@@ -5,7 +5,8 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, createConnection } from 'mysql2/promise';
-import { PORT, USERS } from '../../../scripts/lab/server.ts';
+import { USERS } from '../../../scripts/lab/server.ts';
+import { speakFrom } from '../../../scripts/lab/speak-from.ts';
 
 export type Step =
   | { query: string }
@@ -41,12 +42,10 @@ async function take(connection: Connection, step: Step): Promise<void> {
 
 async function one(job: StepsJob, n: number): Promise<void> {
   const connection = await createConnection({
-    host: job.host,
-    port: PORT,
     user: job.user,
     password: USERS[job.user],
     database: 'sbtest',
-    localAddress: job.from[n % job.from.length],
+    stream: speakFrom(job.host, job.from[n % job.from.length]),
     ...(job.tls ? { ssl: { rejectUnauthorized: false } } : {}),
   });
   for (let round = 0; round < job.rounds; round++) {
