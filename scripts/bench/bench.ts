@@ -1,50 +1,91 @@
-/** `npm run bench`: figures as ratios within one run, because machines differ and are noisy (docs/performance.md). */
+/** `npm run bench [-- PART …]`: figures as ratios within one run, because machines differ and are noisy (docs/performance.md). */
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
-import { Lab } from '../lab/lab.ts';
+import { Lab, type ServerHost } from '../lab/lab.ts';
 import { writeReplayFiles } from '../lab/tape.ts';
-import { preparePointSelects, ROWS } from './pointselect.ts';
+import { benchChannels } from './channels.ts';
+import { benchClosedLoop } from './closed-loop.ts';
+import { benchLatency } from './latency.ts';
+import { benchMemory } from './memory.ts';
+import { preparePointSelects } from './pointselect.ts';
 import { benchRecord } from './record.ts';
-import { benchClosedLoop } from './replay.ts';
+import { benchRelay } from './relay.ts';
+import type { Bench } from './replay-run.ts';
+import { benchSaturation } from './saturation.ts';
+import { benchShortSessions } from './short-sessions.ts';
 
-const QUERIES = 600_000;
+interface Part {
+  title: string;
+  /** Whose mariadbd it needs, with sysbench's table. */
+  servers: readonly ServerHost[];
+  run(bench: Bench): Promise<unknown>;
+}
+
+const PARTS: Record<string, Part> = {
+  record: {
+    title: 'record against tcpdump -w, side by side on the same packets',
+    servers: ['online'],
+    run: (bench) => benchRecord(bench, join(bench.lab.runFolder, 'record.tape')),
+  },
+  'closed-loop': {
+    title: "CPU a command, closed loop on MariaDB, against sysbench's",
+    servers: ['target'],
+    run: benchClosedLoop,
+  },
+  saturation: {
+    title: 'where a replay saturates, against a responder that costs nothing',
+    servers: [],
+    run: benchSaturation,
+  },
+  channels: { title: 'the same with 1, 2 and 4 channels', servers: [], run: benchChannels },
+  relay: { title: 'one connection and many, intercept as its own process', servers: [], run: benchRelay },
+  latency: {
+    title: 'one connection, against a plain node socket',
+    servers: ['target'],
+    run: benchLatency,
+  },
+  'short-sessions': { title: 'sessions of one query', servers: [], run: benchShortSessions },
+  memory: { title: '50,000 idle connections in one --local process', servers: [], run: benchMemory },
+};
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-async function bench(): Promise<void> {
-  say('Making the lab: four hosts, two MariaDB servers, a table each.');
-  const lab = await Lab.up({ name: 'mytape-bench' });
+/** Where br_netfilter is loaded, bridges hand their frames to IP's own filters: no switch does, and it is a quarter of the throughput. */
+const PLAIN_BRIDGE =
+  'for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 > "$f"; done';
+
+async function bench(names: readonly string[]): Promise<void> {
+  const unknown = names.find((name) => !(name in PARTS));
+  if (unknown !== undefined) {
+    throw new Error(
+      `there is no part ${unknown}: there are ${Object.keys(PARTS).join(', ')} (none named: all)`,
+    );
+  }
+  const chosen = Object.entries(PARTS).filter(([name]) => names.length === 0 || names.includes(name));
+  const servers = (['online', 'target'] as const).filter((host) =>
+    chosen.some(([, part]) => part.servers.includes(host)),
+  );
+  say(`Making the lab: four hosts, MariaDB on ${servers.join(' and ') || 'none'}.`);
+  const lab = await Lab.up({ name: 'mytape-bench', servers });
   try {
-    await preparePointSelects(lab, 'client', lab.addresses.online);
-    await preparePointSelects(lab, 'online', lab.addresses.target);
-    say(
-      `\nrecord against tcpdump -w, side by side: ${QUERIES} point selects of sysbench on 50 connections …`,
-    );
-    const archive = join(lab.runFolder, 'bench.tape');
-    const record = await benchRecord(lab, archive, QUERIES);
-    say(`  ${record.packets} packets, ${record.dropped} dropped by record's ring`);
-    say(
-      `  CPU a packet: tcpdump ${record.tcpdump_us} µs, record ${record.record_us} µs: ${record.ratio} times tcpdump's`,
-    );
-    const files = writeReplayFiles(lab);
-    const closedLoop = [];
-    for (const path of ['intercept', 'local'] as const) {
-      say(`\nreplay (${path}) against sysbench, closed loop of 50 connections on the same target …`);
-      const figures = await benchClosedLoop(lab, path, archive, files, QUERIES, 1);
-      closedLoop.push(figures);
-      say(
-        `  CPU a command: sysbench ${figures.sysbench_us} µs; replay ${figures.replay_us} + intercept ${figures.intercept_us} µs: ${figures.ratio} times sysbench's`,
-      );
-      say(`  commands/s: sysbench ${figures.sysbench_qps}, replay ${figures.replay_qps}`);
+    await lab.run('switch', 'sh', ['-c', PLAIN_BRIDGE]);
+    if (servers.includes('online')) await preparePointSelects(lab, 'client', lab.addresses.online);
+    if (servers.includes('target')) await preparePointSelects(lab, 'online', lab.addresses.target);
+    const shared: Bench = { lab, files: writeReplayFiles(lab), say };
+    const figures: Record<string, unknown> = {
+      machine: { cores: cpus().length, node: process.versions.node, kernel: release() },
+    };
+    for (const [name, part] of chosen) {
+      say(`\n${name}: ${part.title} …`);
+      figures[name.replace('-', '_')] = await part.run(shared);
     }
-    process.stdout.write(
-      `${JSON.stringify({ rows: ROWS, queries: QUERIES, record, closed_loop: closedLoop }, null, 2)}\n`,
-    );
+    process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
   } finally {
     await lab.down();
   }
 }
 
-bench().catch((error: Error) => {
-  process.stderr.write(`bench: ${error.message}\n`);
+bench(process.argv.slice(2)).catch((error: Error) => {
+  say(`bench: ${error.message}`);
   process.exitCode = 1;
 });

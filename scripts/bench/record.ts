@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 import { Background } from '../lab/background.ts';
-import type { Lab } from '../lab/lab.ts';
 import { PORT } from '../lab/server.ts';
 import { Recording } from '../lab/tape.ts';
 import { cpuMs } from './cpu.ts';
+import { round } from './figures.ts';
 import { runPointSelects } from './pointselect.ts';
+import type { Bench } from './replay-run.ts';
+
+const QUERIES = 300_000;
 
 export interface RecordFigures {
   packets: number;
@@ -18,7 +21,7 @@ export interface RecordFigures {
  * CPU a packet of `mytape record` against `tcpdump -w`, side by side on the same packets: what the one suffers of the
  * machine's noise, the other suffers, too. Starting is not counted.
  */
-export async function benchRecord(lab: Lab, archive: string, queries: number): Promise<RecordFigures> {
+export async function benchRecord({ lab, say }: Bench, archive: string): Promise<RecordFigures> {
   const pcap = join(lab.runFolder, 'bench.pcap');
   const tcpdump = await Background.start(
     lab,
@@ -28,20 +31,17 @@ export async function benchRecord(lab: Lab, archive: string, queries: number): P
   );
   const recording = await Recording.start(lab, archive);
   const before = { tcpdump: cpuMs(tcpdump.pid), record: cpuMs(recording.pid) };
-  await runPointSelects(lab, 'client', lab.addresses.online, { threads: 50, queries });
+  await runPointSelects(lab, 'client', lab.addresses.online, { threads: 50, queries: QUERIES });
   // Both write behind; a second is enough for record's own interval.
   await new Promise((resolve) => setTimeout(resolve, 1_200));
   const after = { tcpdump: cpuMs(tcpdump.pid), record: cpuMs(recording.pid) };
   const summary = await recording.stop();
   await tcpdump.stop();
-  const each = (ms: number) => Math.round((ms * 1e5) / summary.packets) / 100;
+  const each = (ms: number) => round((ms * 1000) / summary.packets);
   const record = each(after.record - before.record);
   const dump = each(after.tcpdump - before.tcpdump);
-  return {
-    packets: summary.packets,
-    dropped: summary.dropped,
-    tcpdump_us: dump,
-    record_us: record,
-    ratio: Math.round((record / dump) * 100) / 100,
-  };
+  const ratio = round(record / dump);
+  say(`  ${summary.packets} packets, ${summary.dropped} dropped by record's ring`);
+  say(`  CPU a packet: tcpdump ${dump} µs, record ${record} µs: ${ratio} times tcpdump's`);
+  return { packets: summary.packets, dropped: summary.dropped, tcpdump_us: dump, record_us: record, ratio };
 }

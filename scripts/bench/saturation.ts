@@ -1,0 +1,76 @@
+import { alternate, round, type UnitCost } from './figures.ts';
+import { NULL_PORT, type NullCounts, NullTarget } from './null-target.ts';
+import { type Bench, commandCost, type Path, tapeOf } from './replay-run.ts';
+import { makeLoop } from './synthetic.ts';
+
+const COMMANDS = 400_000;
+const SHORT = 10_000;
+const ROUNDS = 3;
+
+/** 500 connections: as ten copies of 50 recorded sessions, and as 500 recorded sessions, each command decoded for itself. */
+const LOADS = [
+  { sessions: 50, copies: 10 },
+  { sessions: 500, copies: 1 },
+];
+
+export interface SaturationFigures {
+  sessions: number;
+  copies: number;
+  commands: number;
+  intercept: UnitCost;
+  local: UnitCost;
+}
+
+/** The responder itself, over all runs. */
+export interface ResponderFigures extends NullCounts {
+  /** CPU a command, what its frames make the kernel do at their other end included. */
+  us: number;
+}
+
+/** Replays a closed loop of `commands` commands onto the null responder. */
+export function loopOnNull(
+  bench: Bench,
+  path: Path,
+  load: { sessions: number; copies: number; commands: number },
+  extra: readonly string[] = [],
+) {
+  const { sessions, copies, commands } = load;
+  const queries = Math.max(1, Math.round(commands / sessions / copies));
+  const tape = tapeOf(bench, `loop-${sessions}-${queries}`, (folder) => makeLoop(folder, sessions, queries));
+  return commandCost(bench, { path, tape, port: NULL_PORT, extra: ['-n', String(copies), ...extra] });
+}
+
+/** Where a replay saturates that nobody holds back: commands a second, and CPU a command. */
+export async function benchSaturation(
+  bench: Bench,
+): Promise<{ loads: SaturationFigures[]; responder: ResponderFigures }> {
+  const responder = await NullTarget.start(bench.lab);
+  const loads: SaturationFigures[] = [];
+  for (const load of LOADS) {
+    const contender = (path: Path) => ({
+      name: path,
+      short: () => loopOnNull(bench, path, { ...load, commands: SHORT }),
+      long: () => loopOnNull(bench, path, { ...load, commands: COMMANDS }),
+    });
+    const costs = await alternate([contender('intercept'), contender('local')], ROUNDS);
+    const figures = {
+      ...load,
+      commands: COMMANDS,
+      intercept: costs.get('intercept')!,
+      local: costs.get('local')!,
+    };
+    loads.push(figures);
+    bench.say(`  ${load.sessions} sessions × ${load.copies}:`);
+    for (const path of ['intercept', 'local'] as const) {
+      const { rate, total_us, us, cores } = figures[path];
+      bench.say(
+        `    ${path}: ${rate} commands/s, ${total_us} µs a command ${JSON.stringify(us)}, cores ${JSON.stringify(cores)}`,
+      );
+    }
+  }
+  const { cpuMs } = responder;
+  const counts = await responder.stop();
+  const us = round((cpuMs * 1000) / counts.commands);
+  bench.say(`  the responder: ${us} µs a command`);
+  return { loads, responder: { ...counts, us } };
+}
