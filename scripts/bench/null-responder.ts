@@ -2,7 +2,7 @@
  * A MySQL server that costs nothing, as a process: takes frames off an interface and answers them past the kernel, which must be
  * kept from answering, too (`NullTarget` does so).
  *
- *     node null-responder.js --iface eth0 --port 3308 --gateway 10.77.0.4 [--rows 1]
+ *     node null-responder.js --iface eth0 --port 3308 --gateway 10.77.0.4 [--iface eth2] [--out eth1] [--rows 1]
  */
 import { createSocket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -48,37 +48,53 @@ async function hardwareAddress(gateway: Address): Promise<Uint8Array> {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      iface: { type: 'string' },
+      iface: { type: 'string', multiple: true, default: [] },
       port: { type: 'string' },
       gateway: { type: 'string' },
+      out: { type: 'string' },
       rows: { type: 'string', default: '1' },
     },
   });
-  const { iface = '', port } = values;
+  const { iface: ifaces, port } = values;
   const gateway = parseAddress(values.gateway ?? '');
   if (gateway === undefined) throw new MytapeError('usage', 'null responder: --gateway ADDRESS');
   const mac = await hardwareAddress(gateway);
   const link = ipv4Number(pathTo(gateway).source) & LINK_MASK;
-  const sender = new FrameSender(iface);
+  const sender = new FrameSender(values.out ?? ifaces[0]);
   const hopOf = (client: number) => ((client & LINK_MASK) === link ? undefined : mac);
   const server = new NullServer(sender, new NullMysql(Number(values.rows)), hopOf);
   let crowded = false;
-  const source = openRing({
-    iface,
-    filter: `tcp and dst port ${port}`,
-    mode: 'latency',
-    bufferOctets: RING_OCTETS,
-    restMs: () => (crowded ? REST_MS : 0),
+  const openOn = (iface: string) =>
+    openRing({
+      iface,
+      filter: `tcp and dst port ${port}`,
+      mode: 'latency',
+      incomingOnly: true,
+      bufferOctets: RING_OCTETS,
+      restMs: () => (crowded ? REST_MS : 0),
+    });
+  const sources = ifaces.map(openOn);
+  process.once('SIGINT', () => {
+    for (const source of sources) source.close();
   });
-  process.once('SIGINT', () => source.close());
   const ticks = setInterval(() => server.tick(performance.now()), TICK_MS);
-  process.stderr.write(`null responder on ${iface}, port ${port}\n`);
-  for await (const block of source) {
-    crowded = block.count >= CROWD;
-    server.take(block, source.linkType, performance.now());
-  }
+  process.stderr.write(`null responder on ${ifaces.join(', ')}, port ${port}\n`);
+  await Promise.all(
+    sources.map(async (source) => {
+      for await (const block of source) {
+        crowded = block.count >= CROWD;
+        server.take(block, source.linkType, performance.now());
+      }
+    }),
+  );
   clearInterval(ticks);
-  const { packets, dropped } = source.stats();
+  let packets = 0;
+  let dropped = 0;
+  for (const source of sources) {
+    const stats = source.stats();
+    packets += stats.packets;
+    dropped += stats.dropped;
+  }
   const { connections, commands } = server;
   const { sent, givenUp } = sender;
   sender.close();

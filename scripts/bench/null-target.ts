@@ -10,11 +10,22 @@ const SCRIPT = fileURLToPath(new URL('null-responder.js', import.meta.url));
 const TABLE = 'netdev mytape_bench';
 
 /** At the device's own hook: a packet socket has seen the frame by then, and the kernel's TCP never does. */
-const RULES = `
-add table ${TABLE}
-add chain ${TABLE} in { type filter hook ingress device eth0 priority 0; }
-add rule ${TABLE} in tcp dport ${NULL_PORT} drop
-`;
+function rules(ifaces: readonly string[]): string {
+  return [
+    `add table ${TABLE}`,
+    ...ifaces.flatMap((iface) => [
+      `add chain ${TABLE} ${iface} { type filter hook ingress device ${iface} priority 0; }`,
+      `add rule ${TABLE} ${iface} tcp dport ${NULL_PORT} drop`,
+    ]),
+  ].join('\n');
+}
+
+/** Interfaces of host target, and who the answers to the clients go to. */
+export interface NullWay {
+  in: readonly string[];
+  out: string;
+  gateway: string;
+}
 
 /** What the null responder counted, as it says at its end. */
 export interface NullCounts {
@@ -26,7 +37,7 @@ export interface NullCounts {
   givenUp: number;
 }
 
-/** A null responder on host target, port NULL_PORT, that the clients' range reaches as it does mariadbd. */
+/** A null responder on host target, port NULL_PORT; answers to the clients' range go as mariadbd's do unless told otherwise. */
 export class NullTarget {
   readonly #lab: Lab;
   readonly #background: Background;
@@ -36,10 +47,23 @@ export class NullTarget {
     this.#background = background;
   }
 
-  static async start(lab: Lab): Promise<NullTarget> {
-    const rules = await lab.run('target', 'nft', [RULES]);
-    if (rules.code !== 0) throw new Error(`nft on target: ${rules.stderr}`);
-    const args = ['--iface', 'eth0', '--port', String(NULL_PORT), '--gateway', lab.addresses.assistant];
+  static async start(lab: Lab, way?: NullWay): Promise<NullTarget> {
+    const {
+      in: ifaces,
+      out,
+      gateway,
+    } = way ?? { in: ['eth0'], out: 'eth0', gateway: lab.addresses.assistant };
+    const made = await lab.run('target', 'nft', [rules(ifaces)]);
+    if (made.code !== 0) throw new Error(`nft on target: ${made.stderr}`);
+    const args = [
+      ...ifaces.flatMap((iface) => ['--iface', iface]),
+      '--out',
+      out,
+      '--port',
+      String(NULL_PORT),
+      '--gateway',
+      gateway,
+    ];
     const command = [process.execPath, SCRIPT, ...args];
     return new NullTarget(lab, await Background.start(lab, 'target', command, /null responder on/));
   }

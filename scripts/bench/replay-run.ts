@@ -40,6 +40,8 @@ export interface ReplayJob {
   tape: string;
   /** On host target: PORT is mariadbd, NULL_PORT the null responder. */
   port: number;
+  /** Where the bench has links of its own (direct-links.ts); default: all by the bridge. */
+  way?: { target: string; answers: string };
   /** More of the command line; `--speed max` unless it says another speed. */
   extra?: readonly string[];
 }
@@ -56,7 +58,7 @@ export function replayCommand({ lab, files }: Bench, job: ReplayJob): string[] {
   const answers = job.path === 'local' ? ['--local'] : ['-s', relay, '--key-file', files.key];
   const { extra = [] } = job;
   const speed = extra.includes('--speed') ? [] : ['--speed', 'max'];
-  const target = `${PORT}-${lab.addresses.target}:${job.port}`;
+  const target = `${PORT}-${job.way?.target ?? lab.addresses.target}:${job.port}`;
   const rest = ['--users', files.users, '--out', join(lab.runFolder, 'out'), '--json'];
   return [process.execPath, CLI, 'replay', job.tape, '-x', target, ...answers, ...rest, ...speed, ...extra];
 }
@@ -65,7 +67,7 @@ export function replayCommand({ lab, files }: Bench, job: ReplayJob): string[] {
 export async function interceptFor({ lab, files }: Bench, job: ReplayJob): Promise<Background | undefined> {
   if (job.path === 'local') return undefined;
   const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
-  const where = ['-i', 'eth0', '-F', `tcp and src port ${job.port}`, '-p', relay];
+  const where = ['-i', job.way?.answers ?? 'eth0', '-F', `tcp and src port ${job.port}`, '-p', relay];
   const command = [process.execPath, CLI, 'intercept', ...where, '--key-file', files.key];
   return Background.start(lab, 'assistant', command, /listening/i);
 }

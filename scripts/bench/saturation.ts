@@ -1,6 +1,7 @@
+import { type DirectWay, directLinks } from './direct-links.ts';
 import { alternate, round, type UnitCost } from './figures.ts';
 import { NULL_PORT, type NullCounts, NullTarget } from './null-target.ts';
-import { type Bench, commandCost, type Path, tapeOf } from './replay-run.ts';
+import { type Bench, commandCost, type Path, type ReplayJob, tapeOf } from './replay-run.ts';
 import { makeLoop } from './synthetic.ts';
 
 const COMMANDS = 400_000;
@@ -27,30 +28,33 @@ export interface ResponderFigures extends NullCounts {
   us: number;
 }
 
-/** Replays a closed loop of `commands` commands onto the null responder. */
+/** Replays a closed loop of `commands` commands onto the null responder, by the bridge or by `way`. */
 export function loopOnNull(
   bench: Bench,
   path: Path,
   load: { sessions: number; copies: number; commands: number },
   extra: readonly string[] = [],
+  way?: DirectWay,
 ) {
   const { sessions, copies, commands } = load;
   const queries = Math.max(1, Math.round(commands / sessions / copies));
   const tape = tapeOf(bench, `loop-${sessions}-${queries}`, (folder) => makeLoop(folder, sessions, queries));
-  return commandCost(bench, { path, tape, port: NULL_PORT, extra: ['-n', String(copies), ...extra] });
+  const job: ReplayJob = { path, tape, port: NULL_PORT, extra: ['-n', String(copies), ...extra] };
+  return commandCost(bench, way === undefined ? job : { ...job, way });
 }
 
 /** Where a replay saturates that nobody holds back: commands a second, and CPU a command. */
 export async function benchSaturation(
   bench: Bench,
 ): Promise<{ loads: SaturationFigures[]; responder: ResponderFigures }> {
-  const responder = await NullTarget.start(bench.lab);
+  const { ways, responder: way } = await directLinks(bench.lab);
+  const responder = await NullTarget.start(bench.lab, way);
   const loads: SaturationFigures[] = [];
   for (const load of LOADS) {
     const contender = (path: Path) => ({
       name: path,
-      short: () => loopOnNull(bench, path, { ...load, commands: SHORT }),
-      long: () => loopOnNull(bench, path, { ...load, commands: COMMANDS }),
+      short: () => loopOnNull(bench, path, { ...load, commands: SHORT }, [], ways[path]),
+      long: () => loopOnNull(bench, path, { ...load, commands: COMMANDS }, [], ways[path]),
     });
     const costs = await alternate([contender('intercept'), contender('local')], ROUNDS);
     const figures = {

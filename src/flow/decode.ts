@@ -138,7 +138,6 @@ class SessionFlow extends Flow implements DialogueSink {
   /** Undefined where there is nothing to read: joined late, or closed. */
   #reading: Reading | undefined;
   #closed = false;
-  #opened = false;
   #quit = false;
   /** Why it cannot be replayed at all, and how many commands that costs. */
   #skip: SkipCause | undefined;
@@ -202,10 +201,10 @@ class SessionFlow extends Flow implements DialogueSink {
     this.#session.login = response;
     this.#session.capabilities = capabilities;
     this.#session.extendedCapabilities = extendedCapabilities;
+    this.#push({ type: 'open', at: this.#at, session: this.#session });
   }
 
   command(command: Command): void {
-    this.#open();
     if (command.com === COM.quit) this.#quit = true;
     this.#push({ type: 'command', at: this.#at, session: this.#session, command });
   }
@@ -221,7 +220,6 @@ class SessionFlow extends Flow implements DialogueSink {
       this.#skippedCommands += commands;
       this.#reading = undefined;
     } else {
-      this.#open();
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause, commands });
     }
   }
@@ -282,12 +280,6 @@ class SessionFlow extends Flow implements DialogueSink {
     if (isClosed(this)) this.#close('fin');
   }
 
-  #open(): void {
-    if (this.#opened) return;
-    this.#opened = true;
-    this.#push({ type: 'open', at: this.#at, session: this.#session });
-  }
-
   #close(how: CloseHow): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -306,7 +298,6 @@ class SessionFlow extends Flow implements DialogueSink {
         commands: this.#skippedCommands,
       });
     } else {
-      this.#open();
       this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });
     }
   }

@@ -38,9 +38,9 @@ export interface SessionMeta {
 export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';
 
 /**
- * What happens in a capture, in the order in which it becomes known. `open` comes with the first command or, for a
- * session without any, with its end; its own time (`session.at`) is that of the connection's first packet, so it can lie
- * before that of the event ahead of it. The answer to a command is set in `command.reply` and then told by `reply`.
+ * What happens in a capture, in the order in which it becomes known. `open` comes when the login has succeeded; its own time
+ * (`session.at`) is that of the connection's first packet, before that. The answer to a command is set in `command.reply`
+ * and then told by `reply`.
  *
  * A session that cannot be replayed from its start has no `open`, but one `skip`, when its end comes; a session that
  * becomes unreadable later gets `lost` (with the commands that were seen to be lost, where that is known), then goes on

@@ -61,6 +61,7 @@ export class FlowTable<F extends Flow> {
   /** IPv4: server's address and port as one number -> client's -> connection. Two levels, so that keys stay exact. */
   #byServer = new Map<number, Map<number, F>>();
   #byServer6 = new Map<string, F>();
+  readonly #addresses = new Map<string, Address>();
   #nextId = 0;
   #lastSweep: CaptureNs = 0;
 
@@ -135,14 +136,21 @@ export class FlowTable<F extends Flow> {
     return this.#byServer.get(server * 65536 + serverPort)?.get(client * 65536 + clientPort);
   }
 
+  /** The one object for an address that connections without number have in common. */
+  #address(address: Address): Address {
+    const known = this.#addresses.get(address.text);
+    if (known === undefined) this.#addresses.set(address.text, address);
+    return known ?? address;
+  }
+
   #find6(segment: Segment): F | undefined {
     return this.#byServer6.get(key6(segment, this.fromClient));
   }
 
   #create(segment: Segment, at: CaptureNs): F {
     const { octets, family, srcOffset, dstOffset } = segment;
-    const source = addressFromOctets(octets, srcOffset, family);
-    const destination = addressFromOctets(octets, dstOffset, family);
+    const source = this.#address(addressFromOctets(octets, srcOffset, family));
+    const destination = this.#address(addressFromOctets(octets, dstOffset, family));
     const endpoints = this.fromClient
       ? { client: source, clientPort: segment.srcPort, server: destination, serverPort: segment.dstPort }
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };

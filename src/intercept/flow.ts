@@ -126,7 +126,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
   }
 
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
-    this.greetAt = NEVER;
+    if (this.greetAt !== NEVER) this.greetAt = NEVER;
     this.reader?.feed(octets, from, to, this.attachment.receiver.capturedAt);
   }
 

@@ -158,6 +158,7 @@ export class Dialogue {
           hello.response.extendedCapabilities,
           greeting.extendedCapabilities,
         );
+        this.#greeting = undefined;
         this.#stage = 'authentication';
         break;
       }
