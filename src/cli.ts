@@ -20,6 +20,19 @@ const program = new Command('mytape')
   .exitOverride()
   .showHelpAfterError('(see --help)');
 
+program.addHelpText(
+  'after',
+  `
+Examples:
+  mytape record -i eth0 -p 3306 -o peak.tape --for 1h
+  mytape ls peak.tape
+  mytape routes peak.tape --via ASSISTANT          then type on the target what it prints
+  mytape doctor -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --archive peak.tape
+  mytape replay peak.tape -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
+Each has its own: mytape replay --help. Exit code: 0 done, 1 failed, 2 usage, 3 refused, 5 run not valid, 130 interrupted.
+`,
+);
+
 for (const make of [
   recordCommand,
   lsCommand,

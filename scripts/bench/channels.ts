@@ -5,8 +5,8 @@ import { loopOnNull } from './saturation.ts';
 
 const CHANNELS = [1, 2, 4];
 const LOAD = { sessions: 50, copies: 10 };
-const COMMANDS = 200_000;
-const SHORT = 10_000;
+const COMMANDS = 250_000;
+const SHORT = 50_000;
 const ROUNDS = 3;
 
 export interface ChannelFigures {

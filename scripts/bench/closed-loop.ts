@@ -5,8 +5,8 @@ import { type Bench, commandCost, type Path, tapeOf } from './replay-run.ts';
 import { makeLoop } from './synthetic.ts';
 
 const CONNECTIONS = [50, 500];
-const QUERIES = 100_000;
-const SHORT = 10;
+const QUERIES = 360_000;
+const SHORT_QUERIES = 60_000;
 const ROUNDS = 3;
 
 export interface ClosedLoopFigures {
@@ -40,10 +40,10 @@ export async function benchClosedLoop(bench: Bench): Promise<ClosedLoopFigures[]
       return commandCost(bench, { path, tape, port: PORT });
     };
     const contenders: Contender[] = [
-      { name: 'sysbench', short: () => sysbench(SHORT), long: () => sysbench(queries) },
+      { name: 'sysbench', short: () => sysbench(SHORT_QUERIES / connections), long: () => sysbench(queries) },
       ...(['intercept', 'local'] as const).map((path) => ({
         name: path,
-        short: () => replay(path, SHORT),
+        short: () => replay(path, SHORT_QUERIES / connections),
         long: () => replay(path, queries),
       })),
     ];

@@ -4,8 +4,8 @@ import { NULL_PORT, type NullCounts, NullTarget } from './null-target.ts';
 import { type Bench, commandCost, type Path, type ReplayJob, tapeOf } from './replay-run.ts';
 import { makeLoop } from './synthetic.ts';
 
-const COMMANDS = 400_000;
-const SHORT = 10_000;
+const COMMANDS = 450_000;
+const SHORT = 50_000;
 const ROUNDS = 3;
 
 /** 500 connections: as ten copies of 50 recorded sessions, and as 500 recorded sessions, each command decoded for itself. */

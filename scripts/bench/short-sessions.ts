@@ -3,8 +3,8 @@ import { NULL_PORT, NullTarget } from './null-target.ts';
 import { type Bench, cpuOf, type Path, runReplay, tapeOf } from './replay-run.ts';
 import { makeShort } from './synthetic.ts';
 
-const SESSIONS = 2_000;
-const SHORT = 40;
+const SESSIONS = 10_000;
+const SHORT = 2_000;
 const AT_ONCE = 20;
 const COPIES = 10;
 const ROUNDS = 3;

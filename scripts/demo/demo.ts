@@ -9,8 +9,10 @@ import { inspectArchive } from './archive.ts';
 import { explain, fact, progress, step, table } from './narrator.ts';
 import { checkRecording, record } from './recording.ts';
 import { replayStep } from './replays.ts';
+import { replayInTrouble } from './trouble.ts';
+import { checkWay } from './way.ts';
 
-const REPLAYS: readonly (ReplayPlan & { title: string; why: string })[] = [
+const REPLAYS: readonly (ReplayPlan & { title: string; why: string; trouble?: true })[] = [
   {
     name: 'as-recorded',
     path: 'intercept',
@@ -36,7 +38,18 @@ const REPLAYS: readonly (ReplayPlan & { title: string; why: string })[] = [
     copies: 2,
     speed: 'max',
     title: 'As fast as the target answers, two copies, replay and intercept in one process',
-    why: 'This time the replay runs on the assistant itself (--local), so that no relay is needed.',
+    extra: ['-C', '2'],
+    why: 'This time the replay runs on the assistant itself (--local), so that no relay is needed, and in two threads (-C 2).',
+  },
+  {
+    name: 'trouble',
+    path: 'intercept',
+    copies: 1,
+    speed: '2',
+    title: 'A bad day: 1 % of the packets lost both ways, and intercept killed by -9 in mid-run',
+    why: `TCP sends again what was lost. Intercept never acknowledges what nobody would know of without it, so that
+      another one can take up all connections where it left them.`,
+    trouble: true,
   },
 ];
 
@@ -77,16 +90,20 @@ async function demo(): Promise<boolean> {
     const archiveHolds = await inspectArchive(lab, recording.archive, recording.summary.packets);
 
     const files = writeReplayFiles(lab);
+    step('The way to the target and back');
+    const wayHolds = await checkWay(lab, recording.archive, files);
+
     const results: (readonly string[])[] = [];
     let replaysHold = true;
     for (const plan of REPLAYS) {
       step(plan.title);
       explain(plan.why);
-      const replayed = await replayStep(lab, start, recording, files, plan);
+      const replay = plan.trouble ? replayInTrouble : replayStep;
+      const replayed = await replay(lab, start, recording, files, plan);
       replaysHold &&= replayed.exact;
       const { commands, sessions, elapsed_s } = replayed.summary;
       results.push([
-        `speed ${plan.speed}, ${plan.copies} ${plan.copies === 1 ? 'copy' : 'copies'}, ${plan.path}`,
+        `speed ${plan.speed}, ${plan.copies} ${plan.copies === 1 ? 'copy' : 'copies'}, ${plan.path}${plan.trouble ? ', in trouble' : ''}`,
         String(sessions.completed),
         String(commands.answered),
         elapsed_s.toFixed(1),
@@ -96,7 +113,7 @@ async function demo(): Promise<boolean> {
 
     step('What came of it');
     table(['replay', 'sessions', 'commands', 'seconds', 'by the counters'], results);
-    const holds = recordingHolds && archiveHolds && replaysHold;
+    const holds = recordingHolds && archiveHolds && wayHolds && replaysHold;
     fact(
       holds
         ? 'every command that the recorded server saw, the target saw: once for each copy, and nothing else'

@@ -14,7 +14,7 @@ export async function replayStep(
   explain('The target goes back to the recorded start.');
   await resetTarget(lab, start);
   if (plan.path === 'intercept') command('assistant', ['mytape', ...interceptArguments(lab, files)]);
-  const options = ['-n', String(plan.copies), '--speed', plan.speed];
+  const options = ['-n', String(plan.copies), '--speed', plan.speed, ...(plan.extra ?? [])];
   const shown = replayArguments(lab, plan.path, recorded.archive, files, options);
   command(replayHost(plan.path), ['mytape', ...shown]);
   const replayed = await replayAndCompare(lab, recorded, files, { ...plan, stdio: 'inherit' });

@@ -1,6 +1,7 @@
 /** The steps of the main job, as tests and the demo take them: a start to return to, a recording, a replay that is checked. */
 import { join } from 'node:path';
 import type { Summary } from '../../src/report/summary.ts';
+import type { Background } from './background.ts';
 import {
   type Comparison,
   type Counts,
@@ -71,6 +72,8 @@ export interface ReplayPlan {
   extra?: readonly string[];
   /** Where the replay's own words go: kept, for the error if there is one, or to the terminal. */
   stdio?: 'pipe' | 'inherit';
+  /** What is done to the intercept while the replay runs; answers the one that runs from then on. */
+  meanwhile?: (intercept: Background) => Promise<Background>;
 }
 
 export interface Replayed {
@@ -91,20 +94,16 @@ export async function replayAndCompare(
 ): Promise<Replayed> {
   const target = lab.server('target');
   const host = interceptHost(plan.path);
-  const intercept = host === undefined ? undefined : await startIntercept(lab, files, host);
+  let intercept = host === undefined ? undefined : await startIntercept(lab, files, host);
   try {
     const before = await countsOf(target);
     const out = join(lab.runFolder, plan.name);
     const extra = ['-n', String(plan.copies), '--speed', plan.speed, ...(plan.extra ?? [])];
-    const { summary } = await replay(
-      lab,
-      plan.path,
-      recorded.archive,
-      files,
-      out,
-      extra,
-      plan.stdio ?? 'pipe',
-    );
+    const running = replay(lab, plan.path, recorded.archive, files, out, extra, plan.stdio ?? 'pipe');
+    // Its failure is for those who wait for it below.
+    running.catch(() => {});
+    if (intercept !== undefined && plan.meanwhile !== undefined) intercept = await plan.meanwhile(intercept);
+    const { summary } = await running;
     const left = await connectionsLeft(target);
     const comparison = compare(recorded.online, difference(await countsOf(target), before), plan.copies);
     const lost = lostOf(summary);
