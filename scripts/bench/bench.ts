@@ -50,7 +50,7 @@ const PARTS: Record<string, Part> = {
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
-/** Where br_netfilter is loaded, bridges hand their frames to IP's own filters: no switch does, and it is a quarter of the throughput. */
+/** Where br_netfilter is loaded, bridges hand their frames to IP's own filters: no switch does. */
 const PLAIN_BRIDGE =
   'for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 > "$f"; done';
 
