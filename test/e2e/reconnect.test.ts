@@ -105,6 +105,8 @@ labTests('reconnect', (it) => {
       connections: CONNECTIONS,
       extra: ['--reply-timeout', '2s'],
     });
+    // The target lists a connection before its login is done, and a login has a timeout of its own.
+    await sleep(300);
     process.kill(bed.target.pid, 'SIGSTOP');
     const { code, stderr } = await replay.ended.finally(() => process.kill(bed.target.pid, 'SIGCONT'));
     assert.equal(code, EXIT.invalidRun, stderr);
