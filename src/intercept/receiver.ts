@@ -1,4 +1,5 @@
 import type { Injector } from '../net/injector.ts';
+import { MAX_WINDOW } from '../tcp/receive.ts';
 import { NEVER } from '../tcp/send.ts';
 import { TimerWheel } from '../tcp/wheel.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
@@ -21,9 +22,6 @@ export const LEASE_MS = 10_000;
 
 /** The longest state of a reader that an owner is told: with it a `checkpoint` or a `resume` is one message of the relay. */
 const MAX_STATE_OCTETS = 60_000;
-
-/** The largest window there is (RFC 7323 2.3): nothing on its way is further ahead of what was acknowledged. */
-const MAX_WINDOW = 2 ** 30;
 
 /** Beside the timestamps there is room for so many SACK blocks (RFC 2018 3, RFC 7323 3.2). */
 const MAX_SACK_BLOCKS = 3;
@@ -209,7 +207,7 @@ export class Receiver {
     const flow = this.table.ofQuoted(icmp, octets);
     if (flow === undefined) return false;
     this.packets++;
-    // RFC 5927 (7.2): anybody could have sent it who does not know what is on its way.
+    // RFC 5927 (7.2): anybody could have sent it who does not know what is on its way, which no window lets get further ahead.
     const ahead = seqDiff(icmp.seq, flow.half.ack);
     if (ahead < 0 || ahead >= MAX_WINDOW) return true;
     if (flow.state === 'live') flow.attachment.owner.tooLong(flow.id, icmp.mtu);

@@ -30,7 +30,7 @@ const PAWS_TICKS = 1;
 const TIMESTAMP_STALE_MS = 24 * 86_400_000;
 
 /** No window reaches further (RFC 7323 2.3). */
-const MAX_WINDOW = 1 << 30;
+export const MAX_WINDOW = 1 << 30;
 
 /** ACKs lower than the highest, one upon the other, that show the highest to be false. */
 const FALSE_AFTER = 4;

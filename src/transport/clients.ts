@@ -1,4 +1,5 @@
 import { type Address, addressFromOctets, parseAddress } from '../wire/address.ts';
+import { holds, type Prefix, prefixOf } from '../wire/prefixes.ts';
 
 /** From which address a copy of a recorded client's session speaks to the target. */
 export interface ClientAddresses {
@@ -76,17 +77,15 @@ export class Range {
   readonly text: string;
   /** Addresses that hosts may have, at most 2^48: more than anybody counts. */
   readonly size: number;
-  readonly #base: Uint8Array;
-  readonly #prefix: number;
+  readonly #prefix: Prefix;
   readonly #skip: number;
 
-  /** `base` has no bit beyond the `prefix`. */
-  private constructor(base: Address, prefix: number) {
+  private constructor(prefix: Prefix) {
+    const { base, bits } = prefix;
     this.family = base.family;
-    this.text = `${base.text}/${prefix}`;
-    this.#base = base.octets;
+    this.text = `${base.text}/${bits}`;
     this.#prefix = prefix;
-    const hostBits = base.octets.length * 8 - prefix;
+    const hostBits = base.octets.length * 8 - bits;
     this.#skip = hostBits > 1 ? 1 : 0;
     const leftOut = this.#skip * (base.family === 4 ? 2 : 1);
     this.size = 2 ** Math.min(hostBits, 48) - leftOut;
@@ -98,28 +97,24 @@ export class Range {
     const [, host, length] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
     const address = host === undefined ? undefined : parseAddress(host);
     if (address === undefined) return form;
-    const prefix = Number(length);
-    if (prefix > address.octets.length * 8) return form;
-    const base = Uint8Array.from(address.octets, (octet, i) => octet & maskOctet(prefix, i));
-    const network = addressFromOctets(base, 0, address.family);
-    if (network.text !== address.text) {
-      return `not a range: it has bits beyond its first ${prefix} (write ${network.text}/${prefix})`;
+    const bits = Number(length);
+    if (bits > address.octets.length * 8) return form;
+    const prefix = prefixOf(address, bits);
+    if (prefix.base.text !== address.text) {
+      return `not a range: it has bits beyond its first ${bits} (write ${prefix.base.text}/${bits})`;
     }
-    return new Range(network, prefix);
+    return new Range(prefix);
   }
 
   /** Whether the address that `text` writes is in it. */
   has(text: string): boolean {
     const address = parseAddress(text);
-    return (
-      address?.family === this.family &&
-      address.octets.every((octet, i) => (octet & maskOctet(this.#prefix, i)) === this.#base[i])
-    );
+    return address !== undefined && holds(this.#prefix, address);
   }
 
   /** The address at `index`, from 0 to `size` - 1. A copy of its own. */
   at(index: number): Address {
-    const octets = new Uint8Array(this.#base);
+    const octets = new Uint8Array(this.#prefix.base.octets);
     let left = index + this.#skip;
     for (let i = octets.length - 1; left > 0; i--) {
       octets[i] |= left % 256;
@@ -127,10 +122,4 @@ export class Range {
     }
     return addressFromOctets(octets, 0, this.family);
   }
-}
-
-/** What of octet `i` is within a prefix of so many bits. */
-function maskOctet(prefix: number, i: number): number {
-  const bits = Math.min(8, Math.max(0, prefix - 8 * i));
-  return (0xff00 >> bits) & 0xff;
 }

@@ -13,6 +13,7 @@ import type { CloseCause, Connection, ConnectionHandler } from './transport.ts';
 /** What a connection needs of its transport. */
 export interface PacketOut {
   readonly port: ReceiverPort;
+  /** Also becomes the time that segments carry (TSval) until it is asked again. */
   now(): MonotonicMs;
   /** Puts one segment into the batch. Payload is read from `half`. */
   emit(
@@ -235,6 +236,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
 
   #cut(cause: CloseCause): void {
     if (this.#over) return;
+    // The RST's TSval.
     this.#out.now();
     this.send.abort(this);
     this.#close(cause);

@@ -175,9 +175,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   let anchorAt: CaptureNs;
   let clients: ClientsPlan;
   try {
-    checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
+    anchorAt = checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
     info = archive.info;
-    anchorAt = firstAt(archive, mapping.recordedPort);
     clients = planClients(options.clients, {
       target: address,
       copies,
@@ -261,16 +260,21 @@ function exitCodeOf(summary: Summary, interrupted: boolean): number {
   return summary.verdict === 'invalid' ? EXIT.invalidRun : EXIT.done;
 }
 
-/** Refuses what would replay nothing, and what would replay onto production (DESIGN §5). */
+/**
+ * When the first session began that can be replayed: what is due at once. Refuses what would replay nothing, and what would
+ * replay onto production (DESIGN §5).
+ */
 function checkArchive(
   archive: Archive,
   dir: string,
   mapping: Mapping,
   target: Address,
   allowLive: boolean,
-): void {
+): CaptureNs {
   const ports = new Set<number>();
-  for (const { server, serverPort } of archive.sessions()) {
+  let first = Number.POSITIVE_INFINITY;
+  let firstOfAny = Number.POSITIVE_INFINITY;
+  for (const { server, serverPort, firstAt, coverage } of archive.sessions()) {
     ports.add(serverPort);
     if (!allowLive && server === target.text && serverPort === mapping.port) {
       throw new MytapeError(
@@ -278,6 +282,9 @@ function checkArchive(
         `${server}:${serverPort} is the server that ${dir} was recorded from: replay onto a test server (or say --allow-live-target)`,
       );
     }
+    if (serverPort !== mapping.recordedPort) continue;
+    firstOfAny = Math.min(firstOfAny, firstAt);
+    if (coverage !== 'joined-late') first = Math.min(first, firstAt);
   }
   if (!ports.has(mapping.recordedPort)) {
     const there = ports.size === 0 ? 'no session at all' : `sessions of port ${[...ports].join(', ')}`;
@@ -286,22 +293,11 @@ function checkArchive(
       `${dir} has no session of port ${mapping.recordedPort}, it has ${there} (mend -x)`,
     );
   }
+  return first === Number.POSITIVE_INFINITY ? firstOfAny : first;
 }
 
 function* clientsOf(archive: Archive, port: number): Iterable<string> {
   for (const { client, serverPort } of archive.sessions()) if (serverPort === port) yield client;
-}
-
-/** When the first session began that can be replayed: what is due at once. */
-function firstAt(archive: Archive, port: number): CaptureNs {
-  let first = Number.POSITIVE_INFINITY;
-  let firstOfAny = Number.POSITIVE_INFINITY;
-  for (const { serverPort, firstAt, coverage } of archive.sessions()) {
-    if (serverPort !== port) continue;
-    firstOfAny = Math.min(firstOfAny, firstAt);
-    if (coverage !== 'joined-late') first = Math.min(first, firstAt);
-  }
-  return first === Number.POSITIVE_INFINITY ? firstOfAny : first;
 }
 
 /** What the threads' transports have counted; `oneCapture`: all of them tell of the one capture of an intercept. */
