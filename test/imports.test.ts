@@ -8,7 +8,7 @@ import { ROOT } from './support/root.ts';
 /** A folder imports only from itself and from rows above its own. */
 const ROWS: readonly (readonly string[])[] = [
   ['time.ts', 'errors.ts'],
-  ['wire', 'mysql'],
+  ['wire', 'mysql', 'tls'],
   ['tcp', 'net'],
   ['flow', 'intercept'],
   ['archive', 'transport'],
@@ -19,7 +19,7 @@ const ROWS: readonly (readonly string[])[] = [
 /** Composition roots: they may import anything. */
 const ROOTS = ['verbs', 'cli.ts'];
 
-const PURE = ['wire', 'mysql', 'tcp', 'flow'];
+const PURE = ['wire', 'mysql', 'tls', 'tcp', 'flow'];
 const IMPURE =
   /\b(?:Date|performance|setTimeout|setInterval|setImmediate|Math\.random|process\.hrtime|hrtime|randomBytes|randomInt|randomUUID|getRandomValues)\b|node:(?:timers|perf_hooks)/;
 

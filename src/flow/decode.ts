@@ -155,7 +155,7 @@ class SessionFlow extends Flow implements DialogueSink {
     // Nobody wants it: as good as closed.
     this.#closed = push === undefined;
     this.#push = push ?? (() => {});
-    this.#session = { id, ...endpoints, at, capabilities: 0, extendedCapabilities: 0 };
+    this.#session = { id, ...endpoints, at, connectionId: 0, capabilities: 0, extendedCapabilities: 0 };
   }
 
   segment(segment: Segment, fromClient: boolean, at: CaptureNs): void {

@@ -27,11 +27,15 @@ export interface SessionMeta {
   serverPort: number;
   /** When its first packet was on the wire. */
   at: CaptureNs;
+  /** The recorded server's number for it: what KILL names. 0 where the capture does not hold it. */
+  connectionId: number;
   /** What the client said on login, with the capabilities in force; undefined where the capture does not hold it. */
   login?: HandshakeResponse;
+  /** The server refused that login, with this error: no command follows. */
+  refused?: number;
   /** Capabilities in force: the client's flags that the server had offered. */
   capabilities: number;
-  /** MariaDB's extended capabilities in force. */
+  /** MariaDB's extended capabilities in force. Both are as guessed from the answers in a session joined late. */
   extendedCapabilities: number;
 }
 

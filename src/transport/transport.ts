@@ -30,9 +30,11 @@ export type CloseCause =
 export interface ConnectionHandler {
   /** The TCP connection stands. */
   established(): void;
+  /** TLS stands, after `startTls`. */
+  secured?(): void;
   /**
-   * Before `commandPhase`: one whole MySQL packet of the target's, header (4 octets) included. The octets are valid
-   * during the call only.
+   * Before `commandPhase`, and within an answer that asks for more (COM_CHANGE_USER's authentication, LOCAL INFILE): one
+   * whole MySQL packet of the target's, header (4 octets) included. The octets are valid during the call only.
    */
   packet(octets: Uint8Array): void;
   /** The answer to the oldest command that expects one; `receivedAt`: when its last octet came. */
@@ -43,8 +45,13 @@ export interface ConnectionHandler {
 
 /** One replayed connection. Nothing on it waits: octets are queued and go out as the target lets them. */
 export interface Connection {
-  /** Queues octets of the login. Held by reference until the target acknowledged them. */
+  /**
+   * Queues octets that no answer of its own comes to: those of the login, or what an answer asked for (`packet`). Held by
+   * reference until the target acknowledged them.
+   */
   writeLogin(octets: Uint8Array): void;
+  /** Goes on in TLS behind all that was written; `secured` follows. Only where the transport has `tls`. */
+  startTls?(): void;
   /** The login is done: from here on answers are read by these capabilities and told by `reply`. */
   commandPhase(capabilities: number, extendedCapabilities: number): void;
   /** Queues a command (held by reference until acknowledged) and says what shape of answer it has (EXPECT). */
@@ -65,6 +72,8 @@ export interface TransportStats {
 
 /** Ways to the target. Every implementation passes test/transport/contract.ts. */
 export interface Transport {
+  /** Whether connections can go on in TLS, and a login is to ask for it. */
+  readonly tls?: boolean;
   /** Why this transport cannot carry such a connection, as a cause to skip the session by; undefined where it can. */
   refuses(identity: Identity): string | undefined;
   connect(identity: Identity, handler: ConnectionHandler): Connection;

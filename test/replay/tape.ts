@@ -81,6 +81,7 @@ export class TapeSession {
       server: SERVER_ADDRESS,
       serverPort: 3307,
       at: atMs * MS,
+      connectionId: id + 1,
       capabilities: CAPABILITIES,
       extendedCapabilities: 0,
       login: {
