@@ -5,6 +5,8 @@ import { Lab, type ServerHost } from '../lab/lab.ts';
 import { writeReplayFiles } from '../lab/tape.ts';
 import { benchChannels } from './channels.ts';
 import { benchClosedLoop } from './closed-loop.ts';
+import { benchDecode } from './decode.ts';
+import { benchDigest } from './digest.ts';
 import { benchLatency } from './latency.ts';
 import { benchMemory } from './memory.ts';
 import { preparePointSelects } from './pointselect.ts';
@@ -27,6 +29,12 @@ const PARTS: Record<string, Part> = {
     servers: ['online'],
     run: (bench) => benchRecord(bench, join(bench.lab.runFolder, 'record.tape')),
   },
+  decode: {
+    title: 'commands and answers from an archive, on one core',
+    servers: [],
+    run: benchDecode,
+  },
+  digest: { title: 'digests of statements, against an MD5 of them', servers: [], run: benchDigest },
   'closed-loop': {
     title: "CPU a command, closed loop on MariaDB, against sysbench's",
     servers: ['target'],

@@ -12,6 +12,8 @@ const COMMANDS = {
     sysbench: 'sysbench',
     tcpdump: 'tcpdump',
     tshark: 'tshark',
+    editcap: 'wireshark-common',
+    openssl: 'openssl',
     lz4: 'lz4',
     ip: 'iproute2',
     nft: 'nftables',

@@ -6,7 +6,11 @@ import { dirname, join } from 'node:path';
 import { commandsMissing } from './debian.mjs';
 
 /** What an install without its scripts lacks. (cap and raw-socket are optional: we do without.) */
-const COMPILED = ['better-sqlite3/build/Release/better_sqlite3.node', 'lz4/build/Release/lz4.node', 'zstd-napi/build/Release/binding.node'];
+const COMPILED = [
+  'better-sqlite3/build/Release/better_sqlite3.node',
+  'lz4/build/Release/lz4.node',
+  'zstd-napi/build/Release/binding.node',
+];
 
 const read = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
 
