@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { EXIT, MytapeError } from './errors.ts';
 import { doctorCommand } from './verbs/doctor.ts';
 import { exportCommand } from './verbs/export.ts';
+import { importCommand } from './verbs/import.ts';
 import { interceptCommand } from './verbs/intercept.ts';
 import { lsCommand } from './verbs/ls.ts';
 import { recordCommand } from './verbs/record.ts';
@@ -37,6 +38,7 @@ for (const make of [
   recordCommand,
   lsCommand,
   exportCommand,
+  importCommand,
   interceptCommand,
   replayCommand,
   routesCommand,

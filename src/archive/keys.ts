@@ -1,0 +1,37 @@
+/**
+ * An archive's `keys.log`: secrets of its TLS sessions, as an NSS key log (what SSLKEYLOGFILE names), so that Wireshark
+ * can use it too. Whoever has it can read what was encrypted, passwords included: 0600, like the segments.
+ */
+import { chmodSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { MytapeError } from '../errors.ts';
+import { KeyLog } from '../tls/key-log.ts';
+
+export const KEYS_FILE = 'keys.log';
+
+/** The secrets that the archive in `dir` holds; undefined: none. Throws `bad-archive` where they can't be read. */
+export function readKeys(dir: string): KeyLog | undefined {
+  const path = join(dir, KEYS_FILE);
+  try {
+    return KeyLog.parse(readFileSync(path, 'latin1'));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Adds whole lines of a key log to the archive in `dir`. Throws `disk`. */
+export function addKeys(dir: string, text: string): void {
+  const path = join(dir, KEYS_FILE);
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, 'a', 0o600);
+    chmodSync(path, 0o600);
+    const octets = Buffer.from(text.endsWith('\n') ? text : `${text}\n`, 'latin1');
+    for (let done = 0; done < octets.length; ) done += writeSync(fd, octets, done);
+  } catch (cause) {
+    throw new MytapeError('disk', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}

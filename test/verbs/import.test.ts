@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { readKeys } from '../../src/archive/keys.ts';
+import { openArchive } from '../../src/archive/reader.ts';
+import { decodeSessions } from '../../src/flow/decode.ts';
+import { PcapParser } from '../../src/wire/pcap.ts';
+import { collect, temporaryFolder } from '../archive/support.ts';
+import { ROOT } from '../support/root.ts';
+
+const CHILD = fileURLToPath(new URL('./import-child.js', import.meta.url));
+const PCAP = join(ROOT, 'fixtures/mysql2.pcap');
+/** The port of the server that it was made with (fixtures/make-captures.sh). */
+const PORT = '33917';
+const KEY_LINE = `CLIENT_RANDOM ${'0a'.repeat(32)} ${'0b'.repeat(48)}\n`;
+
+const skip = spawnSync('editcap', ['--version']).error === undefined ? false : 'needs editcap';
+
+function run(args: string[], input?: Uint8Array) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, ...args], {
+    input: input ?? '',
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  return { status, stdout, stderr };
+}
+
+/** Packets of the fixture, as a parser that knows no archive reads them. */
+function packetsOfFixture(): number {
+  const parser = new PcapParser();
+  parser.push(readFileSync(PCAP));
+  let packets = 0;
+  while (parser.pull()) packets += parser.block.count;
+  return packets;
+}
+
+/** How many packets an archive has that is being made; 0 where it is not there yet. */
+function durablePackets(dir: string): number {
+  try {
+    const archive = openArchive(dir);
+    archive.close();
+    return archive.info.packets;
+  } catch {
+    return 0;
+  }
+}
+
+/** What an archive holds: its packets, and what the decoder tells of them. */
+async function contents(dir: string): Promise<{ packets: unknown[]; events: string[]; sessions: number }> {
+  const archive = openArchive(dir);
+  try {
+    assert.equal(archive.info.complete, true);
+    const events: string[] = [];
+    const serverPorts = new Set(archive.info.serverPorts);
+    for await (const batch of decodeSessions(archive.packets(), { serverPorts })) {
+      for (const event of batch) events.push(`${event.session.id} ${event.type} ${event.at}`);
+    }
+    return { packets: await collect(archive.packets()), events, sessions: [...archive.sessions()].length };
+  } finally {
+    archive.close();
+  }
+}
+
+describe('import', () => {
+  test('a pcap file becomes an archive', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const { status, stdout, stderr } = run(['import', PCAP, '-o', dir, '-p', PORT, '--json']);
+    assert.equal(status, 0, stderr);
+    const { packets, events, sessions } = await contents(dir);
+    const summary = JSON.parse(stdout);
+    assert.equal(packets.length, packetsOfFixture());
+    assert.equal(summary.packets, packets.length);
+    assert.equal(summary.leftOut, 0);
+    assert.equal(summary.secrets, 0);
+    assert.equal(summary.sessions, sessions);
+    assert.ok(sessions > 0);
+    assert.ok(events.some((event) => event.includes('command')));
+    assert.equal(existsSync(join(dir, 'keys.log')), false);
+    assert.match(run(['ls', dir]).stdout, /app/);
+  });
+
+  test('a pcapng file makes the same archive, and its secrets come with it', { skip }, async (t) => {
+    const folder = temporaryFolder(t);
+    const keys = join(folder, 'keys');
+    writeFileSync(keys, KEY_LINE);
+    const pcapng = join(folder, 'in.pcapng');
+    execFileSync('editcap', ['--inject-secrets', `tls,${keys}`, PCAP, pcapng]);
+    const pcap = join(folder, 'a');
+    assert.equal(run(['import', PCAP, '-o', pcap, '-p', PORT]).status, 0);
+    for (const [name, args, input] of [
+      ['b', [pcapng], undefined],
+      ['c', ['-'], readFileSync(pcapng)],
+    ] as const) {
+      const dir = join(folder, name);
+      const { status, stdout, stderr } = run(['import', ...args, '-o', dir, '-p', PORT], input);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /secrets of 1 TLS sessions/);
+      assert.deepEqual(await contents(dir), await contents(pcap));
+      assert.ok(readKeys(dir)?.of('0a'.repeat(32)));
+      assert.equal(statSync(join(dir, 'keys.log')).mode & 0o777, 0o600);
+    }
+  });
+
+  test('--keylog: the secrets go into the archive; a file without any is refused', (t) => {
+    const folder = temporaryFolder(t);
+    const keys = join(folder, 'keys');
+    writeFileSync(keys, `# NSS key log\n${KEY_LINE}`);
+    const dir = join(folder, 'a');
+    assert.equal(run(['import', PCAP, '-o', dir, '-p', PORT, '--keylog', keys]).status, 0);
+    assert.equal(readKeys(dir)?.size, 1);
+    const none = run(['import', PCAP, '-o', join(folder, 'b'), '--keylog', PCAP]);
+    assert.equal(none.status, 1);
+    assert.match(none.stderr, /^bad-file: .*mysql2\.pcap has no secret/);
+    assert.equal(existsSync(join(folder, 'b')), false);
+  });
+
+  test('what is of other ports is left out, and the right port named', (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const { status, stdout, stderr } = run(['import', PCAP, '-o', dir]);
+    assert.equal(status, 0);
+    assert.match(stdout, new RegExp(`0 packets.* ${packetsOfFixture()} packets left out`));
+    assert.match(stderr, /no packet is of port 3306 \(servers in it listen on 33917; try: -p 33917\)/);
+  });
+
+  test('a file that ends inside a packet gives what is before it', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const pcap = readFileSync(PCAP);
+    const { status, stderr } = run(['import', '-', '-o', dir, '-p', PORT], pcap.subarray(0, pcap.length - 1));
+    assert.equal(status, 0);
+    assert.match(stderr, /ends inside a packet/);
+    assert.equal((await contents(dir)).packets.length, packetsOfFixture() - 1);
+  });
+
+  test('a damaged file: an error, and a whole archive of what is before it', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const damaged = Buffer.concat([readFileSync(PCAP), Buffer.alloc(16, 0xff)]);
+    const { status, stderr } = run(['import', '-', '-o', dir, '-p', PORT], damaged);
+    assert.equal(status, 1);
+    assert.match(stderr, /^bad-file: stdin: behind packet \d+ stands something that is no packet/m);
+    assert.equal((await contents(dir)).packets.length, packetsOfFixture());
+  });
+
+  test('what is no capture is refused with the next move, before an archive is begun', (t) => {
+    const folder = temporaryFolder(t);
+    const packed = join(folder, 'in.pcap.gz');
+    writeFileSync(packed, gzipSync(readFileSync(PCAP)));
+    for (const [args, input, message] of [
+      [[packed], undefined, /it is packed \(try: gzip -dc .* \| mytape import - /],
+      [['-'], Buffer.alloc(0), /stdin is neither pcap nor pcapng/],
+      [['-'], Buffer.alloc(5000, 0x41), /stdin is neither pcap nor pcapng/],
+      [[join(folder, 'nothing')], undefined, /cannot read .*nothing: ENOENT/],
+      [[folder], undefined, /cannot read .*: EISDIR/],
+    ] as const) {
+      const { status, stderr } = run(['import', ...args, '-o', join(folder, 'a')], input);
+      assert.equal(status, 1);
+      assert.match(stderr, /^bad-file: /);
+      assert.match(stderr, message);
+      assert.equal(existsSync(join(folder, 'a')), false);
+    }
+  });
+
+  test('nothing is written over', (t) => {
+    const dir = temporaryFolder(t);
+    copyFileSync(PCAP, join(dir, 'other'));
+    const { status, stderr } = run(['import', PCAP, '-o', dir, '-p', PORT]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^archive-exists: /);
+  });
+
+  test('interrupted, it leaves a whole archive of what it read', { timeout: 20_000 }, async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const child = spawn(process.execPath, [CHILD, 'import', '-', '-o', dir, '-p', PORT], { stdio: 'pipe' });
+    t.after(() => child.kill('SIGKILL'));
+    const ended = once(child, 'close');
+    child.stdin.on('error', () => {});
+    child.stdin.write(readFileSync(PCAP));
+    // The input stays open: only the signal ends it.
+    while (durablePackets(dir) < packetsOfFixture()) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    const [code] = await ended;
+    assert.equal(code, 130);
+    assert.equal((await contents(dir)).packets.length, packetsOfFixture());
+  });
+});
