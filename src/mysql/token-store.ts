@@ -1,0 +1,206 @@
+import { FLAG, TOKEN, TOKEN_FLAGS, TOKEN_TEXT, TOKEN_TEXT_AT } from './tokens.ts';
+
+const COMMA = 0x2c;
+const OPEN = 0x28;
+const CLOSE = 0x29;
+const PLUS = 0x2b;
+const MINUS = 0x2d;
+const BLANK = 0x20;
+const BACKTICK = 0x60;
+
+/** What a token takes of the bound, octets; a name takes as much again and its own octets. */
+const TOKEN_OCTETS = 2;
+
+/** Texts of tokens are shorter than this, with the blank before them. */
+const MAX_TEXT = 48;
+
+/**
+ * The tokens of one statement and their text, literals and lists of them folded as they come in (MySQL manual, "Performance Schema
+ * Statement Digests and Sampling"). Bounded: what comes after `full` is not taken in. One store serves one statement after another.
+ */
+export class TokenStore {
+  /** A token did not fit; none will any more. */
+  full = false;
+  /** The text so far is octets [0, length); valid until the next `begin`. */
+  octets = new Uint8Array(4096);
+  length = 0;
+  #tokens = new Uint16Array(512);
+  /** Where each token's text began, its blank included. */
+  #textAt = new Uint32Array(512);
+  #count = 0;
+  #used = 0;
+  #bound = 0;
+
+  /** `bound`: octets of tokens that are taken in, counted as the server does (max_digest_length). */
+  begin(bound: number): void {
+    this.full = false;
+    this.length = 0;
+    this.#count = 0;
+    this.#used = 0;
+    this.#bound = bound;
+  }
+
+  get empty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** The last token but `back` (0: the last one); 0 where there is none. */
+  last(back: number): number {
+    return back < this.#count ? this.#tokens[this.#count - 1 - back] : 0;
+  }
+
+  /** A keyword, an operator, or one character. */
+  token(token: number): void {
+    if (token === CLOSE) this.#close();
+    else if (token === TOKEN.null && this.#nullIsValue()) this.literal();
+    else this.#push(token);
+  }
+
+  /** A number, with the signs before it that are its own: `-1`, but not `a - 1`; nor `a = -1`, where the server does not see it. */
+  number(): void {
+    while (this.last(0) === MINUS || this.last(0) === PLUS) {
+      if ((TOKEN_FLAGS[this.last(1)] & FLAG.beforeSign) === 0) break;
+      this.#pop(1);
+    }
+    this.literal();
+  }
+
+  /** Any other literal. */
+  literal(): void {
+    const before = this.last(1);
+    if (this.last(0) === COMMA && (before === TOKEN.value || before === TOKEN.values)) {
+      this.#pop(2);
+      this.#push(TOKEN.values);
+    } else {
+      this.#push(TOKEN.value);
+    }
+  }
+
+  /**
+   * A name at [from, to) of `source`. `quote`: the octet around it, which stands twice where it means itself; 0 where there is
+   * none. `token`: TOKEN.name or TOKEN.nameAt.
+   */
+  name(source: Uint8Array, from: number, to: number, quote: number, token: number = TOKEN.name): void {
+    if (this.full) return;
+    // Less than half of it may be quotes: no need to count those of a name that cannot fit.
+    const doubled = to - from > 2 * this.#bound ? 0 : countDoubled(source, from, to, quote);
+    if (!this.#open(token, 2 * TOKEN_OCTETS + to - from - doubled)) return;
+    // The server prints nothing of an empty name.
+    if (from === to) {
+      this.length = this.#textAt[this.#count - 1];
+      return;
+    }
+    this.#reserve(to - from + 2);
+    const octets = this.octets;
+    let at = this.length;
+    octets[at++] = BACKTICK;
+    for (let i = from; i < to; i++) {
+      octets[at++] = source[i];
+      if (source[i] === quote) i++;
+    }
+    octets[at++] = BACKTICK;
+    this.length = at;
+  }
+
+  /** The same, [from, to) being all of it: its quotes, of which the closing one may be missing. */
+  quotedName(source: Uint8Array, from: number, to: number, token: number = TOKEN.name): void {
+    const quote = source[from];
+    // An odd number of quotes at the end closes the name; but a lone one at its beginning opens it.
+    let quotes = 0;
+    while (to - 1 - quotes > from && source[to - 1 - quotes] === quote) quotes++;
+    this.name(source, from + 1, quotes % 2 === 1 ? to - 1 : to, quote, token);
+  }
+
+  /** A closing bracket makes a row of literals one token, and rows of them another. */
+  #close(): void {
+    const inside = this.last(0);
+    if (this.last(1) !== OPEN || (inside !== TOKEN.value && inside !== TOKEN.values)) {
+      this.#push(CLOSE);
+      return;
+    }
+    const row = inside === TOKEN.value ? TOKEN.rowOfOne : TOKEN.row;
+    const rows = inside === TOKEN.value ? TOKEN.rowsOfOne : TOKEN.rows;
+    this.#pop(2);
+    const before = this.last(1);
+    if (this.last(0) === COMMA && (before === row || before === rows)) {
+      this.#pop(2);
+      this.#push(rows);
+    } else if (this.last(0) === TOKEN.in) {
+      this.#pop(1);
+      this.#push(TOKEN.inValues);
+    } else {
+      this.#push(row);
+    }
+  }
+
+  /** The server's grammar tells; what stands before it tells as much. `NOT` and `BINARY` may begin an expression, or end a type. */
+  #nullIsValue(): boolean {
+    let back = 0;
+    let before = this.last(0);
+    while (before === TOKEN.not || before === TOKEN.binary) before = this.last(++back);
+    return (TOKEN_FLAGS[before] & FLAG.beforeNull) !== 0;
+  }
+
+  #push(token: number): void {
+    if (!this.#open(token, TOKEN_OCTETS)) return;
+    const octets = this.octets;
+    let at = this.length;
+    const end = TOKEN_TEXT_AT[token + 1];
+    for (let i = TOKEN_TEXT_AT[token]; i < end; i++) octets[at++] = TOKEN_TEXT[i];
+    this.length = at;
+  }
+
+  /** Makes the next token, with the blank before its text; false where it does not fit. */
+  #open(token: number, cost: number): boolean {
+    if (this.full) return false;
+    if (this.#used + cost > this.#bound) {
+      this.full = true;
+      return false;
+    }
+    this.#used += cost;
+    const count = this.#count++;
+    if (count === this.#tokens.length) this.#growTokens();
+    this.#reserve(MAX_TEXT);
+    this.#tokens[count] = token;
+    this.#textAt[count] = this.length;
+    if (this.length > 0 && (TOKEN_FLAGS[this.#tokens[count - 1]] & FLAG.noBlank) === 0) {
+      this.octets[this.length++] = BLANK;
+    }
+    return true;
+  }
+
+  /** Only tokens that are no names, each of the same cost, are ever folded. */
+  #pop(tokens: number): void {
+    this.#count -= tokens;
+    this.#used -= tokens * TOKEN_OCTETS;
+    this.length = this.#textAt[this.#count];
+  }
+
+  #reserve(octets: number): void {
+    if (this.length + octets <= this.octets.length) return;
+    const grown = new Uint8Array(2 * (this.length + octets));
+    grown.set(this.octets);
+    this.octets = grown;
+  }
+
+  #growTokens(): void {
+    const tokens = new Uint16Array(2 * this.#tokens.length);
+    const textAt = new Uint32Array(2 * this.#tokens.length);
+    tokens.set(this.#tokens);
+    textAt.set(this.#textAt);
+    this.#tokens = tokens;
+    this.#textAt = textAt;
+  }
+}
+
+/** How often `quote` stands twice in [from, to). */
+function countDoubled(source: Uint8Array, from: number, to: number, quote: number): number {
+  if (quote === 0) return 0;
+  let doubled = 0;
+  for (let i = from; i < to; i++) {
+    if (source[i] !== quote) continue;
+    doubled++;
+    i++;
+  }
+  return doubled;
+}
