@@ -39,8 +39,8 @@ export interface ConnectionHandler {
   packet(octets: Uint8Array): void;
   /** The answer to the oldest command that expects one; `receivedAt`: when its last octet came. */
   reply(reply: Reply, receivedAt: MonotonicMs): void;
-  /** Called once, and last. */
-  closed(cause: CloseCause): void;
+  /** Called once, and last. `detail`: why, in words for people, where the cause does not say it (a certificate, TLS). */
+  closed(cause: CloseCause, detail?: string): void;
 }
 
 /** One replayed connection. Nothing on it waits: octets are queued and go out as the target lets them. */

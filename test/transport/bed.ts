@@ -38,8 +38,10 @@ export interface Bed {
   toTarget: Parsed[];
   /** Answers whether a packet is lost on its way; the target's own are asked with `true`. */
   isLost: (packet: Parsed, fromTarget: boolean) => boolean;
-  /** What the target does with octets it gets. */
+  /** What the target does with a connection that stands, with octets it gets, and with the client's FIN. */
+  onOpen: (server: SimulatedServer) => void;
   onData: (server: SimulatedServer, octets: Uint8Array) => void;
+  onFin: (server: SimulatedServer) => void;
   /** Whether the target listens at all: `reset` answers SYNs with RST, `deaf` not at all. */
   target: 'up' | 'reset' | 'deaf';
   /** The channel is lost, and with it what was told since the last turn; its flows wait. */
@@ -132,7 +134,9 @@ export function setUp(t: TestContext, { resumable = false } = {}): Bed {
     servers: new Map(),
     toTarget: [],
     isLost: () => false,
+    onOpen: (server) => server.write(GREETING),
     onData: (server) => server.write(packets(1, ok(7))),
+    onFin: (server) => server.close(),
     target: 'up',
     channelBreaks: () => {
       bed.port?.abandon();
@@ -154,9 +158,9 @@ export function setUp(t: TestContext, { resumable = false } = {}): Bed {
           window: 100_000,
           shift: 7,
           rtoMs: 250,
-          onOpen: (server) => server.write(GREETING),
+          onOpen: (server) => bed.onOpen(server),
           onData: (server, octets) => bed.onData(server, octets),
-          onFin: (server) => server.close(),
+          onFin: (server) => bed.onFin(server),
         },
         send,
       ),

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { CLIENT } from '../../src/mysql/capabilities.ts';
+import { CLIENT, has } from '../../src/mysql/capabilities.ts';
+import { parseChangeUser } from '../../src/mysql/change-user.ts';
 import { COM, EXPECT } from '../../src/mysql/command.ts';
-import { parseClientHello } from '../../src/mysql/handshake.ts';
+import { type HandshakeResponse, parseClientHello } from '../../src/mysql/handshake.ts';
 import { nativePassword } from '../../src/mysql/native-password.ts';
+import { textOf } from '../../src/mysql/query-attributes.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import type { Clock, MonotonicMs } from '../../src/time.ts';
 import type {
@@ -17,14 +19,21 @@ import { err, ok, packets, payload } from '../mysql/support/packets.ts';
 
 const SCRAMBLE = Uint8Array.from({ length: 20 }, (_, i) => 33 + i);
 /** All that a MariaDB can offer but TLS and compression: a recorded client has it again as it had it. */
-const CAPABILITIES =
+export const CAPABILITIES =
   (0xffff_ffff & ~(CLIENT.mysql | CLIENT.ssl | CLIENT.compress | CLIENT.zstdCompression)) >>> 0;
 const EXTENDED_CAPABILITIES = 0x1f;
 const NO_SUCH_STATEMENT = 1243;
 const ACCESS_DENIED = 1045;
+const MALFORMED_PACKET = 1835;
 
-/** What the target does with a command: answer it, end the connection, or nothing at all. */
-export type Reaction = { reply: Partial<Reply>; afterMs?: number } | CloseCause | 'silent';
+/** The target's number of its first connection; those of the next follow. */
+export const FIRST_CONNECTION = 70_000;
+
+/**
+ * What the target does with a command: answer it (`asksFile`: after a request for a file, with that sequence id), end the
+ * connection, or nothing at all.
+ */
+export type Reaction = { reply: Partial<Reply>; afterMs?: number; asksFile?: number } | CloseCause | 'silent';
 
 /** How it meets a connection: by its greeting, an errno in the greeting's place, an end, or nothing at all. */
 export type Welcome = 'greets' | number | CloseCause | 'silent';
@@ -33,6 +42,13 @@ export type Welcome = 'greets' | number | CloseCause | 'silent';
 export interface FakeTarget {
   /** Passwords; '' for a user without. A user who is not here is denied. */
   users?: Readonly<Record<string, string>>;
+  /** Offered; default: all, as a MariaDB. */
+  capabilities?: number;
+  extendedCapabilities?: number;
+  /** Whether it asks whom a connection changes to for the `nth` (from 0) time by another scramble, as MariaDB always does. */
+  asksAgain?(nth: number): boolean;
+  /** The error that it refuses a login by, whatever the password; undefined: as a server would. */
+  refuses?(user: string): number | undefined;
   /** From the connection to the greeting, ms. */
   greetMs?: number;
   meets?(connection: FakeConnection): Welcome;
@@ -47,7 +63,7 @@ export interface Received {
   at: MonotonicMs;
   com: number;
   packet: Uint8Array;
-  /** COM_QUERY's or COM_STMT_PREPARE's text, else ''. */
+  /** COM_QUERY's (without its attributes, where they are in force) or COM_STMT_PREPARE's text, else ''. */
   sql: string;
 }
 
@@ -103,10 +119,16 @@ export class FakeConnection implements Connection {
   readonly identity: Identity;
   readonly openedAt: MonotonicMs;
   readonly received: Received[] = [];
-  /** The user that logged in. */
+  /** The user that logged in, or was changed to. */
   user: string | undefined;
-  /** Octets of the client's half of the login, header included. */
+  /** Octets of the client's half of the login, header included … */
   login: Uint8Array | undefined;
+  /** … and what they say. */
+  hello: HandshakeResponse | undefined;
+  /** In force. */
+  capabilities = 0;
+  /** What came for each request for a file, headers included. */
+  readonly files: Uint8Array[] = [];
   over = false;
   /** Whether the client closed in order, cut, or did nothing. */
   clientEnd: 'none' | 'fin' | 'rst' = 'none';
@@ -114,7 +136,14 @@ export class FakeConnection implements Connection {
   readonly #handler: ConnectionHandler;
   readonly #statements = new Map<number, string>();
   #lastPrepared = 0;
+  #changes = 0;
   #inCommandPhase = false;
+  /** What it asked last for the password by. */
+  #scramble = SCRAMBLE;
+  /** Takes what the client gives when it is asked for something. */
+  #asked: ((octets: Uint8Array) => void) | undefined;
+  /** When the last command is answered: commands are answered in their order. */
+  #busyUntil: MonotonicMs = 0;
 
   constructor(transport: FakeTransport, id: number, identity: Identity, handler: ConnectionHandler) {
     this.#transport = transport;
@@ -122,6 +151,11 @@ export class FakeConnection implements Connection {
     this.identity = identity;
     this.#handler = handler;
     this.openedAt = transport.clock.now();
+  }
+
+  /** The target's number for it. */
+  get connectionId(): number {
+    return FIRST_CONNECTION + this.id;
   }
 
   begin(): void {
@@ -134,7 +168,9 @@ export class FakeConnection implements Connection {
         return;
       }
       this.#handler.established();
-      this.#handler.packet(welcome === 'greets' ? greeting() : packets(0, err(welcome)));
+      this.#handler.packet(
+        welcome === 'greets' ? greeting(this.connectionId, target) : packets(0, err(welcome)),
+      );
       // A server that refuses closes; the client's FIN may cross its own.
       if (welcome !== 'greets') this.#after(1, () => this.#end('fin'));
     });
@@ -142,22 +178,40 @@ export class FakeConnection implements Connection {
 
   writeLogin(octets: Uint8Array): void {
     if (this.over) return;
+    if (!this.#inCommandPhase) {
+      this.#logIn(octets);
+      return;
+    }
+    const asked = this.#asked;
+    assert.ok(asked !== undefined, 'octets that nobody asked for');
+    this.#asked = undefined;
+    asked(octets.slice());
+  }
+
+  #logIn(octets: Uint8Array): void {
     this.login = octets;
     const hello = parseClientHello(octets, 0, octets.length);
     assert.equal(hello.type, 'response');
-    const { user, authResponse } = (hello as Extract<typeof hello, { type: 'response' }>).response;
-    const password = this.#transport.target.users?.[user];
-    const wanted = password === undefined ? undefined : nativePassword(password, SCRAMBLE);
-    const welcome = wanted !== undefined && Buffer.compare(authResponse, wanted) === 0;
-    if (welcome) this.user = user;
+    this.hello = (hello as Extract<typeof hello, { type: 'response' }>).response;
+    const { user, authResponse } = this.hello;
+    const errno = this.#transport.target.refuses?.(user) ?? this.#judge(user, authResponse);
+    if (errno === 0) this.user = user;
     this.#after(0, () => {
-      this.#handler.packet(packets(2, welcome ? ok() : err(ACCESS_DENIED)));
-      if (!welcome) this.#after(1, () => this.#end('fin'));
+      this.#handler.packet(packets(2, errno === 0 ? ok() : err(errno)));
+      if (errno !== 0) this.#after(1, () => this.#end('fin'));
     });
   }
 
-  commandPhase(): void {
+  /** 0 where the password is right. */
+  #judge(user: string, response: Uint8Array): number {
+    const password = this.#transport.target.users?.[user];
+    const wanted = password === undefined ? undefined : nativePassword(password, this.#scramble);
+    return wanted !== undefined && Buffer.compare(response, wanted) === 0 ? 0 : ACCESS_DENIED;
+  }
+
+  commandPhase(capabilities: number): void {
     this.#inCommandPhase = true;
+    this.capabilities = capabilities;
   }
 
   write(packet: Uint8Array, expect: number): void {
@@ -165,19 +219,83 @@ export class FakeConnection implements Connection {
     assert.ok(this.#inCommandPhase, 'a command before the login was over');
     assert.equal(this.clientEnd, 'none', 'a command behind the end');
     const com = packet[4];
-    const hasText = com === COM.query || com === COM.stmtPrepare;
-    const sql = hasText ? Buffer.from(packet.subarray(5)).toString() : '';
-    const received = { at: this.#transport.clock.now(), com, packet: packet.slice(), sql };
+    const received = {
+      at: this.#transport.clock.now(),
+      com,
+      packet: packet.slice(),
+      sql: this.#sqlOf(packet),
+    };
     this.received.push(received);
-    const reaction = this.#transport.target.reacts?.(received, this) ?? this.#serve(received);
+    const reaction = this.#transport.target.reacts?.(received, this);
+    if (reaction === undefined && com === COM.changeUser) this.#changeUser(received.packet);
+    else this.#react(reaction ?? this.#serve(received), expect);
+  }
+
+  /** The text that a server reads; '' where it finds none. */
+  #sqlOf(packet: Uint8Array): string {
+    const [, , , , com] = packet;
+    if (com !== COM.query && com !== COM.stmtPrepare) return '';
+    const text = com === COM.query && this.#hasAttributes ? textOf(packet) : packet.subarray(5);
+    return this.#isMalformed(packet) ? '' : Buffer.from(text).toString();
+  }
+
+  get #hasAttributes(): boolean {
+    return has(this.capabilities, CLIENT.queryAttributes);
+  }
+
+  /** Whether it is a COM_QUERY without the counts that stand before its text where attributes are in force. */
+  #isMalformed(packet: Uint8Array): boolean {
+    return packet[4] === COM.query && this.#hasAttributes && textOf(packet).length === packet.length - 5;
+  }
+
+  #react(reaction: Reaction, expect: number): void {
     if (reaction === 'silent') return;
     if (typeof reaction === 'string') {
       this.#after(0, () => this.#end(reaction));
-    } else if (expect !== EXPECT.none) {
-      this.#after(reaction.afterMs ?? 0, () => {
-        this.#handler.reply(makeReply(reaction.reply), this.#transport.clock.now());
+      return;
+    }
+    if (expect === EXPECT.none) return;
+    const { reply, afterMs = 0, asksFile } = reaction;
+    if (asksFile === undefined) this.#answer(reply, afterMs);
+    else {
+      this.#ask(packets(asksFile, payload(0xfb, 'file')), (octets) => {
+        this.files.push(octets);
+        this.#answer(reply, afterMs);
       });
     }
+  }
+
+  #answer(reply: Partial<Reply>, afterMs: number): void {
+    const { clock } = this.#transport;
+    this.#busyUntil = Math.max(this.#busyUntil, clock.now() + afterMs);
+    this.#after(this.#busyUntil - clock.now(), () => {
+      this.#handler.reply(makeReply(reply), clock.now());
+    });
+  }
+
+  #ask(packet: Uint8Array, asked: (octets: Uint8Array) => void): void {
+    this.#after(Math.max(0, this.#busyUntil - this.#transport.clock.now()), () => {
+      this.#asked = asked;
+      this.#handler.packet(packet);
+    });
+  }
+
+  #changeUser(packet: Uint8Array): void {
+    const change = parseChangeUser(packet, 0, packet.length, this.capabilities);
+    assert.ok(change !== undefined, 'a malformed COM_CHANGE_USER');
+    const { user, authResponse } = change;
+    const judged = (errno: number) => {
+      this.#statements.clear();
+      if (errno === 0) this.user = user;
+      this.#answer(errno === 0 ? {} : { kind: 'err', errno }, 0);
+    };
+    if (this.#transport.target.asksAgain?.(this.#changes++) !== true) {
+      judged(this.#judge(user, authResponse));
+      return;
+    }
+    this.#scramble = this.#scramble.map((octet) => octet + 1);
+    const request = payload(0xfe, 'mysql_native_password', 0, this.#scramble, 0);
+    this.#ask(packets(1, request), (octets) => judged(this.#judge(user, octets.subarray(4))));
   }
 
   end(): void {
@@ -200,11 +318,13 @@ export class FakeConnection implements Connection {
   #serve({ com, packet, sql }: Received): Reaction {
     const named = packet.length >= 9 ? new DataView(packet.buffer, packet.byteOffset).getUint32(5, true) : 0;
     switch (com) {
+      case COM.query:
+        return { reply: this.#isMalformed(packet) ? { kind: 'err', errno: MALFORMED_PACKET } : {} };
       case COM.stmtPrepare: {
         const statementId = this.#transport.nextStatement++;
         this.#statements.set(statementId, sql);
         this.#lastPrepared = statementId;
-        return { reply: { statementId } };
+        return { reply: { statementId, params: sql.split('?').length - 1 } };
       }
       case COM.stmtExecute:
       case COM.stmtReset: {
@@ -251,34 +371,33 @@ export function makeReply(parts: Partial<Reply> = {}): Reply {
     statementId: 0,
     params: 0,
     status: 0,
+    insertId: 0,
     at: 0,
     ...parts,
   };
 }
 
-function greeting(): Uint8Array {
-  const low = [CAPABILITIES & 255, (CAPABILITIES >> 8) & 255];
-  const high = [(CAPABILITIES >> 16) & 255, (CAPABILITIES >>> 24) & 255];
+function greeting(connectionId: number, target: FakeTarget): Uint8Array {
+  const { capabilities = CAPABILITIES, extendedCapabilities = EXTENDED_CAPABILITIES } = target;
+  const number = new Uint8Array(Uint32Array.of(connectionId).buffer);
+  const flags = new Uint8Array(Uint32Array.of(capabilities).buffer);
   const head = payload(
     10,
     '10.11.0-fake',
     0,
-    1,
-    0,
-    0,
-    0,
+    number,
     SCRAMBLE.subarray(0, 8),
     0,
-    ...low,
+    flags.subarray(0, 2),
     8,
     2,
     0,
-    ...high,
   );
   const tail = payload(
+    flags.subarray(2),
     21,
     new Uint8Array(6),
-    EXTENDED_CAPABILITIES,
+    extendedCapabilities,
     0,
     0,
     0,

@@ -7,9 +7,13 @@ import { CTL } from '../../src/wire/segment.ts';
 import { makePacket, type Parsed } from '../intercept/support.ts';
 import { column, command, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
 import { type Bed, CLIENT, connect, GREETING, Handler, loggedIn, MTU, query, setUp, TICK_MS } from './bed.ts';
+import { transportContract } from './contract.ts';
+import { packetBed } from './packet-bed.ts';
 
 const onlyServer = (bed: Bed) => [...bed.servers.values()][0];
 const isData = ({ data }: Parsed) => data.length > 0;
+
+transportContract('packet transport', packetBed);
 
 describe('packet transport', () => {
   test('login, commands, QUIT and FIN: all told in order, nothing sent twice', (t) => {
@@ -190,14 +194,6 @@ describe('packet transport', () => {
     assert.deepEqual([handler.take(), bed.toTarget], [[], []], 'nothing comes of it afterwards');
   });
 
-  test('the target refuses', (t) => {
-    const bed = setUp(t);
-    bed.target = 'reset';
-    const handler = connect(bed);
-    bed.run(TICK_MS);
-    assert.deepEqual(handler.take(), ['closed refused']);
-  });
-
   test('nobody answers: SYNs after 0, 1, 3, 7 and 15 s, given up at 31 s', (t) => {
     const bed = setUp(t);
     bed.target = 'deaf';
@@ -206,16 +202,6 @@ describe('packet transport', () => {
     assert.deepEqual([handler.take(), bed.toTarget.length], [[], 5]);
     bed.run(300);
     assert.deepEqual(handler.take(), ['closed timeout']);
-  });
-
-  test('the target closes first: our FIN follows', (t) => {
-    const bed = setUp(t);
-    const handler = loggedIn(bed);
-    onlyServer(bed).close();
-    onlyServer(bed).pump(bed.clock.now());
-    bed.run(TICK_MS);
-    assert.deepEqual(handler.take(), ['closed fin']);
-    assert.deepEqual([onlyServer(bed).peerClosed, onlyServer(bed).finAcked], [true, true]);
   });
 
   test('abort resets at once, and a lost RST is made up for', (t) => {
@@ -256,16 +242,6 @@ describe('packet transport', () => {
     assert.deepEqual(handler.take(), ['established', `packet ${GREETING.length}`]);
   });
 
-  test('answers that are none end the connection, and the target is reset', (t) => {
-    const bed = setUp(t);
-    const handler = loggedIn(bed);
-    bed.onData = (server) => server.write(Uint8Array.of(0, 0, 0, 1));
-    query(handler, 'select 1');
-    bed.run(TICK_MS);
-    assert.deepEqual(handler.take(), ['closed desync']);
-    assert.equal(onlyServer(bed).state, 'reset');
-  });
-
   test('a lost relay ends its connections, and those that would begin on it', async (t) => {
     const bed = setUp(t);
     const handler = loggedIn(bed);
@@ -276,23 +252,6 @@ describe('packet transport', () => {
     const late = connect(bed);
     await Promise.resolve();
     assert.deepEqual(late.take(), ['closed relay']);
-  });
-
-  test('connections at once have ports of their own, and keep their answers apart', (t) => {
-    const bed = setUp(t);
-    const handlers = Array.from({ length: 60 }, () => loggedIn(bed));
-    assert.equal(bed.servers.size, 60);
-    [...bed.servers.values()].forEach((server, i) => {
-      server.write(packets(1, ok(i)));
-    });
-    handlers.forEach((handler) => {
-      query(handler, 'select 1');
-    });
-    bed.onData = () => {};
-    bed.run(TICK_MS);
-    handlers.forEach((handler, i) => {
-      assert.deepEqual(handler.take(), [`reply ok ${i}`]);
-    });
   });
 
   test('clients of the other IP version are refused by name; one out of ports is closed', async (t) => {

@@ -1,0 +1,34 @@
+import type { CloseCause } from './transport.ts';
+
+/** How a connection ended; `detail`: why, in words, where the cause alone does not say it. */
+export interface End {
+  cause: CloseCause;
+  detail?: string;
+}
+
+/** How far a connection had come when it failed. */
+export type Reached = 'nothing' | 'established' | 'tls';
+
+const CAUSES: Readonly<Record<string, CloseCause>> = {
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'reset',
+  ECONNABORTED: 'reset',
+  EPIPE: 'reset',
+  ETIMEDOUT: 'timeout',
+  EHOSTUNREACH: 'timeout',
+  EHOSTDOWN: 'timeout',
+  ENETUNREACH: 'timeout',
+};
+
+/** What the error of a socket, or of TLS over one, means for its connection. */
+export function endBy(error: NodeJS.ErrnoException, reached: Reached): End {
+  const isSystems = error.syscall !== undefined;
+  // TLS says so where the target closes before the handshake is done: no reset has come.
+  if (reached === 'tls' && !isSystems && error.code === 'ECONNRESET')
+    return { cause: 'fin', detail: 'the target closed while TLS was being set up' };
+  const cause = CAUSES[error.code ?? ''];
+  if (cause !== undefined) return { cause };
+  if (reached === 'tls' && !isSystems) return { cause: 'desync', detail: `TLS: ${error.message}` };
+  // No descriptor or no port is left here, or the target's name is not known.
+  return { cause: reached === 'nothing' ? 'refused' : 'reset', detail: error.message };
+}

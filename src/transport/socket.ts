@@ -1,0 +1,94 @@
+import type { ConnectionOptions } from 'node:tls';
+import type { Clock, MonotonicMs } from '../time.ts';
+import { SocketConnection, type SocketOwner } from './socket-connection.ts';
+import { type TargetTls, tlsOptions } from './target-tls.ts';
+import type { Connection, ConnectionHandler, Identity, Transport, TransportStats } from './transport.ts';
+
+/** As much as is read at once: what a large answer's segments have come to by then. */
+const BUFFER_OCTETS = 64 << 10;
+
+export interface SocketTransportOptions {
+  /** The target's address, or its name, which is looked up for each connection anew. */
+  target: string;
+  port: number;
+  clock: Clock;
+  /** Connections go on in TLS where their login asks for it (`startTls`). */
+  tls?: TargetTls;
+}
+
+/**
+ * Sockets of the kernel's: the target sees this host for a client, and no network has to be told of anything. The
+ * reader of replies stands in this process.
+ */
+export class SocketTransport implements Transport, SocketOwner {
+  /** One for all connections: libuv reads into it and has it read out before it reads the next socket (not on Windows). */
+  readonly buffer = new Uint8Array(BUFFER_OCTETS);
+  readonly tlsOptions: ConnectionOptions | undefined;
+  packetsOut = 0;
+  packetsIn = 0;
+  readonly #target: string;
+  readonly #port: number;
+  readonly #clock: Clock;
+  readonly #connections = new Set<SocketConnection>();
+  /** Those with something to send. */
+  readonly #queued: SocketConnection[] = [];
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(options: SocketTransportOptions) {
+    this.#target = options.target;
+    this.#port = options.port;
+    this.#clock = options.clock;
+    this.tlsOptions = options.tls === undefined ? undefined : tlsOptions(options.tls, options.target);
+  }
+
+  get tls(): boolean {
+    return this.tlsOptions !== undefined;
+  }
+
+  /** The client's address is not used: every session can be carried. */
+  refuses(): undefined {}
+
+  connect(_identity: Identity, handler: ConnectionHandler): Connection {
+    const connection = new SocketConnection(this.#target, this.#port, handler, this);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  flush(): void {
+    for (const connection of this.#queued) connection.send();
+    this.#queued.length = 0;
+  }
+
+  /** Packets are the kernel's affair: what is counted is writes and reads. */
+  stats(): TransportStats {
+    const { packetsOut, packetsIn } = this;
+    return { packetsOut, packetsIn, retransmitted: 0, captureDropped: 0 };
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.#connections) connection.abort();
+    if (this.#connections.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+
+  // SocketOwner
+
+  now(): MonotonicMs {
+    return this.#clock.now();
+  }
+
+  queued(connection: SocketConnection): void {
+    this.#queued.push(connection);
+  }
+
+  turnEnded(): void {
+    this.flush();
+  }
+
+  ended(connection: SocketConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#whenEmpty?.();
+  }
+}
