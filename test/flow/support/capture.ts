@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type DecodeCounters, decodeSessions } from '../../../src/flow/decode.ts';
+import { type DecodeCounters, type DecodeOptions, decodeSessions } from '../../../src/flow/decode.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
 import type { PacketBlock, PacketSource } from '../../../src/wire/packets.ts';
 import { PcapParser } from '../../../src/wire/pcap.ts';
@@ -69,8 +69,14 @@ export interface Decoded {
   counters: Readonly<DecodeCounters>;
 }
 
-export async function decode(source: PacketSource, ports: number[] = [FIXTURE_PORT]): Promise<Decoded> {
-  const sessions = decodeSessions(source, { serverPorts: new Set(ports) });
+export async function decode(
+  source: PacketSource,
+  ports: number[] = [FIXTURE_PORT],
+  openTls?: DecodeOptions['openTls'],
+): Promise<Decoded> {
+  const options: DecodeOptions = { serverPorts: new Set(ports) };
+  if (openTls !== undefined) options.openTls = openTls;
+  const sessions = decodeSessions(source, options);
   const events: FlowEvent[] = [];
   for await (const batch of sessions) events.push(...batch);
   return { events, counters: sessions.counters };
@@ -82,19 +88,24 @@ const decoder = new TextDecoder();
 export function describe(event: FlowEvent): string {
   const who = `${event.session.id}`;
   switch (event.type) {
-    case 'open':
-      return `${who} open ${event.session.login?.user} ${event.session.login?.schema ?? '-'}`;
+    case 'open': {
+      const { login, refused } = event.session;
+      const error = refused === undefined ? '' : ` refused ${refused}`;
+      return `${who} open ${login?.user} ${login?.schema ?? '-'}${error}`;
+    }
     case 'command': {
       const { command } = event;
       const text =
         command.com === 3 || command.com === 22 ? ` ${decoder.decode(command.packet.subarray(5))}` : '';
-      return `${who} command ${command.ordinal} com ${command.com}${text.slice(0, 60)}`;
+      const shown = text.slice(0, 60).replaceAll('\n', '\\n');
+      return `${who} command ${command.ordinal} com ${command.com}${shown}`;
     }
     case 'reply': {
-      const reply = event.command.reply;
+      const { reply, file } = event.command;
       if (reply === undefined) return `${who} reply missing`;
+      const read = file === undefined ? '' : ` file ${file.octets}${file.whole ? '' : ' torn'}`;
       const { kind, errno, affected, columns, rows, params } = reply;
-      return `${who} reply ${event.command.ordinal} ${kind} errno ${errno} affected ${affected} columns ${columns} rows ${rows} params ${params}`;
+      return `${who} reply ${event.command.ordinal} ${kind} errno ${errno} affected ${affected} columns ${columns} rows ${rows} params ${params}${read}`;
     }
     case 'lost':
     case 'skip':
