@@ -8,6 +8,8 @@ import { parseAddress } from '../wire/address.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
+import { readPassword } from './passwords.ts';
+import { nameOfServer, parseServerUrl, type SnapshotServer, Snapshotter } from './snapshot.ts';
 
 /** MySQL's own. */
 const DEFAULT_PORT = 3306;
@@ -20,6 +22,8 @@ Examples:
   mytape record -i eth0 -o peak.tape                      port 3306 on eth0, until Ctrl-C
   mytape record -i eth0 -p 3307,3308 -o peak.tape --for 1h --rotate 1Gi
   mytape record -i bond0 -F 'tcp port 3306 and net 10.1.0.0/16' -o peak.tape
+  mytape record -i eth0 -o peak.tape --snapshot-from mysql://monitor@127.0.0.1:3306 --password-file monitor.pw
+                                                          and what sessions from before have: user, schema, statements
 
 Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
 Exit code: 0 done (Ctrl-C, too), 1 failed or trouble with the disk, 2 usage.`;
@@ -33,6 +37,8 @@ interface RecordOptions {
   rotate?: number | undefined;
   buffer?: number | undefined;
   captureDriver: CaptureDriver;
+  snapshotFrom?: SnapshotServer | undefined;
+  passwordFile?: string | undefined;
   json?: true | undefined;
 }
 
@@ -70,6 +76,15 @@ export function recordCommand() {
         .choices(CAPTURE_DRIVERS)
         .default(CAPTURE_DRIVERS[0]),
     )
+    .option(
+      '--snapshot-from <url>',
+      'ask the recorded server each minute for its sessions, so that those which are older than the recording can be replayed, e.g. mysql://monitor@10.1.0.7:3306',
+      parseServerUrl,
+    )
+    .option(
+      '--password-file <file>',
+      "the password of --snapshot-from's user (default: MYTAPE_PASSWORD, or ask)",
+    )
     .option('--json', 'print the summary as a JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (options) => {
@@ -78,6 +93,7 @@ export function recordCommand() {
 }
 
 async function record(options: RecordOptions): Promise<number> {
+  const password = await snapshotPassword(options);
   const iface = options.interface ?? defaultInterface();
   const ports = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
   const filter = options.filter ?? ports.map((port) => `tcp port ${port}`).join(' or ');
@@ -120,6 +136,7 @@ async function record(options: RecordOptions): Promise<number> {
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
   say(`recording on ${iface} (${filter}) into ${options.output}`);
+  const snapshotter = startSnapshots(options, password, source.originSec, progress);
   try {
     for await (const block of source) writer.write(block);
   } finally {
@@ -128,10 +145,41 @@ async function record(options: RecordOptions): Promise<number> {
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
     writer.close(source.stats());
+    await snapshotter?.stop();
     progress.clear();
   }
-  summarize(options, writer, source, performance.now() - begun);
+  summarize(options, writer, source, snapshotter, performance.now() - begun);
   return diskTrouble ? EXIT.failed : EXIT.done;
+}
+
+/** Asked for before anything is recorded: a prompt must not run into the progress. */
+async function snapshotPassword(options: RecordOptions): Promise<string | undefined> {
+  const { snapshotFrom: server, passwordFile: file } = options;
+  if (server === undefined) {
+    if (file !== undefined) {
+      throw new MytapeError('usage', '--password-file is for the user of --snapshot-from (try: with both)');
+    }
+    return undefined;
+  }
+  return readPassword({
+    prompt: `password of ${nameOfServer(server)}: `,
+    ...(file === undefined ? {} : { file }),
+  });
+}
+
+function startSnapshots(
+  options: RecordOptions,
+  password: string | undefined,
+  originSec: number,
+  progress: Progress,
+): Snapshotter | undefined {
+  const { snapshotFrom: server, output: dir } = options;
+  if (server === undefined) return undefined;
+  const onNotice = (message: string) => {
+    progress.clear();
+    say(`mytape: ${message}`);
+  };
+  return Snapshotter.start({ server, password, dir, originSec, onNotice });
 }
 
 /** Lets go of a source that nobody wants to read. */
@@ -140,17 +188,26 @@ async function discard(source: PacketSource): Promise<void> {
   for await (const _ of source);
 }
 
-function summarize(options: RecordOptions, writer: ArchiveWriter, source: PacketSource, ms: number): void {
+function summarize(
+  options: RecordOptions,
+  writer: ArchiveWriter,
+  source: PacketSource,
+  snapshotter: Snapshotter | undefined,
+  ms: number,
+): void {
   const { dropped } = source.stats();
+  const snapshots = snapshotter?.count;
   if (options.json) {
     const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
     const seconds = Number((ms / 1000).toFixed(3));
-    printJson({ packets, dropped, droppedByDisk, octets, sessions, commands, uncounted, segments, seconds });
+    const counts = { packets, dropped, droppedByDisk, octets, sessions, commands, uncounted, segments };
+    printJson({ ...counts, snapshots, seconds });
     return;
   }
   process.stdout.write(
     `${options.output}: ${describe(writer, dropped, ms)}, ${formatCount(writer.commands)} commands` +
       (writer.uncounted > 0 ? ` (not counted in ${formatCount(writer.uncounted)} sessions)` : '') +
+      (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`) +
       '\n',
   );
   if (dropped > 0)

@@ -1,0 +1,220 @@
+/** The client of `record --snapshot-from`: asks the recorded server for its sessions, and never holds up the recording. */
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { InvalidArgumentError } from 'commander';
+import { type Connection, createConnection } from 'mysql2';
+import { SnapshotWriter } from '../archive/snapshot-writer.ts';
+import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
+import { MytapeError } from '../errors.ts';
+import { captureNow } from '../time.ts';
+import { askSessions } from './snapshot-queries.ts';
+
+/** A server that has not answered all by then is asked again in the next turn. */
+const ASK_LIMIT_MS = 30_000;
+
+const DEFAULT_PORT = 3306;
+
+export interface SnapshotServer {
+  user: string;
+  host: string;
+  port: number;
+}
+
+/** `mysql://user@host:port`. Throws `usage` where it has a password. */
+export function parseServerUrl(text: string): SnapshotServer {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.password) {
+    // Not commander's own, which would say it again.
+    throw new MytapeError(
+      'usage',
+      'everybody on this host can see a password in a URL: leave it out, and give --password-file FILE or set MYTAPE_PASSWORD',
+    );
+  }
+  const user = url && decoded(url.username);
+  const isServer = url?.protocol === 'mysql:' && user && url.hostname !== '';
+  if (!isServer || url.pathname.replace('/', '') + url.search + url.hash !== '') {
+    throw new InvalidArgumentError(
+      'A server and its user are named by mysql://USER@HOST:PORT, as in mysql://monitor@10.1.0.7:3306.',
+    );
+  }
+  return {
+    user,
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? DEFAULT_PORT : Number(url.port),
+  };
+}
+
+/** What %XX stand for, if they do. */
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `monitor@10.1.0.7:3306`. */
+export function nameOfServer({ user, host, port }: SnapshotServer): string {
+  return `${user}@${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+export interface SnapshotterOptions {
+  server: SnapshotServer;
+  password: string | undefined;
+  /** The archive's folder. */
+  dir: string;
+  originSec: number;
+  /** Told once for each spell of trouble, and when the server answers again. */
+  onNotice: (message: string) => void;
+}
+
+/** Takes a snapshot at once, and one each interval, on a connection of its own that it keeps. */
+export class Snapshotter {
+  /** Snapshots written. */
+  count = 0;
+  readonly #options: SnapshotterOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #path: string;
+  #connection: Connection | undefined;
+  #socket: Socket | undefined;
+  #writer: SnapshotWriter | undefined;
+  /** The turn under way … */
+  #turn: Promise<void> | undefined;
+  /** … and what breaks off its asking. */
+  #breakOff: ((error: Error) => void) | undefined;
+  #stopped = false;
+  /** Trouble that was told and has not gone away. */
+  #silent = false;
+  #unwritten = false;
+  readonly #lacksTold = new Set<string>();
+
+  private constructor(options: SnapshotterOptions) {
+    this.#options = options;
+    this.#path = join(options.dir, SNAPSHOTS_FILE);
+    this.#timer = setInterval(() => this.#next(), SNAPSHOT_INTERVAL_MS);
+    this.#next();
+  }
+
+  /** Never throws: what goes wrong is told by `onNotice`. */
+  static start(options: SnapshotterOptions): Snapshotter {
+    return new Snapshotter(options);
+  }
+
+  /** Ends the asking where it is; resolves when the file is closed. Never rejects. */
+  async stop(): Promise<void> {
+    this.#end();
+    this.#breakOff?.(new Error('the recording ended'));
+    await this.#turn;
+    await this.#writer?.close().catch((error: Error) => this.#diskTrouble(error));
+  }
+
+  #end(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#disconnect();
+  }
+
+  #disconnect(): void {
+    this.#connection?.destroy();
+    this.#connection = undefined;
+    // mysql2 ends its half alone, and a server that hangs would keep us from ending.
+    this.#socket?.destroy();
+  }
+
+  /** A server slower than the interval misses a turn. */
+  #next(): void {
+    this.#turn ??= this.#take().finally(() => {
+      this.#turn = undefined;
+    });
+  }
+
+  async #take(): Promise<void> {
+    const snapshot = await this.#ask();
+    if (snapshot === undefined) return;
+    try {
+      this.#writer ??= await SnapshotWriter.create(this.#options.dir);
+      if (await this.#writer.append(snapshot)) {
+        this.count++;
+        this.#unwritten = false;
+      } else {
+        this.#end();
+        this.#options.onNotice(`${this.#path} has come to its limit: no more snapshots are taken`);
+      }
+    } catch (error) {
+      this.#diskTrouble(error as Error);
+    }
+  }
+
+  #diskTrouble({ message }: Error): void {
+    if (this.#unwritten) return;
+    this.#unwritten = true;
+    this.#options.onNotice(`cannot write to ${this.#path}: ${message}; the recording goes on`);
+  }
+
+  async #ask(): Promise<Snapshot | undefined> {
+    const { server, originSec, onNotice } = this.#options;
+    let limit: NodeJS.Timeout | undefined;
+    const brokenOff = new Promise<never>((_, reject) => {
+      this.#breakOff = reject;
+      limit = setTimeout(() => reject(new Error(`no answer in ${ASK_LIMIT_MS / 1000} s`)), ASK_LIMIT_MS);
+    });
+    try {
+      const { sessions, lacks } = await Promise.race([brokenOff, this.#askServer()]);
+      if (this.#silent) onNotice(`${nameOfServer(server)} answers again`);
+      this.#silent = false;
+      this.#tellLacks(lacks);
+      return { at: captureNow(originSec), sessions, lacks };
+    } catch (error) {
+      this.#disconnect();
+      if (this.#stopped || this.#silent) return undefined;
+      this.#silent = true;
+      const why = (error as Error).message;
+      onNotice(
+        `cannot ask ${nameOfServer(server)} for its sessions: ${why}; the recording goes on, and asks again each minute`,
+      );
+      return undefined;
+    } finally {
+      clearTimeout(limit);
+      this.#breakOff = undefined;
+    }
+  }
+
+  async #askServer(): Promise<Omit<Snapshot, 'at'>> {
+    const connection = this.#connection ?? (await this.#connect());
+    const ask = (sql: string) =>
+      new Promise<readonly unknown[]>((resolve, reject) => {
+        connection.query(sql, (error, rows) => (error ? reject(error) : resolve(rows as unknown[])));
+      });
+    return askSessions(ask, this.#options.server.user);
+  }
+
+  #connect(): Promise<Connection> {
+    const { server, password } = this.#options;
+    const { user, host, port } = server;
+    const socket = connect({ host, port, noDelay: true });
+    const connection = createConnection({
+      user,
+      ...(password === undefined ? {} : { password }),
+      charset: 'utf8mb4',
+      stream: () => socket,
+    });
+    this.#socket = socket;
+    this.#connection = connection;
+    return new Promise((resolve, reject) => {
+      // One that ends between two turns is no trouble: the next turn connects anew.
+      connection.on('error', (error) => {
+        if (this.#connection === connection) this.#connection = undefined;
+        reject(error);
+      });
+      connection.connect((error) => (error ? reject(error) : resolve(connection)));
+    });
+  }
+
+  #tellLacks(lacks: readonly string[]): void {
+    for (const lack of lacks) {
+      if (this.#lacksTold.has(lack)) continue;
+      this.#lacksTold.add(lack);
+      this.#options.onNotice(`the snapshots of ${nameOfServer(this.#options.server)} lack ${lack}`);
+    }
+  }
+}
