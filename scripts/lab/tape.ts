@@ -108,9 +108,10 @@ export function startIntercept(
 
 /**
  * How a replay reaches the target and hears of its answers: by an intercept on the assistant (`intercept`) or on the target
- * (`target`), or by itself, as a client's address (`local`) or as its own host's (`self`).
+ * (`target`), or by itself, as a client's address (`local`) or as its own host's (`self`); or by ordinary connections
+ * (`socket`).
  */
-export type ReplayPath = 'intercept' | 'local' | 'target' | 'self';
+export type ReplayPath = 'intercept' | 'local' | 'target' | 'self' | 'socket';
 
 /** The replay runs on online, as in TCPCopy; with --local and the clients' addresses on the assistant itself. */
 export function replayHost(path: ReplayPath): Host {
@@ -138,6 +139,7 @@ export function replayArguments(
 function answersArguments(lab: Lab, path: ReplayPath, files: ReplayFiles): string[] {
   const host = interceptHost(path);
   if (host !== undefined) return ['-s', `${lab.addresses[host]}:${RELAY_PORT}`, '--key-file', files.key];
+  if (path === 'socket') return ['--transport', 'socket'];
   return path === 'self' ? ['--local', '--clients', 'self'] : ['--local'];
 }
 

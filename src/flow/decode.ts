@@ -1,6 +1,6 @@
 import { COM, type Command, countCommands } from '../mysql/command.ts';
-import { Dialogue, type DialogueSink, type LostCause } from '../mysql/dialogue.ts';
-import type { HandshakeResponse } from '../mysql/handshake.ts';
+import { Dialogue, type DialogueOptions, type DialogueSink, type LostCause } from '../mysql/dialogue.ts';
+import type { LoginShown } from '../mysql/recorded-login.ts';
 import { Reassembly } from '../tcp/reassembly.ts';
 import type { CaptureNs } from '../time.ts';
 import type { PacketBlock, PacketSource } from '../wire/packets.ts';
@@ -14,6 +14,8 @@ export interface DecodeOptions {
   serverPorts: ReadonlySet<number>;
   /** Which sessions (SessionMeta.id) to read, default all: the others have no events, and cost next to nothing. */
   wants?: (id: number) => boolean;
+  /** Reads TLS, where keys are known; undefined: sessions under TLS are skipped. */
+  openTls?: OpenTls;
 }
 
 /** What went through a decoder so far. */
@@ -71,13 +73,13 @@ export class SessionDecoder {
   #events: FlowEvent[] = [];
   #at: CaptureNs = 0;
 
-  constructor(linkType: number, { serverPorts, wants }: DecodeOptions) {
+  constructor(linkType: number, { serverPorts, wants, openTls }: DecodeOptions) {
     this.#linkType = linkType;
     const push = (event: FlowEvent) => this.#push(event);
     this.#table = new FlowTable<SessionFlow>(serverPorts, {
       create: (endpoints, id, at) => {
         this.counters.sessions++;
-        return new SessionFlow(endpoints, id, at, wants?.(id) === false ? undefined : push);
+        return new SessionFlow(endpoints, id, at, wants?.(id) === false ? undefined : push, openTls);
       },
       ended: (flow) => flow.ended(this.#at),
     });
@@ -125,6 +127,8 @@ export class SessionDecoder {
   }
 }
 
+type OpenTls = DialogueOptions['openTls'];
+
 /** What a connection needs while it lasts; given back when it closes. */
 interface Reading {
   client: Reassembly;
@@ -135,8 +139,12 @@ interface Reading {
 class SessionFlow extends Flow implements DialogueSink {
   readonly #push: (event: FlowEvent) => void;
   readonly #session: SessionMeta;
-  /** Undefined where there is nothing to read: joined late, or closed. */
+  readonly #openTls: OpenTls;
+  /** undefined: nothing came yet, or nothing can be read, or it is closed. */
   #reading: Reading | undefined;
+  /** Its beginning was not captured. */
+  #joinedLate = false;
+  #opened = false;
   #closed = false;
   #quit = false;
   /** Why it cannot be replayed at all, and how many commands that costs. */
@@ -149,12 +157,14 @@ class SessionFlow extends Flow implements DialogueSink {
     id: number,
     at: CaptureNs,
     push: ((event: FlowEvent) => void) | undefined,
+    openTls: OpenTls,
   ) {
     super(id, at);
     this.#at = at;
     // Nobody wants it: as good as closed.
     this.#closed = push === undefined;
     this.#push = push ?? (() => {});
+    this.#openTls = openTls;
     this.#session = { id, ...endpoints, at, connectionId: 0, capabilities: 0, extendedCapabilities: 0 };
   }
 
@@ -163,6 +173,10 @@ class SessionFlow extends Flow implements DialogueSink {
     this.#at = at;
     const { flags } = segment;
     if ((flags & CTL.syn) !== 0) this.#synchronize(segment, fromClient);
+    else if (this.#reading === undefined && this.#skip === undefined) {
+      this.#joinedLate = true;
+      this.#reading = this.#newReading();
+    }
     const reading = this.#reading;
     if (reading === undefined) {
       this.#unreadable(segment, fromClient);
@@ -170,7 +184,7 @@ class SessionFlow extends Flow implements DialogueSink {
     }
     if ((flags & CTL.rst) !== 0) {
       // Before the server's SYN it answers the SYN of an earlier connection: this one may still come to stand.
-      if (reading.server.started) this.#close('rst');
+      if (reading.server.started || this.#joinedLate) this.#close('rst');
       return;
     }
     const mine = fromClient ? reading.client : reading.server;
@@ -197,11 +211,23 @@ class SessionFlow extends Flow implements DialogueSink {
     this.#close(this.reset ? 'rst' : this.clientFin || this.serverFin ? 'fin' : 'cut');
   }
 
-  login(response: HandshakeResponse, capabilities: number, extendedCapabilities: number): void {
-    this.#session.login = response;
-    this.#session.capabilities = capabilities;
-    this.#session.extendedCapabilities = extendedCapabilities;
-    this.#push({ type: 'open', at: this.#at, session: this.#session });
+  login(login: LoginShown): void {
+    const session = this.#session;
+    session.login = login.response;
+    session.capabilities = login.capabilities;
+    session.extendedCapabilities = login.extendedCapabilities;
+    session.connectionId = login.connectionId;
+    this.#open();
+  }
+
+  refused(login: LoginShown, errno: number): void {
+    this.#session.refused = errno;
+    this.login(login);
+  }
+
+  joined(commands: number): void {
+    this.#open();
+    if (commands > 0) this.lost('joined-late', commands);
   }
 
   command(command: Command): void {
@@ -215,32 +241,41 @@ class SessionFlow extends Flow implements DialogueSink {
   }
 
   lost(cause: LostCause, commands: number): void {
-    if (this.#session.login === undefined) {
+    if (!this.#opened) {
       this.#skip = cause;
-      this.#skippedCommands += commands;
+      this.#skippedCommands += commands + (this.#reading?.dialogue.unanswered ?? 0);
       this.#reading = undefined;
     } else {
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause, commands });
     }
   }
 
+  #open(): void {
+    this.#opened = true;
+    this.#push({ type: 'open', at: this.#at, session: this.#session });
+  }
+
+  #newReading(): Reading {
+    const reading: Reading = {
+      client: new Reassembly({
+        data: (octets, from, to, at) => reading.dialogue.fromClient(octets, from, to, at),
+        gap: (octets) => reading.dialogue.gap(true, octets),
+        end: () => this.#fin(reading),
+      }),
+      server: new Reassembly({
+        data: (octets, from, to, at) => reading.dialogue.fromServer(octets, from, to, at),
+        gap: (octets) => reading.dialogue.gap(false, octets),
+        end: () => this.#fin(reading),
+      }),
+      dialogue: new Dialogue(this, { openTls: this.#openTls, joinedLate: this.#joinedLate }),
+    };
+    return reading;
+  }
+
   #synchronize(segment: Segment, fromClient: boolean): void {
     if (this.#reading === undefined) {
       if (this.#skip !== undefined) return;
-      const reading: Reading = {
-        client: new Reassembly({
-          data: (octets, from, to, at) => reading.dialogue.fromClient(octets, from, to, at),
-          gap: () => reading.dialogue.gap(true),
-          end: () => this.#fin(reading),
-        }),
-        server: new Reassembly({
-          data: (octets, from, to, at) => reading.dialogue.fromServer(octets, from, to, at),
-          gap: () => reading.dialogue.gap(false),
-          end: () => this.#fin(reading),
-        }),
-        dialogue: new Dialogue(this),
-      };
-      this.#reading = reading;
+      this.#reading = this.#newReading();
     }
     const { client, server } = this.#reading;
     const next = seqAdd(segment.seq, 1);
@@ -257,10 +292,12 @@ class SessionFlow extends Flow implements DialogueSink {
     const answers = segment.wireDataLength > 0;
     if (other.started) {
       other.acknowledged(segment.ack, answers, this.#at);
+    } else if (this.#joinedLate) {
+      other.start(segment.ack);
     } else if (fromClient) {
       // The server's SYN is missing. The first ACK without data tells its number; one with data comes after the greeting.
       other.start(segment.ack);
-      if (answers) this.#reading?.dialogue.gap(false);
+      if (answers) this.#reading?.dialogue.gap(false, 0);
     }
   }
 
@@ -272,8 +309,7 @@ class SessionFlow extends Flow implements DialogueSink {
 
   /** Of what cannot be read, the commands are counted as far as they show. */
   #unreadable(segment: Segment, fromClient: boolean): void {
-    this.#skip ??= 'joined-late';
-    const shows = this.#skip === 'joined-late' || this.#skip === 'gap';
+    const shows = this.#skip === 'gap';
     const { octets, dataOffset, dataLength } = segment;
     if (shows && fromClient)
       this.#skippedCommands += countCommands(octets, dataOffset, dataOffset + dataLength);
@@ -288,8 +324,12 @@ class SessionFlow extends Flow implements DialogueSink {
     // Delivers what waits behind holes.
     reading?.client.finish(this.#at);
     reading?.server.finish(this.#at);
-    if (this.#session.login === undefined) {
-      const cause = this.#skip ?? (reading?.dialogue.sawLogin ? 'login-failed' : 'not-mysql');
+    reading?.dialogue.finish();
+    if (!this.#opened) {
+      const dialogue = reading?.dialogue;
+      const cause =
+        this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
+      if (this.#skip === undefined) this.#skippedCommands += dialogue?.unanswered ?? 0;
       this.#push({
         type: 'skip',
         at: this.#at,

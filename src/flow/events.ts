@@ -9,7 +9,6 @@ export type Coverage = 'whole' | 'joined-late' | 'gaps';
 /** Why a session cannot be replayed. Each has a line of its own in the summary. */
 export type SkipCause =
   | 'tls'
-  | 'compressed'
   | 'joined-late'
   | 'gap'
   | 'desync'
@@ -42,8 +41,9 @@ export interface SessionMeta {
 export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';
 
 /**
- * What happens in a capture, in the order in which it becomes known. `open` comes when the login has succeeded; its own time
- * (`session.at`) is that of the connection's first packet, before that. The answer to a command is set in `command.reply`
+ * What happens in a capture, in the order in which it becomes known. `open` comes when the login has succeeded, or was refused
+ * (`session.refused`), or, in a session joined late, when the first command was made out (`session.login` is undefined
+ * then); its own time (`session.at`) is that of the connection's first packet, before that. The answer to a command is set in `command.reply`
  * and then told by `reply`.
  *
  * A session that cannot be replayed from its start has no `open`, but one `skip`, when its end comes; a session that

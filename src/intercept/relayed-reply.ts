@@ -7,7 +7,7 @@ import { beginState } from './relayed-progress.ts';
  * The answer in a `reply` message (docs/relay-protocol.md): an octet that says which groups of fields follow, because most of
  * them are 0 in most answers, then octets of the answer and its age, then the groups in this order.
  */
-const HAS = { rows: 1, affected: 2, error: 4, statement: 8, status: 16 } as const;
+const HAS = { rows: 1, affected: 2, error: 4, statement: 8, status: 16, insertId: 32 } as const;
 
 /** Numbers from 0 up: one octet up to 252; else one of these and … 2 octets, 4, or a double. */
 const IN_2 = 0xfd;
@@ -17,7 +17,7 @@ const MAX_NUMBER_OCTETS = 9;
 
 /** The longest: flags, two numbers, all groups. */
 const MAX_REPLY_OCTETS =
-  1 + 2 * MAX_NUMBER_OCTETS + (2 + MAX_NUMBER_OCTETS + 8) + MAX_NUMBER_OCTETS + 2 + 6 + 2;
+  1 + 2 * MAX_NUMBER_OCTETS + (2 + MAX_NUMBER_OCTETS + 8) + MAX_NUMBER_OCTETS + 2 + 6 + 2 + MAX_NUMBER_OCTETS;
 
 /** A kind's number is its place in REPLY_KINDS. */
 const KIND_NUMBER = new Map(REPLY_KINDS.map((kind, number) => [kind, number]));
@@ -41,7 +41,8 @@ export function writeReply(
     (reply.affected === 0 ? 0 : HAS.affected) |
     (reply.errno === 0 ? 0 : HAS.error) |
     (hasStatement ? HAS.statement : 0) |
-    (reply.status === 0 ? 0 : HAS.status);
+    (reply.status === 0 ? 0 : HAS.status) |
+    (reply.insertId === 0 ? 0 : HAS.insertId);
   view.setUint8(from, flags);
   let at = putNumber(view, from + 1, reply.octets);
   at = putNumber(view, at, Math.round(ageMs * 1000));
@@ -65,6 +66,7 @@ export function writeReply(
     view.setUint16(at, reply.status);
     at += 2;
   }
+  if (reply.insertId !== 0) at = putNumber(view, at, reply.insertId);
   writer.end(start, at);
 }
 
@@ -94,6 +96,7 @@ export class ReplyFields {
     const statementId = flags & HAS.statement ? this.#uint(4) : 0;
     const params = flags & HAS.statement ? this.#uint(2) : 0;
     const status = flags & HAS.status ? this.#uint(2) : 0;
+    const insertId = flags & HAS.insertId ? this.#number() : 0;
     const name = REPLY_KINDS[kind];
     if (this.#at !== to || name === undefined) return undefined;
     return {
@@ -108,6 +111,7 @@ export class ReplyFields {
       statementId,
       params,
       status,
+      insertId,
       at: 0,
     };
   }

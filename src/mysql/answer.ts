@@ -22,8 +22,12 @@ export const ANSWER_HEAD_OCTETS = 32;
 const EOF_OCTETS = 5;
 const EOF_BELOW = 9;
 
-/** An OK has at least: mark, two numbers, status, warnings. */
+/** Before the protocol of 4.1 it is nothing but its mark. */
+const OLD_EOF_OCTETS = 1;
+
+/** An OK has at least: mark, two numbers, status, warnings; before the protocol of 4.1 no more than the numbers. */
 const OK_OCTETS = 7;
+const OLD_OK_OCTETS = 3;
 
 /** A PREPARE's OK has this many, and one more where metadata is optional. */
 const PREPARE_OK_OCTETS = 12;
@@ -67,9 +71,15 @@ const FIRST_STAGE: Record<number, number> = {
  * the next one in the same object.
  */
 export class Answer {
-  #deprecateEof = false;
-  #cacheMetadata = false;
+  /** undefined, of these two: not known, and learnt from the first answer that shows it. */
+  #deprecateEof: boolean | undefined = false;
+  /** Whether a column count is followed by an octet that says if definitions come. */
+  #flagged: boolean | undefined = false;
   #optionalMetadata = false;
+  /** Whether packets of an answer have consecutive ids: compressed, their ids are whatever the frames had. */
+  #numbered = true;
+  /** The protocol of before 4.1. */
+  #old = false;
   #stage: number = STAGE.done;
   #definitionsLeft = 0;
   /** Columns of the statement being prepared, whose definitions come after those of its parameters. */
@@ -90,6 +100,7 @@ export class Answer {
   #statementId = 0;
   #params = 0;
   #status = 0;
+  #insertId = 0;
 
   /** Whether no packet is missing (or none was ever expected). */
   get done(): boolean {
@@ -111,11 +122,43 @@ export class Answer {
     return this.#stage === STAGE.infileEnd || this.#stage === STAGE.authenticationData;
   }
 
+  /** Whether it wants a file's content (else, where `wantsData`, an authentication's). */
+  get wantsFile(): boolean {
+    return this.#stage === STAGE.infileEnd;
+  }
+
+  /** Whether its packets must be at hand whole: those of an authentication, which are told. */
+  get authenticates(): boolean {
+    return this.#stage === STAGE.authentication || this.#stage === STAGE.authenticationData;
+  }
+
+  /** Whether it may be whole: what ends it would follow only if CLIENT_DEPRECATE_EOF, of which nothing is known, is not in force. */
+  get maybeDone(): boolean {
+    return (
+      this.#stage === STAGE.definitionsEof &&
+      this.#deprecateEof === undefined &&
+      this.#preparing &&
+      this.#columnsToPrepare === 0
+    );
+  }
+
   /** By these capabilities answers are read. */
   capabilities(capabilities: number, extendedCapabilities: number): void {
     this.#deprecateEof = has(capabilities, CLIENT.deprecateEof);
     this.#optionalMetadata = has(capabilities, CLIENT.optionalResultsetMetadata);
-    this.#cacheMetadata = has(extendedCapabilities, EXTENDED.cacheMetadata);
+    this.#flagged = this.#optionalMetadata || has(extendedCapabilities, EXTENDED.cacheMetadata);
+    this.#numbered = (capabilities & (CLIENT.compress | CLIENT.zstdCompression)) === 0;
+  }
+
+  /** The capabilities in force are not known: what they change is learnt from the answers. */
+  guess(): void {
+    this.#deprecateEof = undefined;
+    this.#flagged = undefined;
+  }
+
+  /** Answers are those of the protocol of before 4.1 (no CLIENT_PROTOCOL_41). */
+  oldProtocol(): void {
+    this.#old = true;
   }
 
   /** An answer of this shape (EXPECT) is next. */
@@ -134,6 +177,7 @@ export class Answer {
     this.#statementId = 0;
     this.#params = 0;
     this.#status = 0;
+    this.#insertId = 0;
   }
 
   /** Drops the answer at work: none is expected. */
@@ -155,6 +199,7 @@ export class Answer {
       statementId: this.#statementId,
       params: this.#params,
       status: this.#status,
+      insertId: this.#insertId,
       at,
     };
   }
@@ -177,7 +222,8 @@ export class Answer {
       .uint(this.#hashUnordered, 4)
       .uint(this.#statementId, 4)
       .uint(this.#params, 2)
-      .uint(this.#status, 2);
+      .uint(this.#status, 2)
+      .lenenc(this.#insertId);
     this.#rowHash.save(writer);
   }
 
@@ -198,12 +244,13 @@ export class Answer {
     this.#statementId = reader.uint(4);
     this.#params = reader.uint(2);
     this.#status = reader.uint(2);
+    this.#insertId = reader.lenenc();
     this.#rowHash.restore(reader);
   }
 
   /** The header of a packet. `continues`: its payload carries on that of the packet before it, and may be empty. */
   header(length: number, sequenceId: number, continues: boolean): void {
-    const fits = this.#sequence < 0 || sequenceId === this.#sequence;
+    const fits = this.#sequence < 0 || sequenceId === this.#sequence || !this.#numbered;
     if (!fits || (length === 0 && !continues)) this.#stage = STAGE.broken;
     this.#sequence = (sequenceId + 1) & 255;
     this.#octets += HEADER_OCTETS + length;
@@ -225,10 +272,14 @@ export class Answer {
    * `rowPart` and `endRow`, however it is cut; any other is gathered for `control`.
    */
   startsRow(first: number, length: number): boolean {
+    if (this.#stage === STAGE.definitionsEof && this.#deprecateEof === undefined)
+      this.#learnEof(first, length);
     if (this.#stage !== STAGE.row) return false;
     if (first < MARK.eof) return true;
     // Only a row of 16 MiB can begin like an EOF.
-    return first === MARK.eof && (this.#deprecateEof ? length === MAX_PAYLOAD : length >= EOF_BELOW);
+    return (
+      first === MARK.eof && (this.#deprecateEof === false ? length >= EOF_BELOW : length === MAX_PAYLOAD)
+    );
   }
 
   beginRow(): void {
@@ -253,6 +304,12 @@ export class Answer {
     else this.#step(octets, from, length, octets[from]);
   }
 
+  /** What stands behind definitions shows whether CLIENT_DEPRECATE_EOF is in force. */
+  #learnEof(first: number, length: number): void {
+    this.#deprecateEof = first !== MARK.eof || length !== EOF_OCTETS;
+    if (this.#deprecateEof) this.#afterDefinitions();
+  }
+
   #step(octets: Uint8Array, from: number, length: number, mark: number): void {
     switch (this.#stage) {
       case STAGE.first:
@@ -263,7 +320,8 @@ export class Answer {
         break;
       case STAGE.definitionsEof:
         if (mark !== MARK.eof || length >= EOF_BELOW) this.#stage = STAGE.broken;
-        else if (this.#preparing || (octets[from + 3] & STATUS.cursorExists) === 0) this.#afterDefinitions();
+        else if (this.#preparing || this.#old || (octets[from + 3] & STATUS.cursorExists) === 0)
+          this.#afterDefinitions();
         // The rows wait behind a cursor, for COM_STMT_FETCH.
         else this.#eof(octets, from, length);
         break;
@@ -320,17 +378,24 @@ export class Answer {
     const insertIdAt = from + 1 + affectedSize;
     const insertIdSize = lenencSize(octets[insertIdAt]);
     const statusAt = insertIdAt + insertIdSize;
-    if (length < OK_OCTETS || affectedSize === 0 || insertIdSize === 0 || statusAt + 2 > from + length) {
+    const end = from + length;
+    const least = this.#old ? OLD_OK_OCTETS : OK_OCTETS;
+    const statusOctets = this.#old && statusAt + 2 > end ? 0 : 2;
+    if (length < least || affectedSize === 0 || insertIdSize === 0 || statusAt + statusOctets > end) {
       this.#stage = STAGE.broken;
       return;
     }
-    if (counts) this.#affected += lenenc(octets, from + 1);
-    this.#endResult(octets[statusAt] | (octets[statusAt + 1] << 8));
+    if (counts) {
+      this.#affected += lenenc(octets, from + 1);
+      this.#insertId = lenenc(octets, insertIdAt) || this.#insertId;
+    }
+    this.#endResult(statusOctets === 0 ? 0 : octets[statusAt] | (octets[statusAt + 1] << 8));
   }
 
   #eof(octets: Uint8Array, from: number, length: number): void {
     if (length === EOF_OCTETS) this.#endResult(octets[from + 3] | (octets[from + 4] << 8));
-    else if (this.#deprecateEof) this.#ok(octets, from, length, false);
+    else if (this.#old && length === OLD_EOF_OCTETS) this.#endResult(0);
+    else if (this.#deprecateEof !== false) this.#ok(octets, from, length, false);
     else this.#stage = STAGE.broken;
   }
 
@@ -348,7 +413,8 @@ export class Answer {
 
   #columnCount(octets: Uint8Array, from: number, length: number): void {
     const size = lenencSize(octets[from]);
-    const flagged = this.#cacheMetadata || this.#optionalMetadata;
+    this.#flagged ??= length === size + 1;
+    const flagged = this.#flagged;
     if (length !== (flagged ? size + 1 : size)) {
       this.#stage = STAGE.broken;
       return;

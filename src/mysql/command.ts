@@ -1,5 +1,5 @@
 import type { CaptureNs } from '../time.ts';
-import { HEADER_OCTETS, payloadLength } from './packet.ts';
+import { copyOf, HEADER_OCTETS, payloadLength } from './packet.ts';
 import type { Reply } from './reply.ts';
 
 /** Command octets, as the manual numbers them (MariaDB's own from 0xfa down). */
@@ -99,6 +99,29 @@ export function countCommands(octets: Uint8Array, from: number, to: number): num
   return at === to ? count : 0;
 }
 
+/** The longest file of a LOAD DATA LOCAL INFILE that is kept. */
+const MOST_FILE_OCTETS = 256 * 1024 * 1024;
+
+/** What a client sent of a file that the server had asked for (LOCAL INFILE). */
+export class LocalFile {
+  /** Its packets, headers included, as they were recorded; the empty one that ends the file is among them. Owned. */
+  packets: Uint8Array[] = [];
+  octets = 0;
+  /** Its end was seen. */
+  whole = false;
+  /** It is longer than what is kept: there are no packets. */
+  tooLong = false;
+
+  /** The next packet, [from, to) with its header: copied. */
+  add(octets: Uint8Array, from: number, to: number): void {
+    this.octets += to - from;
+    if (to - from === HEADER_OCTETS) this.whole = true;
+    if (this.octets > MOST_FILE_OCTETS) this.tooLong = true;
+    if (this.tooLong) this.packets = [];
+    else this.packets.push(copyOf(octets, from, to));
+  }
+}
+
 /** One command of a recorded session. Owned: lives as long as somebody holds it. */
 export interface Command {
   /** Counts from 0 within its session. */
@@ -113,6 +136,10 @@ export interface Command {
    * first. A payload of 0xffffff octets or more is split into several packets, as the protocol wants it.
    */
   packet: Uint8Array;
+  /** The file that it read from the client; whole when `reply` is there, where the capture holds it. */
+  file?: LocalFile;
+  /** COM_CHANGE_USER: the client answered the server's questions with a password. */
+  withPassword?: boolean;
   /** The recorded answer; undefined until it was seen whole, and for ever where none came. */
   reply?: Reply;
 }

@@ -1,4 +1,5 @@
 import { CLIENT, has } from './capabilities.ts';
+import { NATIVE_PASSWORD } from './native-password.ts';
 import { HEADER_OCTETS, OctetReader, OctetWriter } from './packet.ts';
 
 /** Protocol::HandshakeV10, the server's greeting. */
@@ -28,13 +29,15 @@ export interface HandshakeResponse {
   /** Connection attributes as on the wire, without the length in front of them. */
   attributes?: Uint8Array;
   zstdLevel?: number;
+  /** Whether the client used a password, also behind a switch of plugins. Told by a Dialogue. */
+  withPassword?: boolean;
 }
 
-/** A client's first packet. `old` is HandshakeResponse320, of clients from before 4.1. */
+/** A client's first packet. `response320` is of clients from before 4.1, which name no charset: 0, the server's own. */
 export type ClientHello =
   | { type: 'response'; response: HandshakeResponse }
+  | { type: 'response320'; response: HandshakeResponse }
   | { type: 'tls' }
-  | { type: 'old' }
   | { type: 'malformed' };
 
 const PROTOCOL_V10 = 10;
@@ -86,7 +89,7 @@ export function parseClientHello(octets: Uint8Array, from: number, to: number): 
   const reader = new OctetReader(octets, from + HEADER_OCTETS, to);
   const flags = reader.uint(2);
   if (reader.short) return { type: 'malformed' };
-  if (!has(flags, CLIENT.protocol41)) return { type: 'old' };
+  if (!has(flags, CLIENT.protocol41)) return parseResponse320(reader, flags);
   const capabilities = flags + reader.uint(2) * 0x1_0000;
   const maxPacket = reader.uint(4);
   const charset = reader.uint(1);
@@ -114,10 +117,32 @@ export function parseClientHello(octets: Uint8Array, from: number, to: number): 
   return reader.short ? { type: 'malformed' } : { type: 'response', response };
 }
 
+/** What follows the flags of a HandshakeResponse320: max packet, user, authentication response, schema. */
+function parseResponse320(reader: OctetReader, capabilities: number): ClientHello {
+  const maxPacket = reader.uint(3);
+  if (reader.short) return { type: 'malformed' };
+  const user = reader.text();
+  const response: HandshakeResponse = {
+    capabilities,
+    extendedCapabilities: 0,
+    maxPacket,
+    charset: 0,
+    user,
+    authResponse: reader.untilNul(),
+  };
+  if (has(capabilities, CLIENT.connectWithDb) && reader.left > 0) response.schema = reader.text();
+  return { type: 'response320', response };
+}
+
 function readAuthResponse(reader: OctetReader, capabilities: number): Uint8Array {
   if (has(capabilities, CLIENT.pluginAuthLenencClientData)) return reader.take(reader.lenenc());
   if (has(capabilities, CLIENT.secureConnection)) return reader.take(reader.uint(1));
   return reader.untilNul();
+}
+
+/** The SSLRequest (with its header) that goes before the packet for `response`, inside TLS then. */
+export function writeSslRequest(response: HandshakeResponse, sequenceId: number): Uint8Array {
+  return beginResponse(response).packet(sequenceId);
 }
 
 /**
@@ -126,13 +151,7 @@ function readAuthResponse(reader: OctetReader, capabilities: number): Uint8Array
  */
 export function writeHandshakeResponse(response: HandshakeResponse, sequenceId: number): Uint8Array {
   const { capabilities, authResponse } = response;
-  const writer = new OctetWriter()
-    .uint(capabilities, 4)
-    .uint(response.maxPacket, 4)
-    .uint(response.charset, 1)
-    .zeros(FILLER_OCTETS)
-    .uint(has(capabilities, CLIENT.mysql) ? 0 : response.extendedCapabilities, 4)
-    .text(response.user);
+  const writer = beginResponse(response).text(response.user);
   if (has(capabilities, CLIENT.pluginAuthLenencClientData)) {
     writer.lenenc(authResponse.length).octets(authResponse);
   } else if (has(capabilities, CLIENT.secureConnection)) {
@@ -150,6 +169,16 @@ export function writeHandshakeResponse(response: HandshakeResponse, sequenceId: 
   return writer.packet(sequenceId);
 }
 
+/** The fields of HandshakeResponse41 that an SSLRequest has, too. */
+function beginResponse({ capabilities, extendedCapabilities, maxPacket, charset }: HandshakeResponse) {
+  return new OctetWriter()
+    .uint(capabilities, 4)
+    .uint(maxPacket, 4)
+    .uint(charset, 1)
+    .zeros(FILLER_OCTETS)
+    .uint(has(capabilities, CLIENT.mysql) ? 0 : extendedCapabilities, 4);
+}
+
 /** Protocol::AuthSwitchRequest. */
 export interface AuthSwitch {
   plugin: string;
@@ -164,11 +193,24 @@ export function parseAuthSwitch(octets: Uint8Array, from: number, to: number): A
   if (reader.left === 0) return { plugin: 'mysql_old_password', scramble: new Uint8Array(0) };
   const plugin = reader.text();
   const data = reader.rest();
-  const length = data.at(-1) === 0 ? data.length - 1 : data.length;
-  return { plugin, scramble: data.subarray(0, length) };
+  return { plugin, scramble: hasClosingNul(data) ? data.subarray(0, -1) : data };
+}
+
+/** client_ed25519's 32 octets have none, and the last of them may well be 0. */
+function hasClosingNul(data: Uint8Array): boolean {
+  return data.length === SCRAMBLE_HEAD + SCRAMBLE_TAIL && data.at(-1) === 0;
 }
 
 /** What the packet (header included) at `from` is, by its first octet of payload; -1 where it has none. */
 export function markOf(octets: Uint8Array, from: number, to: number): number {
   return to - from > HEADER_OCTETS ? octets[from + HEADER_OCTETS] : -1;
+}
+
+/**
+ * Whether `response` is how a client without a password answers `plugin`: nothing, or in MySQL's newer plugins a NUL.
+ * client_ed25519 signs also an empty password, which cannot be told: false.
+ */
+export function isEmptyAuth(plugin: string, response: Uint8Array): boolean {
+  if (response.length === 0) return true;
+  return plugin !== NATIVE_PASSWORD && response.length === 1 && response[0] === 0;
 }

@@ -1,86 +1,101 @@
-import { CLIENT, EXTENDED, has, inBoth } from './capabilities.ts';
+import { AuthExchange, type AuthStep, failed, nextSequence, passwordToSend } from './auth/exchange.ts';
+import { CLIENT, has, inBoth } from './capabilities.ts';
 import {
+  type Greeting,
   type HandshakeResponse,
+  isEmptyAuth,
   markOf,
-  parseAuthSwitch,
   parseGreeting,
   writeHandshakeResponse,
+  writeSslRequest,
 } from './handshake.ts';
-import { NATIVE_PASSWORD, nativePassword } from './native-password.ts';
-import { framePacket, MARK, parseError } from './packet.ts';
+import { NATIVE_PASSWORD } from './native-password.ts';
+import { MARK, parseError } from './packet.ts';
 
 /** What the login does next. */
 export type LoginStep =
-  /** Send these octets: one packet, header included. Owned by the caller. */
-  | { type: 'send'; octets: Uint8Array }
-  | { type: 'wait' }
-  /** The command phase begins, with these capabilities in force. */
-  | { type: 'done'; capabilities: number; extendedCapabilities: number }
-  /** `errno` is the server's, or 0 where the reason is ours. */
-  | { type: 'failed'; errno: number; message: string };
+  | AuthStep
+  /** Send these octets (an SSLRequest), begin TLS behind them, and call `secured` once it stands. */
+  | { type: 'tls'; octets: Uint8Array }
+  | LoginDone;
+
+/** The command phase begins. */
+export interface LoginDone {
+  type: 'done';
+  /** In force from here on. */
+  capabilities: number;
+  extendedCapabilities: number;
+  /** The target's number for the connection. */
+  connectionId: number;
+  /** What the target asked for last, and its nonce: what a COM_CHANGE_USER begins with. */
+  authPlugin: string;
+  scramble: Uint8Array;
+}
 
 export interface LoginOptions {
   /** With the capabilities that were in force: what a Dialogue tells. */
   recorded: HandshakeResponse;
   user: string;
   password: string;
+  /** Production refused the password: give one that the target refuses, too. */
+  wrong?: boolean | undefined;
+  /** Log in inside TLS, and fail where the target does not offer it. */
+  tls?: boolean | undefined;
 }
 
-/** Never taken up: what would hide commands or answers from us, or ask a file of us that we do not have. */
-const NEVER = CLIENT.ssl | CLIENT.compress | CLIENT.zstdCompression | CLIENT.localFiles;
+/** Never taken up: what would hide commands or answers from us. TLS is the caller's choice. */
+const NEVER = CLIENT.ssl | CLIENT.compress | CLIENT.zstdCompression;
 
 /** What our own answer to the scramble is written with. */
 const NEEDED = CLIENT.protocol41 | CLIENT.secureConnection;
 
 /**
  * Flags that change how the server reads commands or what they do. In force when recorded, they must be so again: else
- * the same octets would mean something else.
+ * the same octets would mean something else. (Where others are missing, commands and answers can be translated.)
  */
 const MUST_KEEP: readonly [name: string, flag: number][] = [
   ['CLIENT_FOUND_ROWS', CLIENT.foundRows],
   ['CLIENT_IGNORE_SPACE', CLIENT.ignoreSpace],
   ['CLIENT_MULTI_STATEMENTS', CLIENT.multiStatements],
-  ['CLIENT_QUERY_ATTRIBUTES', CLIENT.queryAttributes],
-];
-const MUST_KEEP_EXTENDED: readonly [name: string, flag: number][] = [
-  ['MARIADB_CLIENT_STMT_BULK_OPERATIONS', EXTENDED.stmtBulkOperations],
 ];
 
 /**
- * The client's side of a login with mysql_native_password, as the recorded client did it: its schema, character set,
- * attributes and capabilities as far as the target has them. Pure: packets in, the next step out.
+ * The client's side of a login, as the recorded client did it: its schema, character set, attributes and capabilities as
+ * far as the target has them, by whatever plugin the target wants. Pure: packets in, the next step out.
  */
 export class Login {
   readonly #recorded: HandshakeResponse;
   readonly #user: string;
-  readonly #password: string;
-  #greeted = false;
+  readonly #tls: boolean;
+  readonly #auth: AuthExchange;
+  #stage: 'greeting' | 'tls' | 'authentication' = 'greeting';
+  #greeting: Greeting | undefined;
   #capabilities = 0;
   #extendedCapabilities = 0;
+  /** Of our next packet. */
+  #sequenceId = 0;
 
-  constructor(options: LoginOptions) {
-    this.#recorded = options.recorded;
-    this.#user = options.user;
-    this.#password = options.password;
+  constructor({ recorded, user, password, wrong = false, tls = false }: LoginOptions) {
+    const plugin = recorded.authPlugin ?? NATIVE_PASSWORD;
+    const withPassword = recorded.withPassword ?? !isEmptyAuth(plugin, recorded.authResponse);
+    this.#recorded = recorded;
+    this.#user = user;
+    this.#tls = tls;
+    this.#auth = new AuthExchange(user, passwordToSend(password, wrong, withPassword));
   }
 
   /** Takes the server's next packet, header included; keeps nothing of it. */
   onPacket(octets: Uint8Array): LoginStep {
     const mark = markOf(octets, 0, octets.length);
     if (mark === MARK.err) return { type: 'failed', ...parseError(octets, 0, octets.length) };
-    if (!this.#greeted) return this.#onGreeting(octets);
-    switch (mark) {
-      case MARK.ok:
-        return {
-          type: 'done',
-          capabilities: this.#capabilities,
-          extendedCapabilities: this.#extendedCapabilities,
-        };
-      case MARK.eof:
-        return this.#onAuthSwitch(octets);
-      default:
-        return failed(`the target asks for more than ${NATIVE_PASSWORD} gives (packet 0x${hex(mark)})`);
-    }
+    if (this.#stage === 'greeting') return this.#onGreeting(octets);
+    if (this.#stage === 'tls') return failed('the target speaks before TLS, which it offers');
+    return mark === MARK.ok ? this.#done() : this.#auth.onPacket(octets);
+  }
+
+  /** TLS stands. */
+  secured(): LoginStep {
+    return this.#respond();
   }
 
   #onGreeting(octets: Uint8Array): LoginStep {
@@ -88,59 +103,66 @@ export class Login {
     if (greeting === undefined) return failed('the target does not greet as MySQL does');
     const offered = greeting.capabilities;
     if (!has(offered, NEEDED)) return failed('the target is too old: it lacks CLIENT_PROTOCOL_41');
-    const missing =
-      missingOf(MUST_KEEP, this.#recorded.capabilities, offered) ??
-      missingOf(MUST_KEEP_EXTENDED, this.#recorded.extendedCapabilities, greeting.extendedCapabilities);
+    const missing = missingOf(this.#recorded.capabilities, offered);
     if (missing) return failed(`recorded with ${missing}, which the target does not offer`);
-    this.#greeted = true;
+    if (this.#tls && !has(offered, CLIENT.ssl)) {
+      return failed('the target does not offer TLS, CLIENT_SSL (set up TLS there, or replay without it)');
+    }
+    this.#greeting = greeting;
+    this.#negotiate(greeting);
+    this.#sequenceId = nextSequence(octets);
+    if (!this.#tls) return this.#respond();
+    this.#stage = 'tls';
+    return { type: 'tls', octets: writeSslRequest(this.#words(), this.#sequenceId++) };
+  }
+
+  #negotiate(greeting: Greeting): void {
+    const offered = greeting.capabilities;
+    const recorded = this.#recorded;
     let capabilities =
-      (inBoth(this.#recorded.capabilities, offered) & ~NEVER) | NEEDED | inBoth(offered, CLIENT.pluginAuth);
+      (inBoth(recorded.capabilities, offered) & ~NEVER) | NEEDED | inBoth(offered, CLIENT.pluginAuth);
+    if (this.#tls) capabilities |= CLIENT.ssl;
     // The schema alone tells whether one is chosen: some clients set the flag and send none.
-    if (this.#recorded.schema === undefined) capabilities &= ~CLIENT.connectWithDb;
+    if (recorded.schema === undefined) capabilities &= ~CLIENT.connectWithDb;
     this.#capabilities = capabilities >>> 0;
     this.#extendedCapabilities = has(capabilities, CLIENT.mysql)
       ? 0
-      : inBoth(this.#recorded.extendedCapabilities, greeting.extendedCapabilities);
+      : inBoth(recorded.extendedCapabilities, greeting.extendedCapabilities);
+  }
+
+  /** The recorded client's words, by the capabilities in force, without its authentication. */
+  #words(): HandshakeResponse {
     const { authPlugin: _plugin, zstdLevel: _level, ...kept } = this.#recorded;
-    const response: HandshakeResponse = {
+    return {
       ...kept,
       capabilities: this.#capabilities,
       extendedCapabilities: this.#extendedCapabilities,
       user: this.#user,
-      authResponse: nativePassword(this.#password, greeting.scramble),
-      authPlugin: NATIVE_PASSWORD,
+      authResponse: new Uint8Array(0),
     };
-    return { type: 'send', octets: writeHandshakeResponse(response, nextSequence(octets)) };
   }
 
-  #onAuthSwitch(octets: Uint8Array): LoginStep {
-    const { plugin, scramble } = parseAuthSwitch(octets, 0, octets.length);
-    if (plugin !== NATIVE_PASSWORD) {
-      return failed(`the target wants ${plugin} for ${this.#user}: only ${NATIVE_PASSWORD} is supported`);
-    }
+  #respond(): LoginStep {
+    this.#stage = 'authentication';
+    const { authPlugin, scramble } = this.#greeting as Greeting;
+    const first = this.#auth.begin(authPlugin, scramble, this.#tls);
+    if (first.type !== 'answer') return this.#auth.step(first, this.#sequenceId);
+    const response = { ...this.#words(), authResponse: first.octets, authPlugin: this.#auth.plugin };
+    return { type: 'send', octets: writeHandshakeResponse(response, this.#sequenceId) };
+  }
+
+  #done(): LoginDone {
     return {
-      type: 'send',
-      octets: framePacket(nextSequence(octets), nativePassword(this.#password, scramble)),
+      type: 'done',
+      capabilities: this.#capabilities,
+      extendedCapabilities: this.#extendedCapabilities,
+      connectionId: (this.#greeting as Greeting).connectionId,
+      authPlugin: this.#auth.plugin,
+      scramble: this.#auth.scramble,
     };
   }
 }
 
-function missingOf(
-  flags: readonly [name: string, flag: number][],
-  wanted: number,
-  offered: number,
-): string | undefined {
-  return flags.find(([, flag]) => has(wanted, flag) && !has(offered, flag))?.[0];
-}
-
-function nextSequence(packet: Uint8Array): number {
-  return (packet[3] + 1) & 255;
-}
-
-function failed(message: string): LoginStep {
-  return { type: 'failed', errno: 0, message };
-}
-
-function hex(mark: number): string {
-  return Math.max(0, mark).toString(16).padStart(2, '0');
+function missingOf(wanted: number, offered: number): string | undefined {
+  return MUST_KEEP.find(([, flag]) => has(wanted, flag) && !has(offered, flag))?.[0];
 }

@@ -15,13 +15,19 @@ const MAX_HELD_OCTETS = 1024 * 1024;
 const MAX_HELD_PIECES = 4096;
 
 export interface ReplySink {
-  /** Before the command phase: one whole packet, header included, at [from, to); valid during the call. */
+  /**
+   * Before the command phase: one whole packet, header included, at [from, to); valid during the call. In the command phase
+   * the same for what asks the client for more than its command: the packets of an authentication (COM_CHANGE_USER), whole,
+   * and a LOCAL INFILE's request, of which no more than its beginning (ANSWER_HEAD_OCTETS of payload) is promised.
+   */
   packet(octets: Uint8Array, from: number, to: number): void;
   /** The answer to the oldest command that expects one. May call `expect`. */
   reply(reply: Reply): void;
   /** What came is no answer to what was expected. Told once; everything is ignored until `resync`. */
   desync(): void;
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** How far a connection is, in what `save` writes. */
 const PHASE = { login: 0, loginOver: 1, command: 2 } as const;
@@ -48,6 +54,8 @@ export class ReplyReader {
   /** The login's OK was told: what comes next answers a command, and waits until `commandPhase` was called. */
   #loginOver = false;
   readonly #answer = new Answer();
+  /** Packets of an authentication in the command phase. */
+  #authentication: PacketAssembler | undefined;
   #broken = false;
   #feeding = false;
 
@@ -67,6 +75,11 @@ export class ReplyReader {
     this.#sink = sink;
   }
 
+  /** Whether it is in the midst of a packet. */
+  get inPacket(): boolean {
+    return this.#part !== undefined;
+  }
+
   /** Answers expected and not told yet. */
   get pending(): number {
     return (this.#answer.done ? 0 : 1) + (this.#shapes?.length ?? 0);
@@ -77,9 +90,15 @@ export class ReplyReader {
     return this.#answer.wantsData;
   }
 
+  /** Whether that is a file's content. */
+  get wantsFile(): boolean {
+    return this.#answer.wantsFile;
+  }
+
   /** Octets kept until they make sense: of an unfinished packet of the login, or ahead of their command. */
   get heldOctets(): number {
-    return (this.#login?.heldOctets ?? 0) + this.#heldOctets;
+    const assembler = this.#login ?? this.#authentication;
+    return (assembler?.heldOctets ?? 0) + this.#heldOctets;
   }
 
   /** During `packet` and `reply`: octets that were fed and lie beyond what is told. */
@@ -110,6 +129,8 @@ export class ReplyReader {
       writer.uint(shapes.length, 1).octets(Uint8Array.from(shapes));
       writer.uint(this.#part === undefined ? 0 : 1, 1);
       this.#part?.save(writer);
+      const unfinished = this.#authentication?.unfinished ?? NOTHING;
+      writer.lenenc(unfinished.length).octets(unfinished);
     }
     writer.lenenc(this.#heldOctets);
     for (const { octets, from } of this.#held ?? []) writer.octets(octets.subarray(from));
@@ -137,6 +158,11 @@ export class ReplyReader {
         this.#part = takePart();
         this.#part.restore(reader);
       }
+      const unfinished = reader.take(reader.lenenc());
+      if (unfinished.length > 0) {
+        this.#authentication = new PacketAssembler(LOGIN_PACKET_OCTETS);
+        this.#authentication.take(unfinished, 0, unfinished.length);
+      }
     }
     const held = reader.take(reader.lenenc());
     if (held.length > 0) this.#hold(held, 0, held.length, at);
@@ -155,9 +181,25 @@ export class ReplyReader {
     if (unannounced !== undefined && this.#heldOctets > 0 && !this.#feeding) this.#readHeld();
   }
 
+  /** The same where the login was not seen, and the capabilities are to be learnt from the answers. */
+  joinedLate(): void {
+    this.#login = undefined;
+    this.#answer.guess();
+  }
+
+  /** Answers are those of the protocol of before 4.1. */
+  oldProtocol(): void {
+    this.#answer.oldProtocol();
+  }
+
   /** A command was sent whose answer has this shape (EXPECT). One without an answer leaves no trace. */
   expect(shape: number): void {
     if (shape === EXPECT.none || this.#broken) return;
+    // The client knew that it was whole.
+    if (this.#answer.maybeDone && this.#part === undefined) {
+      this.#answer.drop();
+      this.#finish();
+    }
     if (!this.#answer.done) {
       this.#shapes ??= [];
       this.#shapes.push(shape);
@@ -186,6 +228,7 @@ export class ReplyReader {
   resync(): void {
     this.#broken = false;
     this.#login?.reset();
+    this.#authentication = undefined;
     this.#shapes = undefined;
     this.#held = undefined;
     this.#heldOctets = 0;
@@ -242,12 +285,19 @@ export class ReplyReader {
         if (this.#unannounced === undefined) return at;
         answer.begin(this.#unannounced);
       }
+      if (answer.authenticates) {
+        at = this.#readAuthentication(octets, at, to);
+        if (this.#broken) return to;
+        continue;
+      }
       const length =
         this.#part === undefined && to - at > HEADER_OCTETS ? payloadLength(octets, at) : MAX_PAYLOAD;
       const end = at + HEADER_OCTETS + length;
       if (end <= to && length < MAX_PAYLOAD) {
         answer.header(length, octets[at + 3], false);
         if (!answer.broken) answer.payload(octets, at + HEADER_OCTETS, end);
+        this.#pieceLeft = to - end;
+        if (answer.wantsFile) this.#sink.packet(octets, at, end);
         at = end;
       } else {
         at = this.#readPart(octets, at, to);
@@ -268,6 +318,25 @@ export class ReplyReader {
       this.#pieceLeft = to - read;
       this.#sink.packet(login.octets, login.start, login.end);
     } else if (login.tooLong) this.#desync();
+    return read;
+  }
+
+  /** Reads a packet of an authentication in the command phase. */
+  #readAuthentication(octets: Uint8Array, from: number, to: number): number {
+    const answer = this.#answer;
+    const packet = (this.#authentication ??= new PacketAssembler(LOGIN_PACKET_OCTETS));
+    const read = packet.take(octets, from, to);
+    if (packet.whole) {
+      const { start, end } = packet;
+      answer.header(end - start - HEADER_OCTETS, packet.octets[start + 3], false);
+      if (!answer.broken) answer.payload(packet.octets, start + HEADER_OCTETS, end);
+      this.#pieceLeft = to - read;
+      if (answer.done) {
+        this.#authentication = undefined;
+        this.#finish();
+      } else if (!answer.broken) this.#sink.packet(packet.octets, start, end);
+    }
+    if (answer.broken || packet.tooLong) this.#desync();
     return read;
   }
 
@@ -299,6 +368,7 @@ export class ReplyReader {
     if (part.full) return end;
     if (part.isRow) answer.endRow();
     else answer.control(part.head, 0, part.length);
+    if (answer.wantsFile) this.#tellRequest(part, to - end);
     this.#part = undefined;
     givePart(part);
     return end;
@@ -316,6 +386,15 @@ export class ReplyReader {
     for (let i = from; i < to && part.headLength < ANSWER_HEAD_OCTETS; i++) {
       head[part.headLength++] = octets[i];
     }
+  }
+
+  /** A request for a file that came in parts: its beginning, as a packet. */
+  #tellRequest({ header, head, headLength }: ReplyPart, pieceLeft: number): void {
+    const packet = new Uint8Array(HEADER_OCTETS + headLength);
+    packet.set(header);
+    packet.set(head.subarray(0, headLength), HEADER_OCTETS);
+    this.#pieceLeft = pieceLeft;
+    this.#sink.packet(packet, 0, packet.length);
   }
 
   #finish(): void {

@@ -29,6 +29,25 @@ export interface Reply {
   params: number;
   /** Server status flags (STATUS) of its last OK or EOF; 0 where it has none: ERR, COM_STMT_PREPARE, COM_STATISTICS. */
   status: number;
+  /** The last insert id of its last OK that has one, else 0. */
+  insertId: number;
   /** When its last octet came: CaptureNs for a recorded answer; for a replayed one, whatever its feeder passed. */
   at: CaptureNs;
 }
+
+/** An OK that tells nothing. */
+export const NO_REPLY: Readonly<Reply> = {
+  kind: 'ok',
+  errno: 0,
+  affected: 0,
+  columns: 0,
+  rows: 0,
+  octets: 0,
+  hash: 0,
+  hashUnordered: 0,
+  statementId: 0,
+  params: 0,
+  status: 0,
+  insertId: 0,
+  at: 0,
+};

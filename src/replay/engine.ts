@@ -1,18 +1,25 @@
 import type { FlowEvent, SessionMeta } from '../flow/events.ts';
 import { Pacer } from '../flow/pacer.ts';
+import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, Transport } from '../transport/transport.ts';
 import { Admission } from './admission.ts';
+import { notComparable } from './comparable.ts';
+import type { ConnectionIds } from './connection-ids.ts';
 import { Contact, type Stage } from './contact.ts';
 import { DueHeap } from './heap.ts';
+import type { Logins } from './logins.ts';
 import { divergenceOf, type LostCause, type Observer, type Outcome } from './outcome.ts';
+import { Pins } from './pins.ts';
 import { RecordedSession } from './recorded.ts';
-import { skipCauseOf } from './rewrite.ts';
+import type { SchemaRemap } from './remap.ts';
+import { remapCommand, skipCauseOf } from './rewrite.ts';
 import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
 import type { StateLost } from './session-state.ts';
 import { counts, hasCopy, type Share, WHOLE } from './share.ts';
+import { sqlAt } from './sql.ts';
 
 /** How far ahead of what is due the recording is read, ms of the replay's own time. */
 const READ_AHEAD_MS = 2_000;
@@ -41,8 +48,14 @@ export interface EngineOptions {
   /** Infinity: as fast as the target takes it. */
   speed: number;
   clock: Clock;
-  /** The password of a recorded user, or undefined where it is not known. */
-  password(user: string): string | undefined;
+  /** Who the recorded users are on the target. */
+  logins: Logins;
+  /** Which connections of the target are in the place of the recorded ones, as KILL names them; undefined: none is known. */
+  connections?: ConnectionIds | undefined;
+  /** Schemas that have other names on the target. */
+  remapSchema?: SchemaRemap | undefined;
+  /** Statements are told the time, insert ids and random seeds: `originSec` is that of the recording. */
+  pinTime?: { originSec: number } | undefined;
   /** Default CONNECT_TIMEOUT_MS. */
   connectTimeoutMs?: number | undefined;
   /** Default REPLY_TIMEOUT_MS. */
@@ -51,6 +64,11 @@ export interface EngineOptions {
   share?: Share;
   /** What is recorded `at` is due `now`: the same for every share of a run. Default: the first session, when it is read. */
   anchor?: { at: CaptureNs; now: MonotonicMs };
+}
+
+/** Whether an answer that differs need not have. */
+function isComparable({ command, text }: Outcome): boolean {
+  return command.com !== COM.processInfo && notComparable(text.packet, sqlAt(text.packet)) === undefined;
 }
 
 /**
@@ -70,6 +88,7 @@ export class Engine implements SessionOwner {
   readonly #restSkipped = new Map<number, string>();
   readonly #live = new Set<SessionReplay>();
   readonly #due = new DueHeap<SessionReplay>();
+  readonly #pins: Pins | undefined;
   readonly #admission: Admission | undefined;
   readonly #contact = new Contact();
   readonly #connectTimeoutMs: number;
@@ -89,6 +108,7 @@ export class Engine implements SessionOwner {
     this.#transport = transport;
     this.#observers = observers;
     this.#share = options.share ?? WHOLE;
+    if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
     if (!Number.isFinite(options.speed)) this.#admission = new Admission(options.copies);
@@ -135,6 +155,32 @@ export class Engine implements SessionOwner {
 
   // SessionOwner
 
+  get logins(): Logins {
+    return this.#options.logins;
+  }
+
+  get pins(): Pins | undefined {
+    return this.#pins;
+  }
+
+  pinRefused({ recorded, copy }: SessionReplay): void {
+    for (const observer of this.#observers) observer.pinRefused?.(recorded.meta, copy);
+  }
+
+  get tls(): boolean {
+    return this.#transport.tls === true;
+  }
+
+  numbered({ recorded, copy }: SessionReplay, connectionId: number | undefined): void {
+    const { connections } = this.#options;
+    if (connectionId === undefined) connections?.closed(recorded.meta.id, copy);
+    else connections?.opened(recorded.meta.id, copy, connectionId);
+  }
+
+  connectionOf(connectionId: number, copy: number): number | undefined {
+    return this.#options.connections?.find(connectionId, copy);
+  }
+
   now(): MonotonicMs {
     return this.#options.clock.now();
   }
@@ -170,6 +216,11 @@ export class Engine implements SessionOwner {
       observer.reconnected?.(session.recorded.meta, session.copy, lost, commands);
   }
 
+  adopted(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void {
+    for (const observer of this.#observers)
+      observer.adopted?.(session.recorded.meta, session.copy, lost, commands);
+  }
+
   opened(session: SessionReplay, connectMs: number): void {
     this.#contact.reached();
     for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
@@ -182,12 +233,13 @@ export class Engine implements SessionOwner {
     answered: MonotonicMs,
   ): void {
     this.#contact.reached();
-    const { command, paced, due, sent } = inFlight;
+    const { command, text, paced, due, sent } = inFlight;
     const { meta, close, parked } = session.recorded;
     const outcome: Outcome = {
       session: meta,
       copy: session.copy,
       command,
+      text,
       paced,
       due,
       sent,
@@ -275,23 +327,24 @@ export class Engine implements SessionOwner {
   }
 
   #begin(meta: SessionMeta): void {
-    const { copies, password } = this.#options;
-    const { login } = meta;
-    const secret =
-      login === undefined ? undefined : login.authResponse.length === 0 ? '' : password(login.user);
-    const cause =
-      secret === undefined ? 'unknown-user' : this.#transport.refuses({ client: meta.client, copy: 0 });
-    if (secret === undefined || cause !== undefined) {
+    const { copies, logins, connections } = this.#options;
+    connections?.recorded(meta.id, meta.connectionId);
+    const plan = logins.plan(meta);
+    const cause = typeof plan === 'string' ? plan : this.#transport.refuses({ client: meta.client, copy: 0 });
+    if (typeof plan === 'string' || cause !== undefined) {
       this.#skipped.set(meta.id, cause as string);
       if (!counts(this.#share, meta.id)) return;
       for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause as string, 0);
       return;
     }
+    // What it logs in with, where that was not captured.
+    meta.login = plan.recorded;
+    if (plan.adoption !== undefined) meta.capabilities = plan.recorded.capabilities;
     const recorded = new RecordedSession(meta);
     this.#recorded.set(meta.id, recorded);
     for (let copy = 0; copy < copies; copy++) {
       if (!hasCopy(this.#share, meta.id, copy)) continue;
-      const session = new SessionReplay(recorded, copy, secret, this);
+      const session = new SessionReplay(recorded, copy, plan, this);
       recorded.copies.push(session);
       this.#live.add(session);
       for (const observer of this.#observers) observer.scheduled?.(meta, copy);
@@ -314,9 +367,9 @@ export class Engine implements SessionOwner {
     let cause = this.#skipped.get(meta.id) ?? this.#restSkipped.get(meta.id);
     const recorded = this.#recorded.get(meta.id);
     if (cause === undefined || (recorded !== undefined && command.com === COM.quit)) {
-      cause = skipCauseOf(command);
+      cause = skipCauseOf(command) ?? this.#causeOfChange(meta, command);
       // Who it acts as from here on is not known to us, so neither is what its commands would do.
-      if (command.com === COM.changeUser) this.#restSkipped.set(meta.id, cause as string);
+      if (command.com === COM.changeUser && cause !== undefined) this.#restSkipped.set(meta.id, cause);
     }
     if (cause !== undefined || recorded === undefined) {
       if (!counted) return;
@@ -325,18 +378,36 @@ export class Engine implements SessionOwner {
       }
       return;
     }
+    const { remapSchema } = this.#options;
+    if (remapSchema !== undefined) remapCommand(command, remapSchema);
     recorded.add(command, recorded.copies.length);
     this.#bufferedCommands++;
     this.#bufferedOctets += command.packet.length;
     for (const copy of recorded.copies) copy.advance();
   }
 
+  /** Why a COM_CHANGE_USER cannot be replayed; undefined: it can, or is none. */
+  #causeOfChange(meta: SessionMeta, command: Command): string | undefined {
+    if (command.com !== COM.changeUser) return undefined;
+    const { packet } = command;
+    const change = parseChangeUser(packet, 0, packet.length, meta.capabilities);
+    const isKnown =
+      change !== undefined && this.#options.logins.change(change, command.withPassword) !== undefined;
+    return isKnown ? undefined : 'unknown-user';
+  }
+
   #replied(meta: SessionMeta, command: Command): void {
-    const parked = this.#recorded.get(meta.id)?.parked;
-    const outcomes = parked?.get(command);
-    if (outcomes === undefined) return;
-    parked?.delete(command);
-    for (const outcome of outcomes) this.#tell(outcome);
+    const recorded = this.#recorded.get(meta.id);
+    if (recorded === undefined) return;
+    const { parked } = recorded;
+    const outcomes = parked.get(command);
+    if (outcomes !== undefined) {
+      parked.delete(command);
+      for (const outcome of outcomes) this.#tell(outcome);
+    }
+    if (!recorded.awaitsReply) return;
+    recorded.awaitsReply = false;
+    for (const copy of recorded.copies) copy.advance();
   }
 
   /** The recorded answers that these waited for never came. */
@@ -347,8 +418,11 @@ export class Engine implements SessionOwner {
     parked.clear();
   }
 
+  /** Tells observers of `outcome`, now that the recorded answer is known, or known not to come. */
   #tell(outcome: Outcome): void {
-    const divergence = divergenceOf(outcome.command.reply, outcome.reply);
+    let divergence = divergenceOf(outcome.command.reply, outcome.reply);
+    if ((divergence === 'data' || divergence === 'rows') && !isComparable(outcome))
+      divergence = 'not-comparable';
     for (const observer of this.#observers) observer.answered?.(outcome, divergence);
   }
 

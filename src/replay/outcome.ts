@@ -23,6 +23,10 @@ export type LostCause =
   | 'relay'
   /** Its statement could not be prepared on the target. */
   | 'unprepared'
+  /** It read a file of the client's that the capture does not hold whole. */
+  | 'local-infile'
+  /** The target let in whom production had refused, or refused the login for another reason. */
+  | 'login-diverged'
   /** The run was stopped first. */
   | 'interrupted';
 
@@ -36,13 +40,17 @@ export type Divergence =
   /** As many rows, but not the same ones. */
   | 'data'
   /** The capture does not hold the recorded answer. */
-  | 'unknown';
+  | 'unknown'
+  /** It differs because what it asks for has to: the numbers of connections. */
+  | 'not-comparable';
 
 /** What became of one command of one copy. */
 export interface Outcome {
   session: SessionMeta;
   copy: number;
   command: Command;
+  /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
+  text: Command;
   /** When it should have gone out by the pacer alone … */
   paced: MonotonicMs;
   /** … and that, or when the answer before it had come, whichever was later. due - paced is the target's delay. */
@@ -64,6 +72,10 @@ export interface Observer {
    * had on the first and could not be given again. Of a session that never goes on nothing of this is told.
    */
   reconnected?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
+  /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
+  adopted?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
+  /** The target refused the SET of `--pin-time` before a command. */
+  pinRefused?(session: SessionMeta, copy: number): void;
   /** The target cannot be reached, as it seems. Once in a run. */
   trouble?(trouble: Trouble): void;
   /** The session ran to its end. Commands of it may be lost, where it reconnected. */

@@ -18,6 +18,8 @@ export class RecordedSession {
   close: { how: CloseHow; at: CaptureNs } | undefined;
   /** Outcomes whose recorded answer was not read yet. */
   readonly parked = new Map<Command, Outcome[]>();
+  /** A copy waits for what the recorded answer to its command will tell. */
+  awaitsReply = false;
   /** One past the last command read. */
   end = 0;
   #commands: (Command | undefined)[] = [];

@@ -68,7 +68,10 @@ export class Recovery {
   /** The target answered `step`. */
   answered(reply: Reply): void {
     const { statement, lost } = this.#steps[this.#at++];
-    if (statement !== undefined) statement.id = reply.statementId;
+    if (statement !== undefined) {
+      statement.id = reply.statementId;
+      statement.params = reply.params;
+    }
     if (reply.kind === 'err') this.lost.add(lost);
   }
 }

@@ -1,14 +1,19 @@
 import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT, has } from '../mysql/capabilities.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, EXPECT } from '../mysql/command.ts';
 import { framePacket, STATUS } from '../mysql/packet.ts';
-import type { Reply } from '../mysql/reply.ts';
+import { queryPacket } from '../mysql/query-attributes.ts';
+import { NO_REPLY, type Reply } from '../mysql/reply.ts';
+import type { Adoption } from './adoption.ts';
 import { type Effect, effectsOf, type HeldKind, type SetEffect } from './effects.ts';
 import { sqlAt } from './sql.ts';
 import { NOT_YET_PREPARED, readId, type Statement, Statements } from './statements.ts';
 
 /** What a session had and its next connection has not. */
 export type StateLost = HeldKind | 'transaction' | 'schema' | 'prepared-statement';
+
+/** What matters of a session: what its commands were recorded with, and what its login chooses. */
+export type SessionFacts = Pick<SessionMeta, 'capabilities' | 'login'>;
 
 /** Bounds on the SETs that are kept for a session. What does not fit counts as lost when it would be needed. */
 const MOST_SETTINGS = 64;
@@ -36,7 +41,9 @@ export interface RebuildStep {
 export class SessionState {
   /** Prepared statements. */
   readonly statements = new Statements();
-  readonly #meta: SessionMeta;
+  /** The session tells its statements the time, or random seeds, itself. */
+  setsTime = false;
+  readonly #facts: SessionFacts;
   /** Chosen since the login. */
   #schema: string | undefined;
   #option: Uint8Array | undefined;
@@ -47,8 +54,8 @@ export class SessionState {
   /** What cannot be given back: its kind, under kind and name. */
   #held: Map<string, HeldKind> | undefined;
 
-  constructor(meta: SessionMeta) {
-    this.#meta = meta;
+  constructor(facts: SessionFacts) {
+    this.#facts = facts;
   }
 
   get schema(): string | undefined {
@@ -95,7 +102,7 @@ export class SessionState {
   /** COM_RESET_CONNECTION: all but the schema (and COM_SET_OPTION) is gone. */
   afterReset(): SessionState | undefined {
     if (this.#schema === undefined && this.#option === undefined) return undefined;
-    const state = new SessionState(this.#meta);
+    const state = new SessionState(this.#facts);
     state.#schema = this.#schema;
     state.#option = this.#option;
     return state;
@@ -118,7 +125,7 @@ export class SessionState {
     if (option !== undefined) steps.push({ packet: option, com: COM.setOption, lost: 'setting' });
     let current: string | undefined;
     const choose = (schema: string | undefined) => {
-      const name = schema ?? this.#meta.login?.schema;
+      const name = schema ?? latin1Of(this.#facts.login?.schema);
       if (schema === current || name === undefined) return;
       current = schema;
       steps.push({
@@ -141,6 +148,7 @@ export class SessionState {
 
   #set(effect: SetEffect, octets: Uint8Array, whole: Uint8Array | undefined): void {
     const { keys, from, to } = effect;
+    if (keys.some((key) => key === 'timestamp' || key.startsWith('rand_seed'))) this.setsTime = true;
     if (effect.reads) this.#sealed = this.#settings.length;
     const replaced = new Set(keys);
     this.#settings = this.#settings.filter((setting, i) => {
@@ -149,7 +157,10 @@ export class SessionState {
       return false;
     });
     for (const key of keys) this.free(kindOf(key), key);
-    const packet = effect.alone && whole !== undefined ? whole : this.#queryPacket(octets.subarray(from, to));
+    const packet =
+      effect.alone && whole !== undefined
+        ? whole
+        : queryPacket(octets.subarray(from, to), has(this.#facts.capabilities, CLIENT.queryAttributes));
     const fits = effect.complete && packet.length <= MOST_SETTINGS_OCTETS;
     if (effect.global || !fits) {
       for (const key of keys) this.hold(kindOf(key), key);
@@ -164,12 +175,11 @@ export class SessionState {
       for (const key of dropped.effect.keys) this.hold(kindOf(key), key);
     }
   }
+}
 
-  /** A COM_QUERY of ours, as the capabilities in force want it. */
-  #queryPacket(text: Uint8Array): Uint8Array {
-    const head = has(this.#meta.capabilities, CLIENT.queryAttributes) ? [COM.query, 0, 1] : [COM.query];
-    return commandPacket(head, text);
-  }
+/** The octets of a name as characters, as those of chosen schemas are. */
+function latin1Of(name: string | undefined): string | undefined {
+  return name === undefined ? undefined : Buffer.from(name).toString('latin1');
 }
 
 function kindOf(key: string): 'user-variable' | 'setting' {
@@ -183,13 +193,29 @@ function commandPacket(head: readonly number[], body: Uint8Array): Uint8Array {
   return framePacket(0, payload);
 }
 
+/** What a session joined late had, as far as it is known, for `rebuildSteps`. */
+export function adoptedState(facts: SessionFacts, { statements, settings }: Adoption): SessionState {
+  let state = new SessionState(facts);
+  const command = { ordinal: -1, at: 0, expect: EXPECT.result };
+  for (const setting of settings) {
+    const packet = queryPacket(Buffer.from(setting), has(facts.capabilities, CLIENT.queryAttributes));
+    state = learn(state, facts, { ...command, com: COM.query, packet }, NO_REPLY) ?? state;
+  }
+  for (const { id, sql } of statements) {
+    const packet = commandPacket([COM.stmtPrepare], Buffer.from(sql));
+    const prepare = { ...command, com: COM.stmtPrepare, packet, reply: { ...NO_REPLY, statementId: id } };
+    state.statements.prepared(prepare, NOT_YET_PREPARED, 0, undefined);
+  }
+  return state;
+}
+
 /**
  * Takes in that `command` was carried out with `reply`. Answers the state from here on: `state`, or one that is made now,
  * or none.
  */
 export function learn(
   state: SessionState | undefined,
-  meta: SessionMeta,
+  facts: SessionFacts,
   command: Command,
   reply: Reply,
 ): SessionState | undefined {
@@ -197,23 +223,23 @@ export function learn(
   switch (com) {
     case COM.query: {
       const from = sqlAt(packet);
-      const effects = effectsOf(packet, from, has(meta.capabilities, CLIENT.multiStatements));
+      const effects = effectsOf(packet, from, has(facts.capabilities, CLIENT.multiStatements));
       if (effects === undefined) return state;
-      state ??= new SessionState(meta);
+      state ??= new SessionState(facts);
       for (const effect of effects) state.apply(effect, packet.subarray(from), packet);
       return state;
     }
     case COM.initDb:
-      state ??= new SessionState(meta);
+      state ??= new SessionState(facts);
       state.chose(Buffer.from(packet.subarray(5)).toString('latin1'));
       return state;
     case COM.setOption:
-      state ??= new SessionState(meta);
+      state ??= new SessionState(facts);
       state.setOption(packet);
       return state;
     case COM.stmtPrepare:
-      state ??= new SessionState(meta);
-      state.statements.prepared(command, reply.statementId, state.schema);
+      state ??= new SessionState(facts);
+      state.statements.prepared(command, reply.statementId, reply.params, state.schema);
       return state;
     case COM.stmtExecute:
       executed(state, command, reply);
@@ -237,16 +263,16 @@ export function learn(
  */
 export function learnRecorded(
   state: SessionState | undefined,
-  meta: SessionMeta,
+  facts: SessionFacts,
   command: Command,
 ): SessionState | undefined {
   const { reply } = command;
   if (command.com === COM.stmtPrepare) {
-    state ??= new SessionState(meta);
-    state.statements.prepared(command, NOT_YET_PREPARED, state.schema);
+    state ??= new SessionState(facts);
+    state.statements.prepared(command, NOT_YET_PREPARED, 0, state.schema);
     return state;
   }
-  return reply === undefined || reply.kind === 'err' ? state : learn(state, meta, command, reply);
+  return reply === undefined || reply.kind === 'err' ? state : learn(state, facts, command, reply);
 }
 
 function executed(state: SessionState | undefined, command: Command, reply: Reply): void {

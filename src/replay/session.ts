@@ -1,20 +1,36 @@
+import { bulkToExecutes } from '../mysql/bulk-execute.ts';
+import { CLIENT, has } from '../mysql/capabilities.ts';
+import { parseChangeUser, UserChange } from '../mysql/change-user.ts';
 import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
-import { Login } from '../mysql/login.ts';
-import { STATUS } from '../mysql/packet.ts';
+import { Login, type LoginStep } from '../mysql/login.ts';
+import { HEADER_OCTETS, STATUS } from '../mysql/packet.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, ConnectionHandler } from '../transport/transport.ts';
+import { BulkParts } from './bulk.ts';
 import type { Stage } from './contact.ts';
 import { connectHint, loginLostBy, lostBy, RETRIED, RETRIED_LOGINS } from './ends.ts';
+import { endOfFile, filePackets } from './file-packets.ts';
+import { changedWithPassword, type LoginPlan, type Logins } from './logins.ts';
 import type { LostCause } from './outcome.ts';
+import type { Pins } from './pins.ts';
 import type { RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
-import { skipCauseOf } from './rewrite.ts';
-import { learn, learnRecorded, SessionState, type StateLost } from './session-state.ts';
-import { namesStatement } from './statements.ts';
+import { isSendable, skipCauseOf, withTargetOfKill } from './rewrite.ts';
+import {
+  adoptedState,
+  learn,
+  learnRecorded,
+  type SessionFacts,
+  SessionState,
+  type StateLost,
+} from './session-state.ts';
+import { namesStatement, readId, type Statements } from './statements.ts';
+import { showsAttributes, Translation } from './translation.ts';
 
 /** Rolls the transaction back; after any other error it goes on. */
 const DEADLOCK = 1213;
+const ACCESS_DENIED = 1045;
 
 /** A command under way on one copy. */
 export interface InFlight {
@@ -22,19 +38,41 @@ export interface InFlight {
   paced: MonotonicMs;
   due: MonotonicMs;
   sent: MonotonicMs;
+  /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
+  text: Command;
+}
+
+/** What the target told on login. */
+interface Challenge {
+  scramble: Uint8Array;
+  authPlugin: string;
+  capabilities: number;
 }
 
 /** What a copy asks of the engine, and tells it. */
 export interface SessionOwner {
+  readonly logins: Logins;
+  /** What statements are told of the time; undefined: nothing. */
+  readonly pins: Pins | undefined;
+  /** The target refused to be told. */
+  pinRefused(session: SessionReplay): void;
+  /** Whether logins are to ask for TLS. */
+  readonly tls: boolean;
   now(): MonotonicMs;
   /** When the recorded moment `at` is due. */
   due(at: number): MonotonicMs;
   /** Wake me (`advance`) at `due`. */
   wakeAt(due: MonotonicMs, session: SessionReplay): void;
   connect(session: SessionReplay): Connection;
+  /** The target gave its connection this number; undefined: it is gone. */
+  numbered(session: SessionReplay, connectionId: number | undefined): void;
+  /** The target's number in place of the recorded server's, in this copy; undefined: there is no such connection. */
+  connectionOf(connectionId: number, copy: number): number | undefined;
   /** The target took a connection; its login may begin. */
   accepted(): void;
   opened(session: SessionReplay, connectMs: number): void;
+  /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
+  adopted(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void;
   /** A connection ended before its session. Answers until when to try again: -Infinity where not to. */
   failed(session: SessionReplay, cause: CloseCause, stage: Stage): MonotonicMs;
   /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
@@ -68,15 +106,30 @@ type State =
 export class SessionReplay implements ConnectionHandler {
   readonly recorded: RecordedSession;
   readonly copy: number;
-  readonly password: string;
   state: State = 'waiting';
   /** Whether `open` was called. */
   begun = false;
   /** Since when the command under way waits for its answer. */
   busySince: MonotonicMs = 0;
   readonly #owner: SessionOwner;
+  #plan: LoginPlan;
+  #facts: SessionFacts;
+  readonly #joinedLate: boolean;
   #connection: Connection | undefined;
   #login: Login | undefined;
+  /** From the login on. */
+  #challenge: Challenge | undefined;
+  #translation: Translation | undefined;
+  /** COM_CHANGE_USER is under way, to this. */
+  #change: { exchange: UserChange; plan: LoginPlan } | undefined;
+  /** The sequence id of a request for a file that was not answered yet, else -1. */
+  #fileAsked = -1;
+  /** A file that the target asked for was not to be had. */
+  #fileMissing = false;
+  /** What one recorded command under way was made into. */
+  #parts: BulkParts | undefined;
+  /** Answers still to come to commands of ours. */
+  #pins = 0;
   /** Whether its login succeeded once. */
   #opened = false;
   /** What a connection of its own must be given again; undefined: nothing. */
@@ -100,10 +153,12 @@ export class SessionReplay implements ConnectionHandler {
   #lostCause: LostCause | undefined;
   #lostDetail: string | undefined;
 
-  constructor(recorded: RecordedSession, copy: number, password: string, owner: SessionOwner) {
+  constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, owner: SessionOwner) {
     this.recorded = recorded;
     this.copy = copy;
-    this.password = password;
+    this.#plan = plan;
+    this.#facts = recorded.meta;
+    this.#joinedLate = plan.adoption !== undefined;
     this.#owner = owner;
   }
 
@@ -121,6 +176,7 @@ export class SessionReplay implements ConnectionHandler {
   advance(): void {
     if (this.state === 'disconnected' && this.#owner.now() >= (this.#recovery as Recovery).retryAt)
       this.open();
+    if (this.#fileAsked >= 0) this.#sendFile();
     while (this.state === 'ready') {
       if (this.#stopping) {
         this.#finish('interrupted');
@@ -135,6 +191,11 @@ export class SessionReplay implements ConnectionHandler {
       const now = this.#owner.now();
       if (due > now) {
         this.#wakeAt(due);
+        return;
+      }
+      const { pins } = this.#owner;
+      if (this.recorded.close === undefined && pins?.waits(command, this.#textOf(command))) {
+        this.recorded.awaitsReply = true;
         return;
       }
       this.#send(command, due, now);
@@ -175,33 +236,112 @@ export class SessionReplay implements ConnectionHandler {
   // ConnectionHandler
 
   established(): void {
-    const { meta } = this.recorded;
-    if (meta.login === undefined) throw new Error('a session without login was scheduled');
     this.#owner.accepted();
-    this.#login = new Login({ recorded: meta.login, user: meta.login.user, password: this.password });
+    this.#login = new Login({ ...this.#plan, tls: this.#owner.tls });
+  }
+
+  secured(): void {
+    if (this.#login !== undefined) this.#step(this.#login.secured());
   }
 
   packet(octets: Uint8Array): void {
-    const step = this.#login?.onPacket(octets);
-    if (step === undefined || this.state !== 'connecting') return;
+    if (this.state === 'connecting' && this.#login !== undefined) this.#step(this.#login.onPacket(octets));
+    else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
+    else if (this.state === 'busy') {
+      this.#fileAsked = octets[HEADER_OCTETS - 1];
+      this.#sendFile();
+    }
+  }
+
+  /** The login's next step. */
+  #step(step: LoginStep): void {
+    switch (step.type) {
+      case 'send':
+        this.#connection?.writeLogin(step.octets);
+        break;
+      case 'tls':
+        this.#connection?.writeLogin(step.octets);
+        this.#connection?.startTls?.();
+        break;
+      case 'failed':
+        this.#loginFailed(step.errno, step.message);
+        break;
+      case 'done': {
+        const { capabilities, extendedCapabilities, connectionId, scramble, authPlugin } = step;
+        const { meta } = this.recorded;
+        this.#login = undefined;
+        this.#lostDetail = undefined;
+        this.#challenge = { scramble, authPlugin, capabilities };
+        this.#translation = new Translation(meta, this.#joinedLate, capabilities, extendedCapabilities);
+        this.#owner.numbered(this, connectionId);
+        this.#connection?.commandPhase(capabilities, extendedCapabilities);
+        this.#loggedIn();
+      }
+    }
+  }
+
+  #loggedIn(): void {
+    const { refused } = this.recorded.meta;
+    if (refused !== undefined) {
+      this.#lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
+      this.#finish('login-diverged');
+    } else if (this.#opened) this.#rebuild();
+    else if (this.#plan.adoption !== undefined) {
+      this.#state ??= adoptedState(this.#facts, this.#plan.adoption);
+      this.#recovery ??= new Recovery(this.#owner.now());
+      this.#rebuild();
+    } else {
+      this.#recovery = undefined;
+      this.#open();
+    }
+  }
+
+  #open(): void {
+    this.#opened = true;
+    this.#owner.opened(this, this.#owner.now() - this.#connectAt);
+    this.#goOn();
+  }
+
+  #loginFailed(errno: number, message: string): void {
+    const { refused } = this.recorded.meta;
+    if (errno !== 0 && errno === refused) {
+      // As it was recorded. The server closes.
+      this.state = 'closing';
+      this.busySince = this.#owner.now();
+      this.#connection?.end();
+      return;
+    }
+    this.#lostDetail = `user ${this.#plan.user}: ${message}`;
+    // The server closes.
+    if (RETRIED_LOGINS.has(errno)) this.#failedBy = loginLostBy(errno);
+    else this.#finish(refused === undefined ? loginLostBy(errno) : 'login-diverged');
+  }
+
+  /** A step of COM_CHANGE_USER, whose end its answer tells. */
+  #exchange(step: LoginStep): void {
     if (step.type === 'send') this.#connection?.writeLogin(step.octets);
     else if (step.type === 'failed') {
-      this.#lostDetail = `user ${this.recorded.meta.login?.user}: ${step.message}`;
-      const cause = loginLostBy(step.errno);
-      // The server closes.
-      if (RETRIED_LOGINS.has(step.errno)) this.#failedBy = cause;
-      else this.#finish(cause);
-    } else if (step.type === 'done') {
-      this.#login = undefined;
-      this.#lostDetail = undefined;
-      this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
-      if (this.#opened) this.#rebuild();
-      else {
-        this.#opened = true;
-        this.#recovery = undefined;
-        this.#owner.opened(this, this.#owner.now() - this.#connectAt);
-        this.#goOn();
-      }
+      this.#lostDetail = `user ${this.#change?.plan.user}: ${step.message}`;
+      this.cut('auth');
+    }
+  }
+
+  /** The target waits for a file: sends it, if it is known whole, or that there is none. */
+  #sendFile(): void {
+    const command = this.#current?.command;
+    if (command === undefined) return;
+    const isKnown = command.reply !== undefined || this.recorded.close !== undefined;
+    const { file } = command;
+    if (!isSendable(command) && !isKnown && file?.tooLong !== true) {
+      this.recorded.awaitsReply = true;
+      return;
+    }
+    const first = (this.#fileAsked + 1) & 255;
+    this.#fileAsked = -1;
+    if (file !== undefined && isSendable(command)) this.#connection?.writeLogin(filePackets(file, first));
+    else {
+      this.#fileMissing = true;
+      this.#connection?.writeLogin(endOfFile(first));
     }
   }
 
@@ -211,27 +351,53 @@ export class SessionReplay implements ConnectionHandler {
       this.#rebuildNext();
       return;
     }
+    if (this.#pins > 0) {
+      this.#pins--;
+      if (reply.kind === 'err') this.#owner.pinRefused(this);
+      return;
+    }
     const inFlight = this.#current;
     if (inFlight === undefined) return;
+    if (this.#parts !== undefined) {
+      const next = this.#parts.answered(reply);
+      if (next !== undefined) {
+        this.#connection?.write(next, EXPECT.result);
+        return;
+      }
+      reply = this.#parts.reply;
+      this.#parts = undefined;
+    }
     this.#current = undefined;
     this.#recovery = undefined;
     this.#learn(inFlight.command, reply);
     this.#confirm();
     this.#readyAt = receivedAt;
-    this.#owner.answered(this, inFlight, reply, receivedAt);
+    if (this.#fileMissing) this.#owner.lost(this, inFlight.command, 'local-infile', true);
+    else this.#owner.answered(this, inFlight, reply, receivedAt);
+    this.#fileMissing = false;
     if (this.state === 'busy') {
       this.state = 'ready';
       this.advance();
     }
   }
 
-  closed(how: CloseCause): void {
+  closed(how: CloseCause, detail?: string): void {
     if (this.state === 'over') return;
+    if (detail !== undefined) this.#lostDetail = detail;
     const gaveUp = this.state === 'connecting' && how === 'aborted' && this.#failedBy === 'timeout';
     const cause = gaveUp ? 'timeout' : how;
     const stage = this.#stage;
     this.#connection = undefined;
     this.#login = undefined;
+    if (this.#challenge !== undefined) this.#owner.numbered(this, undefined);
+    this.#challenge = undefined;
+    if (this.state === 'busy' && this.#endsUnanswered && (cause === 'fin' || cause === 'reset')) {
+      // Killed, say: as in the recording.
+      const inFlight = this.#current as InFlight;
+      this.#current = undefined;
+      this.state = 'closing';
+      this.#owner.answered(this, inFlight, undefined, this.#owner.now());
+    }
     // The server closed first, as the recorded one did: a little early is no loss.
     if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) this.state = 'closing';
     // A server that has read COM_QUIT, or answered all, closes in order or not; and our own RST is an end, where the
@@ -246,7 +412,7 @@ export class SessionReplay implements ConnectionHandler {
     if (inOrder && this.#lostCause === undefined) this.#end(undefined);
     else if (this.#lostCause !== undefined) this.#end(this.#lostCause);
     else if (this.state === 'closing' || !RETRIED.has(cause)) this.#end(lostBy(cause, stage));
-    else this.#tryAgain(cause, stage);
+    else this.#tryAgain(cause, stage, detail);
   }
 
   /** How far the connection has come. */
@@ -261,6 +427,12 @@ export class SessionReplay implements ConnectionHandler {
     return close?.how === 'fin' && this.#next === end && this.#unanswered.length === 0;
   }
 
+  /** The recorded connection ended under the command that is under way, too. */
+  get #endsUnanswered(): boolean {
+    const { close, end } = this.recorded;
+    return close !== undefined && this.#next === end && this.#current?.command.reply === undefined;
+  }
+
   /** The command phase begins, or goes on. */
   #goOn(): void {
     this.#readyAt = this.#owner.now();
@@ -269,12 +441,12 @@ export class SessionReplay implements ConnectionHandler {
   }
 
   /** The connection ended before the session: waits and tries another, where there is hope. */
-  #tryAgain(cause: CloseCause, stage: Stage): void {
+  #tryAgain(cause: CloseCause, stage: Stage, detail: string | undefined): void {
     const owner = this.#owner;
     const until = owner.failed(this, cause, stage);
     const now = owner.now();
     const lost = this.#failedBy ?? lostBy(cause, stage);
-    this.#lostDetail = connectHint(cause, stage) ?? this.#lostDetail;
+    this.#lostDetail = detail ?? connectHint(cause, stage) ?? this.#lostDetail;
     this.#recovery ??= new Recovery(now);
     this.#recovery.beginAnew(now);
     const seed = this.recorded.meta.id + this.copy;
@@ -291,15 +463,20 @@ export class SessionReplay implements ConnectionHandler {
 
   /** What was under way may have been carried out or not: it is lost, and not sent again. */
   #disconnected(cause: LostCause, { lost }: Recovery): void {
-    const { meta } = this.recorded;
     if (this.#inTransaction) lost.add('transaction');
     if (this.#current !== undefined) {
       const { command } = this.#current;
-      this.#state = learnRecorded(this.#state, meta, command);
+      if (command.com === COM.changeUser && command.reply?.kind === 'ok') this.#changed();
+      else this.#state = learnRecorded(this.#state, this.#facts, command);
       if (command.reply !== undefined) this.#noteTransaction(command, command.reply);
     }
     if (this.#inTransaction) lost.add('transaction');
     this.#inTransaction = false;
+    this.#change = undefined;
+    this.#fileAsked = -1;
+    this.#fileMissing = false;
+    this.#parts = undefined;
+    this.#pins = 0;
     this.#state?.disconnected(lost);
     this.#loseUnderWay(cause);
   }
@@ -317,18 +494,33 @@ export class SessionReplay implements ConnectionHandler {
     if (step !== undefined) {
       recovery.commands++;
       this.busySince = this.#owner.now();
-      this.#connection?.write(step.packet, expectOf(step.com));
+      // All that is set up can be said without what another server may lack.
+      const packet = this.#translation?.packet(step.packet, step.com) ?? step.packet;
+      this.#connection?.write(packet, expectOf(step.com));
       return;
     }
     recovery.end();
-    this.#owner.reconnected(this, recovery.lost, recovery.commands);
-    this.#goOn();
+    if (this.#opened) {
+      this.#owner.reconnected(this, recovery.lost, recovery.commands);
+      this.#goOn();
+    } else {
+      this.#owner.adopted(this, recovery.lost, recovery.commands);
+      this.#open();
+    }
   }
 
   /** `command` was carried out, or failed, with `reply`. */
   #learn(command: Command, reply: Reply): void {
-    if (reply.kind !== 'err' || command.com === COM.stmtPrepare)
-      this.#state = learn(this.#state, this.recorded.meta, command, reply);
+    const change = this.#change;
+    this.#change = undefined;
+    if (change !== undefined && this.#challenge !== undefined) {
+      const { scramble, authPlugin } = change.exchange;
+      // What the connection's next one begins with.
+      this.#challenge = { ...this.#challenge, scramble, authPlugin };
+    }
+    if (change !== undefined && reply.kind === 'ok') this.#changed(change.plan);
+    else if (reply.kind !== 'err' || command.com === COM.stmtPrepare)
+      this.#state = learn(this.#state, this.#facts, command, reply);
     this.#noteTransaction(command, reply);
   }
 
@@ -340,48 +532,151 @@ export class SessionReplay implements ConnectionHandler {
     }
   }
 
+  /** COM_CHANGE_USER succeeded: of what the session had on its connection nothing is left. */
+  #changed(plan = this.#change?.plan): void {
+    if (plan === undefined) return;
+    this.#plan = plan;
+    this.#facts = { ...this.#facts, login: plan.recorded };
+    this.#state = undefined;
+    this.#inTransaction = false;
+  }
+
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const position = this.#next++;
     this.#owner.letGo(this, position);
-    // Its answer was decoded since it was scheduled, and shows a command that we cannot carry out.
-    const skip = skipCauseOf(command);
-    if (skip !== undefined) {
-      this.#owner.skipped(this, command, skip);
-      return;
-    }
-    let packet: Uint8Array | undefined = command.packet;
-    if (namesStatement(command)) {
-      this.#state ??= new SessionState(this.recorded.meta);
-      const { statements } = this.#state;
-      if (statements.lacksLongData(command)) {
-        this.#owner.lost(this, command, 'reset', false);
-        return;
-      }
-      packet = statements.rewrite(command);
-    }
-    if (packet === undefined) {
-      this.#owner.lost(this, command, 'unprepared', false);
-      return;
-    }
-    const inFlight = { command, paced, due: Math.max(paced, this.#readyAt), sent: now };
+    const packet = this.#fit(command);
     const connection = this.#connection;
+    if (packet === undefined || connection === undefined) return;
+    const text = this.#textOf(command);
+    const inFlight = { command, paced, due: Math.max(paced, this.#readyAt), sent: now, text };
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;
       this.state = 'busy';
       this.busySince = now;
-      connection?.write(packet, command.expect);
+      const pin = this.#state?.setsTime
+        ? undefined
+        : this.#owner.pins?.before(this.recorded.meta, command, text);
+      if (pin !== undefined) {
+        this.#pins++;
+        connection.write(this.#translation?.packet(pin, COM.query) ?? pin, EXPECT.result);
+      }
+      connection.write(packet, command.expect);
       return;
     }
     this.#unanswered.push(inFlight);
     if (command.com !== COM.quit) {
-      connection?.write(packet, command.expect);
+      connection.write(packet, command.expect);
       return;
     }
     this.#quit = true;
     this.state = 'closing';
     this.busySince = now;
-    connection?.write(packet, command.expect);
-    connection?.end();
+    connection.write(packet, command.expect);
+    connection.end();
+  }
+
+  /** What holds the text that `command` executes. */
+  #textOf(command: Command): Command {
+    return this.#state?.statements.textOf(command) ?? command;
+  }
+
+  /** What to send for `command` to this target; undefined where it was told as skipped or lost. */
+  #fit(command: Command): Uint8Array | undefined {
+    const owner = this.#owner;
+    // Its answer may have been decoded since it was scheduled, and show a command that we cannot carry out.
+    let skip = skipCauseOf(command);
+    let packet: Uint8Array | undefined = command.packet;
+    let executed: ReturnType<Statements['executes']> | undefined;
+    if (skip !== undefined) packet = undefined;
+    else if (command.com === COM.query || command.com === COM.processKill) {
+      const multi = has(this.recorded.meta.capabilities, CLIENT.multiStatements);
+      packet = withTargetOfKill(command, multi, (id) => owner.connectionOf(id, this.copy));
+      skip = 'kill';
+    } else if (command.com === COM.changeUser) {
+      packet = this.#beginChange(command);
+      skip = 'unknown-user';
+    } else if (namesStatement(command)) {
+      this.#state ??= new SessionState(this.#facts);
+      const { statements } = this.#state;
+      if (statements.lacksLongData(command)) {
+        owner.lost(this, command, 'reset', false);
+        return undefined;
+      }
+      if (statements.kills(command)) {
+        owner.skipped(this, command, 'kill');
+        return undefined;
+      }
+      packet = statements.rewrite(command, this.#hasAttributes(command));
+      if (packet === undefined) {
+        owner.lost(this, command, 'unprepared', false);
+        return undefined;
+      }
+      executed = statements.executes(command);
+    }
+    if (packet !== undefined) {
+      const fitting = packet;
+      packet = this.#translation?.packet(packet, command.com, executed?.params, executed?.longData);
+      if (packet === undefined && command.com === COM.stmtBulkExecute)
+        packet = this.#beginParts(fitting, executed?.params ?? 0);
+      skip = 'untranslatable';
+    }
+    if (packet === undefined) owner.skipped(this, command, skip as string);
+    return packet;
+  }
+
+  /** Whether an execution was recorded in the form that CLIENT_QUERY_ATTRIBUTES gives it. */
+  #hasAttributes({ packet }: Command): boolean {
+    if (this.#joinedLate) return showsAttributes(packet);
+    return has(this.recorded.meta.capabilities, CLIENT.queryAttributes);
+  }
+
+  /** The first of the single executions that `packet`, a bulk one, amounts to; undefined where it cannot be said by them. */
+  #beginParts(packet: Uint8Array, params: number): Uint8Array | undefined {
+    const packets = bulkToExecutes(packet, params, readId(packet));
+    if (packets === undefined || packets.length === 0) return undefined;
+    this.#parts = new BulkParts(packets);
+    return this.#parts.begin();
+  }
+
+  /** The COM_CHANGE_USER to send; undefined where the password is not known. */
+  #beginChange(command: Command): Uint8Array | undefined {
+    const { meta } = this.recorded;
+    const challenge = this.#challenge as Challenge;
+    const { packet } = command;
+    const owner = this.#owner;
+    const change = parseChangeUser(packet, 0, packet.length, meta.capabilities);
+    if (change === undefined) return undefined;
+    const account = owner.logins.change(change, command.withPassword);
+    if (account === undefined) return undefined;
+    const wrong = command.reply?.errno === ACCESS_DENIED;
+    const schema = owner.logins.schema(change.schema);
+    const { charset } = change;
+    const exchange = new UserChange({
+      ...challenge,
+      ...account,
+      change: {
+        ...change,
+        ...(schema === undefined ? {} : { schema }),
+        withPassword: changedWithPassword(change, command.withPassword),
+      },
+      secure: owner.tls,
+      wrong,
+    });
+    const { schema: _before, ...recorded } = this.#plan.recorded;
+    const plan: LoginPlan = {
+      ...account,
+      wrong: false,
+      recorded: {
+        ...recorded,
+        user: account.user,
+        ...(schema === undefined || schema === '' ? {} : { schema }),
+        capabilities: (recorded.capabilities | CLIENT.connectWithDb) >>> 0,
+        charset: charset ?? recorded.charset,
+      },
+      adoption: undefined,
+    };
+    this.#change = { exchange, plan };
+    return exchange.packet;
   }
 
   #closeIfDue(): void {

@@ -1,8 +1,13 @@
 import { COM, type Command } from '../mysql/command.ts';
+import { typesOf, withTypes } from '../mysql/execute.ts';
 import { type Effect, effectsOf } from './effects.ts';
+import { killOf } from './kill.ts';
 
 /** Where a statement id stands in a command's packet: behind its header and the command octet. */
 const STATEMENT_ID = 5;
+
+/** … and, behind it, the parameter's number in a COM_STMT_SEND_LONG_DATA. */
+const LONG_DATA_PARAMETER = 9;
 
 /** Where the text of a COM_STMT_PREPARE begins. */
 const SQL = 5;
@@ -40,11 +45,19 @@ export interface Statement {
   id: number;
   /** What each execution changes in the session. */
   readonly effects: Effect[] | undefined;
-  /** Whether its text has parameters. */
+  /** Whether its text has parameters … */
   readonly hasParameters: boolean;
-  /** COM_STMT_SEND_LONG_DATA was sent for its next execution … */
-  hasLongData: boolean;
-  /** … and went with the connection. */
+  /** … and how many the target counts. */
+  params: number;
+  /** Executing it would kill a connection of somebody's. */
+  readonly isKill: boolean;
+  /** Types of its parameters as the client sent them last … */
+  types: Uint8Array | undefined;
+  /** … and whether the target was told them on this connection. */
+  typesSent: boolean;
+  /** Parameters that COM_STMT_SEND_LONG_DATA brought for its next execution … */
+  longData: Set<number> | undefined;
+  /** … and that went with the connection. */
   lacksLongData: boolean;
 }
 
@@ -55,7 +68,7 @@ export class Statements {
   #unnamed: Statement[] = [];
 
   /** COM_STMT_PREPARE is done: the target's id, NO_STATEMENT where it has none, or NOT_YET_PREPARED. */
-  prepared(command: Command, id: number, schema: string | undefined): void {
+  prepared(command: Command, id: number, params: number, schema: string | undefined): void {
     const { packet } = command;
     const statement: Statement = {
       prepare: command,
@@ -63,7 +76,11 @@ export class Statements {
       id,
       effects: effectsOf(packet, SQL, false),
       hasParameters: packet.includes(QUESTION_MARK, SQL),
-      hasLongData: false,
+      params,
+      isKill: killOf(packet, SQL, false) !== undefined,
+      types: undefined,
+      typesSent: false,
+      longData: undefined,
       lacksLongData: false,
     };
     if (command.reply === undefined) this.#unnamed.push(statement);
@@ -78,28 +95,51 @@ export class Statements {
 
   /**
    * The packet to send for `command`, which names a statement: its own, or a copy with the target's id. undefined where
-   * the statement could not be prepared on the target. One that the recorded session did not have either (closed twice,
+   * the statement could not be prepared on the target. `queryAttributes`: whether they were in force when it was recorded. One that the recorded session did not have either (closed twice,
    * or after COM_RESET_CONNECTION) is sent with an id that the target does not have.
    */
-  rewrite(command: Command): Uint8Array | undefined {
-    const { com, packet } = command;
+  rewrite(command: Command, queryAttributes: boolean): Uint8Array | undefined {
+    const { com } = command;
+    let { packet } = command;
     const recorded = readId(packet);
-    if (recorded === LAST_PREPARED) return packet;
     const statement = this.named(command);
+    if (com === COM.stmtExecute && statement !== undefined)
+      packet = typed(statement, packet, queryAttributes);
+    if (recorded === LAST_PREPARED) return packet;
     if (statement?.id === NO_STATEMENT) return undefined;
     if (com === COM.stmtClose) this.#byId.delete(recorded);
-    else if (statement !== undefined) {
-      if (com === COM.stmtSendLongData) statement.hasLongData = true;
-      else if (com !== COM.stmtFetch) statement.hasLongData = false;
+    else if (com === COM.stmtSendLongData && statement !== undefined) {
+      statement.longData ??= new Set();
+      statement.longData.add(packet[LONG_DATA_PARAMETER] | (packet[LONG_DATA_PARAMETER + 1] << 8));
     }
     const id = statement?.id ?? NO_STATEMENT;
     if (id === recorded) return packet;
-    const copy = packet.slice();
+    const copy = packet === command.packet ? packet.slice() : packet;
     copy[STATEMENT_ID] = id;
     copy[STATEMENT_ID + 1] = id >>> 8;
     copy[STATEMENT_ID + 2] = id >>> 16;
     copy[STATEMENT_ID + 3] = id >>> 24;
     return copy;
+  }
+
+  /** What holds the text that `command` executes, where that is known. */
+  textOf(command: Command): Command | undefined {
+    return namesStatement(command) ? this.named(command)?.prepare : undefined;
+  }
+
+  /** Whether `command` would kill a connection. */
+  kills(command: Command): boolean {
+    return command.com === COM.stmtExecute && this.named(command)?.isKill === true;
+  }
+
+  /** What the execution that `command` is was prepared with. */
+  executes(command: Command): { params: number; longData: ReadonlySet<number> | undefined } {
+    const statement = this.named(command);
+    if (statement === undefined) return { params: 0, longData: undefined };
+    const { longData } = statement;
+    // It takes its long data with it; fetching does not.
+    if (command.com === COM.stmtExecute || command.com === COM.stmtReset) statement.longData = undefined;
+    return { params: statement.params, longData };
   }
 
   /** Whether `command` is part of an execution whose long data went with a connection: it cannot run. */
@@ -120,8 +160,9 @@ export class Statements {
   /** The connection that they were prepared on is gone. */
   disconnected(): void {
     for (const statement of this.open()) {
-      if (statement.hasLongData) statement.lacksLongData = true;
-      statement.hasLongData = false;
+      if (statement.longData !== undefined) statement.lacksLongData = true;
+      statement.longData = undefined;
+      statement.typesSent = false;
     }
   }
 
@@ -141,6 +182,18 @@ export class Statements {
     this.#byId.delete(recorded);
     this.#byId.set(recorded, statement);
   }
+}
+
+/** An execution with the types of its parameters, where the target was not told them on this connection. */
+function typed(statement: Statement, packet: Uint8Array, queryAttributes: boolean): Uint8Array {
+  const { params } = statement;
+  if (params === 0) return packet;
+  const types = typesOf(packet, params, queryAttributes);
+  const isKnown = types === undefined && !statement.typesSent && statement.types !== undefined;
+  if (types !== undefined) statement.types = types;
+  const { types: known } = statement;
+  statement.typesSent ||= known !== undefined;
+  return isKnown && known !== undefined ? withTypes(packet, params, known, queryAttributes) : packet;
 }
 
 export function readId(packet: Uint8Array): number {

@@ -45,9 +45,13 @@ export interface Summary {
     lost: number;
     lost_by: Record<string, number>;
     skipped: Record<string, number>;
+    /** Of the completed: whose login the target refused, as production had. */
+    refused: number;
+    /** Of the opened: joined late, and set up by what is known of them. */
+    adopted: number;
     /** How often one went on with another connection, because its own had ended. Each of those … */
     reconnected: number;
-    /** … was set up by commands that are not the recording's and that nothing else counts … */
+    /** … and of the adopted was set up by commands that are not the recording's and that nothing else counts … */
     rebuild_commands: number;
     /** … and lacks what these could not: how often each kind was missing. */
     state_lost: Record<string, number>;
@@ -93,6 +97,8 @@ export class SummaryObserver implements Observer {
     scheduledSessions: 0,
     opened: 0,
     completed: 0,
+    refused: 0,
+    adopted: 0,
     reconnected: 0,
     rebuildCommands: 0,
     stateLost: {},
@@ -104,7 +110,7 @@ export class SummaryObserver implements Observer {
     lost: {},
     skipped: {},
     maxSlipMs: 0,
-    divergence: { error: 0, rows: 0, data: 0, none: 0, unknown: 0 },
+    divergence: { error: 0, rows: 0, data: 0, none: 0, unknown: 0, 'not-comparable': 0 },
   };
   readonly #unknownUsers = new Set<string>();
   readonly #lateness = histogram();
@@ -162,12 +168,26 @@ export class SummaryObserver implements Observer {
     this.#counted.opened++;
   }
 
-  completed(): void {
+  completed({ refused }: SessionMeta): void {
     this.#counted.completed++;
+    if (refused !== undefined) this.#counted.refused++;
+  }
+
+  adopted(_session: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
+    this.#counted.adopted++;
+    this.#setUp(lost, commands);
   }
 
   reconnected(_session: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
     this.#counted.reconnected++;
+    this.#setUp(lost, commands);
+  }
+
+  pinRefused(): void {
+    addCause(this.#counted.stateLost, 'pinned-time');
+  }
+
+  #setUp(lost: ReadonlySet<StateLost>, commands: number): void {
     this.#counted.rebuildCommands += commands;
     for (const kind of lost) addCause(this.#counted.stateLost, kind);
   }
@@ -236,6 +256,8 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       lost: totalOf(tally.lostSessions),
       lost_by: byName(tally.lostSessions),
       skipped: byName(tally.skippedSessions),
+      refused: tally.refused,
+      adopted: tally.adopted,
       reconnected: tally.reconnected,
       rebuild_commands: tally.rebuildCommands,
       state_lost: byName(tally.stateLost),
@@ -296,7 +318,7 @@ function verdictOf(
     invalid.push(`${n} sessions were lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`);
   }
   for (const [kind, n] of Object.entries(byName(tally.stateLost)))
-    invalid.push(`${n} times a session that reconnected lacked what it had before: ${kind}`);
+    invalid.push(`${n} times a session lacked on its connection what it had before: ${kind}`);
   const lost = totalOf(tally.lost);
   if (scheduled !== tally.answered + lost) {
     invalid.push(

@@ -20,6 +20,9 @@ export interface Tally {
   scheduledSessions: number;
   opened: number;
   completed: number;
+  /** Of them, whose login was refused as it had been; and sessions joined late. */
+  refused: number;
+  adopted: number;
   /** Connections in place of ones that ended early, commands that set them up, and what could not be. */
   reconnected: number;
   rebuildCommands: number;
@@ -51,6 +54,8 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     scheduledSessions: sum.scheduledSessions + tally.scheduledSessions,
     opened: sum.opened + tally.opened,
     completed: sum.completed + tally.completed,
+    refused: sum.refused + tally.refused,
+    adopted: sum.adopted + tally.adopted,
     reconnected: sum.reconnected + tally.reconnected,
     rebuildCommands: sum.rebuildCommands + tally.rebuildCommands,
     stateLost: sumOf(sum.stateLost, tally.stateLost),

@@ -6,6 +6,7 @@ export function renderSummary(summary: Summary, folder: string): string {
   const skippedSessions = total(sessions.skipped);
   const skippedCommands = total(commands.skipped);
   const lostCommands = total(commands.lost);
+  const incomparable = summary.divergence.unknown + summary.divergence['not-comparable'];
   const lines = [
     '',
     `Replayed ${copies === 1 ? 'once' : `${copies} copies`} at ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
@@ -21,11 +22,12 @@ export function renderSummary(summary: Summary, folder: string): string {
     row('  completed / answered', sessions.completed, commands.answered),
     row('  lost', sessions.lost, lostCommands),
     ...causes(sessions.lost_by, commands.lost),
+    ...logins(sessions),
     ...reconnections(sessions),
     '',
     `Answers      ${count(summary.divergence.none)} as recorded; different: ${count(summary.divergence.error)} errors, ` +
       `${count(summary.divergence.rows)} row counts, ${count(summary.divergence.data)} data` +
-      (summary.divergence.unknown > 0 ? `; ${count(summary.divergence.unknown)} not to compare` : ''),
+      (incomparable > 0 ? `; ${count(incomparable)} not to compare` : ''),
     `Latency      recorded ${spread(summary.latency_ms.recorded)}`,
     `             replayed ${spread(summary.latency_ms.replayed)}`,
     ...(summary.speed === 'max' ? [] : [`Our lateness          ${spread(summary.lateness_ms)}`]),
@@ -37,6 +39,15 @@ export function renderSummary(summary: Summary, folder: string): string {
     '',
   ];
   return lines.join('\n');
+}
+
+/** Sessions that began in another way than by a login that succeeded. */
+function logins({ refused, adopted }: Summary['sessions']): string[] {
+  const said = [
+    ...(refused > 0 ? [`${count(refused)} logins refused, as they had been`] : []),
+    ...(adopted > 0 ? [`${count(adopted)} sessions adopted that began before the recording`] : []),
+  ];
+  return said.length === 0 ? [] : ['', `Logins       ${said.join('; ')}`];
 }
 
 /** Nothing where no session reconnected, as in most runs. */

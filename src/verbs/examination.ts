@@ -23,7 +23,7 @@ import {
 } from './doctor-steps.ts';
 import { type Endpoint, type Mapping, resolveHost } from './endpoints.ts';
 import { type ClientsChoice, type ClientsPlan, planClients } from './replay-clients.ts';
-import { openTransport } from './replay-transport.ts';
+import { openPacketTransport } from './replay-transport.ts';
 import { type RecordedHosts, recordedHosts } from './route-plan.ts';
 
 export interface DoctorOptions {
@@ -143,7 +143,7 @@ export class Examination {
     this.#listener.looking(`the ${name}`);
     const complaints: string[] = [];
     const opened = await attempt(name, () =>
-      openTransport(
+      openPacketTransport(
         {
           target: this.#target,
           targetPort: target.port,

@@ -47,3 +47,8 @@ export function collectSession(text: string, before: number[] = []): number[] {
   if (/^\d+(,\d+)*$/.test(text)) return [...before, ...text.split(',').map(Number)];
   throw new InvalidArgumentError('A session is named by its number in `mytape ls`: 17, or several: 17,18.');
 }
+
+/** For an option that may be given several times. */
+export function collectText(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}

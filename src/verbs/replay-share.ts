@@ -1,13 +1,17 @@
+import { readKeys } from '../archive/keys.ts';
 import { openArchive } from '../archive/reader.ts';
-import { decodeSessions } from '../flow/decode.ts';
+import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
+import { ConnectionIds } from '../replay/connection-ids.ts';
 import type { Trouble } from '../replay/contact.ts';
 import { Engine } from '../replay/engine.ts';
 import { hasAny, type Share } from '../replay/share.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
-import type { PacketTransport } from '../transport/packet.ts';
-import type { TransportStats } from '../transport/transport.ts';
+import { KeyLog } from '../tls/key-log.ts';
+import { TlsStream } from '../tls/stream.ts';
+import type { Transport, TransportStats } from '../transport/transport.ts';
+import { type LoginJob, openLogins } from './replay-logins.ts';
 import { openTransport, type TransportJob } from './replay-transport.ts';
 import { troubleText } from './replay-trouble.ts';
 
@@ -20,8 +24,12 @@ export interface ReplayJob extends TransportJob {
   /** undefined: the engine's own. */
   connectTimeoutMs: number | undefined;
   replyTimeoutMs: number | undefined;
-  /** Passwords by user. */
-  users: ReadonlyMap<string, string>;
+  logins: LoginJob;
+  /** The target's numbers of connections (ConnectionIds.buffer). */
+  connections: SharedArrayBuffer;
+  /** Text of a key log beside the archive's own. */
+  keyLog: string | undefined;
+  pinTime: boolean;
 }
 
 /** What is recorded `at` is due `epochMs`, ms since 1970 by the main thread's clock: the same for every share. */
@@ -47,17 +55,24 @@ export interface ShareResult {
   unread: string | undefined;
 }
 
+/** How TLS is read; undefined: no keys are known. */
+function openTls({ archive, keyLog }: ReplayJob): DecodeOptions['openTls'] {
+  const keys = readKeys(archive) ?? new KeyLog();
+  if (keyLog !== undefined) keys.add(keyLog);
+  return keys.size === 0 ? undefined : (plain) => new TlsStream(keys, plain);
+}
+
 /** One share of a replay, in the thread that made it: an engine over the archive, with a transport of its own. */
 export class ReplayShare {
   readonly #job: ReplayJob;
   readonly #share: Share;
-  readonly #transport: PacketTransport;
+  readonly #transport: Transport;
   readonly #observer: SummaryObserver;
   readonly #say: (line: string) => void;
   #engine: Engine | undefined;
   #stopped = false;
 
-  private constructor(job: ReplayJob, share: Share, transport: PacketTransport, say: (line: string) => void) {
+  private constructor(job: ReplayJob, share: Share, transport: Transport, say: (line: string) => void) {
     this.#say = say;
     this.#job = job;
     this.#share = share;
@@ -83,7 +98,7 @@ export class ReplayShare {
 
   /** Replays to the end, and frees everything. */
   async run(anchor: Anchor): Promise<ShareResult> {
-    const { copies, speed, users, recordedPort, connectTimeoutMs, replyTimeoutMs } = this.#job;
+    const { copies, speed, recordedPort, connectTimeoutMs, replyTimeoutMs, pinTime } = this.#job;
     const share = this.#share;
     const archive = openArchive(this.#job.archive);
     const source = archive.packets();
@@ -94,7 +109,9 @@ export class ReplayShare {
         clock: realClock,
         connectTimeoutMs,
         replyTimeoutMs,
-        password: (user) => users.get(user),
+        ...openLogins(this.#job.logins, this.#job.archive),
+        connections: ConnectionIds.of(this.#job.connections),
+        pinTime: pinTime ? { originSec: source.originSec } : undefined,
         share,
         anchor: { at: anchor.at, now: anchor.epochMs - performance.timeOrigin },
       },
@@ -109,6 +126,7 @@ export class ReplayShare {
         decodeSessions(source, {
           serverPorts: new Set([recordedPort]),
           wants: (id) => hasAny(share, id, copies),
+          openTls: openTls(this.#job),
         }),
       );
     } catch (error) {

@@ -6,6 +6,9 @@ import type { Share } from '../replay/share.ts';
 import { realClock } from '../time.ts';
 import { localAnswers, relayedAnswers } from '../transport/answers.ts';
 import { PacketTransport } from '../transport/packet.ts';
+import { SocketTransport } from '../transport/socket.ts';
+import type { TargetTls } from '../transport/target-tls.ts';
+import type { Transport } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import type { Endpoint } from './endpoints.ts';
@@ -14,7 +17,9 @@ import { type ClientsPlan, clientAddresses, clientPorts } from './replay-clients
 /** An injector's slot beyond the path's MTU: checksums are made a word at a time. */
 const SLOT_SLACK_OCTETS = 16;
 
-export interface TransportJob {
+export const TRANSPORTS = ['packet', 'socket'] as const;
+
+export interface PacketJob {
   target: Address;
   targetPort: number;
   /** Where `mytape intercept` listens; undefined: answers are caught in this process. */
@@ -25,12 +30,27 @@ export interface TransportJob {
   clients: ClientsPlan;
 }
 
-/**
- * The packet transport of one share of a run, with an injector, a capture or a channel of its own. `say` is told, in words
- * for people, what becomes of the way that answers come.
- */
+export interface TransportJob extends PacketJob {
+  transport: (typeof TRANSPORTS)[number];
+  /** Of the socket transport: connections go on in TLS. */
+  tls: TargetTls | undefined;
+}
+
+/** The transport of one share of a run. `say` is told, in words for people, what becomes of the way that answers come. */
 export async function openTransport(
   job: TransportJob,
+  share: Share,
+  say: (line: string) => void,
+): Promise<Transport> {
+  if (job.transport === 'packet') return openPacketTransport(job, share, say);
+  const { target, targetPort: port, tls } = job;
+  const options = { target: target.text, port, clock: realClock };
+  return new SocketTransport(tls === undefined ? options : { ...options, tls });
+}
+
+/** With an injector, and a capture or a channel, of its own. */
+export async function openPacketTransport(
+  job: PacketJob,
   share: Share,
   say: (line: string) => void,
 ): Promise<PacketTransport> {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, type ArchiveInfo, openArchive } from '../archive/reader.ts';
@@ -6,19 +6,23 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { readKeyFile } from '../intercept/relay-socket.ts';
 import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { Guard } from '../net/guard.ts';
+import { type Adopter, parseAdopt } from '../replay/adoption.ts';
+import { ConnectionIds } from '../replay/connection-ids.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine.ts';
-import { readUsersFile } from '../replay/users.ts';
 import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { renderSummary } from '../report/terminal.ts';
 import { type CaptureNs, realClock } from '../time.ts';
+import type { TargetTls } from '../transport/target-tls.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { type Endpoint, type Mapping, parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
-import { parseDurationMs } from './options.ts';
+import { collectText, parseDurationMs } from './options.ts';
 import { type ClientsChoice, type ClientsPlan, parseClients, planClients } from './replay-clients.ts';
+import { planLogins, readKeyLog } from './replay-logins.ts';
 import type { ShareResult } from './replay-share.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
+import { TRANSPORTS } from './replay-transport.ts';
 
 /** Threads beyond this only share the same cores in smaller pieces. */
 const MAX_CHANNELS = 64;
@@ -35,6 +39,8 @@ Examples:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --speed max
   With neither intercept nor route, from this host's own address:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --clients self --users users
+  By ordinary connections, over TLS, everybody as one user of the target's:
+    mytape replay peak.tape -x 3307-db.test:3307 --transport socket --target-tls --target-ca ca.pem --as tester
 
 Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network.
 The users file has a line for each user, \`user: password\`, and mode 0600.
@@ -103,9 +109,57 @@ export function replayCommand(): Command {
       parseSpeed,
       1,
     )
+    .addOption(
+      new Option(
+        '--transport <transport>',
+        "packets of our own from the clients' addresses, or ordinary connections from this host, which need no privilege",
+      )
+        .choices(TRANSPORTS)
+        .default(TRANSPORTS[0]),
+    )
+    .addOption(
+      new Option(
+        '--target-tls [verify]',
+        "with --transport socket: log in over TLS, and hold the target's certificate against nothing, the authorities, or its name, too",
+      )
+        .choices(['none', 'ca', 'identity'] as const)
+        .preset('ca'),
+    )
+    .option(
+      '--target-ca <file>',
+      'with --target-tls: the authorities, in PEM (default: those that Node knows)',
+    )
     .option(
       '--users <file>',
-      'passwords of the recorded users; without it only users without password can log in',
+      "passwords of the target's users; without it only users without password can log in",
+    )
+    .option('--as <user>', 'everybody logs in as this one')
+    .option(
+      '--password-file <file>',
+      'the password of the user of --as or --adopt, on its first line (default: --users, MYTAPE_PASSWORD, or ask)',
+    )
+    .option(
+      '--adopt <user[/schema]>',
+      'log in as this one for sessions that began before the recording, where no snapshot tells who they were',
+      parseAdopt,
+    )
+    .option(
+      '--remap-user <recorded=target>',
+      'a user that has another name on the target; again for others',
+      collectText,
+    )
+    .option(
+      '--remap-schema <recorded=target>',
+      'a schema that has another name on the target, in logins and statements; again for others',
+      collectText,
+    )
+    .option(
+      '--pin-time',
+      'tell statements the recorded time, insert ids, and the same random seeds each time (costs a SET before them)',
+    )
+    .option(
+      '--keylog <file>',
+      'TLS keys of recorded sessions, as SSLKEYLOGFILE has them; the archive may hold some itself',
     )
     .option(
       '--connect-timeout <duration>',
@@ -146,7 +200,17 @@ interface ReplayOptions {
   clients: ClientsChoice;
   copies: number;
   speed: number;
+  transport: (typeof TRANSPORTS)[number];
+  targetTls?: TargetTls['verify'] | true | undefined;
+  targetCa?: string | undefined;
   users?: string | undefined;
+  as?: string | undefined;
+  passwordFile?: string | undefined;
+  adopt?: Adopter | undefined;
+  remapUser?: string[] | undefined;
+  remapSchema?: string[] | undefined;
+  pinTime?: boolean | undefined;
+  keylog?: string | undefined;
   connectTimeout?: number | undefined;
   replyTimeout?: number | undefined;
   out?: string | undefined;
@@ -158,7 +222,9 @@ interface ReplayOptions {
 
 async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const { copies, speed, target: mapping } = options;
-  if ((options.intercept === undefined) === (options.local !== true)) {
+  checkTransport(options);
+  const bySocket = options.transport === 'socket';
+  if (!bySocket && (options.intercept === undefined) === (options.local !== true)) {
     throw new MytapeError(
       'usage',
       options.local === true
@@ -166,7 +232,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
         : 'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
     );
   }
-  const users = options.users === undefined ? new Map<string, string>() : readUsersFile(options.users);
+  const logins = await planLogins(options);
+  const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
   const address = await resolveHost(mapping.host);
   const assistant = options.intercept === undefined ? undefined : await resolveHost(options.intercept.host);
@@ -205,7 +272,12 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       clients,
       copies,
       speed,
-      users,
+      transport: options.transport,
+      tls: targetTls(options, mapping),
+      logins,
+      connections: ConnectionIds.create(info.sessions, copies).buffer,
+      keyLog,
+      pinTime: options.pinTime === true,
       connectTimeoutMs: options.connectTimeout,
       replyTimeoutMs: options.replyTimeout,
     },
@@ -253,6 +325,37 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   process.stdout.write(options.json === true ? text : renderSummary(summary, out));
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, signals > 0);
+}
+
+/** Options of one transport are no use to the other. */
+function checkTransport(options: ReplayOptions): void {
+  const { transport, intercept, local, clients, targetTls, targetCa } = options;
+  const refuse = (text: string) => {
+    throw new MytapeError('usage', text);
+  };
+  if (transport === 'packet') {
+    if (targetTls !== undefined)
+      refuse('--target-tls is for --transport socket: packets of our own carry no TLS');
+  } else if (intercept !== undefined || local === true)
+    refuse('--transport socket has its answers by itself: leave out -s and --local');
+  else if (clients !== 'recorded')
+    refuse(
+      "--clients is for packets of our own: with --transport socket the target sees this host's address",
+    );
+  if (targetCa !== undefined && targetTls === undefined) refuse('--target-ca is for --target-tls');
+}
+
+function targetTls({ targetTls: verify, targetCa }: ReplayOptions, { host }: Mapping): TargetTls | undefined {
+  if (verify === undefined) return undefined;
+  const tls: TargetTls = { verify: verify === true ? 'ca' : verify, servername: host };
+  if (targetCa === undefined) return tls;
+  try {
+    return { ...tls, ca: readFileSync(targetCa, 'utf8') };
+  } catch (cause) {
+    throw new MytapeError('bad-file', `cannot read --target-ca ${targetCa}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 function exitCodeOf(summary: Summary, interrupted: boolean): number {

@@ -47,6 +47,7 @@ const replies = record<Reply>({
   statementId: fc.oneof(fc.constant(0), u32),
   params: fc.oneof(fc.constant(0), u16),
   status: fc.oneof(fc.constant(0), u16),
+  insertId: count,
   at: fc.constant(0),
 });
 
@@ -116,6 +117,7 @@ describe('what relay messages carry', () => {
       statementId: 0,
       params: 0,
       status: 2,
+      insertId: 0,
       at: 0,
     };
     const writer = new MessageWriter();

@@ -4,10 +4,12 @@ import fc from 'fast-check';
 import { CLIENT, has } from '../../src/mysql/capabilities.ts';
 import {
   type HandshakeResponse,
+  isEmptyAuth,
   parseAuthSwitch,
   parseClientHello,
   parseGreeting,
   writeHandshakeResponse,
+  writeSslRequest,
 } from '../../src/mysql/handshake.ts';
 import { sessionTurns } from '../flow/support/capture.ts';
 import { packets, payload } from './support/packets.ts';
@@ -63,7 +65,7 @@ test('a HandshakeResponse41 cut short is malformed or has lost its last fields, 
     fc.property(responses, fc.nat(), (response, point) => {
       const packet = writeHandshakeResponse(response, 1);
       const hello = parseClientHello(packet, 0, point % packet.length);
-      assert.ok(['malformed', 'old', 'response', 'tls'].includes(hello.type));
+      assert.ok(['malformed', 'response320', 'response', 'tls'].includes(hello.type));
     }),
   );
 });
@@ -87,11 +89,61 @@ for (const client of ['sysbench-text', 'mysql2', 'mariadb-cli']) {
   });
 }
 
-test('an SSLRequest and a HandshakeResponse320 are known for what they are', () => {
-  const tls = packets(1, payload(0x00, 0x0a, 0x00, 0x00, new Uint8Array(28)));
-  assert.equal(parseClientHello(tls, 0, tls.length).type, 'tls');
-  const old = packets(1, payload(0x85, 0x24, 0, 0, 0, 'old', 0, 'GDSCQYR_'));
-  assert.equal(parseClientHello(old, 0, old.length).type, 'old');
+test('an SSLRequest is known for what it is, and has the first fields of the response behind it', () => {
+  fc.assert(
+    fc.property(responses, (response) => {
+      const packet = writeSslRequest(response, 1);
+      assert.deepEqual(packet.subarray(4), writeHandshakeResponse(response, 2).subarray(4, 36));
+      if (!has(response.capabilities, CLIENT.ssl)) return;
+      assert.deepEqual(parseClientHello(packet, 0, packet.length), { type: 'tls' });
+    }),
+  );
+});
+
+test('a HandshakeResponse320 gives user, authentication response and schema, ended by NUL or by the packet', () => {
+  const auth = Buffer.from('GDSCQYR_');
+  const cases: [Uint8Array, Partial<HandshakeResponse>][] = [
+    [payload(0x85, 0x24, 1, 2, 3, 'old', 0, auth), {}],
+    [payload(0x85, 0x24, 1, 2, 3, 'old', 0, auth, 0), {}],
+    [payload(0x8d, 0x24, 1, 2, 3, 'old', 0, auth, 0, 'shop', 0), { schema: 'shop' }],
+    [payload(0x8d, 0x24, 1, 2, 3, 'old', 0, auth, 0, 'shop'), { schema: 'shop' }],
+    [payload(0x8d, 0x24, 1, 2, 3, 'old', 0, auth, 0), {}],
+    [
+      payload(0x8d, 0x24, 1, 2, 3, 'old', 0, 0, 'shop', 0),
+      { schema: 'shop', authResponse: new Uint8Array(0) },
+    ],
+    [payload(0x85, 0x24, 1, 2, 3, 0), { user: '', authResponse: new Uint8Array(0) }],
+  ];
+  for (const [octets, differs] of cases) {
+    const packet = packets(1, octets);
+    assert.deepEqual(parseClientHello(packet, 0, packet.length), {
+      type: 'response320',
+      response: {
+        capabilities: 0x2485 | (octets[0] & 8),
+        extendedCapabilities: 0,
+        maxPacket: 0x030201,
+        charset: 0,
+        user: 'old',
+        authResponse: new Uint8Array(auth),
+        ...differs,
+      },
+    });
+  }
+  const cut = packets(1, payload(0x85, 0x24, 1, 2));
+  assert.deepEqual(parseClientHello(cut, 0, cut.length), { type: 'malformed' });
+});
+
+test('an answer without password is told from one with, plugin by plugin', () => {
+  const nul = Uint8Array.of(0);
+  for (const plugin of ['mysql_native_password', 'caching_sha2_password', 'sha256_password']) {
+    assert.equal(isEmptyAuth(plugin, new Uint8Array(0)), true, plugin);
+    assert.equal(isEmptyAuth(plugin, nul), plugin !== 'mysql_native_password', plugin);
+    assert.equal(isEmptyAuth(plugin, new Uint8Array(20)), false, plugin);
+    // A request for the server's key.
+    assert.equal(isEmptyAuth(plugin, Uint8Array.of(1)), false, plugin);
+  }
+  assert.equal(isEmptyAuth('mysql_clear_password', nul), true);
+  assert.equal(isEmptyAuth('client_ed25519', new Uint8Array(64)), false);
 });
 
 test('greetings that are none: an error, another protocol, a cut', async () => {
@@ -108,6 +160,9 @@ test('an AuthSwitchRequest gives its plugin and scramble; the oldest form names 
   const scramble = new Uint8Array(20).fill(9);
   const packet = packets(2, payload(0xfe, 'mysql_native_password', 0, scramble, 0));
   assert.deepEqual(parseAuthSwitch(packet, 0, packet.length), { plugin: 'mysql_native_password', scramble });
+  const long = new Uint8Array(32);
+  const ed25519 = packets(2, payload(0xfe, 'client_ed25519', 0, long));
+  assert.deepEqual(parseAuthSwitch(ed25519, 0, ed25519.length).scramble, long);
   const old = packets(2, payload(0xfe));
   assert.equal(parseAuthSwitch(old, 0, old.length).plugin, 'mysql_old_password');
 });

@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
+import { createConnection } from 'mysql2/promise';
 import { CLIENT, EXTENDED, has, inBoth } from '../../src/mysql/capabilities.ts';
 import { type HandshakeResponse, parseClientHello, parseGreeting } from '../../src/mysql/handshake.ts';
 import { Login, type LoginStep } from '../../src/mysql/login.ts';
 import { nativePassword } from '../../src/mysql/native-password.ts';
 import { sessionTurns } from '../flow/support/capture.ts';
+import { PacketSocket } from './support/login-driver.ts';
+import {
+  greeting as greetingBy,
+  OFFERED as MYSQL8_OFFERED,
+  OTHER_SCRAMBLE,
+  SCRAMBLE,
+  ScriptedMySql8,
+  type ScriptedMySql8Options,
+} from './support/mysql8.ts';
 import { err, ok, packets, payload } from './support/packets.ts';
 
 const PASSWORD = 'app-secret';
@@ -27,42 +39,11 @@ const recorded: HandshakeResponse = {
   authPlugin: 'caching_sha2_password',
 };
 
-const scramble = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
+/** All there is. */
+const OFFERED = 0xffffffff;
 
-/** A HandshakeV10 with these capabilities. */
-function greeting(capabilities: number, extendedCapabilities = 0): Uint8Array {
-  const upper = (value: number) => Uint8Array.of(value >>> 16, value >>> 24);
-  const lower = (value: number) => Uint8Array.of(value, value >>> 8);
-  return packets(
-    0,
-    payload(
-      10,
-      '8.0.36',
-      0,
-      9,
-      0,
-      0,
-      0,
-      scramble.subarray(0, 8),
-      0,
-      lower(capabilities),
-      45,
-      2,
-      0,
-      upper(capabilities),
-      21,
-      new Uint8Array(6),
-      lower(extendedCapabilities),
-      upper(extendedCapabilities),
-      scramble.subarray(8),
-      0,
-      'mysql_native_password',
-      0,
-    ),
-  );
-}
-
-const OFFERED = 0xffffffff & ~CLIENT.queryAttributes;
+const greeting = (capabilities: number, extendedCapabilities = 0) =>
+  greetingBy('mysql_native_password', capabilities, extendedCapabilities);
 
 function response(step: LoginStep): HandshakeResponse {
   assert.equal(step.type, 'send');
@@ -73,8 +54,14 @@ function response(step: LoginStep): HandshakeResponse {
   return (hello as { response: HandshakeResponse }).response;
 }
 
+function failure(step: LoginStep): string {
+  assert.equal(step.type, 'failed');
+  assert.equal((step as { errno: number }).errno, 0);
+  return (step as { message: string }).message;
+}
+
 for (const client of ['sysbench-prepared', 'mysql2']) {
-  test(`answers the greeting that ${client} got as ${client} did, octet for octet but for LOCAL_FILES`, async () => {
+  test(`answers the greeting that ${client} got as ${client} did, octet for octet`, async () => {
     const turns = await sessionTurns(client);
     const hello = parseClientHello(turns[1].octets, 0, turns[1].octets.length);
     assert.equal(hello.type, 'response');
@@ -91,36 +78,40 @@ for (const client of ['sysbench-prepared', 'mysql2']) {
     assert.equal(sent.schema, theirs.schema);
     assert.deepEqual(sent.attributes, theirs.attributes);
     assert.equal(sent.extendedCapabilities, theirs.extendedCapabilities);
-    assert.equal(
-      sent.capabilities | CLIENT.localFiles | theirs.capabilities,
-      theirs.capabilities | CLIENT.localFiles,
-    );
+    assert.equal(sent.capabilities, theirs.capabilities);
     const done = login.onPacket(turns[2].octets);
     assert.deepEqual(done, {
       type: 'done',
       capabilities: sent.capabilities,
       extendedCapabilities: sent.extendedCapabilities,
+      connectionId: greeted?.connectionId,
+      authPlugin: 'mysql_native_password',
+      scramble: greeted?.scramble,
     });
   });
 }
 
-test('takes up what was recorded and is offered, never TLS, compression or files', () => {
+test('takes up what was recorded and is offered, never compression, nor TLS unasked', () => {
   const sent = response(new Login({ recorded, user: 'app', password: PASSWORD }).onPacket(greeting(OFFERED)));
   assert.ok(
     has(
       sent.capabilities,
-      CLIENT.foundRows | CLIENT.connectWithDb | CLIENT.pluginAuth | CLIENT.secureConnection,
+      CLIENT.foundRows |
+        CLIENT.connectWithDb |
+        CLIENT.localFiles |
+        CLIENT.pluginAuth |
+        CLIENT.secureConnection,
     ),
   );
   assert.equal(
-    sent.capabilities & (CLIENT.ssl | CLIENT.compress | CLIENT.localFiles | CLIENT.deprecateEof),
+    sent.capabilities & (CLIENT.ssl | CLIENT.compress | CLIENT.zstdCompression | CLIENT.deprecateEof),
     0,
   );
   assert.equal(sent.user, 'app');
   assert.equal(sent.schema, 'shop');
   assert.equal(sent.charset, 45);
   assert.equal(sent.authPlugin, 'mysql_native_password');
-  assert.deepEqual(sent.authResponse, nativePassword(PASSWORD, scramble));
+  assert.deepEqual(sent.authResponse, nativePassword(PASSWORD, SCRAMBLE));
 });
 
 test('an empty password sends an empty answer', () => {
@@ -129,26 +120,103 @@ test('an empty password sends an empty answer', () => {
 });
 
 test('a target that would read commands otherwise is refused by the name of what it lacks', () => {
-  const attributes = { ...recorded, capabilities: (recorded.capabilities | CLIENT.queryAttributes) >>> 0 };
-  const step = new Login({ recorded: attributes, user: 'app', password: '' }).onPacket(greeting(OFFERED));
-  assert.equal(step.type, 'failed');
-  assert.match((step as { message: string }).message, /CLIENT_QUERY_ATTRIBUTES/);
-  const bulk = {
-    ...recorded,
-    capabilities: recorded.capabilities & ~CLIENT.mysql,
-    extendedCapabilities: EXTENDED.stmtBulkOperations,
-  };
-  const refused = new Login({ recorded: bulk, user: 'app', password: '' }).onPacket(greeting(OFFERED));
-  assert.match((refused as { message: string }).message, /STMT_BULK_OPERATIONS/);
+  for (const [name, flag] of [
+    ['CLIENT_FOUND_ROWS', CLIENT.foundRows],
+    ['CLIENT_IGNORE_SPACE', CLIENT.ignoreSpace],
+    ['CLIENT_MULTI_STATEMENTS', CLIENT.multiStatements],
+  ] as const) {
+    const theirs = { ...recorded, capabilities: (recorded.capabilities | flag) >>> 0 };
+    const login = new Login({ recorded: theirs, user: 'app', password: '' });
+    assert.match(failure(login.onPacket(greeting(OFFERED & ~flag))), new RegExp(`recorded with ${name}`));
+  }
 });
 
-test('an AuthSwitchRequest to mysql_native_password is answered with the new scramble, in sequence', () => {
+test('what can be translated is taken up where it is offered, and left where it is not', () => {
+  const flags =
+    CLIENT.queryAttributes | CLIENT.deprecateEof | CLIENT.sessionTrack | CLIENT.optionalResultsetMetadata;
+  const extended = EXTENDED.stmtBulkOperations | EXTENDED.cacheMetadata;
+  const theirs = {
+    ...recorded,
+    capabilities: ((recorded.capabilities | flags) & ~CLIENT.mysql) >>> 0,
+    extendedCapabilities: extended,
+  };
+  const answerTo = (packet: Uint8Array) =>
+    response(new Login({ recorded: theirs, user: 'app', password: '' }).onPacket(packet));
+  const offered = (OFFERED & ~CLIENT.mysql) >>> 0;
+  const all = answerTo(greeting(offered, extended));
+  assert.ok(has(all.capabilities, flags));
+  assert.equal(all.extendedCapabilities, extended);
+  const none = answerTo(greeting((offered & ~flags) >>> 0));
+  assert.equal(none.capabilities & flags, 0);
+  assert.equal(none.extendedCapabilities, 0);
+});
+
+test('a client from before 4.1 logs in again, by the protocol of today', () => {
+  const old = packets(1, payload(0x8d, 0x24, 0, 0, 1, 'old', 0, 'GDSCQYR_', 0, 'shop', 0));
+  const hello = parseClientHello(old, 0, old.length);
+  assert.equal(hello.type, 'response320');
+  if (hello.type !== 'response320') return;
+  const login = new Login({ recorded: hello.response, user: 'old', password: PASSWORD });
+  const sent = response(login.onPacket(greeting(OFFERED)));
+  assert.deepEqual([sent.user, sent.schema, sent.charset], ['old', 'shop', 0]);
+  assert.deepEqual(sent.authResponse, nativePassword(PASSWORD, SCRAMBLE));
+});
+
+test('an AuthSwitchRequest is answered with the new scramble, in sequence, and told when the login is done', () => {
   const login = new Login({ recorded, user: 'app', password: PASSWORD });
-  login.onPacket(greeting(OFFERED));
-  const other = new Uint8Array(20).fill(7);
-  const step = login.onPacket(packets(2, payload(0xfe, 'mysql_native_password', 0, other, 0)));
-  assert.deepEqual(step, { type: 'send', octets: packets(3, nativePassword(PASSWORD, other)) });
-  assert.equal(login.onPacket(packets(4, ok())).type, 'done');
+  const sent = response(login.onPacket(greeting(OFFERED)));
+  const step = login.onPacket(packets(2, payload(0xfe, 'mysql_native_password', 0, OTHER_SCRAMBLE, 0)));
+  assert.deepEqual(step, { type: 'send', octets: packets(3, nativePassword(PASSWORD, OTHER_SCRAMBLE)) });
+  assert.deepEqual(login.onPacket(packets(4, ok())), {
+    type: 'done',
+    capabilities: sent.capabilities,
+    extendedCapabilities: 0,
+    connectionId: 9 + 256,
+    authPlugin: 'mysql_native_password',
+    scramble: OTHER_SCRAMBLE,
+  });
+});
+
+test('a login that production refused is refused again: another password, or none where none was given', () => {
+  const wrong = (theirs: HandshakeResponse, password: string) =>
+    response(new Login({ recorded: theirs, user: 'app', password, wrong: true }).onPacket(greeting(OFFERED)))
+      .authResponse;
+  const sent = wrong(recorded, PASSWORD);
+  assert.equal(sent.length, 20);
+  assert.notDeepEqual(sent, nativePassword(PASSWORD, SCRAMBLE));
+  assert.notDeepEqual(sent, nativePassword('', SCRAMBLE));
+  const none = { ...recorded, authPlugin: 'mysql_native_password', authResponse: new Uint8Array(0) };
+  assert.equal(wrong(none, PASSWORD).length, 0);
+  // Behind a switch of plugins the first answer tells nothing: what the Dialogue saw counts.
+  assert.equal(wrong({ ...none, withPassword: true }, '').length, 20);
+  assert.equal(wrong({ ...recorded, withPassword: false }, PASSWORD).length, 0);
+});
+
+test('with TLS the SSLRequest goes first, and the response behind it, one further in sequence', () => {
+  const login = new Login({ recorded, user: 'app', password: PASSWORD, tls: true });
+  const step = login.onPacket(greeting(OFFERED));
+  assert.equal(step.type, 'tls');
+  const request = (step as { octets: Uint8Array }).octets;
+  assert.equal(request[3], 1);
+  assert.deepEqual(parseClientHello(request, 0, request.length), { type: 'tls' });
+  const second = login.secured();
+  assert.equal(second.type, 'send');
+  const { octets } = second as { octets: Uint8Array };
+  assert.equal(octets[3], 2);
+  // The same first fields, twice.
+  assert.deepEqual(octets.subarray(4, 36), request.subarray(4, 36));
+  const hello = parseClientHello(octets, 0, octets.length);
+  assert.ok(hello.type === 'response' && has(hello.response.capabilities, CLIENT.ssl));
+  assert.ok(hello.type === 'response' && hello.response.user === 'app');
+  assert.equal(login.onPacket(packets(3, ok())).type, 'done');
+});
+
+test('TLS that is not to be had is a failure of the login', () => {
+  const login = new Login({ recorded, user: 'app', password: PASSWORD, tls: true });
+  assert.match(failure(login.onPacket(greeting(OFFERED & ~CLIENT.ssl))), /does not offer TLS/);
+  const early = new Login({ recorded, user: 'app', password: PASSWORD, tls: true });
+  early.onPacket(greeting(OFFERED));
+  assert.match(failure(early.onPacket(packets(2, ok()))), /before TLS/);
 });
 
 test('failures carry the reason: another plugin, an error as greeting, access denied, not MySQL', () => {
@@ -157,16 +225,131 @@ test('failures carry the reason: another plugin, an error as greeting, access de
     login.onPacket(greeting(OFFERED));
     return login.onPacket(packet);
   };
-  const sha2 = after(packets(2, payload(0xfe, 'caching_sha2_password', 0, new Uint8Array(21))));
-  assert.match((sha2 as { message: string }).message, /caching_sha2_password/);
+  const gssapi = after(packets(2, payload(0xfe, 'auth_gssapi_client', 0, new Uint8Array(21))));
+  assert.match(failure(gssapi), /auth_gssapi_client for app/);
   assert.deepEqual(after(packets(2, err(1045, 'Access denied'))), {
     type: 'failed',
     errno: 1045,
     message: 'Access denied',
   });
-  assert.equal(after(packets(2, payload(1, 4))).type, 'failed');
   const first = (packet: Uint8Array) => new Login({ recorded, user: 'app', password: '' }).onPacket(packet);
   const full = first(packets(0, payload(0xff, 0x10, 0x04, 'Too many connections')));
   assert.deepEqual(full, { type: 'failed', errno: 1040, message: 'Too many connections' });
   assert.equal(first(packets(0, payload(9, 'old', 0))).type, 'failed');
 });
+
+/** Logs in on a scripted MySQL 8; the last step, and what the server saw of the client. */
+function logInOn(
+  server: Partial<ScriptedMySql8Options> & Pick<ScriptedMySql8Options, 'users'>,
+  login: { password: string; tls?: boolean },
+): { last: LoginStep; seen: string[] } {
+  const peer = new ScriptedMySql8(server);
+  const client = new Login({ recorded, user: 'app', ...login });
+  const toClient = [peer.greeting()];
+  let last: LoginStep = { type: 'wait' };
+  const take = (step: LoginStep) => {
+    last = step;
+    if (step.type !== 'send' && step.type !== 'tls') return;
+    const answers = peer.onPacket(step.octets);
+    for (let at = 0; at < answers.length; ) {
+      const length = 4 + answers[at] + answers[at + 1] * 256;
+      toClient.push(answers.subarray(at, at + length));
+      at += length;
+    }
+    if (step.type === 'tls') take(client.secured());
+  };
+  for (let packet = toClient.shift(); packet !== undefined; packet = toClient.shift()) {
+    take(client.onPacket(packet));
+  }
+  return { last, seen: peer.seen };
+}
+
+const SHA2 = 'caching_sha2_password';
+const SHA256 = 'sha256_password';
+const HELLO_SHA2 = `HandshakeResponse41 ${SHA2}`;
+const HELLO_SHA256 = `HandshakeResponse41 ${SHA256}`;
+const HELLO_NATIVE = 'HandshakeResponse41 mysql_native_password';
+
+/** Longer than the scramble, so that it is XORed more than once over. */
+const LONG = 'a password of more octets than the scramble has: pässwörd';
+
+const conversations: {
+  what: string;
+  plugin: typeof SHA2 | typeof SHA256;
+  cached?: boolean;
+  greets?: string;
+  tls?: boolean;
+  seen: string[];
+}[] = [
+  { what: 'fast', plugin: SHA2, cached: true, seen: [HELLO_SHA2, 'scramble'] },
+  { what: 'full', plugin: SHA2, seen: [HELLO_SHA2, 'scramble', 'key request', 'encrypted'] },
+  { what: 'fast', plugin: SHA2, cached: true, tls: true, seen: ['SSLRequest', HELLO_SHA2, 'scramble'] },
+  { what: 'full', plugin: SHA2, tls: true, seen: ['SSLRequest', HELLO_SHA2, 'scramble', 'clear'] },
+  {
+    what: 'full, by a switch',
+    plugin: SHA2,
+    greets: 'mysql_native_password',
+    seen: [HELLO_NATIVE, 'scramble', 'key request', 'encrypted'],
+  },
+  { what: 'plain', plugin: SHA256, greets: SHA256, seen: [HELLO_SHA256, 'key request', 'encrypted'] },
+  { what: 'by a switch', plugin: SHA256, seen: [HELLO_SHA2, 'key request', 'encrypted'] },
+  { what: 'plain', plugin: SHA256, greets: SHA256, tls: true, seen: ['SSLRequest', HELLO_SHA256, 'clear'] },
+  { what: 'by a switch', plugin: SHA256, tls: true, seen: ['SSLRequest', HELLO_SHA2, 'clear'] },
+];
+
+for (const { what, plugin, cached = false, greets = SHA2, tls = false, seen } of conversations) {
+  test(`scripted MySQL 8 peer: ${plugin}, ${what}, ${tls ? 'over TLS' : 'without TLS'}`, () => {
+    const server = (password: string) => ({
+      authPlugin: greets,
+      users: { app: { plugin, password, cached } },
+    });
+    for (const password of [PASSWORD, LONG]) {
+      const right = logInOn(server(password), { password, tls });
+      assert.equal(right.last.type, 'done');
+      assert.deepEqual(right.seen, seen);
+    }
+    const wrong = logInOn(server(PASSWORD), { password: LONG, tls });
+    assert.deepEqual(wrong.last, { type: 'failed', errno: 1045, message: 'Access denied' });
+    const empty = logInOn(server(''), { password: '', tls });
+    assert.equal(empty.last.type, 'done');
+    assert.equal(empty.seen.at(-1), 'empty');
+    assert.equal(logInOn(server(PASSWORD), { password: '', tls }).last.type, 'failed');
+  });
+}
+
+test('scripted MySQL 8 peer: a password too long for the key is refused with the way out', () => {
+  const password = 'x'.repeat(250);
+  const { last } = logInOn({ users: { app: { plugin: SHA2, password } } }, { password });
+  assert.match(failure(last), /caching_sha2_password for app: .*replay over TLS/);
+});
+
+for (const [plugin, cached] of [
+  [SHA2, true],
+  [SHA2, false],
+  [SHA256, false],
+] as const) {
+  test(`scripted MySQL 8 peer: takes mysql2 in as a real one would, by ${plugin}${cached ? ', cached' : ''}`, async (t) => {
+    const peer = new ScriptedMySql8({
+      users: { app: { plugin, password: LONG, cached } },
+      capabilities: MYSQL8_OFFERED & ~CLIENT.ssl,
+    });
+    const server = createServer((socket) => {
+      const packets = new PacketSocket(socket);
+      t.after(() => packets.destroy());
+      packets.write(peer.greeting());
+      void serve(packets, peer);
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const connection = await createConnection({ host: '127.0.0.1', port, user: 'app', password: LONG });
+    connection.destroy();
+    assert.equal(peer.seen.at(-1), cached ? 'scramble' : 'encrypted');
+  });
+}
+
+async function serve(socket: PacketSocket, peer: ScriptedMySql8): Promise<void> {
+  for (let packet = await socket.next(); packet !== undefined; packet = await socket.next()) {
+    socket.write(peer.onPacket(packet));
+  }
+}

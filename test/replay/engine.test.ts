@@ -190,7 +190,14 @@ describe('comparison', () => {
       run.book.story(),
       story.map((one) => `answered${one}`),
     );
-    assert.deepEqual(run.summary.divergence, { error: 1, rows: 3, data: 1, none: 4, unknown: 1 });
+    assert.deepEqual(run.summary.divergence, {
+      error: 1,
+      rows: 3,
+      data: 1,
+      none: 4,
+      unknown: 1,
+      'not-comparable': 0,
+    });
   });
 
   test('an answer that overtakes the recorded one is compared when that is read', async () => {
@@ -207,7 +214,14 @@ describe('comparison', () => {
       speed: Number.POSITIVE_INFINITY,
       target: { users: USERS, reacts: ({ sql }) => (sql === 'OTHER' ? { reply: {} } : { reply: rows }) },
     });
-    assert.deepEqual(run.summary.divergence, { error: 0, rows: 2, data: 0, none: 4, unknown: 0 });
+    assert.deepEqual(run.summary.divergence, {
+      error: 0,
+      rows: 2,
+      data: 0,
+      none: 4,
+      unknown: 0,
+      'not-comparable': 0,
+    });
     assert.equal(Math.round(run.summary.latency_ms.recorded.p50), 50);
   });
 

@@ -144,11 +144,17 @@ describe('what is not sent', () => {
     assert.deepEqual(run.book.story(), ['skipped kill', 'answered', 'answered']);
   });
 
-  test('COM_CHANGE_USER and all behind it but COM_QUIT', async () => {
+  test('COM_CHANGE_USER to one whose password is not known, and all behind it but COM_QUIT', async () => {
     const tape = new Tape();
-    tape.session().query(1).command(2, COM.changeUser, ['other', 0]).query(3).query(4).quit(5);
+    tape
+      .session()
+      .query(1)
+      .command(2, COM.changeUser, ['other', 0, 20, new Uint8Array(20).fill(1), 0])
+      .query(3)
+      .query(4)
+      .quit(5);
     const run = await replay(tape);
-    const skipped = 'skipped change-user';
+    const skipped = 'skipped unknown-user';
     assert.deepEqual(run.book.story(), ['answered', skipped, skipped, skipped, 'answered']);
     assert.deepEqual(run.book.endsOf(), [undefined]);
     assert.deepEqual(

@@ -1,9 +1,9 @@
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from '../../src/flow/events.ts';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
-import { COM, type Command, expectOf } from '../../src/mysql/command.ts';
+import { COM, type Command, expectOf, LocalFile } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import { parseAddress } from '../../src/wire/address.ts';
-import { command as packetOf } from '../mysql/support/packets.ts';
+import { command as packetOf, packets } from '../mysql/support/packets.ts';
 import { makeReply } from '../transport/fake.ts';
 
 const MS = 1e6;
@@ -18,7 +18,7 @@ export type Answered = 'at once' | 'later' | 'never';
 export class Tape {
   readonly sessions: TapeSession[] = [];
 
-  session(atMs = 0, options: { user?: string; password?: boolean } = {}): TapeSession {
+  session(atMs = 0, options: SessionOptions = {}): TapeSession {
     const session = new TapeSession(this.sessions.length, atMs, options);
     this.sessions.push(session);
     return session;
@@ -47,18 +47,19 @@ export class Tape {
     made?: (events: FlowEvent[]) => void | Promise<void>,
   ): AsyncGenerator<FlowEvent[]> {
     const events = this.events();
+    const replies = new Map(this.sessions.flatMap((session) => [...session.replies]));
+    const files = new Map(this.sessions.flatMap((session) => [...session.files]));
     for (let from = 0; from < events.length; from += size) {
       const batch = events.slice(from, from + size);
-      for (const event of batch) {
-        if (event.type === 'reply') event.command.reply = this.#replies.get(event.command)!;
-      }
       await made?.(batch);
+      for (const event of batch) {
+        if (event.type !== 'reply') continue;
+        event.command.reply = replies.get(event.command)!;
+        const file = files.get(event.command);
+        if (file !== undefined) event.command.file = file;
+      }
       yield batch;
     }
-  }
-
-  get #replies(): Map<Command, Reply> {
-    return new Map(this.sessions.flatMap((session) => [...session.replies]));
   }
 }
 
@@ -67,13 +68,16 @@ export class TapeSession {
   readonly events: FlowEvent[] = [];
   readonly commands: Command[] = [];
   readonly replies = new Map<Command, Reply>();
+  /** What is told with an answer, not with its command. */
+  readonly files = new Map<Command, LocalFile>();
   #opened = false;
 
   constructor(
     id: number,
     atMs: number,
-    { user = 'app', password = true }: { user?: string; password?: boolean },
+    { user = 'app', password = true, schema, capabilities = 0, refused, late = false }: SessionOptions,
   ) {
+    const inForce = (CAPABILITIES | capabilities) >>> 0;
     this.meta = {
       id,
       client: CLIENT_ADDRESS,
@@ -82,17 +86,21 @@ export class TapeSession {
       serverPort: 3307,
       at: atMs * MS,
       connectionId: id + 1,
-      capabilities: CAPABILITIES,
+      capabilities: inForce,
       extendedCapabilities: 0,
-      login: {
-        capabilities: CAPABILITIES,
+      ...(refused === undefined ? {} : { refused }),
+    };
+    if (!late) {
+      this.meta.login = {
+        capabilities: inForce,
         extendedCapabilities: 0,
         maxPacket: 1 << 24,
         charset: 8,
         user,
         authResponse: new Uint8Array(password ? 20 : 0),
-      },
-    };
+        ...(schema === undefined ? {} : { schema }),
+      };
+    }
   }
 
   /** A command of any kind; its answer comes `replyMs` later and is `reply`, or the plain OK. */
@@ -100,7 +108,7 @@ export class TapeSession {
     atMs: number,
     com: number,
     rest: (number | string | Uint8Array)[] = [],
-    { reply = {}, replyMs = 1, answered = 'at once' as Answered }: CommandOptions = {},
+    { reply = {}, replyMs = 1, answered = 'at once', file, withPassword }: CommandOptions = {},
   ): this {
     this.#open(atMs);
     const packet = packetOf(com, ...rest);
@@ -110,13 +118,16 @@ export class TapeSession {
       com,
       expect: expectOf(com),
       packet,
+      ...(withPassword === undefined ? {} : { withPassword }),
     };
     this.commands.push(command);
     this.events.push({ type: 'command', at: command.at, session: this.meta, command });
     if (command.expect === 0 || answered === 'never') return this;
     const whole = makeReply({ ...reply, at: (atMs + replyMs) * MS });
     if (answered === 'at once') command.reply = whole;
+    if (answered === 'at once' && file !== undefined) command.file = file;
     this.replies.set(command, whole);
+    if (file !== undefined) this.files.set(command, file);
     this.events.push({ type: 'reply', at: whole.at, session: this.meta, command });
     return this;
   }
@@ -163,10 +174,39 @@ export class TapeSession {
   }
 }
 
+interface SessionOptions {
+  user?: string;
+  password?: boolean;
+  /** Of the login. */
+  schema?: string;
+  /** In force beside the usual ones. */
+  capabilities?: number;
+  /** The error that the recorded login was refused by. */
+  refused?: number;
+  /** The capture does not hold its login. */
+  late?: boolean;
+}
+
 interface CommandOptions {
   reply?: Partial<Reply>;
   replyMs?: number;
   answered?: Answered;
+  /** What it read of the client's; known when its answer is. */
+  file?: LocalFile;
+  /** COM_CHANGE_USER: the client answered with a password. */
+  withPassword?: boolean | undefined;
+}
+
+/** A file as a capture holds it: in packets with these payloads, and an empty one unless it is cut short. */
+export function localFile(payloads: Uint8Array[], isWhole = true, firstSequenceId = 2): LocalFile {
+  const file = new LocalFile();
+  let sequenceId = firstSequenceId;
+  for (const one of isWhole ? [...payloads, new Uint8Array(0)] : payloads) {
+    const packet = packets(sequenceId, one);
+    file.add(packet, 0, packet.length);
+    sequenceId = (packet[packet.length - 1 - (one.length % 0xffffff)] + 1) & 255;
+  }
+  return file;
 }
 
 export function id4(id: number): Uint8Array {

@@ -33,6 +33,11 @@ describe('users file', () => {
     });
   });
 
+  test('the user without a name has a password, too, and nothing is quoted', () => {
+    assert.deepEqual(read(': secret\napp: "a\'b"\n'), { '': 'secret', app: '"a\'b"' });
+    assert.deepEqual(read(':\n'), { '': '' });
+  });
+
   test('a line of another form is named, and its text is kept to itself', () => {
     assert.throws(
       () => read('app: secret\n# note\nhunter2\n'),
@@ -41,7 +46,7 @@ describe('users file', () => {
         /users:3 .*`user: password`/.test(error.message) &&
         !/hunter2/.test(error.message),
     );
-    assert.throws(() => read(': secret\n'), /users:1 /);
+    assert.throws(() => read('app\n'), /users:1 /);
   });
 
   test('what others can read is refused, with the way out', () => {

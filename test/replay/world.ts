@@ -3,7 +3,9 @@ import { mock } from 'node:test';
 import type { FlowEvent, SessionMeta } from '../../src/flow/events.ts';
 import type { Command } from '../../src/mysql/command.ts';
 import type { Trouble } from '../../src/replay/contact.ts';
-import { Engine } from '../../src/replay/engine.ts';
+import { ConnectionIds } from '../../src/replay/connection-ids.ts';
+import { Engine, type EngineOptions } from '../../src/replay/engine.ts';
+import { type LoginOptions, Logins } from '../../src/replay/logins.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/outcome.ts';
 import type { StateLost } from '../../src/replay/session-state.ts';
 import { type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
@@ -28,6 +30,7 @@ export class Book implements Observer {
   readonly fates: Fate[] = [];
   readonly ends: { session: number; copy: number; cause: LostCause | undefined }[] = [];
   readonly reconnections: { session: number; copy: number; lost: string[]; commands: number }[] = [];
+  readonly adoptions: { session: number; copy: number; lost: string[]; commands: number }[] = [];
   readonly troubles: (Trouble & { at: number })[] = [];
   readonly skippedSessions: { session: number; cause: string }[] = [];
   readonly scheduledSessions: string[] = [];
@@ -56,6 +59,10 @@ export class Book implements Observer {
 
   reconnected(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
     this.reconnections.push({ session: session.id, copy, lost: [...lost].sort(), commands });
+  }
+
+  adopted(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
+    this.adoptions.push({ session: session.id, copy, lost: [...lost].sort(), commands });
   }
 
   trouble(trouble: Trouble): void {
@@ -145,6 +152,12 @@ export class Book implements Observer {
     assert.equal(commands.scheduled, commands.answered + sum(commands.lost));
     assert.equal(commands.answered, sum(summary.divergence));
     assert.equal(sessions.reconnected, this.reconnections.length);
+    assert.equal(sessions.adopted, this.adoptions.length);
+    const ours = [...this.reconnections, ...this.adoptions];
+    assert.equal(
+      sessions.rebuild_commands,
+      ours.reduce((all, { commands }) => all + commands, 0),
+    );
   }
 }
 
@@ -153,6 +166,11 @@ export function sum(counts: Record<string, number>): number {
 }
 
 export interface Setup {
+  /** Beside `passwords`. */
+  logins?: Partial<LoginOptions>;
+  engine?: Partial<EngineOptions>;
+  /** Engines that share the run, by one table of connections. */
+  shares?: number;
   copies?: number;
   speed?: number;
   target?: FakeTarget;
@@ -187,21 +205,26 @@ const LIMIT_MS = 4_000_000;
  * run does not end.
  */
 export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Promise<Run> {
-  const { copies = 1, speed = 1, batch = 1000, fineMs = 3_000, passwords = { app: 'secret' } } = setup;
+  const { shares: of = 1, copies = 1, speed = 1, batch = 1000, fineMs = 3_000, passwords = { app: 'secret' } } = setup;
   const { target = { users: { app: 'secret' } } } = setup;
   const clock = new ManualClock(START_MS);
   const transport = new FakeTransport(target, clock);
   const book = new Book(copies, clock);
   const summed = new SummaryObserver(copies, Number.isFinite(speed));
   const { connectTimeoutMs, replyTimeoutMs } = setup;
-  const options = { copies, speed, clock, connectTimeoutMs, replyTimeoutMs };
-  const engine = new Engine({ ...options, password: (user) => passwords[user] }, transport, [book, summed]);
-  const run = { engine, transport, clock, book } as Run;
+  const users = { get: (user: string) => passwords[user] } as ReadonlyMap<string, string>;
+  const logins = new Logins({ users, ...setup.logins });
+  const options = { copies, speed, clock, connectTimeoutMs, replyTimeoutMs, logins, ...setup.engine };
+  const engines = Array.from({ length: of }, (_, index) => {
+    const connections = options.connections && ConnectionIds.of(options.connections.buffer);
+    return new Engine({ ...options, share: { index, of }, connections }, transport, [book, summed]);
+  });
+  const run = { engine: engines[0], transport, clock, book } as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   try {
     for (const [ms, act] of setup.at ?? []) setTimeout(() => act(run), ms);
     let over = false;
-    const done = engine.run(tape.batches(batch, setup.made)).finally(() => {
+    const done = Promise.all(engines.map((one) => one.run(tape.batches(batch, setup.made)))).finally(() => {
       over = true;
     });
     // What rejects is thrown below.

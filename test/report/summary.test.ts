@@ -34,7 +34,8 @@ function outcome({ lateMs = 0, slipMs = 0, latencyMs = 2 }: Times = {}, command 
   const reply = command.expect === 0 ? undefined : makeReply();
   const due = 1000 + slipMs;
   const sent = due + lateMs;
-  return { session: meta, copy: 0, command, paced: 1000, due, sent, answered: sent + latencyMs, reply };
+  const times = { paced: 1000, due, sent, answered: sent + latencyMs };
+  return { session: meta, copy: 0, command, text: command, reply, ...times };
 }
 
 /** A run of two copies with something of everything. */
@@ -46,12 +47,13 @@ function eventful(): SummaryObserver {
       if (id === 9) observer.sessionLost(meta, copy, 'connect');
       else observer.opened();
       if (id === 8) observer.sessionLost(meta, copy, 'reset');
-      if (id < 8) observer.completed();
+      if (id < 8) observer.completed(id === 7 ? { ...meta, refused: 1045 } : meta);
     }
   }
   observer.reconnected(meta, 0, new Set(['transaction', 'lock'] as const), 4);
   observer.reconnected(meta, 1, new Set(['transaction'] as const), 0);
   observer.reconnected(meta, 0, new Set(), 1);
+  observer.adopted(meta, 0, new Set(['prepared-statement'] as const), 3);
   observer.sessionSkipped(meta, 'tls', 0);
   observer.sessionSkipped(meta, 'joined-late', 30);
   observer.unreadable(meta, 'gap', 2);
@@ -62,7 +64,8 @@ function eventful(): SummaryObserver {
     [50, 'error'],
     [30, 'rows'],
     [20, 'data'],
-    [10, 'unknown'],
+    [7, 'unknown'],
+    [3, 'not-comparable'],
   ];
   for (const [n, divergence] of told) {
     for (let i = 0; i < n; i++) observer.answered(outcome({ latencyMs: i === 0 ? 80 : 2 }), divergence);
@@ -81,9 +84,11 @@ const EVENTFUL: Summary = {
     lost: 4,
     lost_by: { connect: 2, reset: 2 },
     skipped: { 'joined-late': 2, tls: 2 },
+    refused: 2,
+    adopted: 1,
     reconnected: 3,
-    rebuild_commands: 5,
-    state_lost: { lock: 1, transaction: 2 },
+    rebuild_commands: 8,
+    state_lost: { lock: 1, 'prepared-statement': 1, transaction: 2 },
   },
   commands: {
     scheduled: 1198,
@@ -94,7 +99,7 @@ const EVENTFUL: Summary = {
   },
   lateness_ms: { p50: 0, p99: 0, max: 0 },
   latency_ms: { recorded: { p50: 4, p99: 4, max: 4 }, replayed: { p50: 2, p99: 2, max: 80 } },
-  divergence: { error: 50, rows: 30, data: 20, none: 1060, unknown: 10 },
+  divergence: { error: 50, rows: 30, data: 20, none: 1060, unknown: 7, 'not-comparable': 3 },
   copies: 2,
   speed: 4,
   elapsed_s: 2,
@@ -106,8 +111,9 @@ const EVENTFUL: Summary = {
     '8 commands were lost: reset',
     '2 sessions were lost: connect',
     '2 sessions were lost: reset',
-    '1 times a session that reconnected lacked what it had before: lock',
-    '2 times a session that reconnected lacked what it had before: transaction',
+    '1 times a session lacked on its connection what it had before: lock',
+    '1 times a session lacked on its connection what it had before: prepared-statement',
+    '2 times a session lacked on its connection what it had before: transaction',
     'the target ended connections early: sessions went on with 3 others',
   ],
 };
@@ -238,7 +244,9 @@ scheduled                             20         1,198
     connect                            2            20
     reset                              2             8
 
-Reconnected  3 times, set up again by 5 commands; without: lock 1 times, transaction 2 times
+Logins       2 logins refused, as they had been; 1 sessions adopted that began before the recording
+
+Reconnected  3 times, set up again by 8 commands; without: lock 1 times, prepared-statement 1 times, transaction 2 times
 
 Answers      1,060 as recorded; different: 50 errors, 30 row counts, 20 data; 10 not to compare
 Latency      recorded p50 4 ms, p99 4 ms, max 4 ms
@@ -251,8 +259,9 @@ Verdict: invalid
   - 8 commands were lost: reset
   - 2 sessions were lost: connect
   - 2 sessions were lost: reset
-  - 1 times a session that reconnected lacked what it had before: lock
-  - 2 times a session that reconnected lacked what it had before: transaction
+  - 1 times a session lacked on its connection what it had before: lock
+  - 1 times a session lacked on its connection what it had before: prepared-statement
+  - 2 times a session lacked on its connection what it had before: transaction
   - the target ended connections early: sessions went on with 3 others
 Written: runs/monday/summary.json
 `,

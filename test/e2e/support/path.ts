@@ -57,6 +57,7 @@ export async function runSteps(
   lab: Lab,
   job: Partial<StepsJob> & Pick<StepsJob, 'steps'>,
   to: 'online' | 'target' = 'online',
+  nodeArgs: readonly string[] = [],
 ): Promise<void> {
   const script = fileURLToPath(new URL('steps.js', import.meta.url));
   const whole: StepsJob = {
@@ -69,7 +70,7 @@ export async function runSteps(
     ...job,
   };
   const on = to === 'online' ? 'client' : 'online';
-  const { code, stderr } = await lab.run(on, process.execPath, [script, JSON.stringify(whole)]);
+  const { code, stderr } = await lab.run(on, process.execPath, [...nodeArgs, script, JSON.stringify(whole)]);
   assert.equal(code, 0, stderr);
 }
 

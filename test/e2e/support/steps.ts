@@ -3,6 +3,7 @@
  * A statement that the server refuses is a step like any other.
  */
 import { existsSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, createConnection } from 'mysql2/promise';
 import { USERS } from '../../../scripts/lab/server.ts';
@@ -15,7 +16,15 @@ export type Step =
   | { insertOctets: number }
   | { pauseMs: number }
   /** Goes on when the file is there. */
-  | { untilFile: string };
+  | { untilFile: string }
+  /** COM_CHANGE_USER. */
+  | { changeUser: keyof typeof USERS }
+  /** A LOAD DATA LOCAL INFILE that reads so many lines, a number and a text. */
+  | { query: string; fileLines: number }
+  /** KILL or KILL QUERY, of the connection of that number among those of this job. */
+  | { kill: 'CONNECTION' | 'QUERY'; connection: number }
+  /** Only on the connection of this number. */
+  | { on: number; step: Step };
 
 export interface StepsJob {
   host: string;
@@ -24,13 +33,34 @@ export interface StepsJob {
   from: readonly string[];
   connections: number;
   tls: boolean;
+  compress?: boolean;
+  /** Another than the user's own. */
+  password?: string;
+  schema?: string;
   /** How often the steps are taken on each connection. */
   rounds: number;
   steps: readonly Step[];
 }
 
-async function take(connection: Connection, step: Step): Promise<void> {
-  if ('query' in step) await connection.query(step.query).catch(() => {});
+const all: Connection[] = [];
+
+async function take(connection: Connection, step: Step, n: number): Promise<void> {
+  if ('on' in step) {
+    if (step.on === n) await take(connection, step.step, n);
+  } else if ('changeUser' in step) {
+    const user = step.changeUser;
+    await connection.changeUser({ user, password: USERS[user], database: 'sbtest' });
+  } else if ('kill' in step) await connection.query(`KILL ${step.kill} ${all[step.connection].threadId}`);
+  else if ('fileLines' in step) {
+    const lines = Array.from(
+      { length: step.fileLines },
+      (_, i) => `${i}\tline ${i}, ${'x'.repeat(i % 90)}\n`,
+    );
+    await connection.query({
+      sql: step.query,
+      infileStreamFactory: () => Readable.from(lines.map((line) => Buffer.from(line))),
+    });
+  } else if ('query' in step) await connection.query(step.query).catch(() => {});
   else if ('execute' in step) await connection.execute(step.execute, step.values).catch(() => {});
   else if ('insertOctets' in step) {
     await connection.query(
@@ -41,17 +71,28 @@ async function take(connection: Connection, step: Step): Promise<void> {
 }
 
 async function one(job: StepsJob, n: number): Promise<void> {
-  const connection = await createConnection({
+  const connecting = createConnection({
     user: job.user,
-    password: USERS[job.user],
-    database: 'sbtest',
+    password: job.password ?? USERS[job.user],
+    database: job.schema ?? 'sbtest',
+    compress: job.compress === true,
+    flags: ['+LOCAL_FILES'],
     stream: speakFrom(job.host, job.from[n % job.from.length]),
     ...(job.tls ? { ssl: { rejectUnauthorized: false } } : {}),
   });
-  for (let round = 0; round < job.rounds; round++) {
-    for (const step of job.steps) await take(connection, step);
+  const connection = await connecting.catch(() => undefined);
+  if (connection === undefined) {
+    // Refused: to be expected where the password or the schema is another than that of the lab.
+    if (job.password === undefined && job.schema === undefined) await connecting;
+    return;
   }
-  await connection.end();
+  all[n] = connection;
+  // Killed: to be expected, too.
+  connection.on('error', () => {});
+  for (let round = 0; round < job.rounds; round++) {
+    for (const step of job.steps) await take(connection, step, n);
+  }
+  await connection.end().catch(() => {});
 }
 
 const job = JSON.parse(process.argv[2]) as StepsJob;

@@ -1,0 +1,75 @@
+import { MytapeError } from '../errors.ts';
+import { schemaNamesIn } from './schema-names.ts';
+
+/** What each `a=b` of `--remap-schema` or `--remap-user` (`option`) says: b under a. */
+export function parseRemap(option: string, texts: readonly string[]): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const text of texts) {
+    const equals = text.indexOf('=');
+    if (equals <= 0 || equals === text.length - 1) {
+      throw new MytapeError(
+        'usage',
+        `${option} ${text} is not of the form recorded=target, as in shop=shop_test`,
+      );
+    }
+    const from = text.slice(0, equals);
+    if (map.has(from)) {
+      throw new MytapeError('usage', `${option} is given twice for ${from} (give each recorded name once)`);
+    }
+    map.set(from, text.slice(equals + 1));
+  }
+  return map;
+}
+
+/** `--remap-schema`: schemas under other names than the recorded ones. */
+export class SchemaRemap {
+  /** Names as text, and as their octets' characters, which is how the names in statements are told apart. */
+  readonly #names = new Map<string, string>();
+  /** What a text holds if it holds a name. */
+  readonly #needles: Buffer[] = [];
+
+  constructor(map: ReadonlyMap<string, string>) {
+    for (const [from, to] of map) {
+      this.#names.set(from, to);
+      this.#names.set(charactersOf(from), charactersOf(to));
+      this.#needles.push(Buffer.from(from.replaceAll('`', '``')));
+    }
+  }
+
+  /** A schema of a login or a COM_INIT_DB; its own name where it keeps it. */
+  name(schema: string): string {
+    return this.#names.get(schema) ?? schema;
+  }
+
+  /**
+   * The text of a COM_QUERY or COM_STMT_PREPARE with the names of its schemas replaced, where `schemaNamesIn` finds them.
+   * Names in strings and comments stay. `octets` itself where nothing changes: for most a search for the names.
+   */
+  text(octets: Uint8Array): Uint8Array {
+    const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
+    if (!this.#needles.some((needle) => text.includes(needle))) return octets;
+    const found = schemaNamesIn(octets);
+    const pieces: Uint8Array[] = [];
+    let done = 0;
+    for (let i = 0; i < found.length; i += 2) {
+      const name = this.#replaced(text.toString('latin1', found[i], found[i + 1]));
+      if (name === undefined) continue;
+      pieces.push(text.subarray(done, found[i]), Buffer.from(name, 'latin1'));
+      done = found[i + 1];
+    }
+    return pieces.length === 0 ? octets : new Uint8Array(Buffer.concat([...pieces, text.subarray(done)]));
+  }
+
+  /** What to write in place of a name as it is written. In quotes, always: it may be a reserved word. */
+  #replaced(raw: string): string | undefined {
+    const isQuoted = raw[0] === '`' || raw[0] === '"';
+    const mark = isQuoted ? raw[0] : '`';
+    const name = this.#names.get(isQuoted ? raw.slice(1, -1).replaceAll(mark + mark, mark) : raw);
+    return name === undefined ? undefined : mark + name.replaceAll(mark, mark + mark) + mark;
+  }
+}
+
+/** The octets of a name as characters. */
+function charactersOf(name: string): string {
+  return Buffer.from(name).toString('latin1');
+}

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { readSnapshots } from '../archive/snapshots.ts';
+import { MytapeError } from '../errors.ts';
+import { type Adopter, adopterOf } from '../replay/adoption.ts';
+import { Logins } from '../replay/logins.ts';
+import { parseRemap, SchemaRemap } from '../replay/remap.ts';
+import { readUsersFile } from '../replay/users.ts';
+import { readPassword } from './passwords.ts';
+
+/** What the command line says of users and schemas. */
+export interface LoginChoices {
+  users?: string | undefined;
+  as?: string | undefined;
+  passwordFile?: string | undefined;
+  adopt?: Adopter | undefined;
+  remapUser?: string[] | undefined;
+  remapSchema?: string[] | undefined;
+}
+
+/** Who the recorded users are on the target. Plain data: it crosses to worker threads. */
+export interface LoginJob {
+  /** Passwords by user. */
+  users: ReadonlyMap<string, string>;
+  as: { user: string; password: string } | undefined;
+  adopt: Adopter | undefined;
+  remapUser: ReadonlyMap<string, string>;
+  remapSchema: ReadonlyMap<string, string>;
+}
+
+/** Reads files, and asks for a password, where one is needed. */
+export async function planLogins(choices: LoginChoices): Promise<LoginJob> {
+  const { as, adopt, passwordFile } = choices;
+  const users = choices.users === undefined ? new Map<string, string>() : readUsersFile(choices.users);
+  const asked = as ?? adopt?.user;
+  if (passwordFile !== undefined && asked === undefined) {
+    throw new MytapeError(
+      'usage',
+      '--password-file is for the user of --as or --adopt (others have theirs in the file of --users)',
+    );
+  }
+  let everybody: LoginJob['as'];
+  if (asked !== undefined) {
+    const password = await passwordOf(asked, users, passwordFile);
+    if (as === undefined) users.set(asked, password);
+    else everybody = { user: as, password };
+  }
+  return {
+    users,
+    as: everybody,
+    adopt,
+    remapUser: parseRemap('--remap-user', choices.remapUser ?? []),
+    remapSchema: parseRemap('--remap-schema', choices.remapSchema ?? []),
+  };
+}
+
+async function passwordOf(
+  user: string,
+  users: ReadonlyMap<string, string>,
+  file: string | undefined,
+): Promise<string> {
+  const known = file === undefined ? users.get(user) : undefined;
+  if (known !== undefined) return known;
+  const password = await readPassword({
+    prompt: `password of ${user} on the target: `,
+    ...(file === undefined ? {} : { file }),
+  });
+  if (password !== undefined) return password;
+  throw new MytapeError(
+    'usage',
+    `the password of ${user} is not known: name ${user} in the file of --users, say --password-file, or set MYTAPE_PASSWORD`,
+  );
+}
+
+/** In each thread of the run. `archive`: the folder, whose snapshots tell of sessions that were joined late. */
+export function openLogins(
+  job: LoginJob,
+  archive: string,
+): { logins: Logins; remapSchema: SchemaRemap | undefined } {
+  const { users, as, adopt, remapUser } = job;
+  const remapSchema = job.remapSchema.size > 0 ? new SchemaRemap(job.remapSchema) : undefined;
+  const adoption = adopterOf({ snapshots: readSnapshots(archive), adopt });
+  return { logins: new Logins({ users, as, remapUser, remapSchema, adopt: adoption }), remapSchema };
+}
+
+/** The text of a key log. */
+export function readKeyLog(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (cause) {
+    throw new MytapeError(
+      'bad-file',
+      `cannot read the key log ${path}: ${(cause as Error).message} (it is what SSLKEYLOGFILE names, or --tls-keylog of Node)`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { COM } from '../../src/mysql/command.ts';
+import { nativePassword } from '../../src/mysql/native-password.ts';
+import type { FakeTarget } from '../transport/fake.ts';
+import { USERS } from './killed.ts';
+import { Tape } from './tape.ts';
+import { replay, START_MS } from './world.ts';
+
+const DENIED = 1045;
+const UNKNOWN_SCHEMA = 1049;
+const TOO_MANY_CONNECTIONS = 1040;
+
+/** A recording of a login that failed by `errno`, and of a session that went well, so that the target is known to be there. */
+function refused(errno: number, options: { user?: string; password?: boolean } = {}): Tape {
+  const tape = new Tape();
+  tape.session(0).query(1).quit(3_000);
+  tape.session(100, { ...options, refused: errno }).close(101, 'fin');
+  return tape;
+}
+
+describe('a login that production refused', () => {
+  test('for its password: another than the right one is given, and refused', async () => {
+    const run = await replay(refused(DENIED), { copies: 2 });
+    const hellos = run.transport.connections.slice(2).map(({ hello }) => hello);
+    const scramble = Uint8Array.from({ length: 20 }, (_, i) => 33 + i);
+    for (const hello of hellos) {
+      assert.equal(hello?.user, 'app');
+      assert.equal(hello?.authResponse.length, 20);
+      assert.notDeepEqual(Buffer.from(hello.authResponse), Buffer.from(nativePassword('secret', scramble)));
+    }
+    assert.deepEqual(run.book.endsOf(1), [undefined, undefined]);
+    const { refused: counted, completed, opened, lost } = run.summary.sessions;
+    assert.deepEqual({ counted, completed, opened, lost }, { counted: 2, completed: 4, opened: 2, lost: 0 });
+    assert.equal(run.summary.verdict, 'valid');
+    assert.ok(hellos.length === 2, 'it was tried once each');
+  });
+
+  test('though none was given: none is given again', async () => {
+    const run = await replay(refused(DENIED, { password: false }));
+    assert.equal(run.transport.connections[1].hello?.authResponse.length, 0);
+    assert.equal(run.summary.sessions.refused, 1);
+  });
+
+  test('of a user that nobody knows: no password need be known', async () => {
+    const run = await replay(refused(DENIED, { user: 'stranger' }));
+    assert.equal(run.transport.connections[1].hello?.user, 'stranger');
+    assert.equal(run.summary.sessions.refused, 1);
+    assert.deepEqual(run.summary.sessions.skipped, {});
+  });
+
+  test('under the name that it has on the target', async () => {
+    const remapUser = new Map([['stranger', 'other']]);
+    const remapped = await replay(refused(DENIED, { user: 'stranger' }), { logins: { remapUser } });
+    assert.equal(remapped.transport.connections[1].hello?.user, 'other');
+    const as = { user: 'app', password: 'secret' };
+    const same = await replay(refused(DENIED, { user: 'stranger' }), { logins: { as } });
+    assert.equal(same.transport.connections[1].hello?.user, 'app');
+    assert.deepEqual([remapped, same].map(({ summary }) => summary.sessions.refused), [1, 1]);
+  });
+
+  test('for another reason: the password is the right one', async () => {
+    let logins = 0;
+    const refuses: FakeTarget['refuses'] = () => (logins++ === 0 ? undefined : UNKNOWN_SCHEMA);
+    const scramble = Uint8Array.from({ length: 20 }, (_, i) => 33 + i);
+    const run = await replay(refused(UNKNOWN_SCHEMA), { target: { users: USERS, refuses } });
+    const { authResponse } = run.transport.connections[1].hello ?? {};
+    assert.deepEqual(Buffer.from(authResponse ?? []), Buffer.from(nativePassword('secret', scramble)));
+    assert.equal(run.summary.sessions.refused, 1);
+    assert.equal(run.summary.verdict, 'valid');
+  });
+
+  test('for another reason, of a user whose password is not known, is skipped', async () => {
+    const run = await replay(refused(UNKNOWN_SCHEMA, { user: 'stranger' }));
+    assert.deepEqual(run.summary.sessions.skipped, { 'unknown-user': 1 });
+    assert.equal(run.transport.connections.length, 1);
+  });
+
+  test('and that the target lets in is lost as login-diverged', async () => {
+    const run = await replay(refused(UNKNOWN_SCHEMA), { copies: 2 });
+    assert.deepEqual(run.book.endsOf(1), ['login-diverged', 'login-diverged']);
+    const { opened, refused: counted, lost_by } = run.summary.sessions;
+    assert.deepEqual({ opened, counted, lost_by }, { opened: 2, counted: 0, lost_by: { 'login-diverged': 2 } });
+    assert.match(run.summary.reasons.join(), /let in app, whom production had refused by error 1049/);
+    assert.deepEqual(
+      run.transport.connections.slice(2).map(({ clientEnd, received }) => [clientEnd, received.length]),
+      [
+        ['fin', 0],
+        ['fin', 0],
+      ],
+    );
+  });
+
+  for (const [recorded, errno] of [
+    [UNKNOWN_SCHEMA, DENIED],
+    [DENIED, UNKNOWN_SCHEMA],
+  ]) {
+    test(`by ${recorded}, and that the target refuses by ${errno}, is lost as login-diverged`, async () => {
+      const target: FakeTarget = {
+        users: USERS,
+        refuses: (user) => (user === 'joe' ? errno : undefined),
+      };
+      const tape = refused(recorded, { user: 'joe' });
+      const run = await replay(tape, { passwords: { app: 'secret', joe: 'x' }, target });
+      assert.deepEqual(run.book.endsOf(1), ['login-diverged']);
+      assert.equal(run.summary.sessions.refused, 0);
+      assert.equal(run.transport.connections.length, 2);
+    });
+  }
+
+  test('is tried again where the target has no room at the moment, or is away', async () => {
+    for (const meets of [TOO_MANY_CONNECTIONS, 1053, 'refused', 'reset', 'fin'] as const) {
+      // In no place of its own: a session without any connection before is lost by 1040 at once, as all are.
+      const isBusy: FakeTarget['meets'] = ({ openedAt }) =>
+        openedAt - START_MS >= 50 && openedAt - START_MS < 1_000 ? meets : 'greets';
+      const run = await replay(refused(DENIED), { target: { users: USERS, meets: isBusy } });
+      if (meets === TOO_MANY_CONNECTIONS) {
+        assert.deepEqual(run.book.endsOf(1), ['too-many-connections']);
+        continue;
+      }
+      assert.deepEqual(run.book.endsOf(1), [undefined], `${meets}`);
+      assert.ok(run.transport.connections.length > 3, `${meets}`);
+      assert.equal(run.summary.sessions.refused, 1);
+    }
+  });
+
+  test('by want of room is refused by the same again', async () => {
+    const target: FakeTarget = { users: USERS, meets: ({ id }) => (id === 1 ? TOO_MANY_CONNECTIONS : 'greets') };
+    const run = await replay(refused(TOO_MANY_CONNECTIONS), { target });
+    assert.deepEqual(run.book.endsOf(1), [undefined]);
+    assert.equal(run.summary.sessions.refused, 1);
+  });
+
+  test('gives its place to the next at full speed', async () => {
+    const tape = new Tape();
+    for (let i = 0; i < 40; i++) {
+      tape.session(10 * i, { refused: DENIED }).close(10 * i + 1, 'fin');
+      tape.session(10 * i + 5).query(10 * i + 6).quit(10 * i + 7);
+    }
+    const run = await replay(tape, { speed: Number.POSITIVE_INFINITY });
+    assert.deepEqual([run.summary.sessions.refused, run.summary.sessions.completed], [40, 80]);
+    assert.ok((run.transport.mostOpen.get(0) ?? 99) <= 3, `${run.transport.mostOpen.get(0)}`);
+  });
+
+  test('whatever command follows it in the capture has a fate', async () => {
+    const tape = new Tape();
+    tape.session(0, { refused: DENIED }).command(1, COM.ping).close(2, 'fin');
+    const run = await replay(tape, { copies: 2 });
+    assert.deepEqual(run.summary.commands.lost, { reset: 2 });
+  });
+});
