@@ -30,6 +30,8 @@ export const COM = {
   stmtFetch: 0x1c,
   binlogDumpGtid: 0x1e,
   resetConnection: 0x1f,
+  clone: 0x20,
+  subscribeGroupReplication: 0x21,
   stmtBulkExecute: 0xfa,
 } as const;
 

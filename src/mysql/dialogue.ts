@@ -12,6 +12,16 @@ import { ReplyReader } from './reply-reader.ts';
 /** The longest command that a server can be set to take in: max_allowed_packet's own limit. */
 const COMMAND_OCTETS = 1024 * 1024 * 1024;
 
+/** What only servers say, that copy another. */
+const REPLICATES: ReadonlySet<number> = new Set([
+  COM.binlogDump,
+  COM.binlogDumpGtid,
+  COM.registerSlave,
+  COM.tableDump,
+  COM.clone,
+  COM.subscribeGroupReplication,
+]);
+
 /** Of a compressed packet (MySQL manual, "Compression"). */
 const COMPRESSED_HEADER_OCTETS = 7;
 
@@ -345,7 +355,7 @@ export class Dialogue {
       this.#clientBroke('desync');
       return;
     }
-    if (com === COM.binlogDump || com === COM.binlogDumpGtid || com === COM.registerSlave) {
+    if (REPLICATES.has(com)) {
       this.#end('replication', 1);
       return;
     }

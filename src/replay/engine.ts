@@ -1,6 +1,5 @@
 import type { FlowEvent, SessionMeta } from '../flow/events.ts';
 import { Pacer } from '../flow/pacer.ts';
-import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
@@ -84,8 +83,6 @@ export class Engine implements SessionOwner {
   readonly #recorded = new Map<number, RecordedSession>();
   /** Recorded sessions of which no copy runs. */
   readonly #skipped = new Map<number, string>();
-  /** Why the rest of a recorded session is skipped though it runs. */
-  readonly #restSkipped = new Map<number, string>();
   readonly #live = new Set<SessionReplay>();
   readonly #due = new DueHeap<SessionReplay>();
   readonly #pins: Pins | undefined;
@@ -311,7 +308,6 @@ export class Engine implements SessionOwner {
         break;
       case 'close': {
         this.#skipped.delete(session.id);
-        this.#restSkipped.delete(session.id);
         const recorded = this.#recorded.get(session.id);
         if (recorded === undefined) break;
         this.#recorded.delete(session.id);
@@ -364,13 +360,8 @@ export class Engine implements SessionOwner {
   #command(meta: SessionMeta, command: Command): void {
     const counted = counts(this.#share, meta.id);
     if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
-    let cause = this.#skipped.get(meta.id) ?? this.#restSkipped.get(meta.id);
+    const cause = this.#skipped.get(meta.id) ?? skipCauseOf(command);
     const recorded = this.#recorded.get(meta.id);
-    if (cause === undefined || (recorded !== undefined && command.com === COM.quit)) {
-      cause = skipCauseOf(command) ?? this.#causeOfChange(meta, command);
-      // Who it acts as from here on is not known to us, so neither is what its commands would do.
-      if (command.com === COM.changeUser && cause !== undefined) this.#restSkipped.set(meta.id, cause);
-    }
     if (cause !== undefined || recorded === undefined) {
       if (!counted) return;
       for (const observer of this.#observers) {
@@ -384,16 +375,6 @@ export class Engine implements SessionOwner {
     this.#bufferedCommands++;
     this.#bufferedOctets += command.packet.length;
     for (const copy of recorded.copies) copy.advance();
-  }
-
-  /** Why a COM_CHANGE_USER cannot be replayed; undefined: it can, or is none. */
-  #causeOfChange(meta: SessionMeta, command: Command): string | undefined {
-    if (command.com !== COM.changeUser) return undefined;
-    const { packet } = command;
-    const change = parseChangeUser(packet, 0, packet.length, meta.capabilities);
-    const isKnown =
-      change !== undefined && this.#options.logins.change(change, command.withPassword) !== undefined;
-    return isKnown ? undefined : 'unknown-user';
   }
 
   #replied(meta: SessionMeta, command: Command): void {

@@ -1,22 +1,19 @@
-import { bulkToExecutes } from '../mysql/bulk-execute.ts';
-import { CLIENT, has } from '../mysql/capabilities.ts';
-import { parseChangeUser, UserChange } from '../mysql/change-user.ts';
 import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
-import { Login, type LoginStep } from '../mysql/login.ts';
+import { Login, type LoginDone, type LoginStep } from '../mysql/login.ts';
 import { HEADER_OCTETS, STATUS } from '../mysql/packet.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, ConnectionHandler } from '../transport/transport.ts';
-import { BulkParts } from './bulk.ts';
 import type { Stage } from './contact.ts';
 import { connectHint, loginLostBy, lostBy, RETRIED, RETRIED_LOGINS } from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
-import { changedWithPassword, type LoginPlan, type Logins } from './logins.ts';
+import { Fitting } from './fitting.ts';
+import type { LoginPlan, Logins } from './logins.ts';
 import type { LostCause } from './outcome.ts';
 import type { Pins } from './pins.ts';
 import type { RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
-import { isSendable, skipCauseOf, withTargetOfKill } from './rewrite.ts';
+import { isSendable } from './rewrite.ts';
 import {
   adoptedState,
   learn,
@@ -25,12 +22,11 @@ import {
   SessionState,
   type StateLost,
 } from './session-state.ts';
-import { namesStatement, readId, type Statements } from './statements.ts';
-import { showsAttributes, Translation } from './translation.ts';
+import type { Statements } from './statements.ts';
+import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
 
 /** Rolls the transaction back; after any other error it goes on. */
 const DEADLOCK = 1213;
-const ACCESS_DENIED = 1045;
 
 /** A command under way on one copy. */
 export interface InFlight {
@@ -40,13 +36,6 @@ export interface InFlight {
   sent: MonotonicMs;
   /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
   text: Command;
-}
-
-/** What the target told on login. */
-interface Challenge {
-  scramble: Uint8Array;
-  authPlugin: string;
-  capabilities: number;
 }
 
 /** What a copy asks of the engine, and tells it. */
@@ -117,17 +106,16 @@ export class SessionReplay implements ConnectionHandler {
   readonly #joinedLate: boolean;
   #connection: Connection | undefined;
   #login: Login | undefined;
-  /** From the login on. */
-  #challenge: Challenge | undefined;
-  #translation: Translation | undefined;
-  /** COM_CHANGE_USER is under way, to this. */
-  #change: { exchange: UserChange; plan: LoginPlan } | undefined;
+  /** What the target told on login, or, since, on a COM_CHANGE_USER; undefined: it has not let us in. */
+  #done: LoginDone | undefined;
+  #fitting: Fitting | undefined;
+  #change: ChangeUnderWay | undefined;
+  /** The recorded session changed to a user whose password is not known: what its commands would do nobody knows either. */
+  #isSomebodyElse = false;
   /** The sequence id of a request for a file that was not answered yet, else -1. */
   #fileAsked = -1;
   /** A file that the target asked for was not to be had. */
   #fileMissing = false;
-  /** What one recorded command under way was made into. */
-  #parts: BulkParts | undefined;
   /** Answers still to come to commands of ours. */
   #pins = 0;
   /** Whether its login succeeded once. */
@@ -193,11 +181,7 @@ export class SessionReplay implements ConnectionHandler {
         this.#wakeAt(due);
         return;
       }
-      const { pins } = this.#owner;
-      if (this.recorded.close === undefined && pins?.waits(command, this.#textOf(command))) {
-        this.recorded.awaitsReply = true;
-        return;
-      }
+      if (this.#needsAnswer(command) && !this.#isAnswerKnown(command, this.#next + 1)) return;
       this.#send(command, due, now);
     }
     // It failed, or was stopped: what was read since is lost with it.
@@ -217,6 +201,7 @@ export class SessionReplay implements ConnectionHandler {
     if (this.state === 'waiting' || this.state === 'disconnected') this.#end('interrupted');
     else if (this.state === 'ready') this.advance();
     else if (this.state === 'connecting' || this.state === 'rebuilding') this.cut('interrupted');
+    else if (this.#fileAsked >= 0) this.#sendFile();
   }
 
   /** Ends at once, by RST. */
@@ -267,14 +252,15 @@ export class SessionReplay implements ConnectionHandler {
         this.#loginFailed(step.errno, step.message);
         break;
       case 'done': {
-        const { capabilities, extendedCapabilities, connectionId, scramble, authPlugin } = step;
-        const { meta } = this.recorded;
+        const owner = this.#owner;
         this.#login = undefined;
         this.#lostDetail = undefined;
-        this.#challenge = { scramble, authPlugin, capabilities };
-        this.#translation = new Translation(meta, this.#joinedLate, capabilities, extendedCapabilities);
-        this.#owner.numbered(this, connectionId);
-        this.#connection?.commandPhase(capabilities, extendedCapabilities);
+        this.#done = step;
+        this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, step, (id) =>
+          owner.connectionOf(id, this.copy),
+        );
+        owner.numbered(this, step.connectionId);
+        this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
         this.#loggedIn();
       }
     }
@@ -330,12 +316,9 @@ export class SessionReplay implements ConnectionHandler {
   #sendFile(): void {
     const command = this.#current?.command;
     if (command === undefined) return;
-    const isKnown = command.reply !== undefined || this.recorded.close !== undefined;
     const { file } = command;
-    if (!isSendable(command) && !isKnown && file?.tooLong !== true) {
-      this.recorded.awaitsReply = true;
-      return;
-    }
+    const isOver = isSendable(command) || file?.tooLong === true;
+    if (!isOver && !this.#isAnswerKnown(command, this.#next)) return;
     const first = (this.#fileAsked + 1) & 255;
     this.#fileAsked = -1;
     if (file !== undefined && isSendable(command)) this.#connection?.writeLogin(filePackets(file, first));
@@ -358,14 +341,15 @@ export class SessionReplay implements ConnectionHandler {
     }
     const inFlight = this.#current;
     if (inFlight === undefined) return;
-    if (this.#parts !== undefined) {
-      const next = this.#parts.answered(reply);
+    const parts = this.#fitting?.parts;
+    if (this.#fitting !== undefined && parts !== undefined) {
+      const next = parts.answered(reply);
       if (next !== undefined) {
         this.#connection?.write(next, EXPECT.result);
         return;
       }
-      reply = this.#parts.reply;
-      this.#parts = undefined;
+      reply = parts.reply;
+      this.#fitting.parts = undefined;
     }
     this.#current = undefined;
     this.#recovery = undefined;
@@ -389,8 +373,9 @@ export class SessionReplay implements ConnectionHandler {
     const stage = this.#stage;
     this.#connection = undefined;
     this.#login = undefined;
-    if (this.#challenge !== undefined) this.#owner.numbered(this, undefined);
-    this.#challenge = undefined;
+    if (this.#done !== undefined) this.#owner.numbered(this, undefined);
+    this.#done = undefined;
+    this.#fitting = undefined;
     if (this.state === 'busy' && this.#endsUnanswered && (cause === 'fin' || cause === 'reset')) {
       // Killed, say: as in the recording.
       const inFlight = this.#current as InFlight;
@@ -475,7 +460,6 @@ export class SessionReplay implements ConnectionHandler {
     this.#change = undefined;
     this.#fileAsked = -1;
     this.#fileMissing = false;
-    this.#parts = undefined;
     this.#pins = 0;
     this.#state?.disconnected(lost);
     this.#loseUnderWay(cause);
@@ -494,9 +478,8 @@ export class SessionReplay implements ConnectionHandler {
     if (step !== undefined) {
       recovery.commands++;
       this.busySince = this.#owner.now();
-      // All that is set up can be said without what another server may lack.
-      const packet = this.#translation?.packet(step.packet, step.com) ?? step.packet;
-      this.#connection?.write(packet, expectOf(step.com));
+      const packet = this.#fitting?.ours(step.packet, step.com);
+      if (packet !== undefined) this.#connection?.write(packet, expectOf(step.com));
       return;
     }
     recovery.end();
@@ -513,10 +496,10 @@ export class SessionReplay implements ConnectionHandler {
   #learn(command: Command, reply: Reply): void {
     const change = this.#change;
     this.#change = undefined;
-    if (change !== undefined && this.#challenge !== undefined) {
+    if (change !== undefined && this.#done !== undefined) {
       const { scramble, authPlugin } = change.exchange;
       // What the connection's next one begins with.
-      this.#challenge = { ...this.#challenge, scramble, authPlugin };
+      this.#done = { ...this.#done, scramble, authPlugin };
     }
     if (change !== undefined && reply.kind === 'ok') this.#changed(change.plan);
     else if (reply.kind !== 'err' || command.com === COM.stmtPrepare)
@@ -558,7 +541,7 @@ export class SessionReplay implements ConnectionHandler {
         : this.#owner.pins?.before(this.recorded.meta, command, text);
       if (pin !== undefined) {
         this.#pins++;
-        connection.write(this.#translation?.packet(pin, COM.query) ?? pin, EXPECT.result);
+        connection.write(this.#fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
       }
       connection.write(packet, command.expect);
       return;
@@ -575,6 +558,24 @@ export class SessionReplay implements ConnectionHandler {
     connection.end();
   }
 
+  /** Whether what `command` is to be sent with shows in its recorded answer. */
+  #needsAnswer(command: Command): boolean {
+    if (command.com === COM.changeUser) return true;
+    return this.#owner.pins?.waits(command, this.#textOf(command)) === true;
+  }
+
+  /**
+   * Whether the recorded answer to `command` was read, or is known not to come: by the command behind it, at position `next`,
+   * or the end. If not, asks to be told (`advance`).
+   */
+  #isAnswerKnown({ reply }: Command, next: number): boolean {
+    const { recorded } = this;
+    if (reply !== undefined || recorded.close !== undefined || this.#stopping) return true;
+    if (recorded.at(next) !== undefined) return true;
+    recorded.awaitsReply = true;
+    return false;
+  }
+
   /** What holds the text that `command` executes. */
   #textOf(command: Command): Command {
     return this.#state?.statements.textOf(command) ?? command;
@@ -582,101 +583,32 @@ export class SessionReplay implements ConnectionHandler {
 
   /** What to send for `command` to this target; undefined where it was told as skipped or lost. */
   #fit(command: Command): Uint8Array | undefined {
-    const owner = this.#owner;
-    // Its answer may have been decoded since it was scheduled, and show a command that we cannot carry out.
-    let skip = skipCauseOf(command);
-    let packet: Uint8Array | undefined = command.packet;
-    let executed: ReturnType<Statements['executes']> | undefined;
-    if (skip !== undefined) packet = undefined;
-    else if (command.com === COM.query || command.com === COM.processKill) {
-      const multi = has(this.recorded.meta.capabilities, CLIENT.multiStatements);
-      packet = withTargetOfKill(command, multi, (id) => owner.connectionOf(id, this.copy));
-      skip = 'kill';
-    } else if (command.com === COM.changeUser) {
-      packet = this.#beginChange(command);
-      skip = 'unknown-user';
-    } else if (namesStatement(command)) {
-      this.#state ??= new SessionState(this.#facts);
-      const { statements } = this.#state;
-      if (statements.lacksLongData(command)) {
-        owner.lost(this, command, 'reset', false);
-        return undefined;
-      }
-      if (statements.kills(command)) {
-        owner.skipped(this, command, 'kill');
-        return undefined;
-      }
-      packet = statements.rewrite(command, this.#hasAttributes(command));
-      if (packet === undefined) {
-        owner.lost(this, command, 'unprepared', false);
-        return undefined;
-      }
-      executed = statements.executes(command);
+    if (this.#isSomebodyElse && command.com !== COM.quit) {
+      this.#owner.skipped(this, command, 'unknown-user');
+      return undefined;
     }
-    if (packet !== undefined) {
-      const fitting = packet;
-      packet = this.#translation?.packet(packet, command.com, executed?.params, executed?.longData);
-      if (packet === undefined && command.com === COM.stmtBulkExecute)
-        packet = this.#beginParts(fitting, executed?.params ?? 0);
-      skip = 'untranslatable';
-    }
-    if (packet === undefined) owner.skipped(this, command, skip as string);
-    return packet;
+    if (command.com === COM.changeUser) return this.#beginChange(command);
+    const fitted = this.#fitting?.fit(command, () => this.#statements());
+    if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
+    if ('skipped' in fitted) this.#owner.skipped(this, command, fitted.skipped);
+    else this.#owner.lost(this, command, fitted.lost, false);
+    return undefined;
   }
 
-  /** Whether an execution was recorded in the form that CLIENT_QUERY_ATTRIBUTES gives it. */
-  #hasAttributes({ packet }: Command): boolean {
-    if (this.#joinedLate) return showsAttributes(packet);
-    return has(this.recorded.meta.capabilities, CLIENT.queryAttributes);
+  #statements(): Statements {
+    this.#state ??= new SessionState(this.#facts);
+    return this.#state.statements;
   }
 
-  /** The first of the single executions that `packet`, a bulk one, amounts to; undefined where it cannot be said by them. */
-  #beginParts(packet: Uint8Array, params: number): Uint8Array | undefined {
-    const packets = bulkToExecutes(packet, params, readId(packet));
-    if (packets === undefined || packets.length === 0) return undefined;
-    this.#parts = new BulkParts(packets);
-    return this.#parts.begin();
-  }
-
-  /** The COM_CHANGE_USER to send; undefined where the password is not known. */
   #beginChange(command: Command): Uint8Array | undefined {
-    const { meta } = this.recorded;
-    const challenge = this.#challenge as Challenge;
-    const { packet } = command;
-    const owner = this.#owner;
-    const change = parseChangeUser(packet, 0, packet.length, meta.capabilities);
-    if (change === undefined) return undefined;
-    const account = owner.logins.change(change, command.withPassword);
-    if (account === undefined) return undefined;
-    const wrong = command.reply?.errno === ACCESS_DENIED;
-    const schema = owner.logins.schema(change.schema);
-    const { charset } = change;
-    const exchange = new UserChange({
-      ...challenge,
-      ...account,
-      change: {
-        ...change,
-        ...(schema === undefined ? {} : { schema }),
-        withPassword: changedWithPassword(change, command.withPassword),
-      },
-      secure: owner.tls,
-      wrong,
-    });
-    const { schema: _before, ...recorded } = this.#plan.recorded;
-    const plan: LoginPlan = {
-      ...account,
-      wrong: false,
-      recorded: {
-        ...recorded,
-        user: account.user,
-        ...(schema === undefined || schema === '' ? {} : { schema }),
-        capabilities: (recorded.capabilities | CLIENT.connectWithDb) >>> 0,
-        charset: charset ?? recorded.charset,
-      },
-      adoption: undefined,
-    };
-    this.#change = { exchange, plan };
-    return exchange.packet;
+    const { logins, tls: secure } = this.#owner;
+    const done = this.#done as LoginDone;
+    this.#change = beginUserChange(command, this.recorded.meta, { plan: this.#plan, done, logins, secure });
+    if (this.#change === undefined) {
+      this.#isSomebodyElse = true;
+      this.#owner.skipped(this, command, 'unknown-user');
+    }
+    return this.#change?.exchange.packet;
   }
 
   #closeIfDue(): void {

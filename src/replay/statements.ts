@@ -1,3 +1,4 @@
+import { bulkTypesOf } from '../mysql/bulk-execute.ts';
 import { COM, type Command } from '../mysql/command.ts';
 import { typesOf, withTypes } from '../mysql/execute.ts';
 import { type Effect, effectsOf } from './effects.ts';
@@ -61,6 +62,17 @@ export interface Statement {
   lacksLongData: boolean;
 }
 
+/** What the execution of a statement goes by. */
+interface Executed {
+  params: number;
+  /** Parameters that were sent before. */
+  longData: ReadonlySet<number> | undefined;
+  /** Types of the parameters, where any were sent. */
+  types: Uint8Array | undefined;
+}
+
+const NOTHING_EXECUTED: Executed = { params: 0, longData: undefined, types: undefined };
+
 /** The statements of one replayed session: recorded ids to the target's, on whatever connection it has. */
 export class Statements {
   readonly #byId = new Map<number, Statement>();
@@ -105,6 +117,8 @@ export class Statements {
     const statement = this.named(command);
     if (com === COM.stmtExecute && statement !== undefined)
       packet = typed(statement, packet, queryAttributes);
+    else if (com === COM.stmtBulkExecute && statement !== undefined)
+      statement.types = bulkTypesOf(packet, statement.params) ?? statement.types;
     if (recorded === LAST_PREPARED) return packet;
     if (statement?.id === NO_STATEMENT) return undefined;
     if (com === COM.stmtClose) this.#byId.delete(recorded);
@@ -127,19 +141,24 @@ export class Statements {
     return namesStatement(command) ? this.named(command)?.prepare : undefined;
   }
 
+  /** Whether `command` names one that this session is known to have. */
+  has(command: Command): boolean {
+    return readId(command.packet) === LAST_PREPARED || this.named(command) !== undefined;
+  }
+
   /** Whether `command` would kill a connection. */
   kills(command: Command): boolean {
     return command.com === COM.stmtExecute && this.named(command)?.isKill === true;
   }
 
   /** What the execution that `command` is was prepared with. */
-  executes(command: Command): { params: number; longData: ReadonlySet<number> | undefined } {
+  executes(command: Command): Executed {
     const statement = this.named(command);
-    if (statement === undefined) return { params: 0, longData: undefined };
-    const { longData } = statement;
+    if (statement === undefined) return NOTHING_EXECUTED;
+    const { longData, params, types } = statement;
     // It takes its long data with it; fetching does not.
     if (command.com === COM.stmtExecute || command.com === COM.stmtReset) statement.longData = undefined;
-    return { params: statement.params, longData };
+    return { params, longData, types };
   }
 
   /** Whether `command` is part of an execution whose long data went with a connection: it cannot run. */

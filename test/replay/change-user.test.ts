@@ -29,12 +29,17 @@ function changes({ received, capabilities }: FakeConnection): ChangeUser[] {
 }
 
 const passwords = PASSWORDS;
+const NO_PASSWORD = { authResponse: new Uint8Array(0) };
+const LATER = { answered: 'later' } as const;
 
 describe('a change of user', () => {
   for (const asks of [false, true]) {
     test(`to a user of the target, by the password there${asks ? ', for which it asks again' : ''}`, async () => {
       const tape = new Tape();
-      const session = tape.session().query(1).command(2, COM.changeUser, to('other', { schema: 'shop' }));
+      const session = tape
+        .session()
+        .query(1)
+        .command(2, COM.changeUser, to('other', { schema: 'shop' }));
       session.query(5).command(6, COM.changeUser, to('open', { authResponse: new Uint8Array(0) }));
       session.query(7).command(8, COM.changeUser, to('app')).query(9).quit(10);
       const asTheUser: string[] = [];
@@ -48,7 +53,10 @@ describe('a change of user', () => {
       };
       const run = await replay(tape, { copies: 3, passwords, target });
       for (const copy of [0, 1, 2]) assert.deepEqual(run.book.story(0, copy), Array(8).fill('answered'));
-      assert.deepEqual(asTheUser.sort(), ['app', 'open', 'other', 'app'].flatMap((one) => [one, one, one]).sort());
+      assert.deepEqual(
+        asTheUser.sort(),
+        ['app', 'open', 'other', 'app'].flatMap((one) => [one, one, one]).sort(),
+      );
       const [change] = changes(run.transport.connections[0]);
       assert.deepEqual([change.user, change.schema, change.charset], ['other', 'shop', 33]);
       assert.equal(run.transport.connections.length, 3);
@@ -67,19 +75,21 @@ describe('a change of user', () => {
   test('forgets what the connection had', async () => {
     const tape = new Tape();
     const session = tape.session(0, { schema: 'shop', capabilities: CLIENT.connectWithDb });
-    session.query(1, 'SET @a = 1').query(2, 'CREATE TEMPORARY TABLE t (i INT)').prepare(3, 7).query(4, 'BEGIN');
+    session
+      .query(1, 'SET @a = 1')
+      .query(2, 'CREATE TEMPORARY TABLE t (i INT)')
+      .prepare(3, 7)
+      .query(4, 'BEGIN');
     session.command(5, COM.changeUser, to('other'));
-    session.execute(6, 7, { reply: { kind: 'err', errno: 1243 } }).prepare(7, 7).execute(8, 7);
+    session
+      .execute(6, 7, { reply: { kind: 'err', errno: 1243 } })
+      .prepare(7, 7)
+      .execute(8, 7);
     session.query(200, 'DIE').execute(300, 7).quit(400);
     const reacts = dies(({ sql }) => (sql === 'BEGIN' ? { reply: { status: 1 } } : undefined));
     const run = await replay(tape, { passwords, target: { ...TARGET, reacts } });
     const [first, second] = run.transport.connections;
-    assert.deepEqual(sent(first).slice(5), [
-      'stmtExecute 0',
-      'prepare SELECT ?',
-      'stmtExecute 1001',
-      'DIE',
-    ]);
+    assert.deepEqual(sent(first).slice(5), ['stmtExecute 0', 'prepare SELECT ?', 'stmtExecute 1001', 'DIE']);
     assert.deepEqual(sent(second), ['prepare SELECT ?', 'stmtExecute 1002', 'quit']);
     assert.deepEqual(run.book.reconnections[0].lost, []);
     assert.deepEqual(run.book.story().slice(-3), ['lost reset', 'answered', 'answered']);
@@ -95,7 +105,10 @@ describe('a change of user', () => {
       session.query(200, 'DIE').query(300, 'AFTER').quit(400);
       const run = await replay(tape, { copies: 2, passwords, target: { ...TARGET, reacts: dies() } });
       for (const again of run.transport.connections.slice(2)) {
-        assert.deepEqual([again.hello?.user, again.hello?.schema, again.hello?.charset], ['other', 'new', 33]);
+        assert.deepEqual(
+          [again.hello?.user, again.hello?.schema, again.hello?.charset],
+          ['other', 'new', 33],
+        );
         assert.deepEqual(sent(again), ['AFTER', 'quit']);
       }
       assert.deepEqual(run.book.endsOf(), [undefined, undefined]);
@@ -119,7 +132,10 @@ describe('a change of user', () => {
   });
 
   test('that was under way when the connection ended is what the recording says of it', async () => {
-    for (const [reply, user] of [[{}, 'other'], [{ kind: 'err', errno: 1045 }, 'app']] as const) {
+    for (const [reply, user] of [
+      [{}, 'other'],
+      [{ kind: 'err', errno: 1045 }, 'app'],
+    ] as const) {
       const tape = new Tape();
       const session = tape.session().query(1, 'SET @a = 1');
       session.command(200, COM.changeUser, to('other'), { reply }).query(400, 'AFTER').quit(500);
@@ -153,12 +169,33 @@ describe('a change of user that production refused', () => {
       const [first, , again] = run.transport.connections;
       const [{ authResponse }] = changes(first);
       assert.equal(authResponse.length > 0, isGiven);
-      const right = nativePassword(PASSWORDS.other, Uint8Array.from({ length: 20 }, (_, i) => 33 + i));
+      const right = nativePassword(
+        PASSWORDS.other,
+        Uint8Array.from({ length: 20 }, (_, i) => 33 + i),
+      );
       assert.notDeepEqual(Buffer.from(authResponse), Buffer.from(right));
       assert.equal(again.user, 'app');
       assert.deepEqual(sent(again), ['SET @a = 1', 'AFTER', 'quit']);
     });
   }
+
+  test('is waited for, where the recording tells late that it did', async () => {
+    const tape = new Tape();
+    tape
+      .session()
+      .command(1, COM.changeUser, to('other'), { ...denied, ...LATER })
+      .query(300)
+      .quit(400);
+    const run = await replay(tape, {
+      batch: 1,
+      passwords,
+      target: TARGET,
+      made: ([event]) =>
+        event.type === 'reply' ? new Promise((resolve) => setTimeout(resolve, 50)) : undefined,
+    });
+    assert.deepEqual(run.book.story(), Array(3).fill('answered'));
+    assert.equal(run.transport.connections[0].user, 'app');
+  });
 
   test('one that the target alone refuses differs', async () => {
     const tape = new Tape();
@@ -181,6 +218,22 @@ describe('whom it changes to', () => {
     assert.deepEqual(run.summary.commands.skipped, { 'unknown-user': 6 });
     assert.deepEqual(run.transport.connections.map(sent), Array(2).fill(['SELECT 1', 'quit']));
     assert.deepEqual(run.book.endsOf(), [undefined, undefined]);
+  });
+
+  test('nobody either, where only the answer to a question shows that there is a password', async () => {
+    const made = new Tape();
+    const session = made.session().command(1, COM.changeUser, to('stranger', NO_PASSWORD), LATER);
+    session.query(5).quit(9);
+    const run = await replay(made, {
+      batch: 1,
+      passwords,
+      target: TARGET,
+      made: ([event]) => {
+        if (event.type === 'reply' && event.command.com === COM.changeUser) event.command.withPassword = true;
+      },
+    });
+    const skipped = 'skipped unknown-user';
+    assert.deepEqual(run.book.story(), [skipped, skipped, 'answered']);
   });
 
   test('one without password needs none', async () => {
@@ -230,7 +283,11 @@ test('each query runs as its user, in whatever order sessions change, prepare an
         if (sql.startsWith('AS ') && sql !== `AS ${user}`) wrong.push(`${sql}: ${user}`);
         return sql === 'DIE' ? 'reset' : undefined;
       };
-      const run = await replay(tape, { copies: 2, passwords, target: { ...TARGET, asksAgain: () => asks, reacts } });
+      const run = await replay(tape, {
+        copies: 2,
+        passwords,
+        target: { ...TARGET, asksAgain: () => asks, reacts },
+      });
       assert.deepEqual(wrong, []);
       assert.deepEqual(run.summary.divergence.error, 0);
     }),

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
-import { processKillId } from '../../src/replay/kill.ts';
 import { ConnectionIds } from '../../src/replay/connection-ids.ts';
+import { processKillId } from '../../src/replay/kill.ts';
 import { type FakeConnection, FIRST_CONNECTION } from '../transport/fake.ts';
 import { dies, sent, USERS } from './killed.ts';
 import { id4, Tape } from './tape.ts';
@@ -85,7 +85,10 @@ describe('a KILL of a session that runs', () => {
       ...known(tape),
       at: [[101, ({ transport }) => transport.connections[0].cut('fin')]],
     });
-    assert.deepEqual(run.book.ends.map(({ cause }) => cause), [undefined, undefined]);
+    assert.deepEqual(
+      run.book.ends.map(({ cause }) => cause),
+      [undefined, undefined],
+    );
     assert.equal(run.transport.connections.length, 2);
   });
 
@@ -104,8 +107,16 @@ describe('a KILL is skipped', () => {
   test('of a session that is over, not open yet, or not in the recording', async () => {
     const tape = new Tape();
     tape.session(0).query(1).quit(10);
-    tape.session(10).query(100, 'KILL 1').query(101, 'KILL 3').query(102, 'KILL 99').query(103, 'KILL QUERY 0');
-    tape.sessions[1].command(104, COM.processKill, [id4(1)]).command(105, COM.processKill, [1]).quit(600);
+    tape
+      .session(10)
+      .query(100, 'KILL 1')
+      .query(101, 'KILL 3')
+      .query(102, 'KILL 99')
+      .query(103, 'KILL QUERY 0');
+    tape.sessions[1]
+      .command(104, COM.processKill, [id4(1)])
+      .command(105, COM.processKill, [1])
+      .quit(600);
     tape.session(300).query(301).quit(600);
     const run = await replay(tape, known(tape));
     assert.deepEqual(run.book.story(1), [...Array(6).fill('skipped kill'), 'answered']);
@@ -136,10 +147,18 @@ describe('a KILL is skipped', () => {
   test('that a prepared statement executes', async () => {
     const tape = new Tape();
     const prepare = { reply: { statementId: 7 } };
-    tape.session(0).command(1, COM.stmtPrepare, ['KILL ?'], prepare).execute(2, 7).closeStatement(3, 7).quit(4);
+    tape
+      .session(0)
+      .command(1, COM.stmtPrepare, ['KILL ?'], prepare)
+      .execute(2, 7)
+      .closeStatement(3, 7)
+      .quit(4);
     const run = await replay(tape, known(tape, 2));
     assert.deepEqual(run.summary.commands.skipped, { kill: 2 });
-    assert.deepEqual(run.transport.connections.map((one) => sent(one)[1]), ['stmtClose 1000', 'stmtClose 1001']);
+    assert.deepEqual(
+      run.transport.connections.map((one) => sent(one)[1]),
+      ['stmtClose 1000', 'stmtClose 1001'],
+    );
   });
 
   test('where no connection is known by its number', async () => {

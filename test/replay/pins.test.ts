@@ -19,7 +19,10 @@ describe('a SET before the statement', () => {
   test('tells the recorded moment, insert id and seeds; what reads nothing of the kind has none', async () => {
     const tape = new Tape();
     const session = tape.session().query(1, 'SELECT 1').query(2, 'SELECT NOW()').query(3, 'COMMIT');
-    session.query(2_500, INSERT, { reply: { insertId: 41 } }).query(2_501, 'UPDATE t SET a = 1').quit(2_600);
+    session
+      .query(2_500, INSERT, { reply: { insertId: 41 } })
+      .query(2_501, 'UPDATE t SET a = 1')
+      .quit(2_600);
     const run = await replay(tape, PINNED);
     const texts = sent(run.transport.connections[0]);
     assert.match(texts[4], /^SET timestamp=1700000002\.500000,insert_id=41,rand_seed1=\d+,rand_seed2=\d+$/);
@@ -53,7 +56,11 @@ describe('a SET before the statement', () => {
 
   test('is not waited for, nor its answer taken for that of the statement', async () => {
     const tape = new Tape();
-    tape.session().query(1, INSERT, { reply: { affected: 3 } }).query(20, 'SELECT 1').quit(30);
+    tape
+      .session()
+      .query(1, INSERT, { reply: { affected: 3 } })
+      .query(20, 'SELECT 1')
+      .quit(30);
     const reacts: FakeTarget['reacts'] = ({ sql }) => {
       if (sql.startsWith('SET')) return { reply: { kind: 'err', errno: 1193 }, afterMs: 5 };
       return { reply: { affected: sql === INSERT ? 3 : 0 }, afterMs: 2 };
@@ -63,6 +70,7 @@ describe('a SET before the statement', () => {
     const [set, insert] = run.transport.connections[0].received;
     assert.deepEqual([set.at, insert.at], [START_MS + 1, START_MS + 1]);
     assert.equal(run.summary.commands.sent, 3);
+    assert.deepEqual(run.summary.sessions.state_lost, { 'pinned-time': 1 });
     assert.deepEqual(run.summary.divergence, { ...run.summary.divergence, none: 3, error: 0 });
   });
 
@@ -70,7 +78,11 @@ describe('a SET before the statement', () => {
     const tape = new Tape();
     const prepare = { reply: { statementId: 7 } };
     const session = tape.session().command(1, COM.stmtPrepare, [INSERT], prepare).prepare(2, 8);
-    session.execute(3, 7, { reply: { insertId: 5 } }).execute(4, 8).execute(5, 7).quit(9);
+    session
+      .execute(3, 7, { reply: { insertId: 5 } })
+      .execute(4, 8)
+      .execute(5, 7)
+      .quit(9);
     const run = await replay(tape, PINNED);
     assert.deepEqual(pinsAmong(sent(run.transport.connections[0])), [
       'SET timestamp=1700000000.003000,insert_id=5',
@@ -80,6 +92,16 @@ describe('a SET before the statement', () => {
       sent(run.transport.connections[0]).map((one) => one.replace(/ .*/, '')),
       ['prepare', 'prepare', 'SET', 'stmtExecute', 'stmtExecute', 'SET', 'stmtExecute', 'quit'],
     );
+  });
+
+  test('does not go before what a session told the time itself', async () => {
+    const tape = new Tape();
+    const session = tape.session().query(1, INSERT).query(2, 'SET timestamp = 1000').query(3, INSERT);
+    session.query(4, 'SELECT NOW()').query(200, 'DIE').query(300, INSERT).quit(400);
+    const run = await replay(tape, { ...PINNED, target: { users: USERS, reacts: dies() } });
+    const [first, second] = run.transport.connections.map(sent);
+    assert.deepEqual(first.slice(1), [INSERT, 'SET timestamp = 1000', INSERT, 'SELECT NOW()', 'DIE']);
+    assert.deepEqual(second, ['SET timestamp = 1000', INSERT, 'quit']);
   });
 
   for (const has of [true, false]) {
@@ -105,7 +127,11 @@ describe('an insert id', () => {
 
   test('is waited for until the recorded answer is known', async () => {
     const tape = new Tape();
-    tape.session().query(1, INSERT, { reply: { insertId: 8 }, answered: 'later' }).query(500).quit(600);
+    tape
+      .session()
+      .query(1, INSERT, { reply: { insertId: 8 }, answered: 'later' })
+      .query(500)
+      .quit(600);
     const run = await replay(tape, { ...PINNED, ...late(100), copies: 2 });
     for (const connection of run.transport.connections) {
       assert.deepEqual(pinsAmong(sent(connection)), ['SET timestamp=1700000000.001000,insert_id=8']);
@@ -124,7 +150,7 @@ describe('an insert id', () => {
   test('that never comes is done without when the next command shows it', async () => {
     const tape = new Tape();
     tape.session().query(1, INSERT, { answered: 'never' }).query(100, 'SELECT 1').query(9_000).quit(9_100);
-    const run = await replay(tape, { ...PINNED, fineMs: 10_000 });
+    const run = await replay(tape, { ...PINNED, batch: 1, fineMs: 10_000 });
     const at = run.transport.connections[0].received.map((one) => one.at - START_MS);
     assert.deepEqual(at, [1, 1, 100, 9_000, 9_100]);
     assert.deepEqual(run.book.story(), ['answered unknown', 'answered', 'answered', 'answered']);
@@ -143,7 +169,13 @@ describe('a connection that ends', () => {
   for (const answered of ['SET', 'nothing']) {
     test(`when ${answered} was answered: the next one is not short of an answer`, async () => {
       const tape = new Tape();
-      tape.session().query(1, INSERT).query(300, 'SELECT 2').query(301, INSERT).query(302, 'SELECT 3').quit(400);
+      tape
+        .session()
+        .query(1, INSERT)
+        .query(300, 'SELECT 2')
+        .query(301, INSERT)
+        .query(302, 'SELECT 3')
+        .quit(400);
       const reacts: FakeTarget['reacts'] = ({ sql }, { id }) => {
         if (id > 0) return undefined;
         if (answered === 'SET') return sql === INSERT ? 'reset' : undefined;

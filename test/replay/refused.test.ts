@@ -56,7 +56,10 @@ describe('a login that production refused', () => {
     const as = { user: 'app', password: 'secret' };
     const same = await replay(refused(DENIED, { user: 'stranger' }), { logins: { as } });
     assert.equal(same.transport.connections[1].hello?.user, 'app');
-    assert.deepEqual([remapped, same].map(({ summary }) => summary.sessions.refused), [1, 1]);
+    assert.deepEqual(
+      [remapped, same].map(({ summary }) => summary.sessions.refused),
+      [1, 1],
+    );
   });
 
   test('for another reason: the password is the right one', async () => {
@@ -80,7 +83,10 @@ describe('a login that production refused', () => {
     const run = await replay(refused(UNKNOWN_SCHEMA), { copies: 2 });
     assert.deepEqual(run.book.endsOf(1), ['login-diverged', 'login-diverged']);
     const { opened, refused: counted, lost_by } = run.summary.sessions;
-    assert.deepEqual({ opened, counted, lost_by }, { opened: 2, counted: 0, lost_by: { 'login-diverged': 2 } });
+    assert.deepEqual(
+      { opened, counted, lost_by },
+      { opened: 2, counted: 0, lost_by: { 'login-diverged': 2 } },
+    );
     assert.match(run.summary.reasons.join(), /let in app, whom production had refused by error 1049/);
     assert.deepEqual(
       run.transport.connections.slice(2).map(({ clientEnd, received }) => [clientEnd, received.length]),
@@ -125,7 +131,10 @@ describe('a login that production refused', () => {
   });
 
   test('by want of room is refused by the same again', async () => {
-    const target: FakeTarget = { users: USERS, meets: ({ id }) => (id === 1 ? TOO_MANY_CONNECTIONS : 'greets') };
+    const target: FakeTarget = {
+      users: USERS,
+      meets: ({ id }) => (id === 1 ? TOO_MANY_CONNECTIONS : 'greets'),
+    };
     const run = await replay(refused(TOO_MANY_CONNECTIONS), { target });
     assert.deepEqual(run.book.endsOf(1), [undefined]);
     assert.equal(run.summary.sessions.refused, 1);
@@ -135,7 +144,10 @@ describe('a login that production refused', () => {
     const tape = new Tape();
     for (let i = 0; i < 40; i++) {
       tape.session(10 * i, { refused: DENIED }).close(10 * i + 1, 'fin');
-      tape.session(10 * i + 5).query(10 * i + 6).quit(10 * i + 7);
+      tape
+        .session(10 * i + 5)
+        .query(10 * i + 6)
+        .quit(10 * i + 7);
     }
     const run = await replay(tape, { speed: Number.POSITIVE_INFINITY });
     assert.deepEqual([run.summary.sessions.refused, run.summary.sessions.completed], [40, 80]);

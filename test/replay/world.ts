@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mock } from 'node:test';
 import type { FlowEvent, SessionMeta } from '../../src/flow/events.ts';
 import type { Command } from '../../src/mysql/command.ts';
-import type { Trouble } from '../../src/replay/contact.ts';
 import { ConnectionIds } from '../../src/replay/connection-ids.ts';
+import type { Trouble } from '../../src/replay/contact.ts';
 import { Engine, type EngineOptions } from '../../src/replay/engine.ts';
 import { type LoginOptions, Logins } from '../../src/replay/logins.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/outcome.ts';
@@ -205,7 +205,14 @@ const LIMIT_MS = 4_000_000;
  * run does not end.
  */
 export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Promise<Run> {
-  const { shares: of = 1, copies = 1, speed = 1, batch = 1000, fineMs = 3_000, passwords = { app: 'secret' } } = setup;
+  const {
+    shares: of = 1,
+    copies = 1,
+    speed = 1,
+    batch = 1000,
+    fineMs = 3_000,
+    passwords = { app: 'secret' },
+  } = setup;
   const { target = { users: { app: 'secret' } } } = setup;
   const clock = new ManualClock(START_MS);
   const transport = new FakeTransport(target, clock);

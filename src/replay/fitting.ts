@@ -1,0 +1,86 @@
+import type { SessionMeta } from '../flow/events.ts';
+import { bulkToExecutes } from '../mysql/bulk-execute.ts';
+import { CLIENT, has } from '../mysql/capabilities.ts';
+import { COM, type Command } from '../mysql/command.ts';
+import type { LoginDone } from '../mysql/login.ts';
+import { BulkParts } from './bulk.ts';
+import type { LostCause } from './outcome.ts';
+import { skipCauseOf, withTargetOfKill } from './rewrite.ts';
+import { namesStatement, readId, type Statements } from './statements.ts';
+import { showsAttributes, Translation } from './translation.ts';
+
+/** Why a command is not sent: it is skipped by a name, or what it needs was lost. */
+export type Unfit = { skipped: string } | { lost: LostCause };
+
+const SKIPPED_KILL: Unfit = { skipped: 'kill' };
+const UNTRANSLATABLE: Unfit = { skipped: 'untranslatable' };
+/** Prepared before the recording began, and no snapshot tells as what. */
+const UNKNOWN_STATEMENT: Unfit = { skipped: 'unknown-statement' };
+const LACKS_LONG_DATA: Unfit = { lost: 'reset' };
+const UNPREPARED: Unfit = { lost: 'unprepared' };
+
+/** Makes the commands of one recorded session, all but COM_CHANGE_USER, fit for one connection to the target. */
+export class Fitting {
+  /** What the command last made fit was made into, where it is several; the first of them is what `fit` answered. */
+  parts: BulkParts | undefined;
+  readonly #session: SessionMeta;
+  readonly #joinedLate: boolean;
+  readonly #translation: Translation;
+  readonly #connectionOf: (connectionId: number) => number | undefined;
+
+  /** `connectionOf`: the target's number of the connection that the recorded server numbered so. */
+  constructor(
+    session: SessionMeta,
+    joinedLate: boolean,
+    { capabilities, extendedCapabilities }: LoginDone,
+    connectionOf: (connectionId: number) => number | undefined,
+  ) {
+    this.#session = session;
+    this.#joinedLate = joinedLate;
+    this.#translation = new Translation(session, joinedLate, capabilities, extendedCapabilities);
+    this.#connectionOf = connectionOf;
+  }
+
+  /** A command of ours, made in the form of the recorded ones: all that we send can be said to every target. */
+  ours(packet: Uint8Array, com: number): Uint8Array {
+    return this.#translation.packet(packet, com) ?? packet;
+  }
+
+  /** What to send for `command`; `statements` answers those of the session, and is asked only where one is named. */
+  fit(command: Command, statements: () => Statements): Uint8Array | Unfit {
+    // Its answer may have been decoded since it was scheduled, and show a command that we cannot carry out.
+    const skipped = skipCauseOf(command);
+    if (skipped !== undefined) return { skipped };
+    const { com, packet } = command;
+    if (com === COM.query || com === COM.processKill) {
+      const multi = has(this.#session.capabilities, CLIENT.multiStatements);
+      const aimed = withTargetOfKill(command, multi, this.#connectionOf);
+      return aimed === undefined ? SKIPPED_KILL : (this.#translation.packet(aimed, com) ?? UNTRANSLATABLE);
+    }
+    if (namesStatement(command)) return this.#fitStatement(command, statements());
+    return this.#translation.packet(packet, com) ?? UNTRANSLATABLE;
+  }
+
+  #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {
+    if (this.#joinedLate && !statements.has(command)) return UNKNOWN_STATEMENT;
+    if (statements.lacksLongData(command)) return LACKS_LONG_DATA;
+    if (statements.kills(command)) return SKIPPED_KILL;
+    const packet = statements.rewrite(command, this.#hasAttributes(command));
+    if (packet === undefined) return UNPREPARED;
+    const { params, longData, types } = statements.executes(command);
+    const translated = this.#translation.packet(packet, command.com, params, longData);
+    if (translated !== undefined) return translated;
+    const packets =
+      command.com === COM.stmtBulkExecute ? bulkToExecutes(packet, params, readId(packet), types) : undefined;
+    if (packets === undefined || packets.length === 0) return UNTRANSLATABLE;
+    this.parts = new BulkParts(packets);
+    return this.parts.begin();
+  }
+
+  /** Whether an execution was recorded in the form that CLIENT_QUERY_ATTRIBUTES gives it. */
+  #hasAttributes({ packet }: Command): boolean {
+    return this.#joinedLate
+      ? showsAttributes(packet)
+      : has(this.#session.capabilities, CLIENT.queryAttributes);
+  }
+}

@@ -1,0 +1,51 @@
+import type { SessionMeta } from '../flow/events.ts';
+import { CLIENT } from '../mysql/capabilities.ts';
+import { parseChangeUser, UserChange } from '../mysql/change-user.ts';
+import type { Command } from '../mysql/command.ts';
+import type { LoginDone } from '../mysql/login.ts';
+import { changedWithPassword, type LoginPlan, type Logins } from './logins.ts';
+
+const ACCESS_DENIED = 1045;
+
+/** A COM_CHANGE_USER under way. */
+export interface ChangeUnderWay {
+  exchange: UserChange;
+  /** As whom the session logs in from here on, should it succeed. */
+  plan: LoginPlan;
+}
+
+/**
+ * Begins what `command`, a COM_CHANGE_USER of `session`, asks for, on a connection that logged in by `plan` and was told
+ * `done` last. `secure`: it is in TLS. undefined where the password of the user is not known.
+ */
+export function beginUserChange(
+  command: Command,
+  session: SessionMeta,
+  { plan, done, logins, secure }: { plan: LoginPlan; done: LoginDone; logins: Logins; secure: boolean },
+): ChangeUnderWay | undefined {
+  const { packet } = command;
+  const change = parseChangeUser(packet, 0, packet.length, session.capabilities);
+  const account = change && logins.change(change, command.withPassword);
+  if (change === undefined || account === undefined) return undefined;
+  const schema = logins.schema(change.schema);
+  const exchange = new UserChange({
+    ...done,
+    ...account,
+    change: {
+      ...change,
+      ...(schema === undefined ? {} : { schema }),
+      withPassword: changedWithPassword(change, command.withPassword),
+    },
+    secure,
+    wrong: command.reply?.errno === ACCESS_DENIED,
+  });
+  const { schema: _before, ...before } = plan.recorded;
+  const recorded = {
+    ...before,
+    user: account.user,
+    ...(schema === undefined || schema === '' ? {} : { schema }),
+    capabilities: (before.capabilities | CLIENT.connectWithDb) >>> 0,
+    charset: change.charset ?? before.charset,
+  };
+  return { exchange, plan: { ...account, wrong: false, recorded, adoption: undefined } };
+}
