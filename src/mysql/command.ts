@@ -117,7 +117,7 @@ export class LocalFile {
   /** The next packet, [from, to) with its header: copied. */
   add(octets: Uint8Array, from: number, to: number): void {
     this.octets += to - from;
-    if (to - from === HEADER_OCTETS) this.whole = true;
+    this.whole = to - from === HEADER_OCTETS;
     if (this.octets > MOST_FILE_OCTETS) this.tooLong = true;
     if (this.tooLong) this.packets = [];
     else this.packets.push(copyOf(octets, from, to));

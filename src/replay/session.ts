@@ -1,6 +1,6 @@
 import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
 import { Login, type LoginDone, type LoginStep } from '../mysql/login.ts';
-import { HEADER_OCTETS, STATUS } from '../mysql/packet.ts';
+import { HEADER_OCTETS, MARK, STATUS } from '../mysql/packet.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, ConnectionHandler } from '../transport/transport.ts';
@@ -114,6 +114,8 @@ export class SessionReplay implements ConnectionHandler {
   #isSomebodyElse = false;
   /** The sequence id of a request for a file that was not answered yet, else -1. */
   #fileAsked = -1;
+  /** Files that the command under way was given. */
+  #filesSent = 0;
   /** A file that the target asked for was not to be had. */
   #fileMissing = false;
   /** Answers still to come to commands of ours. */
@@ -232,7 +234,8 @@ export class SessionReplay implements ConnectionHandler {
   packet(octets: Uint8Array): void {
     if (this.state === 'connecting' && this.#login !== undefined) this.#step(this.#login.onPacket(octets));
     else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
-    else if (this.state === 'busy') {
+    // A progress report may come as well.
+    else if (this.state === 'busy' && octets[HEADER_OCTETS] === MARK.infile) {
       this.#fileAsked = octets[HEADER_OCTETS - 1];
       this.#sendFile();
     }
@@ -317,11 +320,13 @@ export class SessionReplay implements ConnectionHandler {
     const command = this.#current?.command;
     if (command === undefined) return;
     const { file } = command;
-    const isOver = isSendable(command) || file?.tooLong === true;
-    if (!isOver && !this.#isAnswerKnown(command, this.#next)) return;
     const first = (this.#fileAsked + 1) & 255;
+    const packets = file && isSendable(command) ? filePackets(file, this.#filesSent, first) : undefined;
+    const isOver = packets !== undefined || file?.tooLong === true;
+    if (!isOver && !this.#isAnswerKnown(command, this.#next)) return;
     this.#fileAsked = -1;
-    if (file !== undefined && isSendable(command)) this.#connection?.writeLogin(filePackets(file, first));
+    this.#filesSent++;
+    if (packets !== undefined) this.#connection?.writeLogin(packets);
     else {
       this.#fileMissing = true;
       this.#connection?.writeLogin(endOfFile(first));
@@ -534,6 +539,7 @@ export class SessionReplay implements ConnectionHandler {
     const inFlight = { command, paced, due: Math.max(paced, this.#readyAt), sent: now, text };
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;
+      this.#filesSent = 0;
       this.state = 'busy';
       this.busySince = now;
       const pin = this.#state?.setsTime

@@ -78,6 +78,8 @@ export class Statements {
   readonly #byId = new Map<number, Statement>();
   /** Prepared on the target before the capture's own answer was decoded. */
   #unnamed: Statement[] = [];
+  /** What LAST_PREPARED names; undefined where the last could not be prepared on the target, or was closed. */
+  #last: Statement | undefined;
 
   /** COM_STMT_PREPARE is done: the target's id, NO_STATEMENT where it has none, or NOT_YET_PREPARED. */
   prepared(command: Command, id: number, params: number, schema: string | undefined): void {
@@ -95,6 +97,7 @@ export class Statements {
       longData: undefined,
       lacksLongData: false,
     };
+    this.#last = id === NO_STATEMENT ? undefined : statement;
     if (command.reply === undefined) this.#unnamed.push(statement);
     else this.#name(statement);
   }
@@ -102,7 +105,8 @@ export class Statements {
   /** The statement that `command` names. */
   named(command: Command): Statement | undefined {
     if (this.#unnamed.length > 0) this.#nameAll();
-    return this.#byId.get(readId(command.packet));
+    const id = readId(command.packet);
+    return id === LAST_PREPARED ? this.#last : this.#byId.get(id);
   }
 
   /**
@@ -119,9 +123,10 @@ export class Statements {
       packet = typed(statement, packet, queryAttributes);
     else if (com === COM.stmtBulkExecute && statement !== undefined)
       statement.types = bulkTypesOf(packet, statement.params) ?? statement.types;
-    if (recorded === LAST_PREPARED) return packet;
+    // There is none: so shall the target find.
+    if (recorded === LAST_PREPARED && statement === undefined) return packet;
     if (statement?.id === NO_STATEMENT) return undefined;
-    if (com === COM.stmtClose) this.#byId.delete(recorded);
+    if (com === COM.stmtClose) this.#forget(recorded, statement);
     else if (com === COM.stmtSendLongData && statement !== undefined) {
       statement.longData ??= new Set();
       statement.longData.add(packet[LONG_DATA_PARAMETER] | (packet[LONG_DATA_PARAMETER + 1] << 8));
@@ -183,6 +188,13 @@ export class Statements {
       statement.longData = undefined;
       statement.typesSent = false;
     }
+  }
+
+  #forget(recorded: number, statement: Statement | undefined): void {
+    if (statement !== undefined && statement === this.#last) this.#last = undefined;
+    const named = recorded === LAST_PREPARED ? statement?.prepare.reply?.statementId : recorded;
+    if (named !== undefined) this.#byId.delete(named);
+    else this.#unnamed = this.#unnamed.filter((each) => each !== statement);
   }
 
   #nameAll(): void {

@@ -199,7 +199,9 @@ export class SocketConnection implements Connection, ReplySink {
   }
 
   #failed(error: Error): void {
-    this.#end ??= endBy(error, this.#reached);
+    // A FIN of ours without close_notify is an error to the target's TLS: it says so, and that is its end.
+    const isAnswer = this.#ending && (error as NodeJS.ErrnoException).syscall === undefined;
+    this.#end ??= isAnswer && this.#reached === 'tls' ? { cause: 'fin' } : endBy(error, this.#reached);
   }
 
   #closed(): void {

@@ -122,7 +122,7 @@ describe('a file of the client', () => {
       fc.property(fc.array(payload, { maxLength: 300 }), fc.nat(255), (payloads, first) => {
         const recorded = localFile(payloads);
         const renumbered = packets(first, ...payloads, new Uint8Array(0));
-        assert.deepEqual(Buffer.from(filePackets(recorded, first)), Buffer.from(renumbered));
+        assert.deepEqual(Buffer.from(filePackets(recorded, 0, first) ?? []), Buffer.from(renumbered));
       }),
     );
   });

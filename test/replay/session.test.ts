@@ -58,11 +58,11 @@ describe('statements', () => {
     assert.deepEqual(executed(run.transport.connections[0].received), [0, 1001]);
   });
 
-  test('0xffffffff, the one prepared last, stays what it is', async () => {
+  test('0xffffffff is the one prepared last, by the number that the target gave it', async () => {
     const tape = new Tape();
     tape.session().prepare(1, 7).execute(3, 0xffffffff).quit(9);
     const run = await replay(tape);
-    assert.deepEqual(executed(run.transport.connections[0].received), [0xffffffff]);
+    assert.deepEqual(executed(run.transport.connections[0].received), [1000]);
     assert.deepEqual(run.book.story(), ['answered', 'answered', 'answered']);
   });
 
