@@ -231,6 +231,8 @@ class SessionFlow extends Flow implements DialogueSink {
   }
 
   command(command: Command): void {
+    // Behind its FIN the server hears nothing: a client that did not look will say it again on another connection.
+    if (this.#reading?.server.ended === true && command.com !== COM.quit) return;
     if (command.com === COM.quit) this.#quit = true;
     this.#push({ type: 'command', at: this.#at, session: this.#session, command });
   }

@@ -4,7 +4,7 @@ import { CLIENT, has } from './capabilities.ts';
 import { COM, type Command, countCommands, EXPECT, expectOf, isCommand, LocalFile } from './command.ts';
 import { Decompressor, isCompressed } from './compression.ts';
 import { markOf } from './handshake.ts';
-import { HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
+import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
 import type { Reply } from './reply.ts';
 import { ReplyReader } from './reply-reader.ts';
@@ -116,6 +116,8 @@ export class Dialogue {
   #unanswered = 0;
   /** The id of the next packet of what the server has asked the client for, where packets are numbered. */
   #dataId = 0;
+  /** Lost, commands since the server spoke. Of several sent at once nobody can say which the next answer belongs to. */
+  #commandsUnheard = 0;
   /** The server spoke since the client did … */
   #serverSpoke = false;
   /** … and the client sent a command since the server spoke. */
@@ -291,6 +293,7 @@ export class Dialogue {
     if (isAnew && !this.#serverLost) this.#answeredAnew();
     this.#serverSpoke = true;
     this.#clientSpoke = false;
+    this.#commandsUnheard = 0;
     if (this.#serverLost && !this.#findAnswer(octets, from, to)) return;
     this.#server.feed(octets, from, to, this.#at);
   }
@@ -364,13 +367,15 @@ export class Dialogue {
       at: this.#at,
       com,
       expect: expectOf(com),
-      packet: this.#client.owned(),
+      // A replay keeps statements as long as their sessions live: in memory of their own.
+      packet: com === COM.stmtPrepare ? copyOf(octets, start, end) : this.#client.owned(),
     };
     if (this.#stage === 'middle') {
       // Not told before its answer agrees.
       if (command.expect === EXPECT.none) return;
       this.#dropCandidate();
-      this.#candidate = command;
+      this.#candidate = this.#commandsUnheard++ === 0 ? command : undefined;
+      if (this.#candidate === undefined) this.#unanswered++;
       return;
     }
     this.#ordinal++;
@@ -378,7 +383,8 @@ export class Dialogue {
     if (command.expect === EXPECT.none) return;
     if (this.#serverLost) {
       this.#dropCandidate();
-      this.#candidate = command;
+      this.#candidate = this.#commandsUnheard++ === 0 ? command : undefined;
+      if (this.#candidate === undefined) this.#unanswered++;
       this.#compressed?.server.reset();
     } else {
       this.#clientSpoke = true;

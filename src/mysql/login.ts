@@ -1,5 +1,6 @@
 import { AuthExchange, type AuthStep, failed, nextSequence, passwordToSend } from './auth/exchange.ts';
 import { CLIENT, has, inBoth } from './capabilities.ts';
+import { charsetFor } from './charsets.ts';
 import {
   type Greeting,
   type HandshakeResponse,
@@ -30,6 +31,8 @@ export interface LoginDone {
   /** What the target asked for last, and its nonce: what a COM_CHANGE_USER begins with. */
   authPlugin: string;
   scramble: Uint8Array;
+  /** The target is a MariaDB, else a MySQL. */
+  isMariaDb: boolean;
 }
 
 export interface LoginOptions {
@@ -138,8 +141,14 @@ export class Login {
       capabilities: this.#capabilities,
       extendedCapabilities: this.#extendedCapabilities,
       user: this.#user,
+      charset: charsetFor(kept.charset, this.#isMariaDb),
       authResponse: new Uint8Array(0),
     };
+  }
+
+  /** Only a MySQL sets CLIENT_MYSQL (its CLIENT_LONG_PASSWORD). */
+  get #isMariaDb(): boolean {
+    return !has((this.#greeting as Greeting).capabilities, CLIENT.mysql);
   }
 
   #respond(): LoginStep {
@@ -159,6 +168,7 @@ export class Login {
       connectionId: (this.#greeting as Greeting).connectionId,
       authPlugin: this.#auth.plugin,
       scramble: this.#auth.scramble,
+      isMariaDb: this.#isMariaDb,
     };
   }
 }

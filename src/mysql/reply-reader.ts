@@ -2,7 +2,15 @@ import type { CaptureNs } from '../time.ts';
 import { ANSWER_HEAD_OCTETS, Answer } from './answer.ts';
 import { PacketAssembler } from './assembler.ts';
 import { EXPECT } from './command.ts';
-import { copyOf, HEADER_OCTETS, MAX_PAYLOAD, OctetReader, OctetWriter, payloadLength } from './packet.ts';
+import {
+  copyOf,
+  HEADER_OCTETS,
+  MARK,
+  MAX_PAYLOAD,
+  OctetReader,
+  OctetWriter,
+  payloadLength,
+} from './packet.ts';
 import type { Reply } from './reply.ts';
 import { givePart, type ReplyPart, takePart } from './reply-part.ts';
 
@@ -297,7 +305,8 @@ export class ReplyReader {
         answer.header(length, octets[at + 3], false);
         if (!answer.broken) answer.payload(octets, at + HEADER_OCTETS, end);
         this.#pieceLeft = to - end;
-        if (answer.wantsFile) this.#sink.packet(octets, at, end);
+        if (answer.wantsFile && octets[at + HEADER_OCTETS] === MARK.infile)
+          this.#sink.packet(octets, at, end);
         at = end;
       } else {
         at = this.#readPart(octets, at, to);
@@ -368,7 +377,7 @@ export class ReplyReader {
     if (part.full) return end;
     if (part.isRow) answer.endRow();
     else answer.control(part.head, 0, part.length);
-    if (answer.wantsFile) this.#tellRequest(part, to - end);
+    if (answer.wantsFile && part.head[0] === MARK.infile) this.#tellRequest(part, to - end);
     this.#part = undefined;
     givePart(part);
     return end;

@@ -57,13 +57,27 @@ export function effectsOf(octets: Uint8Array, from: number, multi: boolean): Eff
   const text = Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
   const effects: Effect[] = [];
   const statements = statementsOf(text);
-  for (const tokens of statements) addEffects(tokens, effects);
+  for (const tokens of statements) {
+    // What follows, to the end, is its body.
+    if (definesRoutine(tokens)) break;
+    addEffects(tokens, effects);
+  }
   const last = effects.at(-1);
   if (last?.type === 'set') {
     if (end < octets.length) last.complete = false;
     last.alone = statements.length === 1;
   }
   return effects.length > 0 ? effects : undefined;
+}
+
+const ROUTINES = /^(?:PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE)$/;
+
+function definesRoutine(tokens: Token[]): boolean {
+  if (tokens[0].text !== 'CREATE' && tokens[0].text !== 'ALTER') return false;
+  const body = tokens.findIndex(({ text }) => text === 'BEGIN' || text === '(' || text === 'AS');
+  return tokens
+    .slice(1, body < 0 ? undefined : body)
+    .some(({ kind, text }) => kind === 'word' && ROUTINES.test(text));
 }
 
 /** Whether a statement behind a semicolon may matter. */

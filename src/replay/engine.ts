@@ -1,6 +1,6 @@
 import type { FlowEvent, SessionMeta } from '../flow/events.ts';
 import { Pacer } from '../flow/pacer.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, type LocalFile } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, Transport } from '../transport/transport.ts';
@@ -231,7 +231,7 @@ export class Engine implements SessionOwner {
   ): void {
     this.#contact.reached();
     const { command, text, paced, due, sent } = inFlight;
-    const { meta, close, parked } = session.recorded;
+    const { meta, close, parked, repliedTo } = session.recorded;
     const outcome: Outcome = {
       session: meta,
       copy: session.copy,
@@ -243,7 +243,8 @@ export class Engine implements SessionOwner {
       answered,
       reply,
     };
-    if (reply !== undefined && command.reply === undefined && close === undefined && !this.#stopped) {
+    const mayCome = close === undefined && command.ordinal > repliedTo && !this.#stopped;
+    if (reply !== undefined && command.reply === undefined && mayCome) {
       const before = parked.get(command);
       if (before === undefined) parked.set(command, [outcome]);
       else before.push(outcome);
@@ -267,6 +268,7 @@ export class Engine implements SessionOwner {
     const wasFull = !this.#hasRoom();
     this.#bufferedCommands--;
     this.#bufferedOctets -= command.packet.length;
+    if (session.recorded.countedFiles.delete(command)) this.#bufferedOctets -= command.file?.octets ?? 0;
     if (wasFull && this.#hasRoom()) this.#wakeReader?.();
   }
 
@@ -297,10 +299,13 @@ export class Engine implements SessionOwner {
       case 'reply':
         this.#replied(session, event.command);
         break;
-      case 'lost':
+      case 'lost': {
+        const lossy = this.#recorded.get(session.id);
+        if (lossy !== undefined) this.#missed(lossy);
         if (!counts(this.#share, session.id)) break;
         for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
         break;
+      }
       case 'skip':
         if (!counts(this.#share, session.id)) break;
         for (const observer of this.#observers)
@@ -381,14 +386,31 @@ export class Engine implements SessionOwner {
     const recorded = this.#recorded.get(meta.id);
     if (recorded === undefined) return;
     const { parked } = recorded;
-    const outcomes = parked.get(command);
-    if (outcomes !== undefined) {
-      parked.delete(command);
+    recorded.repliedTo = Math.max(recorded.repliedTo, command.ordinal);
+    // Answers come in the order of their commands: those that are still missing before this one do not come.
+    for (const [waiting, outcomes] of parked) {
+      if (waiting.ordinal > command.ordinal) break;
+      parked.delete(waiting);
       for (const outcome of outcomes) this.#tell(outcome);
     }
+    if (command.file !== undefined) this.#bufferFile(recorded, command, command.file);
     if (!recorded.awaitsReply) return;
     recorded.awaitsReply = false;
     for (const copy of recorded.copies) copy.advance();
+  }
+
+  /** Recorded answers were missed: of the commands so far none comes any more that is not there. */
+  #missed(recorded: RecordedSession): void {
+    recorded.missed();
+    this.#tellParked(recorded);
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  /** A file counts as what is read ahead as long as its command does. */
+  #bufferFile(recorded: RecordedSession, command: Command, { octets }: LocalFile): void {
+    if (!recorded.holds(command)) return;
+    recorded.countedFiles.add(command);
+    this.#bufferedOctets += octets;
   }
 
   /** The recorded answers that these waited for never came. */

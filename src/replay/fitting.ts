@@ -53,8 +53,7 @@ export class Fitting {
     if (skipped !== undefined) return { skipped };
     const { com, packet } = command;
     if (com === COM.query || com === COM.processKill) {
-      const multi = has(this.#session.capabilities, CLIENT.multiStatements);
-      const aimed = withTargetOfKill(command, multi, this.#connectionOf);
+      const aimed = withTargetOfKill(command, this.#connectionOf);
       return aimed === undefined ? SKIPPED_KILL : (this.#translation.packet(aimed, com) ?? UNTRANSLATABLE);
     }
     if (namesStatement(command)) return this.#fitStatement(command, statements());
@@ -64,7 +63,8 @@ export class Fitting {
   #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {
     if (this.#joinedLate && !statements.has(command)) return UNKNOWN_STATEMENT;
     if (statements.lacksLongData(command)) return LACKS_LONG_DATA;
-    if (statements.kills(command)) return SKIPPED_KILL;
+    const forbidden = statements.forbidden(command);
+    if (forbidden !== undefined) return { skipped: forbidden };
     const packet = statements.rewrite(command, this.#hasAttributes(command));
     if (packet === undefined) return UNPREPARED;
     const { params, longData, types } = statements.executes(command);

@@ -5,6 +5,9 @@ import { firstWordAt, MOST_SQL_OCTETS, statementsOf, type Token } from './sql.ts
 
 const SEMICOLON = 0x3b;
 
+/** Octets of a CALL in which the routine's name stands. */
+const MOST_CALL_OCTETS = 64;
+
 /** Where COM_PROCESS_KILL's packet has the connection id, int<4>. */
 const PROCESS_ID = 5;
 
@@ -62,7 +65,7 @@ export function withProcessKillId(packet: Uint8Array, id: number): Uint8Array {
   return copy;
 }
 
-/** Whether the word at `at` can be KILL, PREPARE or EXECUTE, or stands in an executable comment. */
+/** Whether the word at `at` can be KILL, CALL, PREPARE or EXECUTE, or stands in an executable comment. */
 function mayKill(octets: Uint8Array, at: number): boolean {
   const second = octets[at + 1] | 0x20;
   switch (octets[at] | 0x20) {
@@ -70,6 +73,9 @@ function mayKill(octets: Uint8Array, at: number): boolean {
       return second === 0x69;
     case 0x70:
       return second === 0x72;
+    // CALL mysql.rds_kill(7).
+    case 0x63:
+      return second === 0x61 && (octets[at + 2] | 0x20) === 0x6c && hasRdsKill(octets, at);
     case 0x65:
       return second === 0x78 && (octets[at + 2] | 0x20) === 0x65;
     case 0x2f:
@@ -77,6 +83,12 @@ function mayKill(octets: Uint8Array, at: number): boolean {
     default:
       return false;
   }
+}
+
+/** Whether what Amazon's RDS has in the place of KILL is called. */
+function hasRdsKill(octets: Uint8Array, at: number): boolean {
+  const end = Math.min(octets.length, at + MOST_CALL_OCTETS);
+  return /rds_kill/i.test(Buffer.from(octets.buffer, octets.byteOffset + at, end - at).toString('latin1'));
 }
 
 /** Whether a statement behind a semicolon can. */
@@ -95,6 +107,8 @@ function killIn(tokens: Token[]): Kill | undefined {
     const made = tokens.find(({ kind }) => kind === 'string');
     return made !== undefined && /^.\s*kill\b/i.test(made.raw) ? { what: 'other' } : undefined;
   }
+  if (word(0) === 'CALL' && tokens.some(({ text }) => /^RDS_KILL(_QUERY)?$/i.test(text)))
+    return { what: 'other' };
   if (word(0) !== 'KILL') return undefined;
   let i = 1;
   if (word(i) === 'HARD' || word(i) === 'SOFT') i++;

@@ -95,9 +95,10 @@ export class Logins {
 
   /**
    * Who a COM_CHANGE_USER changes to; undefined where the password is not known. `answered`: the client gave a password when
-   * it was asked for one.
+   * it was asked for one; `refused`: production did not believe it.
    */
-  change(change: ChangeUser, answered: boolean | undefined): Account | undefined {
+  change(change: ChangeUser, answered: boolean | undefined, refused: boolean): Account | undefined {
+    if (refused) return this.#refused(change.user);
     // The server's questions, and so the client's answers, are known with the answer to the command only.
     return this.#account(change.user, changedWithPassword(change, answered));
   }

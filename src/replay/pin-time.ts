@@ -50,7 +50,8 @@ export function pinsOf(octets: Uint8Array, from: number): number {
 /**
  * The SET to send before a statement that needs `pins`; undefined where it needs none. It stays in force until the next one,
  * or SET timestamp = DEFAULT. `at`, recorded, counts from `originSec` seconds after 1970; `insertId`: of the recorded
- * answer, 0 where it told none; `seed`: any whole number, the same each time that the same numbers are to be drawn.
+ * answer, 0 where it told none; `seed`: any whole number, the same each time that the same numbers are to be drawn; `hadInsertId`:
+ * the SET before told one.
  */
 export function pinStatement(
   pins: number,
@@ -58,11 +59,14 @@ export function pinStatement(
   at: CaptureNs,
   insertId: number,
   seed: number,
+  hadInsertId = false,
 ): string | undefined {
   const values: string[] = [];
   if ((pins & PIN.clock) !== 0) values.push(`timestamp=${secondsOf(originSec, at)}`);
   if ((pins & PIN.insertId) !== 0 && insertId > 0 && Number.isSafeInteger(insertId))
     values.push(`insert_id=${insertId}`);
+  // Else one that was not used up would become that of another row.
+  else if (hadInsertId) values.push('insert_id=0');
   if ((pins & PIN.random) !== 0)
     values.push(`rand_seed1=${seedOf(seed, 0x9e37_79b1)}`, `rand_seed2=${seedOf(seed, 0x85eb_ca6b)}`);
   return values.length > 0 ? `SET ${values.join(',')}` : undefined;

@@ -8,6 +8,12 @@ import { sqlAt } from './sql.ts';
 /** A session's seeds differ from each other's, and from command to command. */
 const SEED_STRIDE = 0x1_0000;
 
+/** What a connection was told by the pin before. */
+export interface Pinned {
+  /** An insert id, which a statement that draws none leaves to the next one. */
+  insertId: boolean;
+}
+
 /**
  * `--pin-time`: the SETs that go out before commands, so that these give the same however often they are replayed. A
  * statement's text is looked at once, however often it is executed.
@@ -26,13 +32,15 @@ export class Pins {
     return command.reply === undefined && (this.#of(command, text) & PIN.insertId) !== 0;
   }
 
-  /** The SET to send before `command` of `session`, as a COM_QUERY of that session's; undefined: none. */
-  before(session: SessionMeta, command: Command, text: Command): Uint8Array | undefined {
+  /** The SET to send before `command` of `session`, as a COM_QUERY of that session's; undefined: none. Keeps `before`. */
+  before(session: SessionMeta, command: Command, text: Command, before: Pinned): Uint8Array | undefined {
     const pins = this.#of(command, text);
     if (pins === 0) return undefined;
     const { ordinal, at, reply } = command;
     const seed = session.id * SEED_STRIDE + ordinal;
-    const sql = pinStatement(pins, this.#originSec, at, reply?.insertId ?? 0, seed);
+    const insertId = (pins & PIN.insertId) === 0 ? 0 : (reply?.insertId ?? 0);
+    const sql = pinStatement(pins, this.#originSec, at, insertId, seed, before.insertId);
+    before.insertId = insertId > 0;
     if (sql === undefined) return undefined;
     return queryPacket(Buffer.from(sql), has(session.capabilities, CLIENT.queryAttributes));
   }

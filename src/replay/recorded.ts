@@ -18,12 +18,17 @@ export class RecordedSession {
   close: { how: CloseHow; at: CaptureNs } | undefined;
   /** Outcomes whose recorded answer was not read yet. */
   readonly parked = new Map<Command, Outcome[]>();
+  /** Commands whose files count as what is read ahead. */
+  readonly countedFiles = new Set<Command>();
+  /** Answers to commands up to this ordinal that are not known by now never will be. */
+  repliedTo = -1;
   /** A copy waits for what the recorded answer to its command will tell. */
   awaitsReply = false;
   /** One past the last command read. */
   end = 0;
   #commands: (Command | undefined)[] = [];
   #left: number[] = [];
+  #lastOrdinal = -1;
   /** Position of #commands[0]. */
   #base = 0;
 
@@ -31,7 +36,13 @@ export class RecordedSession {
     this.meta = meta;
   }
 
+  /** Answers were missed: those to the commands so far that are not known yet never will be. */
+  missed(): void {
+    this.repliedTo = this.#lastOrdinal;
+  }
+
   add(command: Command, copies: number): void {
+    this.#lastOrdinal = command.ordinal;
     this.#commands.push(command);
     this.#left.push(copies);
     this.end++;
@@ -40,6 +51,11 @@ export class RecordedSession {
   /** The command at `position`, which no more than `copies` takers may have let go. undefined: not read yet. */
   at(position: number): Command | undefined {
     return this.#commands[position - this.#base];
+  }
+
+  /** Whether not every copy is through with `command`. */
+  holds(command: Command): boolean {
+    return this.#commands.includes(command);
   }
 
   /** One copy is through with the command at `position`. Answers whether it was the last one. */

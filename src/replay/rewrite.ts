@@ -3,12 +3,14 @@ import { framePayload, payloadOf } from '../mysql/framing.ts';
 import { textOf, withText } from '../mysql/query-attributes.ts';
 import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
 import type { SchemaRemap } from './remap.ts';
+import { endsServer } from './shutdown.ts';
 import { sqlAt } from './sql.ts';
 
 /** Why a command must not, or cannot, be sent to another server than the one it was made for. undefined: it can. */
 export function skipCauseOf(command: Command): string | undefined {
   switch (command.com) {
     case COM.query:
+      if (endsServer(command.packet, sqlAt(command.packet))) return 'shutdown';
       // Of its file the capture lacks something.
       return command.reply?.kind === 'infile' && !isSendable(command) ? 'local-infile' : undefined;
     case COM.shutdown:
@@ -25,12 +27,10 @@ export function isSendable({ file }: Command): boolean {
 
 /**
  * The packet to send for a COM_QUERY or COM_PROCESS_KILL that may name a connection of the recorded server: `find` answers
- * the target's in its place. undefined where there is none: the number would hit somebody else's. `multi`: a text may hold
- * several statements.
+ * the target's in its place. undefined where there is none: the number would hit somebody else's.
  */
 export function withTargetOfKill(
   { com, packet }: Command,
-  multi: boolean,
   find: (connectionId: number) => number | undefined,
 ): Uint8Array | undefined {
   if (com === COM.processKill) {
@@ -38,7 +38,7 @@ export function withTargetOfKill(
     const id = recorded === undefined ? undefined : find(recorded);
     return id === undefined ? undefined : withProcessKillId(packet, id);
   }
-  const kill = killOf(packet, sqlAt(packet), multi);
+  const kill = killOf(packet, sqlAt(packet), true);
   if (kill === undefined) return packet;
   const id = kill.what === 'other' ? undefined : find(kill.id);
   return id === undefined || kill.what === 'other' ? undefined : withKillId(packet, kill, id);

@@ -206,6 +206,7 @@ export function adoptedState(facts: SessionFacts, { statements, settings }: Adop
     const prepare = { ...command, com: COM.stmtPrepare, packet, reply: { ...NO_REPLY, statementId: id } };
     state.statements.prepared(prepare, NOT_YET_PREPARED, 0, undefined);
   }
+  state.statements.lastIsUnknown();
   return state;
 }
 

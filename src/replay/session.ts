@@ -10,7 +10,7 @@ import { endOfFile, filePackets } from './file-packets.ts';
 import { Fitting } from './fitting.ts';
 import type { LoginPlan, Logins } from './logins.ts';
 import type { LostCause } from './outcome.ts';
-import type { Pins } from './pins.ts';
+import type { Pinned, Pins } from './pins.ts';
 import type { RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
 import { isSendable } from './rewrite.ts';
@@ -118,6 +118,7 @@ export class SessionReplay implements ConnectionHandler {
   #filesSent = 0;
   /** A file that the target asked for was not to be had. */
   #fileMissing = false;
+  readonly #pinned: Pinned = { insertId: false };
   /** Answers still to come to commands of ours. */
   #pins = 0;
   /** Whether its login succeeded once. */
@@ -389,7 +390,10 @@ export class SessionReplay implements ConnectionHandler {
       this.#owner.answered(this, inFlight, undefined, this.#owner.now());
     }
     // The server closed first, as the recorded one did: a little early is no loss.
-    if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) this.state = 'closing';
+    if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) {
+      this.state = 'closing';
+      this.#takeQuit();
+    }
     // A server that has read COM_QUIT, or answered all, closes in order or not; and our own RST is an end, where the
     // recorded one was.
     const inOrder =
@@ -411,10 +415,26 @@ export class SessionReplay implements ConnectionHandler {
     return this.#login === undefined ? 'syn' : 'login';
   }
 
-  /** Nothing is left to send or to be answered, and the recorded session ended by FIN. */
+  /** Nothing is left to be answered or to send but COM_QUIT, and the recorded session ended in order. */
   get #isIdleToTheEnd(): boolean {
     const { close, end } = this.recorded;
-    return close?.how === 'fin' && this.#next === end && this.#unanswered.length === 0;
+    if (close === undefined || this.#unanswered.length > 0) return false;
+    return this.#next === end ? close.how === 'fin' : this.#quitLeft !== undefined;
+  }
+
+  /** The COM_QUIT that is all there is left to send. */
+  get #quitLeft(): Command | undefined {
+    const command = this.#next === this.recorded.end - 1 ? this.recorded.at(this.#next) : undefined;
+    return command?.com === COM.quit ? command : undefined;
+  }
+
+  /** Whom it would have been said to is gone: that is as good. */
+  #takeQuit(): void {
+    const command = this.#quitLeft;
+    if (command === undefined) return;
+    this.#owner.letGo(this, this.#next++);
+    const now = this.#owner.now();
+    this.#unanswered.push({ command, paced: now, due: now, sent: now, text: command });
   }
 
   /** The recorded connection ended under the command that is under way, too. */
@@ -466,6 +486,7 @@ export class SessionReplay implements ConnectionHandler {
     this.#fileAsked = -1;
     this.#fileMissing = false;
     this.#pins = 0;
+    this.#pinned.insertId = false;
     this.#state?.disconnected(lost);
     this.#loseUnderWay(cause);
   }
@@ -544,7 +565,7 @@ export class SessionReplay implements ConnectionHandler {
       this.busySince = now;
       const pin = this.#state?.setsTime
         ? undefined
-        : this.#owner.pins?.before(this.recorded.meta, command, text);
+        : this.#owner.pins?.before(this.recorded.meta, command, text, this.#pinned);
       if (pin !== undefined) {
         this.#pins++;
         connection.write(this.#fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
@@ -574,10 +595,10 @@ export class SessionReplay implements ConnectionHandler {
    * Whether the recorded answer to `command` was read, or is known not to come: by the command behind it, at position `next`,
    * or the end. If not, asks to be told (`advance`).
    */
-  #isAnswerKnown({ reply }: Command, next: number): boolean {
+  #isAnswerKnown({ reply, ordinal }: Command, next: number): boolean {
     const { recorded } = this;
     if (reply !== undefined || recorded.close !== undefined || this.#stopping) return true;
-    if (recorded.at(next) !== undefined) return true;
+    if (recorded.at(next) !== undefined || ordinal <= recorded.repliedTo) return true;
     recorded.awaitsReply = true;
     return false;
   }

@@ -3,6 +3,7 @@ import { COM, type Command } from '../mysql/command.ts';
 import { typesOf, withTypes } from '../mysql/execute.ts';
 import { type Effect, effectsOf } from './effects.ts';
 import { killOf } from './kill.ts';
+import { endsServer } from './shutdown.ts';
 
 /** Where a statement id stands in a command's packet: behind its header and the command octet. */
 const STATEMENT_ID = 5;
@@ -50,8 +51,8 @@ export interface Statement {
   readonly hasParameters: boolean;
   /** … and how many the target counts. */
   params: number;
-  /** Executing it would kill a connection of somebody's. */
-  readonly isKill: boolean;
+  /** What executing it would do that must not be done on another server. */
+  readonly forbidden: 'kill' | 'shutdown' | undefined;
   /** Types of its parameters as the client sent them last … */
   types: Uint8Array | undefined;
   /** … and whether the target was told them on this connection. */
@@ -91,7 +92,7 @@ export class Statements {
       effects: effectsOf(packet, SQL, false),
       hasParameters: packet.includes(QUESTION_MARK, SQL),
       params,
-      isKill: killOf(packet, SQL, false) !== undefined,
+      forbidden: forbiddenIn(packet),
       types: undefined,
       typesSent: false,
       longData: undefined,
@@ -100,6 +101,11 @@ export class Statements {
     this.#last = id === NO_STATEMENT ? undefined : statement;
     if (command.reply === undefined) this.#unnamed.push(statement);
     else this.#name(statement);
+  }
+
+  /** What the recorded session prepared last is not among these. */
+  lastIsUnknown(): void {
+    this.#last = undefined;
   }
 
   /** The statement that `command` names. */
@@ -148,12 +154,12 @@ export class Statements {
 
   /** Whether `command` names one that this session is known to have. */
   has(command: Command): boolean {
-    return readId(command.packet) === LAST_PREPARED || this.named(command) !== undefined;
+    return this.named(command) !== undefined;
   }
 
-  /** Whether `command` would kill a connection. */
-  kills(command: Command): boolean {
-    return command.com === COM.stmtExecute && this.named(command)?.isKill === true;
+  /** What an execution would do that must not be done on another server. */
+  forbidden(command: Command): Statement['forbidden'] {
+    return command.com === COM.stmtExecute ? this.named(command)?.forbidden : undefined;
   }
 
   /** What the execution that `command` is was prepared with. */
@@ -213,6 +219,11 @@ export class Statements {
     this.#byId.delete(recorded);
     this.#byId.set(recorded, statement);
   }
+}
+
+function forbiddenIn(packet: Uint8Array): Statement['forbidden'] {
+  if (endsServer(packet, SQL)) return 'shutdown';
+  return killOf(packet, SQL, false) === undefined ? undefined : 'kill';
 }
 
 /** An execution with the types of its parameters, where the target was not told them on this connection. */

@@ -1,6 +1,7 @@
 import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT } from '../mysql/capabilities.ts';
 import { parseChangeUser, UserChange } from '../mysql/change-user.ts';
+import { charsetFor } from '../mysql/charsets.ts';
 import type { Command } from '../mysql/command.ts';
 import type { LoginDone } from '../mysql/login.ts';
 import { changedWithPassword, type LoginPlan, type Logins } from './logins.ts';
@@ -25,7 +26,8 @@ export function beginUserChange(
 ): ChangeUnderWay | undefined {
   const { packet } = command;
   const change = parseChangeUser(packet, 0, packet.length, session.capabilities);
-  const account = change && logins.change(change, command.withPassword);
+  const wrong = command.reply?.errno === ACCESS_DENIED;
+  const account = change && logins.change(change, command.withPassword, wrong);
   if (change === undefined || account === undefined) return undefined;
   const schema = logins.schema(change.schema);
   const exchange = new UserChange({
@@ -34,10 +36,11 @@ export function beginUserChange(
     change: {
       ...change,
       ...(schema === undefined ? {} : { schema }),
+      ...(change.charset === undefined ? {} : { charset: charsetFor(change.charset, done.isMariaDb) }),
       withPassword: changedWithPassword(change, command.withPassword),
     },
     secure,
-    wrong: command.reply?.errno === ACCESS_DENIED,
+    wrong,
   });
   const { schema: _before, ...before } = plan.recorded;
   const recorded = {

@@ -21,11 +21,11 @@ const UNSEEN = [
   // They would end the server, or nobody implements them.
   COM.shutdown,
   COM.tableDump,
-  COM.clone,
-  COM.subscribeGroupReplication,
   // Replicas: a server that runs as one would send them.
   COM.registerSlave,
   COM.binlogDumpGtid,
+  COM.clone,
+  COM.subscribeGroupReplication,
 ];
 
 const isLost = ({ type }: FlowEvent) => type === 'lost' || type === 'skip';

@@ -87,6 +87,7 @@ for (const client of ['sysbench-prepared', 'mysql2']) {
       connectionId: greeted?.connectionId,
       authPlugin: 'mysql_native_password',
       scramble: greeted?.scramble,
+      isMariaDb: true,
     });
   });
 }
@@ -174,6 +175,7 @@ test('an AuthSwitchRequest is answered with the new scramble, in sequence, and t
     connectionId: 9 + 256,
     authPlugin: 'mysql_native_password',
     scramble: OTHER_SCRAMBLE,
+    isMariaDb: false,
   });
 });
 

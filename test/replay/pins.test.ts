@@ -26,7 +26,7 @@ describe('a SET before the statement', () => {
     const run = await replay(tape, PINNED);
     const texts = sent(run.transport.connections[0]);
     assert.match(texts[4], /^SET timestamp=1700000002\.500000,insert_id=41,rand_seed1=\d+,rand_seed2=\d+$/);
-    assert.match(texts[6], /^SET timestamp=1700000002\.501000,rand_seed1=\d+,rand_seed2=\d+$/);
+    assert.match(texts[6], /^SET timestamp=1700000002\.501000,insert_id=0,rand_seed1=\d+,rand_seed2=\d+$/);
     texts[4] = texts[6] = '';
     assert.deepEqual(texts, [
       'SELECT 1',
@@ -86,7 +86,8 @@ describe('a SET before the statement', () => {
     const run = await replay(tape, PINNED);
     assert.deepEqual(pinsAmong(sent(run.transport.connections[0])), [
       'SET timestamp=1700000000.003000,insert_id=5',
-      'SET timestamp=1700000000.005000',
+      // What was not used up of the one before is taken back.
+      'SET timestamp=1700000000.005000,insert_id=0',
     ]);
     assert.deepEqual(
       sent(run.transport.connections[0]).map((one) => one.replace(/ .*/, '')),
