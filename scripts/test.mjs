@@ -1,12 +1,13 @@
 // Runs the compiled tests: `npm test`, or `npm test -- tcp flow/pacer` for the files whose path has one of these in it.
-// Unit tests run side by side; those that have the machine's network, servers or clock to themselves one file at a time.
+// Two files at a time, those of the lab after all others: each makes namespaces and servers of its own, and waits more than it works.
 // With CI=true a skipped test is a failure: what is not tested there is tested nowhere.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
 
-const ALONE = ['test/e2e/', 'test/lab/'];
+const LAB = ['test/e2e/', 'test/lab/'];
+const CONCURRENCY = 2;
 const TIMEOUT_MS = 10 * 60_000;
 
 /** From the sources: a test that was deleted may still lie in dist. */
@@ -25,15 +26,15 @@ if (sources.length === 0) {
   process.stderr.write(`test: no test file has ${wanted.join(' or ')} in its path\n`);
   process.exit(1);
 }
-const isAlone = (file) => ALONE.some((folder) => file.startsWith(folder));
+const isOfLab = (file) => LAB.some((folder) => file.startsWith(folder));
 
 const total = { passed: 0, failed: 0, skipped: [] };
 
 /** Tests are counted where they are leaves: a suite, or a file, is not one more. */
-async function runAll(sources, concurrency) {
+async function runAll(sources) {
   if (sources.length === 0) return;
   const files = sources.map((file) => join('dist', file.replace(/\.ts$/, '.js')));
-  const events = run({ files, concurrency, timeout: TIMEOUT_MS });
+  const events = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
   const count = (passed) => (data) => {
     if (data.details?.type === 'suite') return;
     if (data.skip !== undefined)
@@ -46,11 +47,8 @@ async function runAll(sources, concurrency) {
   for await (const text of report) process.stdout.write(text);
 }
 
-await runAll(
-  sources.filter((file) => !isAlone(file)),
-  2,
-);
-await runAll(sources.filter(isAlone), 1);
+await runAll(sources.filter((file) => !isOfLab(file)));
+await runAll(sources.filter(isOfLab));
 
 for (const name of total.skipped) process.stdout.write(`skipped: ${name}\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);
