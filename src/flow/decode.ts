@@ -232,7 +232,10 @@ class SessionFlow extends Flow implements DialogueSink {
 
   command(command: Command): void {
     // Behind its FIN the server hears nothing: a client that did not look will say it again on another connection.
-    if (this.#reading?.server.ended === true && command.com !== COM.quit) return;
+    if (this.#reading?.server.ended === true && command.com !== COM.quit) {
+      this.#push({ type: 'lost', at: this.#at, session: this.#session, cause: 'unheard', commands: 1 });
+      return;
+    }
     if (command.com === COM.quit) this.#quit = true;
     this.#push({ type: 'command', at: this.#at, session: this.#session, command });
   }

@@ -14,7 +14,9 @@ export type SkipCause =
   | 'desync'
   | 'login-failed'
   | 'not-mysql'
-  | 'replication';
+  | 'replication'
+  /** Said behind the server's FIN: nobody heard it. */
+  | 'unheard';
 
 /** One recorded client connection. Shared by all its copies. */
 export interface SessionMeta {

@@ -31,6 +31,12 @@ export function typesOf(
   return parametersOf(payloadOf(packet), params, queryAttributes)?.types;
 }
 
+/** Whether `packet` has parameters whose types it leaves out: the server is to know them from the execution before. */
+export function leavesTypesOut(packet: Uint8Array, params: number, queryAttributes: boolean): boolean {
+  const bound = parametersOf(payloadOf(packet), params, queryAttributes);
+  return bound !== undefined && bound.types === undefined;
+}
+
 /**
  * A copy of `packet` that sends `types` (as from `typesOf`), for a server that has not seen the execution before. `packet`
  * itself where it sends types already, has no parameters, is malformed, or `types` are fewer than its parameters.

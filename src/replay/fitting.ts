@@ -16,6 +16,8 @@ const SKIPPED_KILL: Unfit = { skipped: 'kill' };
 const UNTRANSLATABLE: Unfit = { skipped: 'untranslatable' };
 /** Prepared before the recording began, and no snapshot tells as what. */
 const UNKNOWN_STATEMENT: Unfit = { skipped: 'unknown-statement' };
+/** Executed before the recording began, when its client told the types of its parameters, and no more since. */
+const UNKNOWN_TYPES: Unfit = { skipped: 'unknown-types' };
 const LACKS_LONG_DATA: Unfit = { lost: 'reset' };
 const UNPREPARED: Unfit = { lost: 'unprepared' };
 
@@ -61,11 +63,13 @@ export class Fitting {
   }
 
   #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {
+    const attributes = this.#hasAttributes(command);
     if (this.#joinedLate && !statements.has(command)) return UNKNOWN_STATEMENT;
+    if (this.#joinedLate && statements.lacksTypes(command, attributes)) return UNKNOWN_TYPES;
     if (statements.lacksLongData(command)) return LACKS_LONG_DATA;
     const forbidden = statements.forbidden(command);
     if (forbidden !== undefined) return { skipped: forbidden };
-    const packet = statements.rewrite(command, this.#hasAttributes(command));
+    const packet = statements.rewrite(command, attributes);
     if (packet === undefined) return UNPREPARED;
     const { params, longData, types } = statements.executes(command);
     const translated = this.#translation.packet(packet, command.com, params, longData);

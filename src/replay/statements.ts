@@ -1,6 +1,6 @@
 import { bulkTypesOf } from '../mysql/bulk-execute.ts';
 import { COM, type Command } from '../mysql/command.ts';
-import { typesOf, withTypes } from '../mysql/execute.ts';
+import { leavesTypesOut, typesOf, withTypes } from '../mysql/execute.ts';
 import { type Effect, effectsOf } from './effects.ts';
 import { killOf } from './kill.ts';
 import { endsServer } from './shutdown.ts';
@@ -155,6 +155,14 @@ export class Statements {
   /** Whether `command` names one that this session is known to have. */
   has(command: Command): boolean {
     return this.named(command) !== undefined;
+  }
+
+  /** Whether `command` is an execution whose parameters have types that nobody knows: they were sent before the capture began. */
+  lacksTypes(command: Command, queryAttributes: boolean): boolean {
+    if (command.com !== COM.stmtExecute) return false;
+    const statement = this.named(command);
+    if (statement === undefined || statement.params === 0 || statement.types !== undefined) return false;
+    return leavesTypesOut(command.packet, statement.params, queryAttributes);
   }
 
   /** What an execution would do that must not be done on another server. */

@@ -11,6 +11,9 @@ const EXECUTE_FLAGS = 9;
 /** … of which this one says that a count of parameters follows (MySQL manual, COM_STMT_EXECUTE). */
 const PARAMETER_COUNT_AVAILABLE = 0x08;
 
+/** Of COM_STMT_BULK_EXECUTE's, which stand in the same place (MariaDB manual). */
+const SEND_UNIT_RESULTS = 0x40;
+
 /** Where the text of a COM_QUERY begins that has no attributes. */
 const PLAIN_TEXT = 5;
 
@@ -18,6 +21,8 @@ const PLAIN_TEXT = 5;
 export class Translation {
   readonly #dropsAttributes: boolean;
   readonly #takesBulk: boolean;
+  /** A bulk execution can be answered by the result of each row. */
+  readonly #tellsUnits: boolean;
   /** The recording has attributes wherever a command seems to: its login was not seen. */
   readonly #guesses: boolean;
 
@@ -27,6 +32,7 @@ export class Translation {
     this.#dropsAttributes = recorded && !has(capabilities, CLIENT.queryAttributes);
     this.#guesses = joinedLate;
     this.#takesBulk = has(extendedCapabilities, EXTENDED.stmtBulkOperations);
+    this.#tellsUnits = has(extendedCapabilities, EXTENDED.bulkUnitResults);
   }
 
   /**
@@ -39,13 +45,20 @@ export class Translation {
     params = 0,
     longData?: ReadonlySet<number>,
   ): Uint8Array | undefined {
-    if (com === COM.stmtBulkExecute) return this.#takesBulk ? packet : undefined;
+    if (com === COM.stmtBulkExecute) return this.#takesBulk ? this.#bulk(packet) : undefined;
     if (!this.#dropsAttributes) return packet;
     if (com === COM.query) {
       return this.#guesses && sqlAt(packet) === PLAIN_TEXT ? packet : withoutQueryAttributes(packet);
     }
     if (com !== COM.stmtExecute) return packet;
     return this.#guesses && !showsAttributes(packet) ? packet : withoutAttributes(packet, params, longData);
+  }
+
+  #bulk(packet: Uint8Array): Uint8Array {
+    if (this.#tellsUnits || (packet[EXECUTE_FLAGS] & SEND_UNIT_RESULTS) === 0) return packet;
+    const copy = packet.slice();
+    copy[EXECUTE_FLAGS] &= ~SEND_UNIT_RESULTS;
+    return copy;
   }
 }
 

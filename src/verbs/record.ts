@@ -78,7 +78,7 @@ export function recordCommand() {
     )
     .option(
       '--snapshot-from <url>',
-      'ask the recorded server each minute for its sessions, so that those which are older than the recording can be replayed, e.g. mysql://monitor@10.1.0.7:3306',
+      'ask the recorded server each minute for its sessions, so that those which are older than the recording can be replayed, e.g. mysql://monitor@10.1.0.7:3306; the user needs PROCESS, and SELECT on performance_schema.*',
       parseServerUrl,
     )
     .option(

@@ -71,10 +71,10 @@ export function replayCommand(): Command {
   const command = new Command('replay')
     .summary('replay an archive onto a test server')
     .description(
-      "Replays the recorded sessions onto a test server, with the recorded clients' addresses, real logins and every " +
+      "Replays the recorded sessions onto a test server, with the recorded clients' addresses (or, by socket, this host's), real logins and every " +
         'command accounted for. Ctrl-C once: what is under way finishes; twice: now.',
     )
-    .argument('<archive>', 'folder that `mytape record` made')
+    .argument('<archive>', 'folder that `mytape record` or `mytape import` made')
     .requiredOption(
       '-x, --target <port-host:port>',
       'recorded port, and where it goes: 3307-10.128.6.83:3307, 3307-[fd00::3]:3307',
@@ -82,7 +82,7 @@ export function replayCommand(): Command {
     )
     .option(
       '-s, --intercept <host:port>',
-      'where `mytape intercept` listens; either this or --local',
+      'where `mytape intercept` listens; either this or --local (neither with --transport socket)',
       parseEndpoint,
     )
     .option(
@@ -131,7 +131,7 @@ export function replayCommand(): Command {
     )
     .option(
       '--users <file>',
-      "passwords of the target's users; without it only users without password can log in",
+      "passwords of the target's users (their names there, after --remap-user); without it only users without password can log in",
     )
     .option('--as <user>', 'everybody logs in as this one')
     .option(
@@ -140,7 +140,7 @@ export function replayCommand(): Command {
     )
     .option(
       '--adopt <user[/schema]>',
-      'log in as this one for sessions that began before the recording, where no snapshot tells who they were',
+      'log in as this one (its password: as for --as) for sessions that began before the recording, where no snapshot tells who they were',
       parseAdopt,
     )
     .option(
@@ -159,7 +159,7 @@ export function replayCommand(): Command {
     )
     .option(
       '--keylog <file>',
-      'TLS keys of recorded sessions, as SSLKEYLOGFILE has them; the archive may hold some itself',
+      'TLS keys of recorded sessions, as SSLKEYLOGFILE has them, beside those in the keys.log of the archive',
     )
     .option(
       '--connect-timeout <duration>',

@@ -154,6 +154,17 @@ describe('what the target refuses of it', () => {
     assert.deepEqual(run.book.story(), ['lost unprepared', 'answered', 'lost unprepared', 'answered']);
   });
 
+  test('executions without the types of their parameters, which nobody knows, are skipped by name until there are types', async () => {
+    const tape = new Tape();
+    const session = tape.session(0, { late: true });
+    const without = [7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 5, 0, 0, 0];
+    const types = [7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 0, 5, 0, 0, 0];
+    session.command(1, COM.stmtExecute, without).command(2, COM.stmtExecute, types);
+    session.command(3, COM.stmtExecute, without).quit(9);
+    const run = await replay(tape, adopting());
+    assert.deepEqual(run.book.story(), ['skipped unknown-types', 'answered', 'answered', 'answered']);
+  });
+
   test('executions of a statement that nobody knows are skipped by name', async () => {
     const tape = new Tape();
     // The target's own number of the first of these is 1000.
