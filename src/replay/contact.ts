@@ -43,6 +43,7 @@ export class Contact {
   #firstAt: MonotonicMs | undefined;
   #client = '';
   #accepted = false;
+  #greeted = false;
   #reached = false;
   #failures = 0;
   #downSince: MonotonicMs = 0;
@@ -59,6 +60,11 @@ export class Contact {
   /** The target took a connection. */
   accepted(): void {
     this.#accepted = true;
+  }
+
+  /** The target spoke: it is there, whatever comes of the login. */
+  greeted(): void {
+    this.#greeted = true;
   }
 
   /** A login succeeded, or a command was answered. */
@@ -81,7 +87,8 @@ export class Contact {
   trouble(now: MonotonicMs): Trouble | undefined {
     if (this.#told) return undefined;
     const silent = this.#firstAt !== undefined && now - this.#firstAt >= SILENCE_MS;
-    if (silent && !this.#reached && this.#failures === 0) this.#is(this.#accepted ? 'mute' : 'silent');
+    if (silent && !this.#reached && !this.#greeted && this.#failures === 0)
+      this.#is(this.#accepted ? 'mute' : 'silent');
     this.#told = this.#trouble !== undefined;
     return this.#trouble;
   }

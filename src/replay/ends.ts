@@ -50,6 +50,6 @@ export function connectHint(cause: CloseCause, stage: Stage): string | undefined
   if (cause !== 'timeout') return undefined;
   return stage === 'login'
     ? 'the target took the connection, and its login came to no end: does its server hang?'
-    : "no answer came: does the target listen there, does it route the clients' addresses to the assistant " +
-        '(ip route), and does the -F of intercept match its port?';
+    : "no answer came: does the target listen there? By packets: does it route the clients' addresses to the " +
+        'assistant (ip route), and does the -F of intercept match its port?';
 }

@@ -201,6 +201,10 @@ export class Engine implements SessionOwner {
     this.#contact.accepted();
   }
 
+  greeted(): void {
+    this.#contact.greeted();
+  }
+
   failed(_session: SessionReplay, cause: CloseCause, stage: Stage): MonotonicMs {
     const until = this.#contact.failed(this.now(), cause, stage);
     this.#tellTrouble();

@@ -19,6 +19,8 @@ export type LostCause =
   | 'timeout'
   /** The target's answer could not be read. */
   | 'desync'
+  /** TLS with the target did not come about, or its certificate is not to be trusted. */
+  | 'tls'
   /** The channel to intercept broke. */
   | 'relay'
   /** Its statement could not be prepared on the target. */

@@ -59,6 +59,8 @@ export interface SessionOwner {
   connectionOf(connectionId: number, copy: number): number | undefined;
   /** The target took a connection; its login may begin. */
   accepted(): void;
+  /** It spoke. */
+  greeted(): void;
   opened(session: SessionReplay, connectMs: number): void;
   /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
   adopted(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void;
@@ -233,8 +235,10 @@ export class SessionReplay implements ConnectionHandler {
   }
 
   packet(octets: Uint8Array): void {
-    if (this.state === 'connecting' && this.#login !== undefined) this.#step(this.#login.onPacket(octets));
-    else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
+    if (this.state === 'connecting' && this.#login !== undefined) {
+      this.#owner.greeted();
+      this.#step(this.#login.onPacket(octets));
+    } else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
     // A progress report may come as well.
     else if (this.state === 'busy' && octets[HEADER_OCTETS] === MARK.infile) {
       this.#fileAsked = octets[HEADER_OCTETS - 1];

@@ -1,5 +1,12 @@
 import type { Percentiles, Summary } from './summary.ts';
 
+/** What has such sessions and commands replayed the next time. */
+const NEXT_MOVES: Readonly<Record<string, string>> = {
+  tls: 'give their keys: --keylog',
+  'joined-late': 'say --adopt, or record with --snapshot-from',
+  'unknown-user': 'name them in the file of --users, or say --as',
+};
+
 /** The summary as people read it: the same numbers as summary.json, and how they add up. */
 export function renderSummary(summary: Summary, folder: string): string {
   const { captured, sessions, commands, copies } = summary;
@@ -17,7 +24,7 @@ export function renderSummary(summary: Summary, folder: string): string {
       ? []
       : [row(`  × ${copies} copies`, captured.sessions * copies, captured.commands * copies)]),
     row('  skipped', skippedSessions, skippedCommands),
-    ...causes(sessions.skipped, commands.skipped),
+    ...causes(sessions.skipped, commands.skipped, NEXT_MOVES),
     row('scheduled', sessions.scheduled, commands.scheduled),
     row('  completed / answered', sessions.completed, commands.answered),
     row('  lost', sessions.lost, lostCommands),
@@ -76,9 +83,16 @@ function row(name: string, left: number | string, right: number | string): strin
   return `${name.padEnd(26)}${cell(left)}${cell(right)}`;
 }
 
-function causes(left: Record<string, number>, right: Record<string, number>): string[] {
+function causes(
+  left: Record<string, number>,
+  right: Record<string, number>,
+  moves: Readonly<Record<string, string>> = {},
+): string[] {
   const names = [...new Set([...Object.keys(left), ...Object.keys(right)])].sort();
-  return names.map((name) => row(`    ${name}`, left[name] ?? 0, right[name] ?? 0));
+  return names.map((name) => {
+    const move = moves[name] === undefined ? '' : `  (${moves[name]})`;
+    return row(`    ${name}`, left[name] ?? 0, right[name] ?? 0) + move;
+  });
 }
 
 function speed(value: number | 'max'): string {

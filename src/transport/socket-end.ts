@@ -28,7 +28,14 @@ export function endBy(error: NodeJS.ErrnoException, reached: Reached): End {
     return { cause: 'fin', detail: 'the target closed while TLS was being set up' };
   const cause = CAUSES[error.code ?? ''];
   if (cause !== undefined) return { cause };
-  if (reached === 'tls' && !isSystems) return { cause: 'desync', detail: `TLS: ${error.message}` };
+  if (reached === 'tls' && !isSystems) return { cause: 'tls', detail: `TLS: ${reasonOf(error)}` };
   // No descriptor or no port is left here, or the target's name is not known.
   return { cause: reached === 'nothing' ? 'refused' : 'reset', detail: error.message };
+}
+
+/** Node says it in words, or OpenSSL as `code:error:number:library:function:reason:file:line:…`. */
+function reasonOf({ message }: Error): string {
+  const [, reason] = /:error:[0-9A-F]+:[^:]*:[^:]*:([^:\n]+)/.exec(message) ?? [];
+  const said = (reason ?? message).trim();
+  return /certificate|altname/i.test(said) ? `${said} (try: --target-ca FILE, or --target-tls none)` : said;
 }

@@ -21,6 +21,8 @@ export type CloseCause =
   | 'timeout'
   /** The target's octets are not what the protocol allows. */
   | 'desync'
+  /** TLS did not come about, or the target's certificate is not to be trusted. */
+  | 'tls'
   /** The relay to the intercept is gone, and with it the target's answers. */
   | 'relay'
   /** We cut it: `abort`. */

@@ -1,14 +1,15 @@
-import { readFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { Command } from '@commander-js/extra-typings';
 import { CaptureFile } from '../archive/capture-file.ts';
 import { addKeys } from '../archive/keys.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
-import { EXIT, MytapeError } from '../errors.ts';
+import { EXIT } from '../errors.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
+import { readKeyLog } from './replay-logins.ts';
 
 /** MySQL's own. */
 const DEFAULT_PORT = 3306;
@@ -118,22 +119,12 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   }
   if (source.truncatedOctets > 0) say(`mytape: ${file} ends inside a packet: that one is left out`);
   summarize(options, writer, ports, secrets, performance.now() - begun);
-  return diskTrouble ? EXIT.failed : interrupted ? EXIT.interrupted : EXIT.done;
-}
-
-/** The text of a key log that has at least one secret. */
-function readKeyLog(path: string): string {
-  let text: string;
-  try {
-    text = readFileSync(path, 'latin1');
-  } catch (cause) {
-    throw new MytapeError('bad-file', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  if (writer.packets === 0 && !interrupted && !diskTrouble) {
+    // Said why; a second try is to find no archive in its way.
+    rmSync(options.output, { recursive: true });
+    return EXIT.failed;
   }
-  if (KeyLog.parse(text).size > 0) return text;
-  throw new MytapeError(
-    'bad-file',
-    `${path} has no secret of a TLS session: it should have lines like CLIENT_RANDOM 52a0… 9c1f…`,
-  );
+  return diskTrouble ? EXIT.failed : interrupted ? EXIT.interrupted : EXIT.done;
 }
 
 function summarize(

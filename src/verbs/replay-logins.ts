@@ -5,6 +5,7 @@ import { type Adopter, adopterOf } from '../replay/adoption.ts';
 import { Logins } from '../replay/logins.ts';
 import { parseRemap, SchemaRemap } from '../replay/remap.ts';
 import { readUsersFile } from '../replay/users.ts';
+import { KeyLog } from '../tls/key-log.ts';
 import { readPassword } from './passwords.ts';
 
 /** What the command line says of users and schemas. */
@@ -30,6 +31,9 @@ export interface LoginJob {
 /** Reads files, and asks for a password, where one is needed. */
 export async function planLogins(choices: LoginChoices): Promise<LoginJob> {
   const { as, adopt, passwordFile } = choices;
+  if (as !== undefined && (choices.remapUser ?? []).length > 0) {
+    throw new MytapeError('usage', '--as has everybody log in as one user: leave out --remap-user');
+  }
   const users = choices.users === undefined ? new Map<string, string>() : readUsersFile(choices.users);
   const asked = as ?? adopt?.user;
   if (passwordFile !== undefined && asked === undefined) {
@@ -82,10 +86,11 @@ export function openLogins(
   return { logins: new Logins({ users, as, remapUser, remapSchema, adopt: adoption }), remapSchema };
 }
 
-/** The text of a key log. */
+/** The text of a key log that has at least one secret. */
 export function readKeyLog(path: string): string {
+  let text: string;
   try {
-    return readFileSync(path, 'latin1');
+    text = readFileSync(path, 'latin1');
   } catch (cause) {
     throw new MytapeError(
       'bad-file',
@@ -93,4 +98,9 @@ export function readKeyLog(path: string): string {
       { cause },
     );
   }
+  if (KeyLog.parse(text).size > 0) return text;
+  throw new MytapeError(
+    'bad-file',
+    `${path} has no secret of a TLS session: it should have lines like CLIENT_RANDOM 52a0… 9c1f…`,
+  );
 }

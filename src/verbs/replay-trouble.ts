@@ -1,8 +1,16 @@
 import { pathTo } from '../net/route.ts';
-import type { Trouble } from '../replay/contact.ts';
+import type { Trouble, TroubleKind } from '../replay/contact.ts';
 import { RECONNECT_MS } from '../replay/recovery.ts';
 import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
 import type { ReplayJob } from './replay-share.ts';
+
+/** Ordinary connections need no path of ours: what fails is the target, or the network to it. */
+const SEEN_BY_SOCKET: Readonly<Record<TroubleKind, string>> = {
+  silent: 'is the address right, and does no firewall drop what is sent there? (see: ip route get)',
+  mute: 'it takes connections, and then no greeting comes: does its server hang?',
+  refused: 'it refuses them: does its server run, and is -x right?',
+  reset: 'it ends them before the login: its error log may say why',
+};
 
 /** What a replay says, once, when its target cannot be reached: what was seen, what to type where, who tells more. */
 export function troubleText(trouble: Trouble, job: ReplayJob): string {
@@ -16,6 +24,7 @@ export function troubleText(trouble: Trouble, job: ReplayJob): string {
   }
   const seen =
     failures === 0 ? `no answer from ${target} yet` : `the first ${failures} connections to ${target} failed`;
+  if (job.transport === 'socket') return `${seen}: ${SEEN_BY_SOCKET[kind]}`;
   const [what, ...remedies] = explainConnectFailure(kind, factsOf(trouble, job));
   const doctor = `  on this host: check every step of the path\n    ${doctorLine(job)}`;
   return [`${seen}: ${what}`, ...remedies, doctor].join('\n');

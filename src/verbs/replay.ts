@@ -19,7 +19,7 @@ import type { Address } from '../wire/address.ts';
 import { type Endpoint, type Mapping, parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
 import { collectText, parseDurationMs } from './options.ts';
 import { type ClientsChoice, type ClientsPlan, parseClients, planClients } from './replay-clients.ts';
-import { planLogins, readKeyLog } from './replay-logins.ts';
+import { type LoginJob, planLogins, readKeyLog } from './replay-logins.ts';
 import type { ShareResult } from './replay-share.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 import { TRANSPORTS } from './replay-transport.ts';
@@ -229,7 +229,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       'usage',
       options.local === true
         ? 'both -s and --local are given: answers are caught by an intercept elsewhere, or in this process, not by both'
-        : 'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
+        : 'say where the answers are caught: either -s HOST:PORT (an intercept), or --local; or say --transport socket',
     );
   }
   const logins = await planLogins(options);
@@ -244,6 +244,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   try {
     anchorAt = checkArchive(archive, dir, mapping, address, options.allowLiveTarget === true);
     info = archive.info;
+    warnOfRemaps(archive, logins);
     clients = planClients(options.clients, {
       target: address,
       copies,
@@ -342,7 +343,10 @@ function checkTransport(options: ReplayOptions): void {
     refuse(
       "--clients is for packets of our own: with --transport socket the target sees this host's address",
     );
-  if (targetCa !== undefined && targetTls === undefined) refuse('--target-ca is for --target-tls');
+  if (targetCa !== undefined && (targetTls === undefined || targetTls === 'none'))
+    refuse('--target-ca is for --target-tls ca or identity: without, no certificate is looked at');
+  if (options.keyFile !== undefined && intercept === undefined)
+    refuse('--key-file is for the intercept of -s');
 }
 
 function targetTls({ targetTls: verify, targetCa }: ReplayOptions, { host }: Mapping): TargetTls | undefined {
@@ -397,6 +401,25 @@ function checkArchive(
     );
   }
   return first === Number.POSITIVE_INFINITY ? firstOfAny : first;
+}
+
+/** A name that is spelt wrong remaps nothing, and the run goes where it should not. */
+function warnOfRemaps(archive: Archive, { remapUser, remapSchema }: LoginJob): void {
+  const users = new Set(remapUser.keys());
+  const schemas = new Set(remapSchema.keys());
+  if (users.size + schemas.size === 0) return;
+  for (const { user, schema } of archive.sessions()) {
+    users.delete(user ?? '');
+    schemas.delete(schema ?? '');
+  }
+  const warn = (option: string, names: Set<string>) => {
+    for (const name of names)
+      process.stderr.write(
+        `mytape: ${option} ${name}: no recorded login names it; is it spelt as recorded?\n`,
+      );
+  };
+  warn('--remap-user', users);
+  warn('--remap-schema', schemas);
 }
 
 function* clientsOf(archive: Archive, port: number): Iterable<string> {

@@ -235,9 +235,9 @@ captured                              12           632
   × 2 copies                          24         1,264
   skipped                              4            66
     gap                                0             4
-    joined-late                        2            60
+    joined-late                        2            60  (say --adopt, or record with --snapshot-from)
     kill                               0             2
-    tls                                2             0
+    tls                                2             0  (give their keys: --keylog)
 scheduled                             20         1,198
   completed / answered                16         1,170
   lost                                 4            28

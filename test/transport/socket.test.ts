@@ -132,9 +132,9 @@ describe('TLS to the target', { skip: commandObstacle('openssl') ?? false }, () 
       [{ verify: 'ca', ca, servername: 'other.example' }, 'secured'],
       [{ verify: 'identity', ca }, 'secured'],
       [{ verify: 'identity', ca, servername: 'db.example' }, 'secured'],
-      [{ verify: 'ca' }, 'closed desync', /^TLS: self-signed certificate/],
-      [{ verify: 'identity' }, 'closed desync', /^TLS: self-signed certificate/],
-      [{ verify: 'identity', ca, servername: 'other.example' }, 'closed desync', /^TLS: .*other\.example/],
+      [{ verify: 'ca' }, 'closed tls', /^TLS: self-signed certificate/],
+      [{ verify: 'identity' }, 'closed tls', /^TLS: self-signed certificate/],
+      [{ verify: 'identity', ca, servername: 'other.example' }, 'closed tls', /^TLS: .*other\.example/],
     ];
     for (const [tls, told, detail] of cases) {
       const client = await meet(t, server, tls);
@@ -165,7 +165,7 @@ describe('TLS to the target', { skip: commandObstacle('openssl') ?? false }, () 
     }
     const refusing = await greeter(t, (socket) => socket.write(packets(2, err(1045))));
     const client = await meet(t, refusing, { verify: 'none' });
-    assert.deepEqual(client.told, ['closed desync']);
+    assert.deepEqual(client.told, ['closed tls']);
     assert.match(client.detail!, /^TLS: /);
   });
 

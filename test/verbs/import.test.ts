@@ -122,7 +122,8 @@ describe('import', () => {
   test('what is of other ports is left out, and the right port named', (t) => {
     const dir = join(temporaryFolder(t), 'a');
     const { status, stdout, stderr } = run(['import', PCAP, '-o', dir]);
-    assert.equal(status, 0);
+    assert.equal(status, 1);
+    assert.equal(existsSync(dir), false, 'an empty archive is left');
     assert.match(stdout, new RegExp(`0 packets.* ${packetsOfFixture()} packets left out`));
     assert.match(stderr, /no packet is of port 3306 \(servers in it listen on 33917; try: -p 33917\)/);
   });
