@@ -142,6 +142,8 @@ export interface Command {
   file?: LocalFile;
   /** COM_CHANGE_USER: the client answered the server's questions with a password. */
   withPassword?: boolean;
+  /** Whoever replays has looked at its text: it may name a connection of the recorded server. */
+  mayKill?: boolean;
   /** The recorded answer; undefined until it was seen whole, and for ever where none came. */
   reply?: Reply;
 }

@@ -14,7 +14,7 @@ import { divergenceOf, type LostCause, type Observer, type Outcome } from './out
 import { Pins } from './pins.ts';
 import { RecordedSession } from './recorded.ts';
 import type { SchemaRemap } from './remap.ts';
-import { remapCommand, skipCauseOf } from './rewrite.ts';
+import { look, remapCommand } from './rewrite.ts';
 import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
 import type { StateLost } from './session-state.ts';
 import { counts, hasCopy, type Share, WHOLE } from './share.ts';
@@ -369,7 +369,7 @@ export class Engine implements SessionOwner {
   #command(meta: SessionMeta, command: Command): void {
     const counted = counts(this.#share, meta.id);
     if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
-    const cause = this.#skipped.get(meta.id) ?? skipCauseOf(command);
+    const cause = this.#skipped.get(meta.id) ?? look(command);
     const recorded = this.#recorded.get(meta.id);
     if (cause !== undefined || recorded === undefined) {
       if (!counted) return;
@@ -390,12 +390,14 @@ export class Engine implements SessionOwner {
     const recorded = this.#recorded.get(meta.id);
     if (recorded === undefined) return;
     const { parked } = recorded;
-    recorded.repliedTo = Math.max(recorded.repliedTo, command.ordinal);
+    recorded.repliedTo = command.ordinal;
     // Answers come in the order of their commands: those that are still missing before this one do not come.
-    for (const [waiting, outcomes] of parked) {
-      if (waiting.ordinal > command.ordinal) break;
-      parked.delete(waiting);
-      for (const outcome of outcomes) this.#tell(outcome);
+    if (parked.size > 0) {
+      for (const [waiting, outcomes] of parked) {
+        if (waiting.ordinal > command.ordinal) break;
+        parked.delete(waiting);
+        for (const outcome of outcomes) this.#tell(outcome);
+      }
     }
     if (command.file !== undefined) this.#bufferFile(recorded, command, command.file);
     if (!recorded.awaitsReply) return;

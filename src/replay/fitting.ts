@@ -5,13 +5,14 @@ import { COM, type Command } from '../mysql/command.ts';
 import type { LoginDone } from '../mysql/login.ts';
 import { BulkParts } from './bulk.ts';
 import type { LostCause } from './outcome.ts';
-import { skipCauseOf, withTargetOfKill } from './rewrite.ts';
-import { namesStatement, readId, type Statements } from './statements.ts';
+import { lacksFile, withTargetOfKill } from './rewrite.ts';
+import { readId, type Statements } from './statements.ts';
 import { showsAttributes, Translation } from './translation.ts';
 
 /** Why a command is not sent: it is skipped by a name, or what it needs was lost. */
 export type Unfit = { skipped: string } | { lost: LostCause };
 
+const LACKS_FILE: Unfit = { skipped: 'local-infile' };
 const SKIPPED_KILL: Unfit = { skipped: 'kill' };
 const UNTRANSLATABLE: Unfit = { skipped: 'untranslatable' };
 /** Prepared before the recording began, and no snapshot tells as what. */
@@ -28,19 +29,11 @@ export class Fitting {
   readonly #session: SessionMeta;
   readonly #joinedLate: boolean;
   readonly #translation: Translation;
-  readonly #connectionOf: (connectionId: number) => number | undefined;
 
-  /** `connectionOf`: the target's number of the connection that the recorded server numbered so. */
-  constructor(
-    session: SessionMeta,
-    joinedLate: boolean,
-    { capabilities, extendedCapabilities }: LoginDone,
-    connectionOf: (connectionId: number) => number | undefined,
-  ) {
+  constructor(session: SessionMeta, joinedLate: boolean, { capabilities, extendedCapabilities }: LoginDone) {
     this.#session = session;
     this.#joinedLate = joinedLate;
     this.#translation = new Translation(session, joinedLate, capabilities, extendedCapabilities);
-    this.#connectionOf = connectionOf;
   }
 
   /** A command of ours, made in the form of the recorded ones: all that we send can be said to every target. */
@@ -48,18 +41,20 @@ export class Fitting {
     return this.#translation.packet(packet, com) ?? packet;
   }
 
-  /** What to send for `command`; `statements` answers those of the session, and is asked only where one is named. */
-  fit(command: Command, statements: () => Statements): Uint8Array | Unfit {
-    // Its answer may have been decoded since it was scheduled, and show a command that we cannot carry out.
-    const skipped = skipCauseOf(command);
-    if (skipped !== undefined) return { skipped };
-    const { com, packet } = command;
-    if (com === COM.query || com === COM.processKill) {
-      const aimed = withTargetOfKill(command, this.#connectionOf);
-      return aimed === undefined ? SKIPPED_KILL : (this.#translation.packet(aimed, com) ?? UNTRANSLATABLE);
-    }
-    if (namesStatement(command)) return this.#fitStatement(command, statements());
-    return this.#translation.packet(packet, com) ?? UNTRANSLATABLE;
+  /** What to send for `command`, which names one of `statements` where these are given. */
+  fit(command: Command, statements: Statements | undefined): Uint8Array | Unfit {
+    // Its answer was decoded since it was scheduled, and shows a command that we cannot carry out.
+    if (lacksFile(command)) return LACKS_FILE;
+    if (statements !== undefined) return this.#fitStatement(command, statements);
+    return this.#translation.packet(command.packet, command.com) ?? UNTRANSLATABLE;
+  }
+
+  /** The same for one that `mayKill`; `find` answers the target's number of the connection that was recorded by another. */
+  fitKill(command: Command, find: (connectionId: number) => number | undefined): Uint8Array | Unfit {
+    const aimed = withTargetOfKill(command, find);
+    return aimed === undefined
+      ? SKIPPED_KILL
+      : (this.#translation.packet(aimed, command.com) ?? UNTRANSLATABLE);
   }
 
   #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {

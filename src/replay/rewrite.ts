@@ -6,18 +6,24 @@ import type { SchemaRemap } from './remap.ts';
 import { endsServer } from './shutdown.ts';
 import { sqlAt } from './sql.ts';
 
-/** Why a command must not, or cannot, be sent to another server than the one it was made for. undefined: it can. */
-export function skipCauseOf(command: Command): string | undefined {
-  switch (command.com) {
-    case COM.query:
-      if (endsServer(command.packet, sqlAt(command.packet))) return 'shutdown';
-      // Of its file the capture lacks something.
-      return command.reply?.kind === 'infile' && !isSendable(command) ? 'local-infile' : undefined;
-    case COM.shutdown:
-      return 'shutdown';
-    default:
-      return undefined;
-  }
+/**
+ * Why a command must not be sent to another server than the one it was made for; undefined: it may. Notes what of its text
+ * matters later: to be called once for each command, whatever the number of its copies.
+ */
+export function look(command: Command): string | undefined {
+  const { com, packet } = command;
+  if (com === COM.shutdown) return 'shutdown';
+  if (com === COM.processKill) command.mayKill = true;
+  if (com !== COM.query) return undefined;
+  const from = sqlAt(packet);
+  if (endsServer(packet, from)) return 'shutdown';
+  if (killOf(packet, from, true) !== undefined) command.mayKill = true;
+  return lacksFile(command) ? 'local-infile' : undefined;
+}
+
+/** Whether it read a file of which the capture lacks something, as far as its recorded answer is known. */
+export function lacksFile(command: Command): boolean {
+  return command.reply?.kind === 'infile' && !isSendable(command);
 }
 
 /** Whether the capture holds the file that `command` read. */
@@ -26,8 +32,7 @@ export function isSendable({ file }: Command): boolean {
 }
 
 /**
- * The packet to send for a COM_QUERY or COM_PROCESS_KILL that may name a connection of the recorded server: `find` answers
- * the target's in its place. undefined where there is none: the number would hit somebody else's.
+ * The packet to send for a command that `mayKill`: `find` answers the target's connection in the place of the recorded one. undefined where there is none: the number would hit somebody else's.
  */
 export function withTargetOfKill(
   { com, packet }: Command,

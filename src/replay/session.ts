@@ -22,7 +22,7 @@ import {
   SessionState,
   type StateLost,
 } from './session-state.ts';
-import type { Statements } from './statements.ts';
+import { namesStatement, type Statements } from './statements.ts';
 import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
 
 /** Rolls the transaction back; after any other error it goes on. */
@@ -120,7 +120,7 @@ export class SessionReplay implements ConnectionHandler {
   #filesSent = 0;
   /** A file that the target asked for was not to be had. */
   #fileMissing = false;
-  readonly #pinned: Pinned = { insertId: false };
+  #pinned: Pinned | undefined;
   /** Answers still to come to commands of ours. */
   #pins = 0;
   /** Whether its login succeeded once. */
@@ -264,9 +264,7 @@ export class SessionReplay implements ConnectionHandler {
         this.#login = undefined;
         this.#lostDetail = undefined;
         this.#done = step;
-        this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, step, (id) =>
-          owner.connectionOf(id, this.copy),
-        );
+        this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, step);
         owner.numbered(this, step.connectionId);
         this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
         this.#loggedIn();
@@ -490,7 +488,7 @@ export class SessionReplay implements ConnectionHandler {
     this.#fileAsked = -1;
     this.#fileMissing = false;
     this.#pins = 0;
-    this.#pinned.insertId = false;
+    this.#pinned = undefined;
     this.#state?.disconnected(lost);
     this.#loseUnderWay(cause);
   }
@@ -567,9 +565,8 @@ export class SessionReplay implements ConnectionHandler {
       this.#filesSent = 0;
       this.state = 'busy';
       this.busySince = now;
-      const pin = this.#state?.setsTime
-        ? undefined
-        : this.#owner.pins?.before(this.recorded.meta, command, text, this.#pinned);
+      const { pins } = this.#owner;
+      const pin = pins === undefined ? undefined : this.#pin(pins, command, text);
       if (pin !== undefined) {
         this.#pins++;
         connection.write(this.#fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
@@ -607,6 +604,12 @@ export class SessionReplay implements ConnectionHandler {
     return false;
   }
 
+  #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
+    if (this.#state?.setsTime) return undefined;
+    this.#pinned ??= { insertId: false };
+    return pins.before(this.recorded.meta, command, text, this.#pinned);
+  }
+
   /** What holds the text that `command` executes. */
   #textOf(command: Command): Command {
     return this.#state?.statements.textOf(command) ?? command;
@@ -619,7 +622,10 @@ export class SessionReplay implements ConnectionHandler {
       return undefined;
     }
     if (command.com === COM.changeUser) return this.#beginChange(command);
-    const fitted = this.#fitting?.fit(command, () => this.#statements());
+    const { copy } = this;
+    const fitted = command.mayKill
+      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, copy))
+      : this.#fitting?.fit(command, namesStatement(command) ? this.#statements() : undefined);
     if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
     if ('skipped' in fitted) this.#owner.skipped(this, command, fitted.skipped);
     else this.#owner.lost(this, command, fitted.lost, false);
