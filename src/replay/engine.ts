@@ -272,7 +272,8 @@ export class Engine implements SessionOwner {
     const wasFull = !this.#hasRoom();
     this.#bufferedCommands--;
     this.#bufferedOctets -= command.packet.length;
-    if (session.recorded.countedFiles.delete(command)) this.#bufferedOctets -= command.file?.octets ?? 0;
+    if (session.recorded.countedFiles?.delete(command) === true)
+      this.#bufferedOctets -= command.file?.octets ?? 0;
     if (wasFull && this.#hasRoom()) this.#wakeReader?.();
   }
 
@@ -415,6 +416,7 @@ export class Engine implements SessionOwner {
   /** A file counts as what is read ahead as long as its command does. */
   #bufferFile(recorded: RecordedSession, command: Command, { octets }: LocalFile): void {
     if (!recorded.holds(command)) return;
+    recorded.countedFiles ??= new Set();
     recorded.countedFiles.add(command);
     this.#bufferedOctets += octets;
   }

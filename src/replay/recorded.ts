@@ -19,7 +19,7 @@ export class RecordedSession {
   /** Outcomes whose recorded answer was not read yet. */
   readonly parked = new Map<Command, Outcome[]>();
   /** Commands whose files count as what is read ahead. */
-  readonly countedFiles = new Set<Command>();
+  countedFiles: Set<Command> | undefined;
   /** Answers to commands up to this ordinal that are not known by now never will be. */
   repliedTo = -1;
   /** A copy waits for what the recorded answer to its command will tell. */
