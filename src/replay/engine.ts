@@ -8,6 +8,7 @@ import { Admission } from './admission.ts';
 import { notComparable } from './comparable.ts';
 import type { ConnectionIds } from './connection-ids.ts';
 import { Contact, type Stage } from './contact.ts';
+import type { Filters } from './filters.ts';
 import { DueHeap } from './heap.ts';
 import type { Logins } from './logins.ts';
 import { divergenceOf, type LostCause, type Observer, type Outcome } from './outcome.ts';
@@ -51,6 +52,8 @@ export interface EngineOptions {
   logins: Logins;
   /** Which connections of the target are in the place of the recorded ones, as KILL names them; undefined: none is known. */
   connections?: ConnectionIds | undefined;
+  /** Which recorded sessions run; undefined: all. */
+  filters?: Filters | undefined;
   /** Schemas that have other names on the target. */
   remapSchema?: SchemaRemap | undefined;
   /** Statements are told the time, insert ids and random seeds: `originSec` is that of the recording. */
@@ -333,9 +336,9 @@ export class Engine implements SessionOwner {
   }
 
   #begin(meta: SessionMeta): void {
-    const { copies, logins, connections } = this.#options;
+    const { copies, logins, connections, filters } = this.#options;
     connections?.recorded(meta.id, meta.connectionId);
-    const plan = logins.plan(meta);
+    const plan = filters?.has(meta) === false ? 'filtered' : logins.plan(meta);
     const cause = typeof plan === 'string' ? plan : this.#transport.refuses({ client: meta.client, copy: 0 });
     if (typeof plan === 'string' || cause !== undefined) {
       this.#skipped.set(meta.id, cause as string);

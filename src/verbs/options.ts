@@ -52,3 +52,11 @@ export function collectSession(text: string, before: number[] = []): number[] {
 export function collectText(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
+
+/** `10%`, as a part of 1. */
+export function parsePart(text: string): number {
+  const [, percent] = /^(\d+(?:\.\d+)?)%$/.exec(text) ?? [];
+  const part = Number(percent) / 100;
+  if (part > 0 && part <= 1) return part;
+  throw new InvalidArgumentError(`${text} is no part: say it in percent, as in 10%.`);
+}

@@ -4,6 +4,7 @@ import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import type { Trouble } from '../replay/contact.ts';
 import { Engine } from '../replay/engine.ts';
+import { type FilterChoices, Filters } from '../replay/filters.ts';
 import { hasAny, type Share } from '../replay/share.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
@@ -25,6 +26,7 @@ export interface ReplayJob extends TransportJob {
   connectTimeoutMs: number | undefined;
   replyTimeoutMs: number | undefined;
   logins: LoginJob;
+  filters: FilterChoices;
   /** The target's numbers of connections (ConnectionIds.buffer). */
   connections: SharedArrayBuffer;
   /** Text of a key log beside the archive's own. */
@@ -109,6 +111,7 @@ export class ReplayShare {
         clock: realClock,
         connectTimeoutMs,
         replyTimeoutMs,
+        filters: new Filters(this.#job.filters),
         ...openLogins(this.#job.logins, this.#job.archive),
         connections: ConnectionIds.of(this.#job.connections),
         pinTime: pinTime ? { originSec: source.originSec } : undefined,

@@ -9,6 +9,7 @@ import { Guard } from '../net/guard.ts';
 import { type Adopter, parseAdopt } from '../replay/adoption.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine.ts';
+import { type FilterChoices, Filters } from '../replay/filters.ts';
 import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { renderSummary } from '../report/terminal.ts';
@@ -17,7 +18,7 @@ import type { TargetTls } from '../transport/target-tls.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { type Endpoint, type Mapping, parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
-import { collectText, parseDurationMs } from './options.ts';
+import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { type ClientsChoice, type ClientsPlan, parseClients, planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins, readKeyLog } from './replay-logins.ts';
 import type { ShareResult } from './replay-share.ts';
@@ -153,6 +154,26 @@ export function replayCommand(): Command {
       'a schema that has another name on the target, in logins and statements; again for others',
       collectText,
     )
+    .option('--sessions <ids>', 'only these, by their numbers in `mytape ls`: 1,5,9', collectSession)
+    .option('--sample <percent>', 'only this part of the sessions, the same ones each time: 10%', parsePart)
+    .option('--include-user <user>', 'only sessions of this recorded user; again for others', collectText)
+    .option('--exclude-user <user>', 'no sessions of this one; again for others', collectText)
+    .option(
+      '--include-schema <schema>',
+      'only sessions that logged in to this schema; again for others',
+      collectText,
+    )
+    .option(
+      '--exclude-schema <schema>',
+      'no sessions that logged in to this one; again for others',
+      collectText,
+    )
+    .option(
+      '--include-client <cidr>',
+      'only sessions of this address or range; again for others',
+      collectText,
+    )
+    .option('--exclude-client <cidr>', 'no sessions of this address or range; again for others', collectText)
     .option(
       '--pin-time',
       'tell statements the recorded time, insert ids, and the same random seeds each time (costs a SET before them)',
@@ -191,7 +212,7 @@ export function replayCommand(): Command {
   return command as unknown as Command;
 }
 
-interface ReplayOptions {
+interface ReplayOptions extends FilterChoices {
   target: Mapping;
   intercept?: Endpoint | undefined;
   local?: boolean | undefined;
@@ -223,6 +244,8 @@ interface ReplayOptions {
 async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const { copies, speed, target: mapping } = options;
   checkTransport(options);
+  // Says what is wrong with them before anything is opened.
+  new Filters(options);
   const bySocket = options.transport === 'socket';
   if (!bySocket && (options.intercept === undefined) === (options.local !== true)) {
     throw new MytapeError(
@@ -276,6 +299,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       transport: options.transport,
       tls: targetTls(options, mapping),
       logins,
+      filters: filtersOf(options),
       connections: ConnectionIds.create(info.sessions, copies).buffer,
       keyLog,
       pinTime: options.pinTime === true,
@@ -326,6 +350,13 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   process.stdout.write(options.json === true ? text : renderSummary(summary, out));
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, signals > 0);
+}
+
+function filtersOf(options: ReplayOptions): FilterChoices {
+  const { sessions, sample, includeUser, excludeUser } = options;
+  const { includeSchema, excludeSchema, includeClient, excludeClient } = options;
+  const logins = { includeUser, excludeUser, includeSchema, excludeSchema };
+  return { sessions, sample, ...logins, includeClient, excludeClient };
 }
 
 /** Options of one transport are no use to the other. */

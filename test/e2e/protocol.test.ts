@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
 import type { Recorded } from '../../scripts/lab/path.ts';
 import { type ReplayPath, startIntercept } from '../../scripts/lab/tape.ts';
 import type { Summary } from '../../src/report/summary.ts';
@@ -270,6 +271,34 @@ labTests('protocol', (it) => {
     writeFileSync(users, 'tester: tester-secret\n', { mode: 0o600 });
     const remap = ['--remap-user', 'app=tester', '--remap-user', 'sbtest=tester', ...schema];
     await replayAlike(bed, recorded, 'socket', remap, { users });
+  });
+
+  it('only some of the sessions: the others are filtered, and the target never sees them', async (bed) => {
+    const recorded = await bed.record(() =>
+      Promise.all([
+        runSteps(bed.lab, { steps: READ, connections: 4 }),
+        runSteps(bed.lab, { steps: READ, connections: 2, user: 'sbtest' }),
+      ]),
+    );
+    const { archive } = recorded;
+    const filtered = async (path: ReplayPath, extra: readonly string[]) => {
+      const before = await bed.target.counters();
+      const replay = await bed.replayAnyhow({ path, archive, extra });
+      const { sessions } = replay.summary();
+      assertAddsUp(replay.summary());
+      const after = await bed.target.counters();
+      assert.equal(after.Connections - before.Connections, sessions.completed);
+      return { completed: sessions.completed, ...sessions.skipped };
+    };
+    const out = { completed: 4, filtered: 2 };
+    assert.deepEqual(await filtered('local', ['--exclude-user', 'sbtest']), out);
+    assert.deepEqual(await filtered('socket', ['-C', '2', '--exclude-user', 'sbtest']), out);
+    assert.deepEqual(await filtered('local', ['--sessions', '0,3,5']), { completed: 3, filtered: 3 });
+    const [client] = CLIENT_ADDRESSES;
+    assert.deepEqual(await filtered('local', ['--include-client', client, '--include-user', 'app']), {
+      completed: 1,
+      filtered: 5,
+    });
   });
 
   it('--pin-time: the same time, insert ids and random numbers in every replay', async (bed) => {

@@ -67,6 +67,15 @@ describe('mytape replay', () => {
     fails(2, /neither from 0\.01 to 1000 nor max/, tape, '-x', '3307-10.3.0.1:1', ...RELAY, '--speed', '0');
     fails(2, /no whole number from 1 up/, tape, '-x', '3307-10.3.0.1:1', ...RELAY, '-n', '0');
     fails(2, /no whole number from 1 up/, tape, '-x', '3307-10.3.0.1:1', ...RELAY, '-C', '1.5');
+    const onto = ['-x', '3307-10.3.0.1:1', ...RELAY];
+    fails(2, /5 is no part: say it in percent, as in 10%/, tape, ...onto, '--sample', '5');
+    fails(2, /10\.1 is neither an address nor a range/, tape, ...onto, '--exclude-client', '10.1');
+    fails(2, /A session is named by its number/, tape, ...onto, '--sessions', 'first');
+    fails(2, /--target-tls is for --transport socket/, tape, ...onto, '--target-tls');
+    fails(2, /leave out -s and --local/, tape, ...onto, '--transport', 'socket');
+    fails(2, /--as has everybody log in as one user/, tape, ...onto, '--as', 'a', '--remap-user', 'b=c');
+    fails(2, /--remap-schema a is not of the form/, tape, ...onto, '--remap-schema', 'a');
+    fails(2, /--adopt \/shop: it is a user/, tape, ...onto, '--adopt', '/shop');
     fails(2, /required option '-x/, tape, ...RELAY);
     fails(2, /missing required argument 'archive'/, '-x', '3307-10.3.0.1:1', ...RELAY);
     fails(2, /unknown option '--sped'[\s\S]*--speed/, tape, '-x', '3307-10.3.0.1:1', '--sped', '2');

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SessionMeta } from '../../src/flow/events.ts';
+import { type FilterChoices, Filters } from '../../src/replay/filters.ts';
+import { parseAddress } from '../../src/wire/address.ts';
+import { Tape } from './tape.ts';
+import { replay } from './world.ts';
+
+/** Sessions of app, of ops and of nobody known, from three clients. */
+function metas(): SessionMeta[] {
+  const tape = new Tape();
+  const clients = ['10.1.0.7', '10.1.0.8', 'fd00::7'];
+  return [
+    tape.session(0, { schema: 'shop' }),
+    tape.session(0, { user: 'ops', schema: 'admin' }),
+    tape.session(0, { late: true }),
+  ].map(({ meta }, i) => ({ ...meta, client: parseAddress(clients[i])! }));
+}
+
+const left = (choices: FilterChoices) => {
+  const filters = new Filters(choices);
+  return metas().flatMap((meta) => (filters.has(meta) ? [meta.id] : []));
+};
+
+describe('which sessions run', () => {
+  const cases: [FilterChoices, number[]][] = [
+    [{}, [0, 1, 2]],
+    [{ sessions: [1, 2, 77] }, [1, 2]],
+    [{ includeUser: ['app'] }, [0]],
+    [{ includeUser: ['app', 'ops'], excludeUser: ['ops'] }, [0]],
+    // Who a session joined late belongs to is not known: it is not who is excluded.
+    [{ excludeUser: ['app'] }, [1, 2]],
+    [{ includeSchema: ['admin'] }, [1]],
+    [{ excludeSchema: ['admin'] }, [0, 2]],
+    [{ includeClient: ['10.1.0.0/29'] }, [0]],
+    [{ includeClient: ['10.1.0.7', 'fd00::/16'] }, [0, 2]],
+    [{ excludeClient: ['10.1.0.0/16'] }, [2]],
+    [{ includeClient: ['10.0.0.0/8'], excludeClient: ['10.1.0.8'] }, [0]],
+    [{ sample: 0 }, []],
+  ];
+  for (const [choices, ids] of cases)
+    test(JSON.stringify(choices), () => assert.deepEqual(left(choices), ids));
+
+  test('a client that is none is named', () => {
+    assert.throws(
+      () => new Filters({ includeClient: ['10.1.0'] }),
+      /10\.1\.0 is neither an address nor a range/,
+    );
+  });
+
+  test('a sample is about its part, and a larger one has the smaller one in it', () => {
+    const [meta] = metas();
+    const sampled = (sample: number) => {
+      const filters = new Filters({ sample });
+      return Array.from({ length: 10_000 }, (_, id) => id).filter((id) => filters.has({ ...meta, id }));
+    };
+    const [tenth, half] = [sampled(0.1), sampled(0.5)];
+    assert.ok(Math.abs(tenth.length - 1000) < 100, `${tenth.length} of 10,000`);
+    assert.ok(Math.abs(half.length - 5000) < 200, `${half.length} of 10,000`);
+    const within = new Set(half);
+    assert.ok(tenth.every((id) => within.has(id)));
+  });
+});
+
+test('what is filtered out is counted by name, with all its commands and copies', async () => {
+  const tape = new Tape();
+  tape.session(0).query(1).query(2).quit(3);
+  tape.session(0, { user: 'ops' }).query(1).quit(3);
+  const filters = new Filters({ excludeUser: ['ops'] });
+  const run = await replay(tape, { copies: 3, engine: { filters } });
+  assert.deepEqual(run.summary.sessions.skipped, { filtered: 3 });
+  assert.deepEqual(run.summary.commands.skipped, { filtered: 6 });
+  assert.equal(run.summary.commands.answered, 9);
+});
