@@ -35,3 +35,11 @@ export function framePayload(payload: Uint8Array): Uint8Array {
   }
   return packet;
 }
+
+/** A command's packets: `head`, the command octet first, then `body`. Copies. */
+export function commandPacket(head: ArrayLike<number>, body: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(head.length + body.length);
+  payload.set(head);
+  payload.set(body, head.length);
+  return framePayload(payload);
+}

@@ -5,7 +5,7 @@
  */
 import { boundParametersAt, valuesEnd } from './bound-parameters.ts';
 import { COM } from './command.ts';
-import { framePayload, payloadOf } from './framing.ts';
+import { commandPacket, payloadOf } from './framing.ts';
 import { lenenc, lenencSize } from './packet.ts';
 
 /** No text of a statement has this octet near its beginning, where a count of 1 stands. */
@@ -31,12 +31,12 @@ export function queryTextAt(octets: Uint8Array, at: number, end: number): number
 export function withoutQueryAttributes(packet: Uint8Array): Uint8Array {
   const payload = payloadOf(packet);
   const textAt = textBegin(payload);
-  return textAt === 1 ? packet : framePayload(withHead([COM.query], payload.subarray(textAt)));
+  return textAt === 1 ? packet : commandPacket([COM.query], payload.subarray(textAt));
 }
 
 /** A COM_QUERY of ours with `text`, as the capabilities in force want it. */
 export function queryPacket(text: Uint8Array, queryAttributes: boolean): Uint8Array {
-  return framePayload(withHead(queryAttributes ? [COM.query, 0, ONE_SET] : [COM.query], text));
+  return commandPacket(queryAttributes ? [COM.query, 0, ONE_SET] : [COM.query], text);
 }
 
 /**
@@ -51,16 +51,9 @@ export function textOf(packet: Uint8Array): Uint8Array {
 /** A copy of such a packet, attributes and all, with `text` for its text. */
 export function withText(packet: Uint8Array, text: Uint8Array): Uint8Array {
   const payload = payloadOf(packet);
-  return framePayload(withHead(payload.subarray(0, textBegin(payload)), text));
+  return commandPacket(payload.subarray(0, textBegin(payload)), text);
 }
 
 function textBegin(payload: Uint8Array): number {
   return payload[0] === COM.query ? queryTextAt(payload, 1, payload.length) : 1;
-}
-
-function withHead(head: ArrayLike<number>, text: Uint8Array): Uint8Array {
-  const payload = new Uint8Array(head.length + text.length);
-  payload.set(head);
-  payload.set(text, head.length);
-  return payload;
 }

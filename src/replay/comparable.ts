@@ -1,4 +1,4 @@
-import { MOST_SQL_OCTETS, statementsOf, type Token } from './sql.ts';
+import { statementsOf, type Token, textFrom } from './sql.ts';
 
 /** Why a replayed answer cannot be as the recorded one, however well it was replayed. */
 export type NotComparable = 'connection-id';
@@ -24,8 +24,7 @@ const SYS_TABLES = /^(?:X\$)?(?:SESSION|PROCESSLIST|INNODB_LOCK_WAITS|SCHEMA_TAB
  * To be asked of answers that diverge.
  */
 export function notComparable(octets: Uint8Array, from: number): NotComparable | undefined {
-  const end = Math.min(octets.length, from + MOST_SQL_OCTETS);
-  const text = Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
+  const text = textFrom(octets, from);
   if (!MAY_NAME.test(text)) return undefined;
   return statementsOf(text).some(namesConnections) ? 'connection-id' : undefined;
 }

@@ -1,4 +1,4 @@
-import { firstWordAt, MOST_SQL_OCTETS, statementsOf, type Token } from './sql.ts';
+import { firstWordAt, laterStatement, MOST_SQL_OCTETS, statementsOf, type Token, textFrom } from './sql.ts';
 
 /** What a session holds that its next connection cannot be given back. */
 export type HeldKind =
@@ -39,7 +39,6 @@ export interface SetEffect {
 }
 
 const AT = 0x40;
-const SEMICOLON = 0x3b;
 
 /** Functions (and subqueries) whose value is another one on another connection, or at another time. */
 const VOLATILE =
@@ -51,10 +50,9 @@ const VOLATILE =
  */
 export function effectsOf(octets: Uint8Array, from: number, multi: boolean): Effect[] | undefined {
   const at = firstWordAt(octets, from);
-  if (!mayMatter(octets, at) && !assigns(octets, at) && !(multi && laterMatters(octets, at)))
+  if (!mayMatter(octets, at) && !assigns(octets, at) && !(multi && laterStatement(octets, at, mayMatter)))
     return undefined;
-  const end = Math.min(octets.length, from + MOST_SQL_OCTETS);
-  const text = Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
+  const text = textFrom(octets, from);
   const effects: Effect[] = [];
   const statements = statementsOf(text);
   for (const tokens of statements) {
@@ -64,7 +62,7 @@ export function effectsOf(octets: Uint8Array, from: number, multi: boolean): Eff
   }
   const last = effects.at(-1);
   if (last?.type === 'set') {
-    if (end < octets.length) last.complete = false;
+    if (from + text.length < octets.length) last.complete = false;
     last.alone = statements.length === 1;
   }
   return effects.length > 0 ? effects : undefined;
@@ -78,15 +76,6 @@ function definesRoutine(tokens: Token[]): boolean {
   return tokens
     .slice(1, body < 0 ? undefined : body)
     .some(({ kind, text }) => kind === 'word' && ROUTINES.test(text));
-}
-
-/** Whether a statement behind a semicolon may matter. */
-function laterMatters(octets: Uint8Array, from: number): boolean {
-  for (let at = octets.indexOf(SEMICOLON, from); at >= 0; at = octets.indexOf(SEMICOLON, at + 1)) {
-    if (at > from + MOST_SQL_OCTETS) return false;
-    if (mayMatter(octets, firstWordAt(octets, at + 1))) return true;
-  }
-  return false;
 }
 
 /** Whether the word at `at` can begin a statement that matters here. Reads past the end are undefined, and no letters. */

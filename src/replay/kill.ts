@@ -1,9 +1,7 @@
 /** KILL: it names a connection of the recorded server, where the target has another, or somebody else's, of that number. */
 import { payloadOf } from '../mysql/framing.ts';
 import { textOf, withText } from '../mysql/query-attributes.ts';
-import { firstWordAt, MOST_SQL_OCTETS, statementsOf, type Token } from './sql.ts';
-
-const SEMICOLON = 0x3b;
+import { firstWordAt, laterStatement, statementsOf, type Token, textFrom } from './sql.ts';
 
 /** Octets of a CALL in which the routine's name stands. */
 const MOST_CALL_OCTETS = 64;
@@ -29,10 +27,9 @@ export type Kill =
  * may be several statements. undefined for nearly all, which cost a look at their first letters.
  */
 export function killOf(octets: Uint8Array, from: number, multi: boolean): Kill | undefined {
-  if (!mayKill(octets, firstWordAt(octets, from)) && !(multi && laterMayKill(octets, from))) return undefined;
-  const end = Math.min(octets.length, from + MOST_SQL_OCTETS);
-  const text = Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
-  const statements = statementsOf(text);
+  if (!mayKill(octets, firstWordAt(octets, from)) && !(multi && laterStatement(octets, from, mayKill)))
+    return undefined;
+  const statements = statementsOf(textFrom(octets, from));
   const kills = (multi ? statements : statements.slice(0, 1))
     .map(killIn)
     .filter((kill) => kill !== undefined);
@@ -89,15 +86,6 @@ function mayKill(octets: Uint8Array, at: number): boolean {
 function hasRdsKill(octets: Uint8Array, at: number): boolean {
   const end = Math.min(octets.length, at + MOST_CALL_OCTETS);
   return /rds_kill/i.test(Buffer.from(octets.buffer, octets.byteOffset + at, end - at).toString('latin1'));
-}
-
-/** Whether a statement behind a semicolon can. */
-function laterMayKill(octets: Uint8Array, from: number): boolean {
-  for (let at = octets.indexOf(SEMICOLON, from); at >= 0; at = octets.indexOf(SEMICOLON, at + 1)) {
-    if (at > from + MOST_SQL_OCTETS) return false;
-    if (mayKill(octets, firstWordAt(octets, at + 1))) return true;
-  }
-  return false;
 }
 
 function killIn(tokens: Token[]): Kill | undefined {

@@ -4,7 +4,7 @@
  * Variables": timestamp, insert_id, rand_seed1).
  */
 import type { CaptureNs } from '../time.ts';
-import { firstWordAt, MOST_SQL_OCTETS, statementsOf, type Token } from './sql.ts';
+import { firstWordAt, statementsOf, type Token, textFrom } from './sql.ts';
 
 /** What is to be pinned for a statement. */
 export const PIN = { clock: 1, insertId: 2, random: 4 } as const;
@@ -31,8 +31,7 @@ const CLOCK_NAMES = /^(?:CURRENT_(?:DATE|TIME|TIMESTAMP)|LOCALTIME(?:STAMP)?|UTC
  * by way of a view or a stored function is not seen.
  */
 export function pinsOf(octets: Uint8Array, from: number): number {
-  const end = Math.min(octets.length, from + MOST_SQL_OCTETS);
-  const text = Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
+  const text = textFrom(octets, from);
   const isPlain = octets[firstWordAt(octets, from)] !== SLASH && !isSeveral(octets, from);
   if (isPlain && !/^[IRUDLCEW]/i.test(text.slice(firstWordAt(octets, from) - from)) && !MAY_READ.test(text))
     return 0;

@@ -1,5 +1,5 @@
 import { COM, type Command } from '../mysql/command.ts';
-import { framePayload, payloadOf } from '../mysql/framing.ts';
+import { commandPacket, payloadOf } from '../mysql/framing.ts';
 import { textOf, withText } from '../mysql/query-attributes.ts';
 import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
 import type { SchemaRemap } from './remap.ts';
@@ -66,8 +66,7 @@ export function remapCommand(command: Command, remap: SchemaRemap): void {
       // Its octets as characters: whatever the character set, names are told apart by them.
       const name = Buffer.from(payloadOf(packet).subarray(1)).toString('latin1');
       const other = remap.name(name);
-      if (other !== name)
-        command.packet = framePayload(Buffer.concat([Uint8Array.of(com), Buffer.from(other, 'latin1')]));
+      if (other !== name) command.packet = commandPacket([com], Buffer.from(other, 'latin1'));
     }
   }
 }

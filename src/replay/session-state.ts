@@ -1,7 +1,8 @@
 import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT, has } from '../mysql/capabilities.ts';
 import { COM, type Command, EXPECT } from '../mysql/command.ts';
-import { framePacket, STATUS } from '../mysql/packet.ts';
+import { commandPacket } from '../mysql/framing.ts';
+import { STATUS } from '../mysql/packet.ts';
 import { queryPacket } from '../mysql/query-attributes.ts';
 import { NO_REPLY, type Reply } from '../mysql/reply.ts';
 import type { Adoption } from './adoption.ts';
@@ -184,13 +185,6 @@ function latin1Of(name: string | undefined): string | undefined {
 
 function kindOf(key: string): 'user-variable' | 'setting' {
   return key.startsWith('@') ? 'user-variable' : 'setting';
-}
-
-function commandPacket(head: readonly number[], body: Uint8Array): Uint8Array {
-  const payload = new Uint8Array(head.length + body.length);
-  payload.set(head);
-  payload.set(body, head.length);
-  return framePacket(0, payload);
 }
 
 /** What a session joined late had, as far as it is known, for `rebuildSteps`. */

@@ -1,21 +1,14 @@
-import { firstWordAt, MOST_SQL_OCTETS, statementsOf } from './sql.ts';
-
-const SEMICOLON = 0x3b;
+import { firstWordAt, laterStatement, statementsOf, textFrom } from './sql.ts';
 
 /** Statements that end the server: what `mysqladmin shutdown` sends since MySQL 5.7.9 and MariaDB 10.0, and MySQL 8's RESTART. */
 const ENDS = /^(?:SHUTDOWN|RESTART)$/;
 
 /** Whether the text at `from`, to the end of `octets`, would end the server. For nearly all the cost is that of a look. */
 export function endsServer(octets: Uint8Array, from: number): boolean {
-  let may = mayEnd(octets, firstWordAt(octets, from));
-  for (let at = octets.indexOf(SEMICOLON, from); at >= 0 && !may; at = octets.indexOf(SEMICOLON, at + 1)) {
-    if (at > from + MOST_SQL_OCTETS) break;
-    may = mayEnd(octets, firstWordAt(octets, at + 1));
-  }
-  if (!may) return false;
-  const end = Math.min(octets.length, from + MOST_SQL_OCTETS);
-  const text = Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
-  return statementsOf(text).some(([first]) => first.kind === 'word' && ENDS.test(first.text));
+  if (!mayEnd(octets, firstWordAt(octets, from)) && !laterStatement(octets, from, mayEnd)) return false;
+  return statementsOf(textFrom(octets, from)).some(
+    ([first]) => first.kind === 'word' && ENDS.test(first.text),
+  );
 }
 
 /** SH, RES, or an executable comment. */

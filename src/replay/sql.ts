@@ -10,6 +10,7 @@ const SLASH = 0x2f;
 const STAR = 0x2a;
 const BANG = 0x21;
 const NEWLINE = 0x0a;
+const SEMICOLON = 0x3b;
 const LETTER_M = 0x4d;
 
 /** Octets of a statement that are looked at. What changes a session says so at its beginning. */
@@ -41,6 +42,28 @@ export function firstWordAt(octets: Uint8Array, from: number): number {
 /** `/*!`, and MariaDB's own `/*M!`. */
 function isExecutable(octets: Uint8Array, at: number): boolean {
   return octets[at] === BANG || (octets[at] === LETTER_M && octets[at + 1] === BANG);
+}
+
+/** The text at `from`, as far as it is looked at: a character for each octet. */
+export function textFrom(octets: Uint8Array, from: number): string {
+  const end = Math.min(octets.length, from + MOST_SQL_OCTETS);
+  return Buffer.from(octets.buffer, octets.byteOffset + from, end - from).toString('latin1');
+}
+
+/**
+ * Whether `may` says so of the place where a statement behind a semicolon begins. A semicolon within a string counts, too:
+ * the answer is a reason to read the text, no more.
+ */
+export function laterStatement(
+  octets: Uint8Array,
+  from: number,
+  may: (octets: Uint8Array, at: number) => boolean,
+): boolean {
+  for (let at = octets.indexOf(SEMICOLON, from); at >= 0; at = octets.indexOf(SEMICOLON, at + 1)) {
+    if (at > from + MOST_SQL_OCTETS) return false;
+    if (may(octets, firstWordAt(octets, at + 1))) return true;
+  }
+  return false;
 }
 
 /** A word, name, number, string or sign of a statement. */

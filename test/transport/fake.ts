@@ -5,7 +5,7 @@ import { COM, EXPECT } from '../../src/mysql/command.ts';
 import { type HandshakeResponse, parseClientHello } from '../../src/mysql/handshake.ts';
 import { nativePassword } from '../../src/mysql/native-password.ts';
 import { textOf } from '../../src/mysql/query-attributes.ts';
-import type { Reply } from '../../src/mysql/reply.ts';
+import { NO_REPLY, type Reply } from '../../src/mysql/reply.ts';
 import type { Clock, MonotonicMs } from '../../src/time.ts';
 import type {
   CloseCause,
@@ -360,19 +360,8 @@ export class FakeConnection implements Connection {
 
 export function makeReply(parts: Partial<Reply> = {}): Reply {
   return {
-    kind: 'ok',
-    errno: 0,
-    affected: 0,
-    columns: 0,
-    rows: 0,
+    ...NO_REPLY,
     octets: 11,
-    hash: 0,
-    hashUnordered: 0,
-    statementId: 0,
-    params: 0,
-    status: 0,
-    insertId: 0,
-    at: 0,
     ...parts,
   };
 }
