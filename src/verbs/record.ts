@@ -9,7 +9,8 @@ import type { PacketSource } from '../wire/packets.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
 import { readPassword } from './passwords.ts';
-import { nameOfServer, parseServerUrl, type SnapshotServer, Snapshotter } from './snapshot.ts';
+import type { Snapshotter } from './snapshot.ts';
+import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
 
 /** MySQL's own. */
 const DEFAULT_PORT = 3306;
@@ -27,6 +28,8 @@ Examples:
 
 Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
 Exit code: 0 done (Ctrl-C, too), 1 failed or trouble with the disk, 2 usage.`;
+
+type Snapshots = typeof import('./snapshot.ts');
 
 interface RecordOptions {
   interface?: string | undefined;
@@ -94,6 +97,9 @@ export function recordCommand() {
 
 async function record(options: RecordOptions): Promise<number> {
   const password = await snapshotPassword(options);
+  // It brings mysql2 along, which nobody else should wait for.
+  const snapshots: Snapshots | undefined =
+    options.snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
   const iface = options.interface ?? defaultInterface();
   const ports = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
   const filter = options.filter ?? ports.map((port) => `tcp port ${port}`).join(' or ');
@@ -136,7 +142,7 @@ async function record(options: RecordOptions): Promise<number> {
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
   say(`recording on ${iface} (${filter}) into ${options.output}`);
-  const snapshotter = startSnapshots(options, password, source.originSec, progress);
+  const snapshotter = startSnapshots(snapshots, options, password, source.originSec, progress);
   try {
     for await (const block of source) writer.write(block);
   } finally {
@@ -168,18 +174,19 @@ async function snapshotPassword(options: RecordOptions): Promise<string | undefi
 }
 
 function startSnapshots(
+  snapshots: Snapshots | undefined,
   options: RecordOptions,
   password: string | undefined,
   originSec: number,
   progress: Progress,
 ): Snapshotter | undefined {
   const { snapshotFrom: server, output: dir } = options;
-  if (server === undefined) return undefined;
+  if (server === undefined || snapshots === undefined) return undefined;
   const onNotice = (message: string) => {
     progress.clear();
     say(`mytape: ${message}`);
   };
-  return Snapshotter.start({ server, password, dir, originSec, onNotice });
+  return snapshots.Snapshotter.start({ server, password, dir, originSec, onNotice });
 }
 
 /** Lets go of a source that nobody wants to read. */

@@ -1,62 +1,15 @@
 /** The client of `record --snapshot-from`: asks the recorded server for its sessions, and never holds up the recording. */
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { InvalidArgumentError } from 'commander';
 import { type Connection, createConnection } from 'mysql2';
 import { SnapshotWriter } from '../archive/snapshot-writer.ts';
 import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
-import { MytapeError } from '../errors.ts';
 import { captureNow } from '../time.ts';
 import { askSessions } from './snapshot-queries.ts';
+import { nameOfServer, type SnapshotServer } from './snapshot-server.ts';
 
 /** A server that has not answered all by then is asked again in the next turn. */
 const ASK_LIMIT_MS = 30_000;
-
-const DEFAULT_PORT = 3306;
-
-export interface SnapshotServer {
-  user: string;
-  host: string;
-  port: number;
-}
-
-/** `mysql://user@host:port`. Throws `usage` where it has a password. */
-export function parseServerUrl(text: string): SnapshotServer {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.password) {
-    // Not commander's own, which would say it again.
-    throw new MytapeError(
-      'usage',
-      'everybody on this host can see a password in a URL: leave it out, and give --password-file FILE or set MYTAPE_PASSWORD',
-    );
-  }
-  const user = url && decoded(url.username);
-  const isServer = url?.protocol === 'mysql:' && user && url.hostname !== '';
-  if (!isServer || url.pathname.replace('/', '') + url.search + url.hash !== '') {
-    throw new InvalidArgumentError(
-      'A server and its user are named by mysql://USER@HOST:PORT, as in mysql://monitor@10.1.0.7:3306.',
-    );
-  }
-  return {
-    user,
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: url.port === '' ? DEFAULT_PORT : Number(url.port),
-  };
-}
-
-/** What %XX stand for, if they do. */
-function decoded(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** `monitor@10.1.0.7:3306`. */
-export function nameOfServer({ user, host, port }: SnapshotServer): string {
-  return `${user}@${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
 
 export interface SnapshotterOptions {
   server: SnapshotServer;

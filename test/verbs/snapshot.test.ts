@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nameOfServer, parseServerUrl } from '../../src/verbs/snapshot.ts';
 import { type Ask, askSessions } from '../../src/verbs/snapshot-queries.ts';
+import { nameOfServer, parseServerUrl } from '../../src/verbs/snapshot-server.ts';
 
 test('--snapshot-from: a server and its user', () => {
   const read = (text: string) => {
