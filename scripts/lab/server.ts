@@ -61,14 +61,17 @@ function copyFolder(from: string, to: string): void {
   execFileSync('cp', ['-a', '--sparse=always', '--reflink=auto', from, to], { stdio: 'pipe' });
 }
 
-/** A new data folder, without our users yet. */
+/**
+ * A new data folder, without our users yet. With a folder of its own for temporary tables: their names in a shared /tmp
+ * hold process ids of several namespaces, and two installations at a time removed one another's.
+ */
 export function installTemplate(folder: string): void {
+  const temporary = `${folder}.tmp`;
+  mkdirSync(temporary, { recursive: true });
   const options = ['--user=root', '--auth-root-authentication-method=normal', '--skip-test-db'];
-  execFileSync(
-    'mariadb-install-db',
-    ['--no-defaults', `--datadir=${folder}`, ...options, '--innodb-log-file-size=32M'],
-    { stdio: 'pipe' },
-  );
+  options.push(`--tmpdir=${temporary}`, '--innodb-log-file-size=32M');
+  execFileSync('mariadb-install-db', ['--no-defaults', `--datadir=${folder}`, ...options], { stdio: 'pipe' });
+  rmSync(temporary, { recursive: true });
 }
 
 /** One real mariadbd inside a namespace: its life, its data and its counters. */
@@ -107,8 +110,10 @@ export class Server {
   /** Resolves when it answers; `settings` beside the lab's own, for this start. */
   async start(settings: readonly string[] = []): Promise<void> {
     const log = openSync(this.logPath, 'a');
+    const temporary = join(this.#folder, 'tmp');
+    mkdirSync(temporary, { recursive: true });
     const args = ['--no-defaults', '--user=root', `--datadir=${this.#data}`, `--socket=${this.socketPath}`];
-    args.push(`--pid-file=${this.pidPath}`, ...SETTINGS, ...settings);
+    args.push(`--pid-file=${this.pidPath}`, `--tmpdir=${temporary}`, ...SETTINGS, ...settings);
     if (existsSync(this.#firstStart)) args.push(`--init-file=${this.#firstStart}`);
     // Detached: Ctrl-C on the terminal is the owner's to hear, and a background lab outlives it.
     const child = spawn('ip', ['netns', 'exec', this.#namespace, 'mariadbd', ...args], {

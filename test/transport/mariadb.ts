@@ -41,6 +41,7 @@ export async function startMariaDb({ key, cert }: Certificate): Promise<MariaDb>
       `--datadir=${data}`,
       `--socket=${join(folder, 'mysql.sock')}`,
       `--pid-file=${join(folder, 'mariadbd.pid')}`,
+      `--tmpdir=${folder}`,
       '--bind-address=127.0.0.1',
       `--port=${port}`,
       '--skip-name-resolve',
