@@ -7,9 +7,9 @@ import type { PacketBlock, PacketSource } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
-import { type Endpoints, Flow, FlowTable, isClosed } from './table.ts';
+import { type Endpoints, Flow, FlowTable, isClosed, type TableOptions } from './table.ts';
 
-export interface DecodeOptions {
+export interface DecodeOptions extends TableOptions {
   /** Who listens on these is the server. */
   serverPorts: ReadonlySet<number>;
   /** Which sessions (SessionMeta.id) to read, default all: the others have no events, and cost next to nothing. */
@@ -73,16 +73,16 @@ export class SessionDecoder {
   #events: FlowEvent[] = [];
   #at: CaptureNs = 0;
 
-  constructor(linkType: number, { serverPorts, wants, openTls }: DecodeOptions) {
+  constructor(linkType: number, options: DecodeOptions) {
+    const { serverPorts, wants, openTls } = options;
     this.#linkType = linkType;
     const push = (event: FlowEvent) => this.#push(event);
-    this.#table = new FlowTable<SessionFlow>(serverPorts, {
-      create: (endpoints, id, at) => {
-        this.counters.sessions++;
-        return new SessionFlow(endpoints, id, at, wants?.(id) === false ? undefined : push, openTls);
-      },
-      ended: (flow) => flow.ended(this.#at),
-    });
+    const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
+      this.counters.sessions++;
+      return new SessionFlow(endpoints, id, at, wants?.(id) === false ? undefined : push, openTls);
+    };
+    const ended = (flow: SessionFlow) => flow.ended(this.#at);
+    this.#table = new FlowTable<SessionFlow>(serverPorts, { create, ended }, options);
   }
 
   block(block: PacketBlock): FlowEvent[] {
@@ -204,7 +204,7 @@ class SessionFlow extends Flow implements DialogueSink {
     );
   }
 
-  /** The table gives it up: closed a while ago, its ports used anew, or the capture is over. */
+  /** The table gives it up: closed a while ago, idle for too long, its ports used anew, or the capture is over. */
   ended(at: CaptureNs): void {
     if (this.#closed) return;
     this.#at = at;

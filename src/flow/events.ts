@@ -20,7 +20,7 @@ export type SkipCause =
 
 /** One recorded client connection. Shared by all its copies. */
 export interface SessionMeta {
-  /** Counts from 0 in order of the session's first packet within the source. */
+  /** Counts from 0, unless the decoder is told otherwise, in order of the session's first packet within the source. */
   id: number;
   client: Address;
   clientPort: number;

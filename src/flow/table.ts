@@ -8,6 +8,18 @@ const LINGER_NS = 60e9;
 /** A closed connection is looked for at most this often. */
 const SWEEP_NS = 10e9;
 
+/** More addresses than this are not kept for the sake of sharing them. */
+const MOST_ADDRESSES = 65_536;
+
+export interface TableOptions {
+  /** Of the first connection; default 0. */
+  firstId?: number | undefined;
+  /** From one connection's id to the next one's; default 1. */
+  idStep?: number | undefined;
+  /** A connection without a packet for this long has ended unseen, ns; default: none has. */
+  idleNs?: number | undefined;
+}
+
 /** The two ends of a connection, and which of them is the server. */
 export interface Endpoints {
   client: Address;
@@ -18,7 +30,7 @@ export interface Endpoints {
 
 /** What the table itself keeps of a connection; owners extend it. */
 export class Flow {
-  /** Counts from 0 in order of the connections' first packets. */
+  /** Counts from 0, unless told otherwise (TableOptions), in order of the connections' first packets. */
   readonly id: number;
   readonly firstAt: CaptureNs;
   lastAt: CaptureNs;
@@ -42,7 +54,7 @@ export function isClosed(flow: Flow): boolean {
 export interface FlowOwner<F extends Flow> {
   /** A connection's first packet came `at`: the two are for Flow's constructor. */
   create(endpoints: Endpoints, id: number, at: CaptureNs): F;
-  /** It will get no more packets: it closed a while ago, its ports were used anew, or the capture ended. */
+  /** It will get no more packets: it closed a while ago, was idle for too long, its ports were used anew, or the capture ended. */
   ended(flow: F): void;
 }
 
@@ -51,7 +63,7 @@ export interface FlowOwner<F extends Flow> {
  * here, so that session 17 of the one is session 17 of the other.
  *
  * A connection ends when its client sends a SYN with another sequence number (its ports were used anew), and is
- * forgotten a minute after it closed.
+ * forgotten a minute after it closed, or when it was idle for as long as the options say.
  */
 export class FlowTable<F extends Flow> {
   /** Whether the segment last looked up came from the client. */
@@ -62,13 +74,19 @@ export class FlowTable<F extends Flow> {
   #byServer = new Map<number, Map<number, F>>();
   #byServer6 = new Map<string, F>();
   readonly #addresses = new Map<string, Address>();
-  #nextId = 0;
+  #nextId: number;
+  readonly #idStep: number;
+  readonly #idleNs: number;
   #lastSweep: CaptureNs = 0;
 
   /** `serverPorts`: who listens there is the server. Empty: the SYN tells, or else the lower port. */
-  constructor(serverPorts: ReadonlySet<number>, owner: FlowOwner<F>) {
+  constructor(serverPorts: ReadonlySet<number>, owner: FlowOwner<F>, options: TableOptions = {}) {
+    const { firstId = 0, idStep = 1, idleNs = Number.POSITIVE_INFINITY } = options;
     this.#serverPorts = serverPorts;
     this.#owner = owner;
+    this.#nextId = firstId;
+    this.#idStep = idStep;
+    this.#idleNs = idleNs;
   }
 
   /** The connection of `segment`, made if it is new; sets `fromClient`, and updates the Flow's own fields. */
@@ -154,7 +172,8 @@ export class FlowTable<F extends Flow> {
     const endpoints = this.fromClient
       ? { client: source, clientPort: segment.srcPort, server: destination, serverPort: segment.dstPort }
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };
-    const flow = this.#owner.create(endpoints, this.#nextId++, at);
+    const flow = this.#owner.create(endpoints, this.#nextId, at);
+    this.#nextId += this.#idStep;
     if (family === 6) {
       this.#byServer6.set(key6(segment, this.fromClient), flow);
       return flow;
@@ -173,9 +192,10 @@ export class FlowTable<F extends Flow> {
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
+    if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
     for (const flows of [...this.#byServer.values(), this.#byServer6]) {
       for (const [key, flow] of flows as Map<unknown, F>) {
-        if (!isClosed(flow) || at - flow.lastAt < LINGER_NS) continue;
+        if (at - flow.lastAt < (isClosed(flow) ? LINGER_NS : this.#idleNs)) continue;
         flows.delete(key as never);
         this.#owner.ended(flow);
       }

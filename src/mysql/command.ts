@@ -144,6 +144,8 @@ export interface Command {
   withPassword?: boolean;
   /** Whoever replays has looked at its text: it may name a connection of the recorded server. */
   mayKill?: boolean;
+  /** Whoever replays has chosen that only the first copy sends it: the others skip it by this cause. */
+  onlyFirst?: string | undefined;
   /** The recorded answer; undefined until it was seen whole, and for ever where none came. */
   reply?: Reply;
 }
