@@ -22,6 +22,8 @@ export class SnapshotWriter {
   #octets = 0;
   /** The next line forgets all before it. */
   #whole = true;
+  /** The server that the file has, as JSON. */
+  #server: string | undefined;
   /** The sessions that the file has, as their JSON, by id. */
   readonly #sessions = new Map<number, string>();
   readonly #texts = new Map<string, number>();
@@ -66,12 +68,16 @@ export class SnapshotWriter {
     return this.#file.close();
   }
 
-  #changesTo({ at, sessions, lacks }: Snapshot): StoredSnapshot {
+  #changesTo({ at, server, sessions, lacks }: Snapshot): StoredSnapshot {
     const whole = this.#whole;
     if (whole) {
       this.#sessions.clear();
+      this.#server = undefined;
       this.#texts.clear();
     }
+    const serverNow = JSON.stringify(server);
+    const isOther = serverNow !== this.#server;
+    this.#server = serverNow;
     const texts: string[] = [];
     const changed: StoredSession[] = [];
     const there = new Set<number>();
@@ -89,6 +95,7 @@ export class SnapshotWriter {
       v: SNAPSHOTS_VERSION,
       at,
       whole: whole || undefined,
+      server: isOther ? server : undefined,
       texts: unlessEmpty(texts),
       sessions: unlessEmpty(changed),
       gone: unlessEmpty(gone),

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { CaptureNs } from '../time.ts';
 import { parseAddress } from '../wire/address.ts';
+import { isIdentity, type ServerIdentity } from './server-identity.ts';
 
 export const SNAPSHOTS_FILE = 'snapshots.jsonl';
 
@@ -38,6 +39,8 @@ export interface Snapshot {
   /** When the last answer was there: nothing in it is newer. */
   at: CaptureNs;
   sessions: readonly SnapshotSession[];
+  /** Who answered; undefined where it does not say so. */
+  server?: ServerIdentity | undefined;
   /** What the server could not be asked, and why: `prepared_statements_instances: SELECT command denied …`. */
   lacks: readonly string[];
 }
@@ -62,6 +65,7 @@ export interface StoredSnapshot {
   v: number;
   at: CaptureNs;
   whole?: true | undefined;
+  server?: ServerIdentity | undefined;
   texts?: string[] | undefined;
   sessions?: StoredSession[] | undefined;
   gone?: number[] | undefined;
@@ -81,6 +85,8 @@ export class Snapshots {
   count = 0;
   /** What they lack, each cause once. */
   readonly lacks = new Set<string>();
+  /** Who answered, in order: more than one where the address went to another server. */
+  readonly servers: ServerIdentity[] = [];
   /** A line that could not be used, for people. */
   note: string | undefined;
   /** By the client's port, in order of time. */
@@ -112,7 +118,7 @@ export class Snapshots {
   add(line: string): boolean {
     const stored = parseLine(line);
     if (stored === undefined) return false;
-    const { v, at, whole, texts = [], sessions = [], gone = [], lacks = [] } = stored;
+    const { v, at, whole, server, texts = [], sessions = [], gone = [], lacks = [] } = stored;
     if (v !== SNAPSHOTS_VERSION) {
       throw new MytapeError(
         'bad-archive',
@@ -130,6 +136,7 @@ export class Snapshots {
       this.#begin(this.#loaded(session), at);
     }
     for (const lack of lacks) this.lacks.add(lack);
+    if (server !== undefined) this.servers.push(server);
     this.count++;
     return true;
   }
@@ -190,9 +197,10 @@ function parseLine(line: string): StoredSnapshot | undefined {
 }
 
 /** Of another version it says no more than that. */
-function isSnapshot({ v, at, texts, sessions, gone, lacks }: StoredSnapshot): boolean {
+function isSnapshot({ v, at, server, texts, sessions, gone, lacks }: StoredSnapshot): boolean {
   if (typeof v !== 'number' || v !== SNAPSHOTS_VERSION) return typeof v === 'number';
   const lists = [texts, sessions, gone, lacks].every((list) => list === undefined || Array.isArray(list));
+  if (server !== undefined && !isIdentity(server)) return false;
   return typeof at === 'number' && lists && (sessions ?? []).every(isSession);
 }
 

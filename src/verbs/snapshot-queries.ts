@@ -1,4 +1,6 @@
 /** What a server is asked for a snapshot of its sessions: a few statements, none of which joins what is large. */
+
+import { IDENTITY_QUERY, identityOf } from '../archive/server-identity.ts';
 import type { Snapshot, SnapshotSession } from '../archive/snapshots.ts';
 import { parseAddress } from '../wire/address.ts';
 
@@ -65,6 +67,7 @@ export async function askSessions(ask: Ask, user: string): Promise<Omit<Snapshot
     variables: [],
     userVariables: [],
   }));
+  const server = identityOf(await ask(IDENTITY_QUERY));
   await askParts(ask, new Map(sessions.map((session) => [session.id, session])), lacks);
   // In an order of their own, so that the same is the same in the next snapshot.
   for (const { statements, variables, userVariables } of sessions) {
@@ -72,7 +75,7 @@ export async function askSessions(ask: Ask, user: string): Promise<Omit<Snapshot
     variables.sort(byName);
     userVariables.sort(byName);
   }
-  return { sessions, lacks };
+  return { sessions, server, lacks };
 }
 
 async function askParts(ask: Ask, sessions: Map<number, Gathered>, lacks: string[]): Promise<void> {

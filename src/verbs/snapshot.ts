@@ -112,11 +112,11 @@ export class Snapshotter {
       limit = setTimeout(() => reject(new Error(`no answer in ${ASK_LIMIT_MS / 1000} s`)), ASK_LIMIT_MS);
     });
     try {
-      const { sessions, lacks } = await Promise.race([brokenOff, this.#askServer()]);
+      const { sessions, server: identity, lacks } = await Promise.race([brokenOff, this.#askServer()]);
       if (this.#silent) onNotice(`${nameOfServer(server)} answers again`);
       this.#silent = false;
       this.#tellLacks(lacks);
-      return { at: captureNow(originSec), sessions, lacks };
+      return { at: captureNow(originSec), sessions, server: identity, lacks };
     } catch (error) {
       this.#disconnect();
       if (this.#stopped || this.#silent) return undefined;

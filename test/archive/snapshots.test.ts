@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeF
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import type { ServerIdentity } from '../../src/archive/server-identity.ts';
 import { SnapshotWriter } from '../../src/archive/snapshot-writer.ts';
 import {
   readSnapshots,
@@ -332,4 +333,23 @@ test('snapshots: what is read is what was written, whatever it is', async (t) =>
     }),
     { numRuns: 40 },
   );
+});
+
+test('snapshots: who answered is written when it is another one, and known to readers', async (t) => {
+  const dir = temporaryFolder(t);
+  const one: ServerIdentity = { hostname: 'db1', port: 3306, serverId: 1, uuid: 'aa-1' };
+  const two: ServerIdentity = { hostname: 'db2', port: 3306, serverId: 2, uid: 'x=' };
+  const lines = await write(
+    dir,
+    [one, one, two, undefined].map((server, at) => ({ ...snapshot(at, []), server })),
+  );
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).server),
+    [one, undefined, two, undefined],
+  );
+  assert.deepEqual(readSnapshots(dir).servers, [one, two]);
+  writeFileSync(join(dir, SNAPSHOTS_FILE), `${lines[0]}\n{"v":1,"at":2,"server":{"hostname":7}}\n`);
+  const damaged = readSnapshots(dir);
+  assert.deepEqual([damaged.servers, damaged.count], [[one], 1]);
+  assert.match(damaged.note ?? '', /line 2 .* is damaged/);
 });

@@ -42,6 +42,12 @@ const PROCESSES = [
 function scripted(tables: Record<string, Table>): Ask {
   const all: Record<string, Table> = {
     PROCESSLIST: PROCESSES,
+    'SHOW VARIABLES': [
+      { Variable_name: 'hostname', Value: 'db1' },
+      { Variable_name: 'port', Value: '3306' },
+      { Variable_name: 'server_id', Value: '7' },
+      { Variable_name: 'server_uuid', Value: 'aa-1' },
+    ],
     '@@performance_schema': [{ is: 1 }],
     'performance_schema.threads': [
       { thread: 108, id: 8 },
@@ -122,6 +128,7 @@ test('scripted MySQL 8 peer: sessions with statements and variables of theirs', 
         ],
       },
     ],
+    server: { hostname: 'db1', port: 3306, serverId: 7, uuid: 'aa-1', uid: undefined },
     lacks: [],
   });
 });
