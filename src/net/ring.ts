@@ -31,6 +31,7 @@ import { onReadable, type Ready } from './ready.ts';
 import { LatencyRing } from './ring-latency.ts';
 import { ThroughputRing } from './ring-throughput.ts';
 import { type Share, shareFilter } from './share.ts';
+import { untilAlarm } from './timer.ts';
 
 /** What an interface's packets begin with, by its hardware type. */
 const LINK_TYPES: Record<number, number> = {
@@ -179,7 +180,8 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
   next(): Promise<Pull> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject };
-      const rest = this.#restMs?.() ?? 0;
+      // Rested is not past what this thread is to do next.
+      const rest = this.#restMs === undefined ? 0 : Math.min(this.#restMs(), untilAlarm());
       if (rest > 0 && this.#reader?.hasReady(WORTH_A_LOOK) === false) {
         Atomics.wait(NEVER_CHANGES, 0, 0, rest);
         // What other sockets brought meanwhile belongs to what the ring has now.

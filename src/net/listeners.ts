@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { type Address, addressFromOctets } from '../wire/address.ts';
+
+/** TCP_LISTEN of linux/tcp_states.h, as the tables have it. */
+const LISTEN = '0A';
+
+/** A line of proc_net(5)'s tcp and tcp6: number, local address and port, remote ones, state. */
+const LINE = /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) /gm;
+
+/** What an IPv4 address that an IPv6 socket listens on begins with (RFC 4291 2.5.5.2). */
+const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
+
+/** Who listens on a port of this host. */
+export interface Listeners {
+  /** Addresses that a socket listens on alone. */
+  addresses: Address[];
+  /** A socket listens on all addresses of the host. */
+  any: boolean;
+}
+
+/** undefined: nobody in this network namespace listens on `port`. `proc`: where /proc is. */
+export function listenersOn(port: number, proc = '/proc'): Listeners | undefined {
+  const found = new Map<string, Address>();
+  let any = false;
+  for (const table of ['tcp', 'tcp6']) {
+    for (const [, local, localPort, state] of read(`${proc}/net/${table}`).matchAll(LINE)) {
+      if (state !== LISTEN || Number.parseInt(localPort, 16) !== port) continue;
+      if (/^0+$/.test(local)) any = true;
+      else {
+        const address = addressOf(local);
+        found.set(address.text, address);
+      }
+    }
+  }
+  return any || found.size > 0 ? { addresses: [...found.values()], any } : undefined;
+}
+
+/** The interface that has `address`; loopback has all of 127.0.0.0/8. undefined: none has it. */
+export function interfaceWith(address: Address): string | undefined {
+  const isLoopback = address.family === 4 && address.octets[0] === 127;
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    if (addresses?.some((own) => own.address === address.text || (isLoopback && own.internal))) return name;
+  }
+  return undefined;
+}
+
+/** The tables have an address as words of the host's own byte order: least octet first wherever Node runs today. */
+function addressOf(hex: string): Address {
+  const octets = Buffer.from(hex, 'hex');
+  octets.swap32();
+  if (octets.length === 4) return addressFromOctets(octets, 0, 4);
+  const isMapped = octets.subarray(0, MAPPED.length).equals(MAPPED);
+  return isMapped ? addressFromOctets(octets, MAPPED.length, 4) : addressFromOctets(octets, 0, 6);
+}
+
+/** Empty on a kernel without IPv6. */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
