@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT, MytapeError } from './errors.ts';
+import { resumedArgs } from './verbs/checkpoint-run.ts';
+import { ctlCommand } from './verbs/ctl.ts';
 import { doctorCommand } from './verbs/doctor.ts';
 import { exportCommand } from './verbs/export.ts';
 import { importCommand } from './verbs/import.ts';
 import { interceptCommand } from './verbs/intercept.ts';
 import { lsCommand } from './verbs/ls.ts';
+import { mirrorCommand } from './verbs/mirror.ts';
 import { recordCommand } from './verbs/record.ts';
 import { replayCommand } from './verbs/replay.ts';
 import { routesCommand } from './verbs/routes.ts';
@@ -41,6 +44,8 @@ for (const make of [
   importCommand,
   interceptCommand,
   replayCommand,
+  mirrorCommand,
+  ctlCommand,
   routesCommand,
   doctorCommand,
 ]) {
@@ -73,4 +78,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-program.parseAsync().catch(fail);
+/** What follows `record --mirror` is the mirror's: for record itself, arguments that are no options. */
+function withMirrorApart(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--mirror') + 1;
+  return argv[2] === 'record' && end > 0 ? [...argv.slice(0, end), '--', ...argv.slice(end)] : argv;
+}
+
+async function main(): Promise<void> {
+  await program.parseAsync(resumedArgs(withMirrorApart(process.argv)));
+}
+
+main().catch(fail);

@@ -16,6 +16,8 @@ export interface AttachOptions {
    * know where the reader of answers stood. undefined: both live and die together.
    */
   delivered: ((then: () => void) => void) | undefined;
+  /** The target's protocol is not known: its octets are told in parts, as they come (`partOf`). */
+  raw?: boolean;
 }
 
 /** One owner's way into a receiver, and the flows that it has there. */
@@ -23,6 +25,7 @@ export class Attachment implements ReceiverPort {
   readonly owner: ReceiverOwner;
   readonly receiver: Receiver;
   readonly delivered: AttachOptions['delivered'];
+  readonly raw: boolean;
   timestamps: TimestampClock;
   /** Flows that owe the target an ACK at the end of this turn. */
   due: InterceptFlow[] = [];
@@ -33,6 +36,7 @@ export class Attachment implements ReceiverPort {
     this.owner = owner;
     this.receiver = receiver;
     this.delivered = options.delivered;
+    this.raw = options.raw === true;
     this.timestamps = options.timestamps;
   }
 

@@ -8,6 +8,7 @@ import type { MonotonicMs } from '../time.ts';
 import type { Tuple } from '../wire/tuple.ts';
 import type { Attachment } from './attachment.ts';
 import type { Member } from './crowd.ts';
+import { partOf } from './raw-part.ts';
 import { RelayedProgress } from './relayed-progress.ts';
 
 export type FlowState =
@@ -40,7 +41,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
   /** Whose it is, or was. */
   readonly attachment: Attachment;
   state: FlowState = 'live';
-  /** undefined once nobody is told any more. */
+  /** undefined once nobody is told any more, and where the protocol is not known. */
   reader: ReplyReader | undefined;
   wheelSlot = -1;
   seenIn = -1;
@@ -69,7 +70,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
     this.iss = iss;
     this.half = half;
     this.attachment = attachment;
-    this.reader = new ReplyReader(this);
+    if (!attachment.raw) this.reader = new ReplyReader(this);
     this.#knownAck = half.ack;
     this.safe = half.rcvNxt;
     this.acknowledged = half.rcvNxt;
@@ -127,7 +128,9 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
 
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
     if (this.greetAt !== NEVER) this.greetAt = NEVER;
-    this.reader?.feed(octets, from, to, this.attachment.receiver.capturedAt);
+    const { raw, receiver } = this.attachment;
+    if (raw) this.reply(partOf(octets, from, to, receiver.capturedAt));
+    else this.reader?.feed(octets, from, to, receiver.capturedAt);
   }
 
   fin(half: ReceiveHalf): void {

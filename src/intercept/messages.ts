@@ -7,7 +7,7 @@
  *     4  u32  flow, or 0
  *     8  …    what the type says
  */
-export const RELAY_VERSION = 3;
+export const RELAY_VERSION = 4;
 export const RELAY_MAGIC = 0x4d545045; // "MTPE"
 
 export const HEADER_OCTETS = 8;

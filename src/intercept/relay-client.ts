@@ -26,6 +26,8 @@ export interface RelayClientOptions {
   address: RelayAddress;
   key: Buffer | undefined;
   owner: ReceiverOwner;
+  /** The target's protocol is not known: `reply` tells of octets as they come (`partOf`). */
+  raw?: boolean;
   /** The clock that the owner's TSval is made of, ms. */
   timestampMs: () => number;
   events: ChannelEvents;
@@ -110,7 +112,11 @@ export class RelayClient implements ReceiverPort, LinkHandler {
     await link?.close();
   }
 
-  // What the link tells.
+  // What the link asks and tells.
+
+  get raw(): boolean {
+    return this.#options.raw === true;
+  }
 
   timestampMs(): number {
     return this.#options.timestampMs();

@@ -27,6 +27,8 @@ export interface LinkHandler {
   turnEnded(): void;
   /** Once, unless we closed it. `final`: the other end will have none of us. */
   lost(why: string, final: boolean): void;
+  /** Whether the target's protocol is not known. */
+  readonly raw: boolean;
   /** The clock that our TSval is made of, ms. */
   timestampMs(): number;
 }
@@ -119,7 +121,7 @@ export class RelayLink {
         this.#fail(this.#trouble ?? `closed the channel${hint}`, false);
       });
       const out = new MessageWriter(32);
-      const at = out.begin(MESSAGE.hello, 0, 0, 16);
+      const at = out.begin(MESSAGE.hello, this.#handler.raw ? 1 : 0, 0, 16);
       out.view.setUint32(at + 8, RELAY_MAGIC);
       out.view.setUint16(at + 12, RELAY_VERSION);
       out.view.setUint16(at + 14, 0);

@@ -218,7 +218,11 @@ export class RelayChannel implements ReceiverOwner {
     } else if (this.#port === undefined) {
       // Its pings, the first of which is right behind, say what its clock is.
       const timestamps = new TimestampClock(0);
-      this.#port = this.#receiver.attach(this, { timestamps, delivered: (then) => this.#delivered(then) });
+      this.#port = this.#receiver.attach(this, {
+        timestamps,
+        delivered: (then) => this.#delivered(then),
+        raw: view.getUint8(at + 3) !== 0,
+      });
       const to = this.#out.begin(MESSAGE.welcome, 0, 0, 16);
       this.#out.view.setUint32(to + 8, RELAY_MAGIC);
       this.#out.view.setUint16(to + 12, RELAY_VERSION);

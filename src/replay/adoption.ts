@@ -37,7 +37,7 @@ export function parseAdopt(text: string): Adopter {
  * sessions, else undefined.
  */
 export function adopterOf(sources: {
-  snapshots?: Snapshots | undefined;
+  snapshots?: Pick<Snapshots, 'find'> | undefined;
   adopt?: Adopter | undefined;
 }): (session: SessionMeta) => Adoption | undefined {
   const { snapshots, adopt } = sources;

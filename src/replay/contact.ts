@@ -16,7 +16,9 @@ export type TroubleKind =
   | 'mute'
   | 'refused'
   /** The target, or somebody in its name, ends it before the login. */
-  | 'reset';
+  | 'reset'
+  /** The target has blocked our host: too many handshakes with it were broken off. */
+  | 'blocked';
 
 /** How far a connection had come: SYN sent, login under way, or commands. */
 export type Stage = 'syn' | 'login' | 'commands';
@@ -81,6 +83,11 @@ export class Contact {
     if (now - this.#lastFailure > RECONNECT_MS) this.#downSince = now;
     this.#lastFailure = now;
     return this.#downSince + RECONNECT_MS;
+  }
+
+  /** The target refuses all that comes from here. */
+  blocked(): void {
+    this.#is('blocked');
   }
 
   /** What is to be told now: once in a run. */

@@ -3,7 +3,14 @@ import type { CloseCause } from '../transport/transport.ts';
 import type { Stage } from './contact.ts';
 import type { LostCause } from './outcome.ts';
 
+/** ER_CON_COUNT_ERROR: max_connections. */
 const TOO_MANY_CONNECTIONS = 1040;
+/** ER_TOO_MANY_USER_CONNECTIONS: max_user_connections, of all users. */
+const TOO_MANY_USER_CONNECTIONS = 1203;
+/** ER_USER_LIMIT_REACHED: of this user. Which of its limits the message alone tells. */
+const USER_LIMIT_REACHED = 1226;
+/** ER_HOST_IS_BLOCKED: max_connect_errors handshakes from there, one after the other, came to no end. */
+export const HOST_IS_BLOCKED = 1129;
 const SERVER_SHUTDOWN = 1053;
 /** ER_CONNECTION_KILLED, MariaDB's and MySQL's. */
 const CONNECTION_KILLED = 1927;
@@ -12,9 +19,14 @@ const SESSION_WAS_KILLED = 3169;
 /** Ends after which another connection may do better. All others are ours, or would come again. */
 export const RETRIED: ReadonlySet<CloseCause> = new Set(['fin', 'reset', 'refused', 'timeout']);
 
-/** Errors that a login meets at the wrong moment only. */
+/** Whether a login met want of room: others have to go first. Limits by the hour are none of that. */
+export function isNoRoom(errno: number, message: string): boolean {
+  if (errno === USER_LIMIT_REACHED) return message.includes("'max_user_connections'");
+  return errno === TOO_MANY_CONNECTIONS || errno === TOO_MANY_USER_CONNECTIONS;
+}
+
+/** Other errors that a login meets at the wrong moment only. */
 export const RETRIED_LOGINS: ReadonlySet<number> = new Set([
-  TOO_MANY_CONNECTIONS,
   SERVER_SHUTDOWN,
   CONNECTION_KILLED,
   SESSION_WAS_KILLED,
@@ -22,8 +34,14 @@ export const RETRIED_LOGINS: ReadonlySet<number> = new Set([
 
 /** What a session is lost by whose login met the error `errno` (0: none of the server's). */
 export function loginLostBy(errno: number): LostCause {
-  if (errno === TOO_MANY_CONNECTIONS) return 'too-many-connections';
-  return RETRIED_LOGINS.has(errno) ? 'connect' : 'auth';
+  return errno === HOST_IS_BLOCKED ? 'host-blocked' : 'auth';
+}
+
+/** What such an error leaves unsaid for whoever has to mend it. */
+export function loginHint(errno: number): string {
+  return errno === HOST_IS_BLOCKED
+    ? ' (on the target: mariadb-admin flush-hosts, or FLUSH HOSTS, and a larger max_connect_errors)'
+    : '';
 }
 
 /** What is lost with a connection that ended so. */

@@ -12,6 +12,14 @@ export class DueHeap<T> {
     return this.#due.length === 0 ? Number.POSITIVE_INFINITY : this.#due[0];
   }
 
+  /** Takes all off, in no order. */
+  drain(): T[] {
+    const items = this.#items;
+    this.#items = [];
+    this.#due = [];
+    return items;
+  }
+
   push(due: number, item: T): void {
     const dues = this.#due;
     const items = this.#items;

@@ -103,6 +103,17 @@ export class Logins {
     return this.#account(change.user, changedWithPassword(change, answered));
   }
 
+  /** The same login with names of schemas of its own. */
+  static renamed(plan: LoginPlan, remap: SchemaRemap): LoginPlan {
+    const { recorded, adoption } = plan;
+    const { schema } = recorded;
+    return {
+      ...plan,
+      recorded: schema === undefined ? recorded : { ...recorded, schema: remap.name(schema) },
+      adoption: adoption && renamedAdoption(adoption, remap),
+    };
+  }
+
   /** The target's name of a schema. */
   schema<Name extends string | undefined>(name: Name): Name | string {
     return name === undefined ? name : (this.#options.remapSchema?.name(name) ?? name);
@@ -111,10 +122,7 @@ export class Logins {
   /** With the target's names in its statements. */
   #remapped(adoption: Adoption): Adoption {
     const { remapSchema } = this.#options;
-    if (remapSchema === undefined) return adoption;
-    const renamed = (sql: string) => Buffer.from(remapSchema.text(Buffer.from(sql))).toString();
-    const statements = adoption.statements.map(({ id, sql }) => ({ id, sql: renamed(sql) }));
-    return { ...adoption, statements };
+    return remapSchema === undefined ? adoption : renamedAdoption(adoption, remapSchema);
   }
 
   #account(recorded: string, withPassword: boolean): Account | undefined {
@@ -133,6 +141,12 @@ export class Logins {
   #nameOf(recorded: string): string {
     return this.#options.remapUser?.get(recorded) ?? recorded;
   }
+}
+
+function renamedAdoption(adoption: Adoption, remap: SchemaRemap): Adoption {
+  const renamed = (sql: string) => Buffer.from(remap.text(Buffer.from(sql))).toString();
+  const statements = adoption.statements.map(({ id, sql }) => ({ id, sql: renamed(sql) }));
+  return { ...adoption, statements };
 }
 
 /** Whether a COM_CHANGE_USER's client gave a password: with it, or, `answered`, when it was asked. */

@@ -3,14 +3,17 @@ import type { Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Trouble } from './contact.ts';
+import type { PoolEvent } from './pool-connection.ts';
 import type { StateLost } from './session-state.ts';
 
 /** Why a command that should have run did not, or was not seen to. */
 export type LostCause =
   /** No connection, or no other in the place of one that ended: SYNs unanswered or refused, or no free port. */
   | 'connect'
-  /** The target refused for want of room (1040) … */
+  /** The target refused for want of room (1040, say), and went on to … */
   | 'too-many-connections'
+  /** … blocked our host, as too many handshakes with it had been broken off … */
+  | 'host-blocked'
   /** … or refused the login. */
   | 'auth'
   /** The target closed or reset the connection while the command, or long data for it, was under way. */
@@ -29,6 +32,10 @@ export type LostCause =
   | 'local-infile'
   /** The target let in whom production had refused, or refused the login for another reason. */
   | 'login-diverged'
+  /** It waited for a place among the connections until nothing more could be read of those who had one. */
+  | 'no-place'
+  /** A live run was so far behind that whole sessions had to go. */
+  | 'shed'
   /** The run was stopped first. */
   | 'interrupted';
 
@@ -68,6 +75,10 @@ export interface Outcome {
 /** Who watches a run. Must neither throw nor wait. */
 export interface Observer {
   scheduled?(session: SessionMeta, copy: number): void;
+  /** A scheduled session is not begun after all: it counts as skipped, not as scheduled. */
+  unscheduled?(session: SessionMeta, copy: number, cause: string): void;
+  /** It is about to connect; said again where it connects again. */
+  begun?(session: SessionMeta, copy: number): void;
   opened?(session: SessionMeta, copy: number, connectMs: number): void;
   /**
    * Its connection ended before it did, and it goes on with another, set up by `commands` commands of ours. `lost`: what it
@@ -76,6 +87,18 @@ export interface Observer {
   reconnected?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
   /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
   adopted?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
+  /** It was let in `waitedMs` behind its time: there was no place, or as many as may connect in a moment already did. */
+  waited?(session: SessionMeta, copy: number, waitedMs: number): void;
+  /** The target had no room, by the error `errno`; it is tried again. */
+  turnedAway?(session: SessionMeta, copy: number, errno: number): void;
+  /** `--order commit`: a command went that was held for `ms`. */
+  held?(ms: number): void;
+  /** `--order commit`: a command went before all that it was to wait for. */
+  released?(): void;
+  /** `--pool`: what happened to one of its connections … */
+  pooled?(event: PoolEvent): void;
+  /** … and a session was given one, for which it had to wait for so long; undefined: it had not. */
+  lent?(waitedMs: number | undefined): void;
   /** The target refused the SET of `--pin-time` before a command. */
   pinRefused?(session: SessionMeta, copy: number): void;
   /** The target cannot be reached, as it seems. Once in a run. */
@@ -86,6 +109,8 @@ export interface Observer {
   sessionLost?(session: SessionMeta, copy: number, cause: LostCause, detail?: string): void;
   /** One recorded session, all its copies; `commands` of its commands were seen, but not told by `captured`. */
   sessionSkipped?(session: SessionMeta, cause: string, commands: number): void;
+  /** The end of a scheduled session was read: what is captured of it was told, what becomes of it may not be. */
+  ended?(session: SessionMeta): void;
   /** Commands of a recorded session that the capture holds only in part: nobody can replay them. All copies. */
   unreadable?(session: SessionMeta, cause: string, commands: number): void;
   /** Each command captured ends, for each copy, as exactly one of answered, lost and skipped. */

@@ -1,8 +1,10 @@
 import type { CloseHow, SessionMeta } from '../flow/events.ts';
+import type { SessionTimes } from '../flow/timetable.ts';
 import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
+import type { EarlySession } from './early.ts';
 import type { Outcome } from './outcome.ts';
-import type { SessionReplay } from './session.ts';
+import type { ReplayedSession } from './replayed-session.ts';
 
 /** Slots let go at the head of the queue before it is cut. */
 const CUT_SLOTS = 1024;
@@ -13,9 +15,13 @@ const CUT_SLOTS = 1024;
  */
 export class RecordedSession {
   readonly meta: SessionMeta;
-  copies: SessionReplay[] = [];
-  /** How it ended; undefined while its end was not read yet. */
-  close: { how: CloseHow; at: CaptureNs } | undefined;
+  /** When it is scheduled to connect. */
+  readonly openAt: CaptureNs;
+  /** What it had before the part that is replayed; undefined: that begins with it. */
+  readonly early: EarlySession | undefined;
+  copies: ReplayedSession[] = [];
+  /** How it ended, and when it is scheduled to; undefined while its end was not read yet. */
+  close: { how: CloseHow; at: CaptureNs; thinkNs: number } | undefined;
   /** Outcomes whose recorded answer was not read yet. */
   readonly parked = new Map<Command, Outcome[]>();
   /** Commands whose files count as what is read ahead. */
@@ -26,14 +32,23 @@ export class RecordedSession {
   awaitsReply = false;
   /** One past the last command read. */
   end = 0;
+  readonly #times: SessionTimes | undefined;
+  /** When commands are scheduled, and the think times before them, where that is not as recorded. */
+  #scheduled: CaptureNs[] = [];
+  #thinkNs: number[] = [];
+  #last: Command | undefined;
   #commands: (Command | undefined)[] = [];
   #left: number[] = [];
   #lastOrdinal = -1;
   /** Position of #commands[0]. */
   #base = 0;
 
-  constructor(meta: SessionMeta) {
+  /** `times`: undefined where all is scheduled as it was recorded. */
+  constructor(meta: SessionMeta, openAt = meta.at, times?: SessionTimes, early?: EarlySession) {
     this.meta = meta;
+    this.openAt = openAt;
+    this.#times = times;
+    this.early = early;
   }
 
   /** Answers were missed: those to the commands so far that are not known yet never will be. */
@@ -43,6 +58,11 @@ export class RecordedSession {
 
   add(command: Command, copies: number): void {
     this.#lastOrdinal = command.ordinal;
+    if (this.#times !== undefined) {
+      this.#scheduled.push(this.#times.schedule(command.at, this.#last?.reply?.at));
+      this.#thinkNs.push(this.#times.thinkNs);
+      this.#last = command;
+    }
     this.#commands.push(command);
     this.#left.push(copies);
     this.end++;
@@ -51,6 +71,23 @@ export class RecordedSession {
   /** The command at `position`, which no more than `copies` takers may have let go. undefined: not read yet. */
   at(position: number): Command | undefined {
     return this.#commands[position - this.#base];
+  }
+
+  /** When the command at `position`, which was read and not let go by all, is scheduled. */
+  scheduledAt(position: number): CaptureNs {
+    const i = position - this.#base;
+    return this.#times === undefined ? (this.#commands[i] as Command).at : this.#scheduled[i];
+  }
+
+  /** The client's think time before it, ns. */
+  thinkNs(position: number): number {
+    return this.#thinkNs[position - this.#base];
+  }
+
+  /** Its end was read. */
+  closed(how: CloseHow, at: CaptureNs): void {
+    const scheduled = this.#times?.schedule(at, this.#last?.reply?.at) ?? at;
+    this.close = { how, at: scheduled, thinkNs: this.#times?.thinkNs ?? 0 };
   }
 
   /** Whether not every copy is through with `command`. */
@@ -69,6 +106,8 @@ export class RecordedSession {
       if (cut >= CUT_SLOTS) {
         this.#commands.splice(0, cut);
         this.#left.splice(0, cut);
+        this.#scheduled.splice(0, cut);
+        this.#thinkNs.splice(0, cut);
         this.#base += cut;
       }
     }

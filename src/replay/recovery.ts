@@ -21,6 +21,7 @@ export class Recovery {
   readonly lost = new Set<StateLost>();
   /** Commands of ours sent. */
   commands = 0;
+  /** Infinity once it is time, until the next time. */
   retryAt: MonotonicMs = 0;
   #since: MonotonicMs;
   #over = false;
@@ -44,6 +45,13 @@ export class Recovery {
   /** The session goes on. */
   end(): void {
     this.#over = true;
+  }
+
+  /** Whether it is time to try again: said once. */
+  isTimeAt(now: MonotonicMs): boolean {
+    if (now < this.retryAt) return false;
+    this.retryAt = Number.POSITIVE_INFINITY;
+    return true;
   }
 
   /** Sets `retryAt`, unless the session's own patience is over, or `until` is past. `seed` tells sessions apart. */

@@ -1,5 +1,5 @@
 import { MytapeError } from '../errors.ts';
-import { schemaNamesIn } from './schema-names.ts';
+import { renameSchemas } from './schema-text.ts';
 
 /** What each `a=b` of `--remap-schema` or `--remap-user` (`option`) says: b under a. */
 export function parseRemap(option: string, texts: readonly string[]): Map<string, string> {
@@ -42,30 +42,13 @@ export class SchemaRemap {
   }
 
   /**
-   * The text of a COM_QUERY or COM_STMT_PREPARE with the names of its schemas replaced, where `schemaNamesIn` finds them.
+   * The text of a COM_QUERY or COM_STMT_PREPARE with the names of its schemas replaced, where `renameSchemas` finds them.
    * Names in strings and comments stay. `octets` itself where nothing changes: for most a search for the names.
    */
   text(octets: Uint8Array): Uint8Array {
     const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
     if (!this.#needles.some((needle) => text.includes(needle))) return octets;
-    const found = schemaNamesIn(octets);
-    const pieces: Uint8Array[] = [];
-    let done = 0;
-    for (let i = 0; i < found.length; i += 2) {
-      const name = this.#replaced(text.toString('latin1', found[i], found[i + 1]));
-      if (name === undefined) continue;
-      pieces.push(text.subarray(done, found[i]), Buffer.from(name, 'latin1'));
-      done = found[i + 1];
-    }
-    return pieces.length === 0 ? octets : new Uint8Array(Buffer.concat([...pieces, text.subarray(done)]));
-  }
-
-  /** What to write in place of a name as it is written. In quotes, always: it may be a reserved word. */
-  #replaced(raw: string): string | undefined {
-    const isQuoted = raw[0] === '`' || raw[0] === '"';
-    const mark = isQuoted ? raw[0] : '`';
-    const name = this.#names.get(isQuoted ? raw.slice(1, -1).replaceAll(mark + mark, mark) : raw);
-    return name === undefined ? undefined : mark + name.replaceAll(mark, mark + mark) + mark;
+    return renameSchemas(octets, (name) => this.#names.get(name));
   }
 }
 

@@ -3,6 +3,7 @@ import { commandPacket, payloadOf } from '../mysql/framing.ts';
 import { textOf, withText } from '../mysql/query-attributes.ts';
 import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
 import type { SchemaRemap } from './remap.ts';
+import type { RewriteRules } from './rules.ts';
 import { endsServer } from './shutdown.ts';
 import { sqlAt } from './sql.ts';
 
@@ -49,16 +50,22 @@ export function withTargetOfKill(
   return id === undefined || kill.what === 'other' ? undefined : withKillId(packet, kill, id);
 }
 
-/** Gives `command` the target's names of schemas, in place: once for all its copies. */
-export function remapCommand(command: Command, remap: SchemaRemap): void {
-  const { com, packet } = command;
+/** The packet of `command` with the text that the run's rules make of its statement; its own where they leave it as it is. */
+export function rewrittenPacket({ com, packet }: Command, rules: RewriteRules): Uint8Array {
+  if (com !== COM.query && com !== COM.stmtPrepare) return packet;
+  const before = textOf(packet);
+  const text = rules.text(before);
+  return text === before ? packet : withText(packet, text);
+}
+
+/** The packet of `command` with the target's names of schemas; its own where it has none of them. */
+export function remappedPacket({ com, packet }: Command, remap: SchemaRemap): Uint8Array {
   switch (com) {
     case COM.query:
     case COM.stmtPrepare: {
       const before = textOf(packet);
       const text = remap.text(before);
-      if (text !== before) command.packet = withText(packet, text);
-      break;
+      return text === before ? packet : withText(packet, text);
     }
     case COM.initDb:
     case COM.createDb:
@@ -66,7 +73,9 @@ export function remapCommand(command: Command, remap: SchemaRemap): void {
       // Its octets as characters: whatever the character set, names are told apart by them.
       const name = Buffer.from(payloadOf(packet).subarray(1)).toString('latin1');
       const other = remap.name(name);
-      if (other !== name) command.packet = commandPacket([com], Buffer.from(other, 'latin1'));
+      return other === name ? packet : commandPacket([com], Buffer.from(other, 'latin1'));
     }
+    default:
+      return packet;
   }
 }

@@ -41,7 +41,7 @@ export interface RebuildStep {
  */
 export class SessionState {
   /** Prepared statements. */
-  readonly statements = new Statements();
+  readonly statements: Statements;
   /** The session tells its statements the time, or random seeds, itself. */
   setsTime = false;
   readonly #facts: SessionFacts;
@@ -55,12 +55,26 @@ export class SessionState {
   /** What cannot be given back: its kind, under kind and name. */
   #held: Map<string, HeldKind> | undefined;
 
-  constructor(facts: SessionFacts) {
+  constructor(facts: SessionFacts, statements = new Statements()) {
     this.#facts = facts;
+    this.statements = statements;
   }
 
   get schema(): string | undefined {
     return this.#schema;
+  }
+
+  /** The same, for another connection. */
+  copy(): SessionState {
+    const copy = new SessionState(this.#facts, this.statements.copy());
+    copy.setsTime = this.setsTime;
+    copy.#schema = this.#schema;
+    copy.#option = this.#option;
+    copy.#settings = [...this.#settings];
+    copy.#settingsOctets = this.#settingsOctets;
+    copy.#sealed = this.#sealed;
+    if (this.#held !== undefined) copy.#held = new Map(this.#held);
+    return copy;
   }
 
   /** `effect` came about; `octets` is the text that it was found in. */

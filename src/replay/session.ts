@@ -2,17 +2,29 @@ import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
 import { Login, type LoginDone, type LoginStep } from '../mysql/login.ts';
 import { HEADER_OCTETS, MARK, STATUS } from '../mysql/packet.ts';
 import type { Reply } from '../mysql/reply.ts';
-import type { MonotonicMs } from '../time.ts';
-import type { CloseCause, Connection, ConnectionHandler } from '../transport/transport.ts';
+import type { CaptureNs, MonotonicMs } from '../time.ts';
+import type { CloseCause, Connection } from '../transport/transport.ts';
 import type { Stage } from './contact.ts';
-import { connectHint, loginLostBy, lostBy, RETRIED, RETRIED_LOGINS } from './ends.ts';
+import {
+  connectHint,
+  HOST_IS_BLOCKED,
+  isNoRoom,
+  loginHint,
+  loginLostBy,
+  lostBy,
+  RETRIED,
+  RETRIED_LOGINS,
+} from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
 import { Fitting } from './fitting.ts';
 import type { LoginPlan, Logins } from './logins.ts';
 import type { LostCause } from './outcome.ts';
 import type { Pinned, Pins } from './pins.ts';
+import type { Pool } from './pool.ts';
+import type { Borrower, Lease } from './pool-connection.ts';
 import type { RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
+import type { ReplayedSession, SessionPhase } from './replayed-session.ts';
 import { isSendable } from './rewrite.ts';
 import {
   adoptedState,
@@ -41,63 +53,74 @@ export interface InFlight {
 /** What a copy asks of the engine, and tells it. */
 export interface SessionOwner {
   readonly logins: Logins;
+  /** What this copy sends in the place of `command`: the same, or one with names of its own. */
+  own(command: Command, copy: number): Command;
+  /** The target's name of a schema, for this copy. */
+  schemaName(schema: string | undefined, copy: number): string | undefined;
   /** What statements are told of the time; undefined: nothing. */
   readonly pins: Pins | undefined;
   /** The target refused to be told. */
-  pinRefused(session: SessionReplay): void;
+  pinRefused(session: ReplayedSession): void;
   /** Whether logins are to ask for TLS. */
   readonly tls: boolean;
+  /** Connections that sessions have one after the other; undefined: each has its own. */
+  readonly pool: Pool<SessionReplay> | undefined;
   now(): MonotonicMs;
-  /** When the recorded moment `at` is due. */
-  due(at: number): MonotonicMs;
+  /** When the scheduled moment `at` is due for this copy; Infinity while the run is paused. */
+  due(at: number, copy: number): MonotonicMs;
+  /** When what comes `thinkNs` of the recording behind `since` is. */
+  dueBehind(since: MonotonicMs, thinkNs: number): MonotonicMs;
+  /** Whether a session that is late goes on at once. */
+  readonly catchesUp: boolean;
+  /** When a pause ended: what waited for that is not late. */
+  readonly resumedAt: MonotonicMs;
+  /** How long the recorded end of a connection may still be on its way to us when the target's has come, ms. */
+  readonly skewMs: number;
   /** Wake me (`advance`) at `due`. */
-  wakeAt(due: MonotonicMs, session: SessionReplay): void;
-  connect(session: SessionReplay): Connection;
+  wakeAt(due: MonotonicMs, session: ReplayedSession): void;
+  connect(session: ReplayedSession): Connection;
   /** The target gave its connection this number; undefined: it is gone. */
-  numbered(session: SessionReplay, connectionId: number | undefined): void;
+  numbered(session: ReplayedSession, connectionId: number | undefined): void;
   /** The target's number in place of the recorded server's, in this copy; undefined: there is no such connection. */
   connectionOf(connectionId: number, copy: number): number | undefined;
   /** The target took a connection; its login may begin. */
   accepted(): void;
   /** It spoke. */
   greeted(): void;
-  opened(session: SessionReplay, connectMs: number): void;
+  opened(session: ReplayedSession, connectMs: number): void;
   /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
-  adopted(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void;
+  adopted(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
+  /** It has waited for another connection for long enough: opens it when it may connect. */
+  again(session: ReplayedSession): void;
+  /** The target had no room, by the error `errno`. Answers whether one that was never open is to wait for its turn again. */
+  turnedAway(session: ReplayedSession, errno: number): boolean;
+  /** Whether the recorded answer to a command has a say in its place in the order of commits. */
+  waitsForAnswer(command: Command): boolean;
+  /** Since when its next command may go, by the order of commits: -Infinity, unless held. Infinity: not yet, it is told to `advance`. */
+  freeAt(session: SessionReplay, command: Command): MonotonicMs;
   /** A connection ended before its session. Answers until when to try again: -Infinity where not to. */
-  failed(session: SessionReplay, cause: CloseCause, stage: Stage): MonotonicMs;
+  failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs;
   /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
-  reconnected(session: SessionReplay, lost: ReadonlySet<StateLost>, commands: number): void;
-  answered(session: SessionReplay, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
-  lost(session: SessionReplay, command: Command, cause: LostCause, sent: boolean): void;
-  skipped(session: SessionReplay, command: Command, cause: string): void;
+  reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
+  answered(session: ReplayedSession, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
+  lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void;
+  skipped(session: ReplayedSession, command: Command, cause: string): void;
   /** This copy is through with the command at `position`. */
-  letGo(session: SessionReplay, position: number): void;
+  letGo(session: ReplayedSession, position: number): void;
   /** Over: `cause` is undefined where it ran to its end. */
-  over(session: SessionReplay, cause: LostCause | undefined, detail?: string): void;
+  over(session: ReplayedSession, cause: LostCause | undefined, detail?: string): void;
 }
-
-/** `over` has two faces: with #lostCause set, commands still to come are lost, too. */
-type State =
-  | 'waiting'
-  | 'connecting'
-  | 'rebuilding'
-  | 'ready'
-  | 'busy'
-  | 'closing'
-  /** Without connection, until it is time to try another. */
-  | 'disconnected'
-  | 'over';
 
 /**
  * One copy of a recorded session: logs in, sends its commands in order, each when it is due and the one before it was
  * answered, and ends as the recorded one did. Where the target ends its connection earlier, it goes on with another: what
  * was under way is lost, what the session had set up is set up again.
  */
-export class SessionReplay implements ConnectionHandler {
+export class SessionReplay implements ReplayedSession, Borrower {
   readonly recorded: RecordedSession;
   readonly copy: number;
-  state: State = 'waiting';
+  /** `over` has two faces: with #lostCause set, commands still to come are lost, too. */
+  state: SessionPhase = 'waiting';
   /** Whether `open` was called. */
   begun = false;
   /** Since when the command under way waits for its answer. */
@@ -106,7 +129,7 @@ export class SessionReplay implements ConnectionHandler {
   #plan: LoginPlan;
   #facts: SessionFacts;
   readonly #joinedLate: boolean;
-  #connection: Connection | undefined;
+  #connection: (Connection & Partial<Lease>) | undefined;
   #login: Login | undefined;
   /** What the target told on login, or, since, on a COM_CHANGE_USER; undefined: it has not let us in. */
   #done: LoginDone | undefined;
@@ -132,6 +155,8 @@ export class SessionReplay implements ConnectionHandler {
   #recovery: Recovery | undefined;
   /** What the connection under way has failed by, where its end does not say so, and it may be tried again. */
   #failedBy: LostCause | undefined;
+  /** The error that said so, where there was no room. */
+  #noRoomBy = 0;
   /** Position of the next command to send. */
   #next = 0;
   #current: InFlight | undefined;
@@ -142,55 +167,98 @@ export class SessionReplay implements ConnectionHandler {
   #connectAt: MonotonicMs = 0;
   #wakeDue: MonotonicMs = -1;
   #quit = false;
-  #stopping = false;
+  /** Why no other command is to begin; undefined: they may. */
+  #stopping: 'interrupted' | 'shed' | undefined;
   #lostCause: LostCause | undefined;
+  /** An end of the connection that may be that of the recorded one, which was not read yet. */
+  #heldEnd: { how: CloseCause; detail: string | undefined; until: MonotonicMs } | undefined;
   #lostDetail: string | undefined;
 
   constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, owner: SessionOwner) {
     this.recorded = recorded;
     this.copy = copy;
     this.#plan = plan;
-    this.#facts = recorded.meta;
+    const { meta } = recorded;
+    this.#facts = plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded };
     this.#joinedLate = plan.adoption !== undefined;
     this.#owner = owner;
   }
 
   /** Connects. */
   open(): void {
+    const pool = this.#pool;
+    const kept = pool?.take(this);
+    // It waits its turn, and will be told to open again.
+    if (pool !== undefined && kept === undefined) return;
     this.begun = true;
     this.state = 'connecting';
     this.#failedBy = undefined;
     this.#connectAt = this.#owner.now();
     this.busySince = this.#connectAt;
-    this.#connection = this.#owner.connect(this);
+    this.#connection = kept ?? this.#owner.connect(this);
+    if (kept?.ready !== undefined) this.lent(kept.ready);
+  }
+
+  /** Where its connection comes from, and goes back to. Production refused the login: that is for a connection of its own. */
+  get #pool(): Pool<SessionReplay> | undefined {
+    return this.recorded.meta.refused === undefined ? this.#owner.pool : undefined;
+  }
+
+  get plan(): LoginPlan {
+    return this.#plan;
   }
 
   /** Sends what is due. To be called when a command or the end was read, and when it is time. */
   advance(): void {
-    if (this.state === 'disconnected' && this.#owner.now() >= (this.#recovery as Recovery).retryAt)
-      this.open();
+    if (this.#holdsEnd()) return;
+    if (this.state === 'disconnected' && (this.#recovery as Recovery).isTimeAt(this.#owner.now()))
+      this.#owner.again(this);
     if (this.#fileAsked >= 0) this.#sendFile();
     while (this.state === 'ready') {
-      if (this.#stopping) {
-        this.#finish('interrupted');
+      if (this.#stopping !== undefined) {
+        this.#finish(this.#stopping);
         return;
       }
-      const command = this.recorded.at(this.#next);
-      if (command === undefined) {
+      const recorded = this.recorded.at(this.#next);
+      if (recorded === undefined) {
         this.#closeIfDue();
         return;
       }
-      const due = this.#owner.due(command.at);
+      const due = this.#dueAt(this.recorded.scheduledAt(this.#next), this.recorded.thinkNs(this.#next));
       const now = this.#owner.now();
       if (due > now) {
         this.#wakeAt(due);
         return;
       }
+      if (recorded.onlyFirst !== undefined && this.copy > 0) {
+        this.#owner.letGo(this, this.#next++);
+        this.#owner.skipped(this, recorded, recorded.onlyFirst);
+        continue;
+      }
+      const command = this.#owner.own(recorded, this.copy);
       if (this.#needsAnswer(command) && !this.#isAnswerKnown(command, this.#next + 1)) return;
+      if (this.#owner.waitsForAnswer(recorded) && !this.#isAnswerKnown(recorded, this.#next + 1)) return;
+      const freeAt = this.#owner.freeAt(this, recorded);
+      if (freeAt === Number.POSITIVE_INFINITY) return;
+      this.#readyAt = Math.max(this.#readyAt, freeAt);
       this.#send(command, due, now);
     }
+    if (this.#stopping === 'shed') this.#loseRest('shed');
     // It failed, or was stopped: what was read since is lost with it.
     if (this.state === 'over' && this.#lostCause !== undefined) this.#loseRest(this.#lostCause);
+  }
+
+  /** What is due when has changed: looks again. */
+  retime(): void {
+    this.#wakeDue = -1;
+    const retryAt = this.state === 'disconnected' ? (this.#recovery as Recovery).retryAt : 0;
+    if (retryAt > this.#owner.now()) this.#wakeAt(retryAt);
+    else this.advance();
+  }
+
+  /** Ordinal of the first of its commands, as far as they were read, that it is not done with; Infinity: of none. */
+  get openFrom(): number {
+    return (this.#current?.command ?? this.recorded.at(this.#next))?.ordinal ?? Number.POSITIVE_INFINITY;
   }
 
   /** How long the answer under way may take: `leastMs`, or `factor` times the recorded one. */
@@ -202,11 +270,25 @@ export class SessionReplay implements ConnectionHandler {
 
   /** The run is being stopped: the command under way may finish, no other begins. */
   stop(): void {
-    this.#stopping = true;
+    this.#stopping = 'interrupted';
     if (this.state === 'waiting' || this.state === 'disconnected') this.#end('interrupted');
     else if (this.state === 'ready') this.advance();
     else if (this.state === 'connecting' || this.state === 'rebuilding') this.cut('interrupted');
     else if (this.#fileAsked >= 0) this.#sendFile();
+  }
+
+  /** When what is next to send was recorded; undefined: nothing is left of what was read. */
+  get behindSince(): CaptureNs | undefined {
+    return this.recorded.at(this.#next)?.at;
+  }
+
+  /** It is too far behind a live source: the command under way may finish, then it ends in order. The rest is lost, and to come. */
+  shed(): void {
+    this.#stopping = 'shed';
+    this.#lostCause ??= 'shed';
+    this.#loseRest('shed');
+    if (this.state === 'waiting' || this.state === 'disconnected') this.#end('shed');
+    else this.advance();
   }
 
   /** Ends at once, by RST. */
@@ -259,17 +341,20 @@ export class SessionReplay implements ConnectionHandler {
       case 'failed':
         this.#loginFailed(step.errno, step.message);
         break;
-      case 'done': {
-        const owner = this.#owner;
+      case 'done':
         this.#login = undefined;
-        this.#lostDetail = undefined;
-        this.#done = step;
-        this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, step);
-        owner.numbered(this, step.connectionId);
         this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
-        this.#loggedIn();
-      }
+        this.lent(step);
     }
+  }
+
+  /** The connection is logged in, by us or already. */
+  lent(done: LoginDone): void {
+    this.#lostDetail = undefined;
+    this.#done = done;
+    this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, done);
+    this.#owner.numbered(this, done.connectionId);
+    this.#loggedIn();
   }
 
   #loggedIn(): void {
@@ -278,7 +363,11 @@ export class SessionReplay implements ConnectionHandler {
       this.#lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
       this.#finish('login-diverged');
     } else if (this.#opened) this.#rebuild();
-    else if (this.#plan.adoption !== undefined) {
+    else if (this.recorded.early !== undefined) {
+      this.#recovery ??= new Recovery(this.#owner.now());
+      this.#state = this.recorded.early.begin(this.copy, this.#recovery.lost);
+      this.#rebuild();
+    } else if (this.#plan.adoption !== undefined) {
       this.#state ??= adoptedState(this.#facts, this.#plan.adoption);
       this.#recovery ??= new Recovery(this.#owner.now());
       this.#rebuild();
@@ -303,10 +392,16 @@ export class SessionReplay implements ConnectionHandler {
       this.#connection?.end();
       return;
     }
-    this.#lostDetail = `user ${this.#plan.user}: ${message}`;
+    this.#lostDetail = `user ${this.#plan.user}: ${message}${loginHint(errno)}`;
     // The server closes.
-    if (RETRIED_LOGINS.has(errno)) this.#failedBy = loginLostBy(errno);
-    else this.#finish(refused === undefined ? loginLostBy(errno) : 'login-diverged');
+    if (isNoRoom(errno, message)) {
+      this.#failedBy = 'too-many-connections';
+      this.#noRoomBy = errno;
+    } else if (RETRIED_LOGINS.has(errno)) this.#failedBy = 'connect';
+    else
+      this.#finish(
+        refused === undefined || errno === HOST_IS_BLOCKED ? loginLostBy(errno) : 'login-diverged',
+      );
   }
 
   /** A step of COM_CHANGE_USER, whose end its answer tells. */
@@ -374,6 +469,30 @@ export class SessionReplay implements ConnectionHandler {
   }
 
   closed(how: CloseCause, detail?: string): void {
+    const { skewMs } = this.#owner;
+    const isEarly = (this.state === 'ready' || this.state === 'busy') && this.recorded.close === undefined;
+    if (skewMs > 0 && isEarly && (how === 'fin' || how === 'reset')) {
+      this.#connection = undefined;
+      this.#heldEnd = { how, detail, until: this.#owner.now() + skewMs };
+      this.#wakeAt(this.#heldEnd.until);
+    } else this.#disconnect(how, detail);
+  }
+
+  /** Answers whether the session goes on to wait for the recorded end. */
+  #holdsEnd(): boolean {
+    const held = this.#heldEnd;
+    if (held === undefined || this.state === 'over') return false;
+    if (this.recorded.close === undefined && this.#owner.now() < held.until) {
+      this.#wakeAt(held.until);
+      return true;
+    }
+    this.#heldEnd = undefined;
+    this.#disconnect(held.how, held.detail);
+    return false;
+  }
+
+  /** The connection has ended. */
+  #disconnect(how: CloseCause, detail: string | undefined): void {
     if (this.state === 'over') return;
     if (detail !== undefined) this.#lostDetail = detail;
     const gaveUp = this.state === 'connecting' && how === 'aborted' && this.#failedBy === 'timeout';
@@ -435,6 +554,10 @@ export class SessionReplay implements ConnectionHandler {
     const command = this.#quitLeft;
     if (command === undefined) return;
     this.#owner.letGo(this, this.#next++);
+    if (this.#pool !== undefined) {
+      this.#owner.skipped(this, command, 'pooled');
+      return;
+    }
     const now = this.#owner.now();
     this.#unanswered.push({ command, paced: now, due: now, sent: now, text: command });
   }
@@ -455,6 +578,17 @@ export class SessionReplay implements ConnectionHandler {
   /** The connection ended before the session: waits and tries another, where there is hope. */
   #tryAgain(cause: CloseCause, stage: Stage, detail: string | undefined): void {
     const owner = this.#owner;
+    if (this.#failedBy === 'too-many-connections' && this.#stopping === undefined) {
+      const mayWait = owner.turnedAway(this, this.#noRoomBy);
+      if (!this.#opened) {
+        if (!mayWait) this.#end('too-many-connections');
+        else {
+          this.begun = false;
+          this.state = 'waiting';
+        }
+        return;
+      }
+    }
     const until = owner.failed(this, cause, stage);
     const now = owner.now();
     const lost = this.#failedBy ?? lostBy(cause, stage);
@@ -462,9 +596,7 @@ export class SessionReplay implements ConnectionHandler {
     this.#recovery ??= new Recovery(now);
     this.#recovery.beginAnew(now);
     const seed = this.recorded.meta.id + this.copy;
-    // One that was never open and finds no room: that the target has too little is what a run is to show.
-    const noRoom = this.#failedBy === 'too-many-connections' && !this.#opened;
-    if (this.#stopping || noRoom || !this.#recovery.tryAgain(now, until, seed)) {
+    if (this.#stopping !== undefined || !this.#recovery.tryAgain(now, until, seed)) {
       this.#end(lost);
       return;
     }
@@ -555,11 +687,19 @@ export class SessionReplay implements ConnectionHandler {
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const position = this.#next++;
     this.#owner.letGo(this, position);
+    if (command.com === COM.quit && this.#pool !== undefined) {
+      this.#owner.skipped(this, command, 'pooled');
+      this.state = 'closing';
+      this.busySince = now;
+      this.#leave();
+      return;
+    }
     const packet = this.#fit(command);
     const connection = this.#connection;
     if (packet === undefined || connection === undefined) return;
     const text = this.#textOf(command);
-    const inFlight = { command, paced, due: Math.max(paced, this.#readyAt), sent: now, text };
+    const due = Math.max(paced, this.#readyAt, this.#owner.resumedAt);
+    const inFlight = { command, paced, due, sent: now, text };
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;
       this.#filesSent = 0;
@@ -598,7 +738,7 @@ export class SessionReplay implements ConnectionHandler {
    */
   #isAnswerKnown({ reply, ordinal }: Command, next: number): boolean {
     const { recorded } = this;
-    if (reply !== undefined || recorded.close !== undefined || this.#stopping) return true;
+    if (reply !== undefined || recorded.close !== undefined || this.#stopping !== undefined) return true;
     if (recorded.at(next) !== undefined || ordinal <= recorded.repliedTo) return true;
     recorded.awaitsReply = true;
     return false;
@@ -640,7 +780,9 @@ export class SessionReplay implements ConnectionHandler {
   #beginChange(command: Command): Uint8Array | undefined {
     const { logins, tls: secure } = this.#owner;
     const done = this.#done as LoginDone;
-    this.#change = beginUserChange(command, this.recorded.meta, { plan: this.#plan, done, logins, secure });
+    const schemaName = (schema: string | undefined) => this.#owner.schemaName(schema, this.copy);
+    const from = { plan: this.#plan, done, logins, schemaName, secure };
+    this.#change = beginUserChange(command, this.recorded.meta, from);
     if (this.#change === undefined) {
       this.#isSomebodyElse = true;
       this.#owner.skipped(this, command, 'unknown-user');
@@ -648,10 +790,16 @@ export class SessionReplay implements ConnectionHandler {
     return this.#change?.exchange.packet;
   }
 
+  /** When what is scheduled `at` is due, `thinkNs` behind the answer before it. */
+  #dueAt(at: number, thinkNs: number): MonotonicMs {
+    const owner = this.#owner;
+    return owner.catchesUp ? owner.due(at, this.copy) : owner.dueBehind(this.#readyAt, thinkNs);
+  }
+
   #closeIfDue(): void {
     const { close } = this.recorded;
     if (close === undefined) return;
-    const due = this.#owner.due(close.at);
+    const due = this.#dueAt(close.at, close.thinkNs);
     const now = this.#owner.now();
     if (due > now) {
       this.#wakeAt(due);
@@ -659,8 +807,8 @@ export class SessionReplay implements ConnectionHandler {
     }
     this.state = 'closing';
     this.busySince = now;
-    if (close.how === 'rst') this.#connection?.abort();
-    else this.#connection?.end();
+    if (close.how === 'rst' && this.#pool === undefined) this.#connection?.abort();
+    else this.#leave();
   }
 
   /** Asks to be woken; once is enough however often more of the recording is read meanwhile. */
@@ -675,7 +823,14 @@ export class SessionReplay implements ConnectionHandler {
     this.#lostCause = cause;
     this.state = 'closing';
     this.busySince = this.#owner.now();
-    this.#connection?.end();
+    this.#leave();
+  }
+
+  /** Ends the connection in order, or gives it back. */
+  #leave(): void {
+    const connection = this.#connection;
+    if (connection?.giveBack === undefined || this.#done === undefined) connection?.end();
+    else connection.giveBack(this.#done);
   }
 
   /** What was sent without an answer to come is known to have arrived. */
@@ -703,8 +858,9 @@ export class SessionReplay implements ConnectionHandler {
   #loseUnderWay(cause: LostCause): void {
     for (const { command } of this.#unanswered) this.#owner.lost(this, command, cause, true);
     this.#unanswered = [];
-    if (this.#current !== undefined) this.#owner.lost(this, this.#current.command, cause, true);
+    const command = this.#current?.command;
     this.#current = undefined;
+    if (command !== undefined) this.#owner.lost(this, command, cause, true);
   }
 
   #loseRest(cause: LostCause): void {

@@ -16,7 +16,7 @@ const SQL = 5;
 const QUESTION_MARK = 0x3f;
 
 /** MariaDB: the statement prepared last on this connection, whatever its id. */
-const LAST_PREPARED = 0xffffffff;
+export const LAST_PREPARED = 0xffffffff;
 
 /** An id that no server gives: what it names there is as unknown as it was in the recording. */
 export const NO_STATEMENT = 0;
@@ -81,6 +81,20 @@ export class Statements {
   #unnamed: Statement[] = [];
   /** What LAST_PREPARED names; undefined where the last could not be prepared on the target, or was closed. */
   #last: Statement | undefined;
+
+  /** The same, for another connection. */
+  copy(): Statements {
+    const copy = new Statements();
+    const own = (statement: Statement): Statement => {
+      const { longData } = statement;
+      const other = { ...statement, longData: longData && new Set(longData) };
+      if (statement === this.#last) copy.#last = other;
+      return other;
+    };
+    for (const [id, statement] of this.#byId) copy.#byId.set(id, own(statement));
+    copy.#unnamed = this.#unnamed.map(own);
+    return copy;
+  }
 
   /** COM_STMT_PREPARE is done: the target's id, NO_STATEMENT where it has none, or NOT_YET_PREPARED. */
   prepared(command: Command, id: number, params: number, schema: string | undefined): void {

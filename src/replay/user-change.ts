@@ -15,6 +15,15 @@ export interface ChangeUnderWay {
   plan: LoginPlan;
 }
 
+interface ChangedFrom {
+  plan: LoginPlan;
+  done: LoginDone;
+  logins: Logins;
+  /** The target's name of a schema. */
+  schemaName(schema: string | undefined): string | undefined;
+  secure: boolean;
+}
+
 /**
  * Begins what `command`, a COM_CHANGE_USER of `session`, asks for, on a connection that logged in by `plan` and was told
  * `done` last. `secure`: it is in TLS. undefined where the password of the user is not known.
@@ -22,14 +31,14 @@ export interface ChangeUnderWay {
 export function beginUserChange(
   command: Command,
   session: SessionMeta,
-  { plan, done, logins, secure }: { plan: LoginPlan; done: LoginDone; logins: Logins; secure: boolean },
+  { plan, done, logins, schemaName, secure }: ChangedFrom,
 ): ChangeUnderWay | undefined {
   const { packet } = command;
   const change = parseChangeUser(packet, 0, packet.length, session.capabilities);
   const wrong = command.reply?.errno === ACCESS_DENIED;
   const account = change && logins.change(change, command.withPassword, wrong);
   if (change === undefined || account === undefined) return undefined;
-  const schema = logins.schema(change.schema);
+  const schema = schemaName(change.schema);
   const exchange = new UserChange({
     ...done,
     ...account,

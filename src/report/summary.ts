@@ -2,6 +2,7 @@ import type { Histogram } from 'hdr-histogram-js';
 import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
+import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import {
@@ -28,6 +29,12 @@ export interface Percentiles {
   p50: number;
   p99: number;
   max: number;
+}
+
+export interface SpeedChange {
+  /** Behind the run's beginning. */
+  at_s: number;
+  speed: number | 'max' | 'paused';
 }
 
 export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
@@ -63,11 +70,33 @@ export interface Summary {
     lost: Record<string, number>;
     skipped: Record<string, number>;
   };
+  /**
+   * Sessions that waited for a place, or for the rate of new connections, and how long; connections that the target turned
+   * away for want of room, by error: all of these were tried again.
+   */
+  admission: { waited: number; wait_ms: Percentiles; turned_away: Record<string, number> };
+  /** With --order commit: commands that were held for a commit, and how long; `released`: that went before it, lest all stand. */
+  order: { by: 'time' | 'commit'; held: number; held_ms: Percentiles; released: number };
+  /** With --pool: connections made, how often a session was given one, what cleaned them in between, and the waits for one. */
+  pool?: {
+    connections: number;
+    sessions: number;
+    resets: number;
+    changes: number;
+    waited: number;
+    wait_ms: Percentiles;
+  };
   lateness_ms: Percentiles;
   latency_ms: { recorded: Percentiles; replayed: Percentiles };
   divergence: Record<Divergence, number>;
   copies: number;
   speed: number | 'max';
+  /** What it was changed to while it ran, if it was. */
+  speed_changes?: SpeedChange[];
+  /** How often the recording was replayed, where that was to be more than once. */
+  loops?: number;
+  /** How often the run was interrupted, and resumed. */
+  resumed?: number;
   elapsed_s: number;
   qps: number;
   packets: { out: number; in: number; retransmitted: number; capture_dropped: number };
@@ -82,7 +111,16 @@ export interface RunFacts {
   speed: number;
   elapsedMs: number;
   transport: TransportStats;
+  orderBy?: 'time' | 'commit' | undefined;
+  /** Sessions had kept connections. */
+  pooled?: boolean | undefined;
   interrupted: boolean;
+  speedChanges?: readonly SpeedChange[] | undefined;
+  /** undefined: it was to be replayed once. */
+  loops?: number | undefined;
+  resumed?: number | undefined;
+  /** It was captured while it was replayed. */
+  live?: boolean;
   /** Why the recording could not be read to its end, if it could not. */
   unread?: string | undefined;
 }
@@ -90,8 +128,12 @@ export interface RunFacts {
 /** Watches one share of a run and counts. */
 export class SummaryObserver implements Observer {
   readonly #copies: number;
-  readonly #timed: boolean;
-  readonly #counted: Omit<Tally, 'unknownUsers' | 'lateness' | 'recorded' | 'replayed'> = {
+  /** The commands have times to keep, unlike at `--speed max`. */
+  timed: boolean;
+  readonly #counted: Omit<
+    Tally,
+    'unknownUsers' | 'lateness' | 'admissionWait' | 'holds' | 'poolWait' | 'recorded' | 'replayed'
+  > = {
     sessions: 0,
     commands: 0,
     scheduledSessions: 0,
@@ -107,6 +149,9 @@ export class SummaryObserver implements Observer {
     details: {},
     answered: 0,
     sentAndLost: 0,
+    turnedAway: {},
+    released: 0,
+    pool: { connections: 0, sessions: 0, resets: 0, changes: 0, waited: 0 },
     lost: {},
     skipped: {},
     maxSlipMs: 0,
@@ -114,13 +159,16 @@ export class SummaryObserver implements Observer {
   };
   readonly #unknownUsers = new Set<string>();
   readonly #lateness = histogram();
+  readonly #admissionWait = histogram();
+  readonly #holds = histogram();
+  readonly #poolWait = histogram();
   readonly #recorded = histogram();
   readonly #replayed = histogram();
 
   /** `timed`: the commands had times to keep, unlike at `--speed max`. */
   constructor(copies: number, timed: boolean) {
     this.#copies = copies;
-    this.#timed = timed;
+    this.timed = timed;
   }
 
   /** What was counted so far; a copy. */
@@ -129,6 +177,9 @@ export class SummaryObserver implements Observer {
       ...structuredClone(this.#counted),
       unknownUsers: [...this.#unknownUsers].slice(0, MAX_USERS_NAMED),
       lateness: encodeHistogram(this.#lateness),
+      admissionWait: encodeHistogram(this.#admissionWait),
+      holds: encodeHistogram(this.#holds),
+      poolWait: encodeHistogram(this.#poolWait),
       recorded: encodeHistogram(this.#recorded),
       replayed: encodeHistogram(this.#replayed),
     };
@@ -164,6 +215,11 @@ export class SummaryObserver implements Observer {
     this.#counted.scheduledSessions++;
   }
 
+  unscheduled(_session: SessionMeta, _copy: number, cause: string): void {
+    this.#counted.scheduledSessions--;
+    addCause(this.#counted.skippedSessions, cause);
+  }
+
   opened(): void {
     this.#counted.opened++;
   }
@@ -181,6 +237,37 @@ export class SummaryObserver implements Observer {
   reconnected(_session: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
     this.#counted.reconnected++;
     this.#setUp(lost, commands);
+  }
+
+  waited(_session: SessionMeta, _copy: number, waitedMs: number): void {
+    recordMs(this.#admissionWait, waitedMs);
+  }
+
+  turnedAway(_session: SessionMeta, _copy: number, errno: number): void {
+    addCause(this.#counted.turnedAway, String(errno));
+  }
+
+  held(ms: number): void {
+    recordMs(this.#holds, ms);
+  }
+
+  released(): void {
+    this.#counted.released++;
+  }
+
+  pooled(event: PoolEvent): void {
+    const { pool } = this.#counted;
+    if (event === 'connection') pool.connections++;
+    else if (event === 'reset') pool.resets++;
+    else pool.changes++;
+  }
+
+  lent(waitedMs: number | undefined): void {
+    const { pool } = this.#counted;
+    pool.sessions++;
+    if (waitedMs === undefined) return;
+    pool.waited++;
+    recordMs(this.#poolWait, waitedMs);
   }
 
   pinRefused(): void {
@@ -214,7 +301,7 @@ export class SummaryObserver implements Observer {
     const { command, reply, paced, due, sent, answered } = outcome;
     const counted = this.#counted;
     counted.answered++;
-    if (this.#timed) {
+    if (this.timed) {
       recordMs(this.#lateness, sent - due);
       if (due - paced > counted.maxSlipMs) counted.maxSlipMs = due - paced;
     }
@@ -242,6 +329,8 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
   const scheduled = tally.commands * facts.copies - totalOf(tally.skipped);
   const elapsed = facts.elapsedMs / 1000;
   const lateness = percentiles(decodeHistogram(tally.lateness));
+  const waits = decodeHistogram(tally.admissionWait);
+  const holds = decodeHistogram(tally.holds);
   return {
     captured: {
       packets: facts.packets,
@@ -269,6 +358,20 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       lost: byName(tally.lost),
       skipped: byName(tally.skipped),
     },
+    admission: {
+      waited: waits.totalCount,
+      wait_ms: percentiles(waits),
+      turned_away: byName(tally.turnedAway),
+    },
+    order: {
+      by: facts.orderBy ?? 'time',
+      held: holds.totalCount,
+      held_ms: percentiles(holds),
+      released: tally.released,
+    },
+    ...(facts.pooled === true
+      ? { pool: { ...tally.pool, wait_ms: percentiles(decodeHistogram(tally.poolWait)) } }
+      : {}),
     lateness_ms: lateness,
     latency_ms: {
       recorded: percentiles(decodeHistogram(tally.recorded)),
@@ -277,6 +380,11 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
     divergence: tally.divergence,
     copies: facts.copies,
     speed: Number.isFinite(facts.speed) ? facts.speed : 'max',
+    ...(facts.speedChanges === undefined || facts.speedChanges.length === 0
+      ? {}
+      : { speed_changes: [...facts.speedChanges] }),
+    ...(facts.loops === undefined ? {} : { loops: facts.loops }),
+    ...(facts.resumed === undefined ? {} : { resumed: facts.resumed }),
     elapsed_s: round(elapsed),
     qps: elapsed > 0 ? Math.round(tally.answered / elapsed) : 0,
     packets: {
@@ -305,7 +413,13 @@ function verdictOf(
       unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
     invalid.push(`nothing was replayed: no session could be scheduled${why}`);
   }
-  if (facts.dropped > 0) invalid.push(`the recording lost ${facts.dropped} packets while it was made`);
+  if (facts.dropped > 0) {
+    invalid.push(
+      facts.live === true
+        ? `the capture lost ${facts.dropped} packets: what they held is not on the target (try: a larger --buffer, more -C)`
+        : `the recording lost ${facts.dropped} packets while it was made`,
+    );
+  }
   if (captureDropped > 0) {
     invalid.push(
       `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,
@@ -343,6 +457,13 @@ function verdictOf(
 
 function byName(causes: Causes): Causes {
   return Object.fromEntries(Object.entries(causes).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Of histograms, encoded. */
+export function latenessOf(each: readonly string[]): Percentiles {
+  const sum = histogram();
+  for (const one of each) sum.add(decodeHistogram(one));
+  return percentiles(sum);
 }
 
 function percentiles(of: Histogram): Percentiles {

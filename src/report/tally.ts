@@ -35,6 +35,14 @@ export interface Tally {
   details: Record<string, string>;
   answered: number;
   sentAndLost: number;
+  /** Connections that the target turned away for want of room, by error; how long sessions waited to be let in. */
+  turnedAway: Causes;
+  admissionWait: string;
+  /** Commands that went before commits that they were to wait for, and how long commands were held for commits. */
+  released: number;
+  holds: string;
+  /** Of kept connections: made, given to sessions, and cleaned by either; how often one was waited for … */
+  pool: { connections: number; sessions: number; resets: number; changes: number; waited: number };
   lost: Causes;
   skipped: Causes;
   /** The most that a command fell behind the recording, waiting for the target, ms. */
@@ -42,6 +50,8 @@ export interface Tally {
   divergence: Record<Divergence, number>;
   /** Histograms of microseconds, encoded. */
   lateness: string;
+  /** … and for how long. */
+  poolWait: string;
   recorded: string;
   replayed: string;
 }
@@ -65,11 +75,17 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     details: { ...tally.details, ...sum.details },
     answered: sum.answered + tally.answered,
     sentAndLost: sum.sentAndLost + tally.sentAndLost,
+    turnedAway: sumOf(sum.turnedAway, tally.turnedAway),
+    admissionWait: mergeHistograms(sum.admissionWait, tally.admissionWait),
+    released: sum.released + tally.released,
+    holds: mergeHistograms(sum.holds, tally.holds),
+    pool: sumOf(sum.pool, tally.pool) as Tally['pool'],
     lost: sumOf(sum.lost, tally.lost),
     skipped: sumOf(sum.skipped, tally.skipped),
     maxSlipMs: Math.max(sum.maxSlipMs, tally.maxSlipMs),
     divergence: sumOf(sum.divergence, tally.divergence) as Record<Divergence, number>,
     lateness: mergeHistograms(sum.lateness, tally.lateness),
+    poolWait: mergeHistograms(sum.poolWait, tally.poolWait),
     recorded: mergeHistograms(sum.recorded, tally.recorded),
     replayed: mergeHistograms(sum.replayed, tally.replayed),
   }));

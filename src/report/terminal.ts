@@ -5,6 +5,7 @@ const NEXT_MOVES: Readonly<Record<string, string>> = {
   tls: 'give their keys: --keylog',
   'joined-late': 'say --adopt, or record with --snapshot-from',
   'unknown-user': 'name them in the file of --users, or say --as',
+  'out-of-time': 'a longer --for',
 };
 
 /** The summary as people read it: the same numbers as summary.json, and how they add up. */
@@ -17,6 +18,7 @@ export function renderSummary(summary: Summary, folder: string): string {
   const lines = [
     '',
     `Replayed ${copies === 1 ? 'once' : `${copies} copies`} at ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
+    ...course(summary),
     '',
     row('', 'sessions', 'commands'),
     row('captured', captured.sessions, captured.commands),
@@ -31,6 +33,7 @@ export function renderSummary(summary: Summary, folder: string): string {
     ...causes(sessions.lost_by, commands.lost),
     ...logins(sessions),
     ...reconnections(sessions),
+    ...waits(summary),
     '',
     `Answers      ${count(summary.divergence.none)} as recorded; different: ${count(summary.divergence.error)} errors, ` +
       `${count(summary.divergence.rows)} row counts, ${count(summary.divergence.data)} data` +
@@ -66,6 +69,51 @@ function reconnections({ reconnected, rebuild_commands, state_lost }: Summary['s
     `Reconnected  ${count(reconnected)} times, set up again by ${count(rebuild_commands)} commands` +
       (lost.length === 0 ? '' : `; without: ${lost.join(', ')}`),
   ];
+}
+
+/** Nothing where the run was neither repeated, nor interrupted, nor steered. */
+function course({ loops, resumed, speed_changes: changes }: Summary): string[] {
+  return [
+    ...(loops === undefined ? [] : [`The recording ${count(loops)} times`]),
+    ...(resumed === undefined
+      ? []
+      : [`Resumed ${count(resumed)} times: what was under way each time is lost, interrupted`]),
+    ...(changes === undefined
+      ? []
+      : [`Speed changed: ${changes.map((change) => `${change.speed} at ${change.at_s} s`).join(', ')}`]),
+  ];
+}
+
+/** What waited for a place, a connection or a commit; nothing where nothing did. */
+function waits({ admission, order, pool }: Summary): string[] {
+  const turnedAway = total(admission.turned_away);
+  const lines = [
+    ...(admission.waited === 0
+      ? []
+      : [
+          `Admission    ${count(admission.waited)} sessions waited for their place: ${spread(admission.wait_ms)}`,
+        ]),
+    ...(turnedAway === 0
+      ? []
+      : [`Turned away  ${count(turnedAway)} connections, tried again: ${byCause(admission.turned_away)}`]),
+    ...(pool === undefined
+      ? []
+      : [
+          `Pool         ${count(pool.connections)} connections for ${count(pool.sessions)} sessions, ${count(pool.waited)} waited: ${spread(pool.wait_ms)}`,
+        ]),
+    ...(order.by === 'time'
+      ? []
+      : [
+          `Order        ${count(order.held)} commands waited for commits: ${spread(order.held_ms)}; ${count(order.released)} went before them`,
+        ]),
+  ];
+  return lines.length === 0 ? [] : ['', ...lines];
+}
+
+function byCause(causes: Record<string, number>): string {
+  return Object.entries(causes)
+    .map(([cause, n]) => `${cause} ${count(n)} times`)
+    .join(', ');
 }
 
 function total(counts: Record<string, number>): number {

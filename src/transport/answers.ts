@@ -18,6 +18,8 @@ export interface AnswerSource {
 
 /** A packet transport, as those see it who bring its answers. */
 export interface AnswersOwner extends ReceiverOwner {
+  /** The target's protocol is not known. */
+  readonly raw: boolean;
   /** Of its TSval … */
   readonly timestamps: TimestampClock;
   /** … and what that is made of, ms. */
@@ -41,7 +43,11 @@ export function localAnswers(
   owner: AnswersOwner,
   say: Say,
 ): AnswerSource {
-  const port = receiver.attach(owner, { timestamps: owner.timestamps, delivered: undefined });
+  const port = receiver.attach(owner, {
+    timestamps: owner.timestamps,
+    delivered: undefined,
+    raw: owner.raw,
+  });
   let closing = false;
   const capture = (async () => {
     for await (const block of source) receiver.take(block, source.linkType, captureNow(source.originSec));
@@ -75,6 +81,7 @@ export async function relayedAnswers(
     address,
     key,
     owner,
+    raw: owner.raw,
     timestampMs: () => owner.timestampMs(),
     events: {
       lost: (why) => say(`intercept ${why}: trying to reach it again`),

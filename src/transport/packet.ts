@@ -47,6 +47,8 @@ export interface PacketTransportOptions {
   clients: ClientAddresses;
   /** From which ports. */
   ports?: PortOptions;
+  /** The target's protocol is not known. */
+  raw?: boolean;
 }
 
 /**
@@ -55,6 +57,7 @@ export interface PacketTransportOptions {
  */
 export class PacketTransport implements Transport, AnswersOwner, PacketOut {
   readonly timestamps: TimestampClock;
+  readonly raw: boolean;
   readonly #options: PacketTransportOptions;
   readonly #headersOctets: number;
   readonly #injector: Injector;
@@ -81,6 +84,7 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
 
   constructor(options: PacketTransportOptions) {
     this.#options = options;
+    this.raw = options.raw === true;
     this.#headersOctets = headersOctets(options.target.family);
     this.#mtu = Math.min(options.mtu, options.injector.slotOctets);
     this.#injector = options.injector;

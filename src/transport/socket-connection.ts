@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { partOf } from '../intercept/raw-part.ts';
 import { EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import { ReplyReader, type ReplySink } from '../mysql/reply-reader.ts';
@@ -15,6 +16,8 @@ export interface SocketOwner {
   /** Where the target's octets are put: valid until the next read of any connection. */
   readonly buffer: Uint8Array;
   readonly tlsOptions: ConnectionOptions | undefined;
+  /** The target's protocol is not known: its octets are told in parts, as they come. */
+  readonly raw: boolean;
   packetsOut: number;
   packetsIn: number;
   now(): MonotonicMs;
@@ -97,7 +100,7 @@ export class SocketConnection implements Connection, ReplySink {
 
   write(packet: Uint8Array, expect: number): void {
     if (this.#over || this.#ending) return;
-    this.#reader.expect(expect);
+    if (!this.#owner.raw) this.#reader.expect(expect);
     this.writeLogin(packet);
   }
 
@@ -176,7 +179,9 @@ export class SocketConnection implements Connection, ReplySink {
   #received(octets: Uint8Array, length: number): boolean {
     this.#owner.packetsIn++;
     if (!this.#over) {
-      this.#reader.feed(octets, 0, length, this.#owner.now());
+      const now = this.#owner.now();
+      if (this.#owner.raw) this.reply(partOf(octets, 0, length, now));
+      else this.#reader.feed(octets, 0, length, now);
       this.#owner.turnEnded();
     }
     return true;

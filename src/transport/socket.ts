@@ -14,6 +14,8 @@ export interface SocketTransportOptions {
   clock: Clock;
   /** Connections go on in TLS where their login asks for it (`startTls`). */
   tls?: TargetTls;
+  /** The target's protocol is not known. */
+  raw?: boolean;
 }
 
 /**
@@ -24,6 +26,7 @@ export class SocketTransport implements Transport, SocketOwner {
   /** One for all connections: libuv reads into it and has it read out before it reads the next socket (not on Windows). */
   readonly buffer = new Uint8Array(BUFFER_OCTETS);
   readonly tlsOptions: ConnectionOptions | undefined;
+  readonly raw: boolean;
   packetsOut = 0;
   packetsIn = 0;
   readonly #target: string;
@@ -38,6 +41,7 @@ export class SocketTransport implements Transport, SocketOwner {
     this.#target = options.target;
     this.#port = options.port;
     this.#clock = options.clock;
+    this.raw = options.raw === true;
     this.tlsOptions = options.tls === undefined ? undefined : tlsOptions(options.tls, options.target);
   }
 

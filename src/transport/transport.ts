@@ -39,7 +39,10 @@ export interface ConnectionHandler {
    * whole MySQL packet of the target's, header (4 octets) included. The octets are valid during the call only.
    */
   packet(octets: Uint8Array): void;
-  /** The answer to the oldest command that expects one; `receivedAt`: when its last octet came. */
+  /**
+   * The answer to the oldest command that expects one; `receivedAt`: when its last octet came. On a transport for services whose
+   * protocol is not known, a part of one: octets and their hash (`partOf`), as they came.
+   */
   reply(reply: Reply, receivedAt: MonotonicMs): void;
   /** Called once, and last. `detail`: why, in words for people, where the cause does not say it (a certificate, TLS). */
   closed(cause: CloseCause, detail?: string): void;

@@ -1,11 +1,15 @@
-import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
+import { examineSocket } from './doctor-socket.ts';
 import { renderStep, type Step } from './doctor-steps.ts';
 import { parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
 import { Progress, printJson } from './output.ts';
 import { parseClients } from './replay-clients.ts';
+import { type LoginChoices, planLogins } from './replay-logins.ts';
+import { targetTls } from './replay-options.ts';
+import { TRANSPORTS } from './replay-transport.ts';
 
 const EXAMPLES = `
 Examples:
@@ -15,8 +19,10 @@ Examples:
     mytape doctor -x 3307-10.128.6.83:3307 --local --client 10.1.2.3
   Before replay --local --clients self:
     mytape doctor -x 3307-10.128.6.83:3307 --local --clients self
+  Before a replay by ordinary connections, which logs in, too:
+    mytape doctor -x 3307-db.test:3307 --transport socket --target-tls --users users --archive peak.tape
 
-It logs in nowhere: a connection for each route that the archive's clients need, at most 8, is opened and closed.
+By packets it logs in nowhere: a connection for each route that the archive's clients need, at most 8, is opened and closed.
 Exit code: 0 all is well (or warnings only), 1 something failed, 2 usage, 130 interrupted.`;
 
 function parseIp(text: string): Address {
@@ -40,6 +46,18 @@ export function doctorCommand() {
     )
     .option('--local', 'as for replay: the answers are caught by this process')
     .option('--key-file <file>', 'the key that intercept has')
+    .addOption(
+      new Option('--transport <transport>', 'as for replay').choices(TRANSPORTS).default(TRANSPORTS[0]),
+    )
+    .addOption(
+      new Option('--target-tls [verify]', 'with --transport socket, as for replay')
+        .choices(['none', 'ca', 'identity'] as const)
+        .preset('ca'),
+    )
+    .option('--target-ca <file>', 'with --target-tls, as for replay')
+    .option('--users <file>', 'with --transport socket: these users log in, as for replay')
+    .option('--as <user>', 'with --transport socket: this one logs in, as for replay')
+    .option('--password-file <file>', 'the password of --as')
     .option('--archive <folder>', 'what is to be replayed: its clients are tried')
     .option(
       '--client <ip>',
@@ -58,7 +76,36 @@ export function doctorCommand() {
     .action(doctor);
 }
 
-async function doctor(options: DoctorOptions): Promise<void> {
+type SocketChoices = LoginChoices & Parameters<typeof targetTls>[0];
+
+/** Ordinary connections have none of the packets' troubles, and logins to check in their place. */
+async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<void> {
+  const { target: mapping, intercept, local, client, archive } = options;
+  if (intercept !== undefined || local === true || client !== undefined || options.clients !== 'recorded')
+    throw new MytapeError(
+      'usage',
+      '--transport socket speaks from this host: leave out -s, --local, --client and --clients',
+    );
+  const report = new Report(options.json === true);
+  const logins = await planLogins(options);
+  const target = await resolveHost(mapping.host);
+  try {
+    await examineSocket({ mapping, target, tls: targetTls(options, mapping), logins, archive }, report);
+  } finally {
+    report.settle();
+  }
+  process.exitCode = report.conclude();
+}
+
+async function doctor(options: DoctorOptions & SocketChoices & { transport: string }): Promise<void> {
+  if (options.transport === 'socket') return doctorSocket(options);
+  const { users, as, passwordFile, targetTls: tls, targetCa } = options;
+  if ([users, as, passwordFile, tls, targetCa].some((given) => given !== undefined)) {
+    throw new MytapeError(
+      'usage',
+      '--users, --as, --password-file, --target-tls and --target-ca are for --transport socket: by packets doctor logs in nowhere',
+    );
+  }
   if ((options.intercept === undefined) === (options.local !== true)) {
     throw new MytapeError(
       'usage',

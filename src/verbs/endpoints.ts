@@ -3,6 +3,9 @@ import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 
+/** Of the environment: where the key is that both ends of a relay share, for command lines that do not say it. */
+export const KEY_FILE_VARIABLE = 'MYTAPE_KEY_FILE';
+
 export interface Endpoint {
   host: string;
   port: number;

@@ -12,7 +12,7 @@ import { rpFilterWarning } from '../net/rp-filter.ts';
 import { captureNow, realClock } from '../time.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
-import { parseListen } from './endpoints.ts';
+import { KEY_FILE_VARIABLE, parseListen } from './endpoints.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 
 /** Tells a detached child that it is one. */
@@ -60,9 +60,11 @@ export function interceptCommand(): Command {
       "which packets are answers, as for tcpdump: 'tcp and src port 3307'",
     )
     .option('-p, --port <[host:]port>', 'where to listen for replays (default: 36525)', parseListen)
-    .option(
-      '--key-file <file>',
-      'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only',
+    .addOption(
+      new Option(
+        '--key-file <file>',
+        'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only',
+      ).env(KEY_FILE_VARIABLE),
     )
     .option('-d, --daemon', 'run in the background; returns when it listens')
     .option(

@@ -60,3 +60,40 @@ export function parsePart(text: string): number {
   if (part > 0 && part <= 1) return part;
   throw new InvalidArgumentError(`${text} is no part: say it in percent, as in 10%.`);
 }
+
+/** A moment, or a time of any day. */
+export type TimeChoice =
+  | { epochMs: number }
+  /** Since midnight, local time, ms. */
+  | { ofDayMs: number };
+
+const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
+const OF_DAY = /^(\d\d?):(\d\d)(?::(\d\d))?$/;
+
+/** `2026-01-31T09:00:00+01:00` (RFC 3339), or `09:00`, `09:00:30`: local time, of a day that the reader chooses. */
+export function parseTime(text: string): TimeChoice {
+  const ofDay = OF_DAY.exec(text);
+  if (ofDay !== null) {
+    const [hours, minutes, seconds] = ofDay.slice(1).map((part = '0') => Number(part));
+    if (hours < 24 && minutes < 60 && seconds < 60)
+      return { ofDayMs: (hours * 3600 + minutes * 60 + seconds) * 1000 };
+  }
+  const [, year, month, day, ...rest] = RFC_3339.exec(text) ?? [];
+  const epochMs = Date.parse(text.replace(/[Tt ]/, 'T').toUpperCase());
+  // Date.parse takes 31 February for a day in March.
+  const exists = Number(day) <= new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
+  if (rest.length > 0 && exists && Number.isFinite(epochMs)) return { epochMs };
+  throw new InvalidArgumentError(
+    `${text} is no time: say 2026-01-31T09:00:00Z (or +01:00), or 09:00 or 09:00:30 of local time.`,
+  );
+}
+
+/** The moment that `choice` names: of a time of day the next one behind `nowMs`. Ms since 1970. */
+export function nextTime(choice: TimeChoice, nowMs: number): number {
+  if ('epochMs' in choice) return choice.epochMs;
+  const at = new Date(nowMs);
+  const setTime = () => at.setHours(0, 0, 0, choice.ofDayMs);
+  if (setTime() > nowMs) return at.getTime();
+  at.setDate(at.getDate() + 1);
+  return setTime();
+}

@@ -1,11 +1,10 @@
-import { networkInterfaces } from 'node:os';
 import { Command, Option } from '@commander-js/extra-typings';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { CAPTURE_DRIVERS, type CaptureDriver, openCapture } from '../net/drivers.ts';
-import { pathTo } from '../net/route.ts';
-import { parseAddress } from '../wire/address.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { defaultInterface } from './interfaces.ts';
+import { startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
 import { readPassword } from './passwords.ts';
@@ -25,6 +24,8 @@ Examples:
   mytape record -i bond0 -F 'tcp port 3306 and net 10.1.0.0/16' -o peak.tape
   mytape record -i eth0 -o peak.tape --snapshot-from mysql://monitor@127.0.0.1:3306 --password-file monitor.pw
                                                           and what sessions from before have: user, schema, statements
+  mytape record -i eth0 -p 3307 -o peak.tape --mirror -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users
+                                                          and at the same time onto the target
 
 Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
 Exit code: 0 done (Ctrl-C, too), 1 failed or trouble with the disk, 2 usage.`;
@@ -42,6 +43,7 @@ interface RecordOptions {
   captureDriver: CaptureDriver;
   snapshotFrom?: SnapshotServer | undefined;
   passwordFile?: string | undefined;
+  mirror?: true | undefined;
   json?: true | undefined;
 }
 
@@ -89,20 +91,41 @@ export function recordCommand() {
       "the password of --snapshot-from's user (default: MYTAPE_PASSWORD, or ask)",
     )
     .option('--json', 'print the summary as a JSON object')
+    .option(
+      '--mirror',
+      'mirror the traffic, too: all that follows is as for `mytape mirror`, which ends with the recording',
+    )
+    .argument('[mirror...]', "with --mirror: mirror's own options")
     .addHelpText('after', EXAMPLES)
-    .action(async (options) => {
-      process.exitCode = await record(options);
+    .action(async (mirror, options) => {
+      process.exitCode = options.mirror ? await recordAndMirror(options, mirror) : await record(options);
     });
 }
 
-async function record(options: RecordOptions): Promise<number> {
+/** The two share nothing but this process: the recording does not wait for the target. */
+async function recordAndMirror(options: RecordOptions, args: readonly string[]): Promise<number> {
+  const mirror = await startMirror(args, options.interface);
+  let recorded: number = EXIT.failed;
+  let mirrored: number = EXIT.done;
+  try {
+    recorded = await record(options, mirror.others);
+  } finally {
+    mirror.stop();
+    mirrored = await mirror.ended;
+  }
+  return recorded === EXIT.done ? mirrored : recorded;
+}
+
+/** `others`: the filter of what is not to be left out, beside that of the options. */
+async function record(options: RecordOptions, others?: string): Promise<number> {
   const password = await snapshotPassword(options);
   // It brings mysql2 along, which nobody else should wait for.
   const snapshots: Snapshots | undefined =
     options.snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
   const iface = options.interface ?? defaultInterface();
   const ports = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
-  const filter = options.filter ?? ports.map((port) => `tcp port ${port}`).join(' or ');
+  const wanted = options.filter ?? ports.map((port) => `tcp port ${port}`).join(' or ');
+  const filter = others === undefined ? wanted : `(${wanted}) and ${others}`;
   const source = await openCapture(options.captureDriver, {
     iface,
     filter,
@@ -228,22 +251,4 @@ function describe(writer: ArchiveWriter, dropped: number, ms: number): string {
     `${formatCount(dropped)} dropped${droppedByDisk > 0 ? ` + ${formatCount(droppedByDisk)} for want of disk` : ''}, ` +
     formatDuration(ms)
   );
-}
-
-/** The interface that strangers' packets leave by, or the only one there is beside loopback. */
-function defaultInterface(): string {
-  const names = Object.entries(networkInterfaces())
-    .filter(([, addresses]) => addresses?.some((address) => !address.internal))
-    .map(([name]) => name);
-  if (names.length === 1) return names[0];
-  try {
-    // TEST-NET-1 (RFC 5737): nobody has it, so the default route is asked.
-    return pathTo(parseAddress('192.0.2.1')!).iface;
-  } catch {
-    const known = Object.keys(networkInterfaces()).join(', ');
-    throw new MytapeError(
-      'usage',
-      `no default route tells where to capture: name the interface with -i (${known})`,
-    );
-  }
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readSnapshots } from '../archive/snapshots.ts';
+import type { Snapshots } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import { type Adopter, adopterOf } from '../replay/adoption.ts';
 import { Logins } from '../replay/logins.ts';
@@ -75,14 +75,14 @@ async function passwordOf(
   );
 }
 
-/** In each thread of the run. `archive`: the folder, whose snapshots tell of sessions that were joined late. */
+/** In each thread of the run. `snapshots` tell of sessions that were joined late. */
 export function openLogins(
   job: LoginJob,
-  archive: string,
+  snapshots: Pick<Snapshots, 'find'>,
 ): { logins: Logins; remapSchema: SchemaRemap | undefined } {
   const { users, as, adopt, remapUser } = job;
   const remapSchema = job.remapSchema.size > 0 ? new SchemaRemap(job.remapSchema) : undefined;
-  const adoption = adopterOf({ snapshots: readSnapshots(archive), adopt });
+  const adoption = adopterOf({ snapshots, adopt });
   return { logins: new Logins({ users, as, remapUser, remapSchema, adopt: adoption }), remapSchema };
 }
 

@@ -6,8 +6,10 @@ import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine.ts';
 import type { FilterChoices } from '../replay/filters.ts';
+import { RewriteRules } from '../replay/rules.ts';
+import type { SelectionChoices } from '../replay/selection.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import { type Mapping, parseEndpoint, parseMapping } from './endpoints.ts';
+import { KEY_FILE_VARIABLE, type Mapping, parseEndpoint, parseMapping } from './endpoints.ts';
 import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
@@ -36,6 +38,45 @@ export function parseSpeed(text: string): number {
   return speed;
 }
 
+const PROTOCOLS = ['mysql', 'raw'] as const;
+
+/** What --protocol raw has no use for. */
+const MYSQL_ONLY = [
+  'targetTls',
+  'users',
+  'as',
+  'passwordFile',
+  'adopt',
+  'remapUser',
+  'remapSchema',
+  'includeUser',
+  'excludeUser',
+  'includeSchema',
+  'excludeSchema',
+  'includeSql',
+  'excludeSql',
+  'includeDigest',
+  'excludeDigest',
+  'readOnly',
+  'schemaPerCopy',
+  'rewrite',
+  'pool',
+  'pinTime',
+] as const;
+
+function parseRate(text: string): number {
+  const rate = Number(text.replace(/\/s$/, ''));
+  if (!(rate >= 0.01 && rate <= 1e6))
+    throw new InvalidArgumentError(`${text} is no rate: say how many a second, as in 200/s.`);
+  return rate;
+}
+
+/** Rules for statements, and the file that they are from. */
+export interface RulesFile {
+  file: string;
+  text: string;
+}
+
 export type RunOptions = ReturnType<ReturnType<typeof runCommand>['opts']>;
 
 /** A verb with the options that every replay has, from an archive or live. */
@@ -55,7 +96,11 @@ export function runCommand(name: string) {
       '--local',
       "catch the answers in this process: the target routes the clients' addresses to this host, or --clients self",
     )
-    .option('--key-file <file>', 'the key that intercept has (hexadecimal, mode 0600)')
+    .addOption(
+      new Option('--key-file <file>', 'the key that intercept has (hexadecimal, mode 0600)').env(
+        KEY_FILE_VARIABLE,
+      ),
+    )
     .option(
       '-C, --channels <n>',
       'threads that replay, each with a channel of its own to the intercept',
@@ -69,6 +114,19 @@ export function runCommand(name: string) {
       'recorded' as const,
     )
     .option('-n, --copies <n>', 'how many times each session is replayed, at once', parseCount, 1)
+    .option(
+      '--spread <duration>',
+      'the copies begin spread over this time, e.g. 5s, and not all at one moment (the same in each run)',
+      parseDurationMs,
+    )
+    .addOption(
+      new Option(
+        '--protocol <protocol>',
+        'mysql, or raw for any other service: octets as they were recorded, each turn of the client when the answer to the one before it is there',
+      )
+        .choices(PROTOCOLS)
+        .default(PROTOCOLS[0]),
+    )
     .addOption(
       new Option(
         '--transport <transport>',
@@ -89,9 +147,11 @@ export function runCommand(name: string) {
       '--target-ca <file>',
       'with --target-tls: the authorities, in PEM (default: those that Node knows)',
     )
-    .option(
-      '--users <file>',
-      "passwords of the target's users (their names there, after --remap-user); without it only users without password can log in",
+    .addOption(
+      new Option(
+        '--users <file>',
+        "passwords of the target's users (their names there, after --remap-user); without it only users without password can log in",
+      ).env('MYTAPE_USERS_FILE'),
     )
     .option('--as <user>', 'everybody logs in as this one')
     .option(
@@ -134,6 +194,51 @@ export function runCommand(name: string) {
     )
     .option('--exclude-client <cidr>', 'no sessions of this address or range; again for others', collectText)
     .option(
+      '--include-sql <regex>',
+      'only statements that match, and those that change no more than their session; again for others',
+      collectText,
+    )
+    .option('--exclude-sql <regex>', 'no statements that match; again for others', collectText)
+    .option(
+      '--include-digest <digest>',
+      'only statements of this digest (or its first 8 digits and more), and those that change no more than their session; again for others',
+      collectText,
+    )
+    .option('--exclude-digest <digest>', 'no statements of this digest; again for others', collectText)
+    .option('--read-only', 'only statements that change nothing but their own session')
+    .addOption(
+      new Option('--writes <copies>', 'which copies send statements that change more than their session')
+        .choices(['all', 'first', 'none'] as const)
+        .default('all' as const),
+    )
+    .option(
+      '--schema-per-copy <pattern>',
+      'each copy has schemas of its own, {schema}_{copy} say: all that logins and statements name; copies count from 1',
+    )
+    .option(
+      '--rewrite <file>',
+      'change statements before they are sent: lines like s/PATTERN/REPLACEMENT/gi, with regular expressions as in JavaScript',
+    )
+    .option(
+      '--max-connections <m>',
+      'connections at once, of all copies together; sessions wait for a place in the order in which they are due',
+      parseCount,
+    )
+    .option('--connect-rate <r/s>', 'new connections a second, of all copies together: 200/s', parseRate)
+    .addOption(
+      new Option(
+        '--order <by>',
+        'time: each session by its own times; commit: a command, besides, waits for all transactions that had committed before it',
+      )
+        .choices(['time', 'commit'] as const)
+        .default('time' as const),
+    )
+    .option(
+      '--pool <k>',
+      'sessions have k kept connections of each user one after the other, cleaned in between, instead of one each',
+      parseCount,
+    )
+    .option(
       '--pin-time',
       'tell statements the recorded time, insert ids, and the same random seeds each time (costs a SET before them)',
     )
@@ -148,7 +253,10 @@ export function runCommand(name: string) {
       parseDurationMs,
     )
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
-    .option('--allow-live-target', 'replay even if the target is the server that was recorded')
+    .option(
+      '--allow-live-target',
+      'replay even if the target is the server that was recorded, or looks live (with replicas, or one itself)',
+    )
     .addOption(
       new Option('--capture-driver <driver>', 'with --local: how answers are captured')
         .choices(CAPTURE_DRIVERS)
@@ -169,8 +277,64 @@ export function filtersOf(options: RunOptions): FilterChoices {
   return { sessions, sample, ...logins, includeClient, excludeClient };
 }
 
-/** Options of one transport are no use to the other. */
+export function selectionOf(options: RunOptions): SelectionChoices {
+  const { readOnly, writes, includeSql, excludeSql, includeDigest, excludeDigest } = options;
+  if (readOnly === true && writes === 'first')
+    throw new MytapeError('usage', '--read-only sends no writes at all: leave out --writes first');
+  return { readOnly, writes, includeSql, excludeSql, includeDigest, excludeDigest };
+}
+
+/** The text of `--rewrite`'s file. */
+export function rulesOf({ rewrite: file }: RunOptions): RulesFile | undefined {
+  if (file === undefined) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new MytapeError('bad-file', `cannot read the rules ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  RewriteRules.parse(text, file);
+  return { file, text };
+}
+
+/** Of a protocol that is not known neither users nor statements are. */
+function checkProtocol(options: RunOptions): void {
+  if (options.protocol !== 'raw') return;
+  for (const name of MYSQL_ONLY) {
+    if (options[name] !== undefined)
+      refuseRaw(name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
+  }
+  if (options.writes !== 'all') refuseRaw('writes');
+}
+
+function refuseRaw(option: string): never {
+  throw new MytapeError(
+    'usage',
+    `--${option} is for MySQL: with --protocol raw nothing is known of users, schemas and statements`,
+  );
+}
+
+/** Of what all threads share each needs its part. */
+function checkShares({ channels, copies, maxConnections, order, protocol }: RunOptions): void {
+  const refuse = (text: string) => {
+    throw new MytapeError('usage', text);
+  };
+  if (maxConnections !== undefined && maxConnections < channels)
+    refuse(`--max-connections ${maxConnections} is less than -C ${channels}: each thread needs one`);
+  if (order !== 'commit') return;
+  if (protocol === 'raw')
+    refuse('--order commit is for MySQL: with --protocol raw nothing is known of commits');
+  if (channels > copies)
+    refuse(
+      `--order commit wants each copy in one thread, whose commits it has to see: no more threads (-C ${channels}) than copies (-n ${copies})`,
+    );
+}
+
+/** Options of one transport, or protocol, are no use to the other. */
 export function checkTransport(options: RunOptions): void {
+  checkProtocol(options);
   const { transport, intercept, local, clients, targetTls, targetCa } = options;
   const refuse = (text: string) => {
     throw new MytapeError('usage', text);
@@ -194,12 +358,22 @@ export function checkTransport(options: RunOptions): void {
     );
   if (targetCa !== undefined && (targetTls === undefined || targetTls === 'none'))
     refuse('--target-ca is for --target-tls ca or identity: without, no certificate is looked at');
-  if (options.keyFile !== undefined && intercept === undefined)
+  // The environment's is for the runs that need one.
+  if (
+    options.keyFile !== undefined &&
+    options.keyFile !== process.env[KEY_FILE_VARIABLE] &&
+    intercept === undefined
+  )
     refuse('--key-file is for the intercept of -s');
+  checkShares(options);
+  if (options.pool !== undefined && options.pool < options.channels)
+    refuse(
+      `--pool ${options.pool} is less than -C ${options.channels}: each of these threads needs a connection`,
+    );
 }
 
 export function targetTls(
-  { targetTls: verify, targetCa }: RunOptions,
+  { targetTls: verify, targetCa }: Pick<RunOptions, 'targetTls' | 'targetCa'>,
   { host }: Mapping,
 ): TargetTls | undefined {
   if (verify === undefined) return undefined;

@@ -5,16 +5,35 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { readKeyFile } from '../intercept/relay-socket.ts';
 import { Guard } from '../net/guard.ts';
 import { Filters } from '../replay/filters.ts';
+import { CommandKinds } from '../replay/kinds.ts';
+import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
+import { Selection } from '../replay/selection.ts';
 import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { renderSummary } from '../report/terminal.ts';
-import { type CaptureNs, realClock } from '../time.ts';
+import { type CaptureNs, captureNow, realClock } from '../time.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
+import type { SourceStats } from '../wire/packets.ts';
+import { beginRunFile, type RunLeft, removeCheckpoints, writeRunFile } from './checkpoint-run.ts';
+import { RunControl, speedText } from './control.ts';
+import { type Course, callAt, ONCE } from './control-course.ts';
+import { isUnderWay, openControl } from './control-socket.ts';
 import { resolveHost } from './endpoints.ts';
+import { interlock, type RecordedSide, refuseRecordedAddress } from './interlock.ts';
+import { keysHelp, listenForKeys } from './keys.ts';
+import { formatTime } from './output.ts';
 import { type ClientsPlan, planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
-import { checkTransport, filtersOf, type RunOptions, targetTls } from './replay-options.ts';
+import {
+  checkTransport,
+  filtersOf,
+  type RulesFile,
+  type RunOptions,
+  rulesOf,
+  selectionOf,
+  targetTls,
+} from './replay-options.ts';
 import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 
@@ -26,6 +45,7 @@ export interface RunPlan {
   target: Address;
   /** Host that catches the answers; undefined: this one. */
   assistant: Address | undefined;
+  rules: RulesFile | undefined;
   logins: LoginJob;
   key: Uint8Array | undefined;
 }
@@ -34,8 +54,12 @@ export interface RunPlan {
 export async function planRun(options: RunOptions): Promise<RunPlan> {
   checkTransport(options);
   new Filters(options);
+  new Selection(selectionOf(options), new CommandKinds());
+  if (options.schemaPerCopy !== undefined) new SchemaPerCopy(options.schemaPerCopy);
+  const rules = rulesOf(options);
   return {
     options,
+    rules,
     logins: await planLogins(options),
     key: options.keyFile === undefined ? undefined : readKeyFile(options.keyFile),
     target: await resolveHost(options.target.host),
@@ -52,9 +76,12 @@ export function planRunClients(
 }
 
 /** What of a job the options tell. */
-export type PlannedJob = Omit<ReplayJob, 'archive' | 'speed' | 'connections' | 'keyLog'>;
+export type PlannedJob = Omit<ReplayJob, 'archive' | 'speed' | 'timing' | 'connections' | 'keyLog'>;
 
-export function plannedJob({ options, target, logins, key }: RunPlan, clients: ClientsPlan): PlannedJob {
+export function plannedJob(
+  { options, target, rules, logins, key }: RunPlan,
+  clients: ClientsPlan,
+): PlannedJob {
   const { target: mapping, copies } = options;
   return {
     recordedPort: mapping.recordedPort,
@@ -66,10 +93,18 @@ export function plannedJob({ options, target, logins, key }: RunPlan, clients: C
     sendDriver: options.sendDriver,
     clients,
     copies,
+    raw: options.protocol === 'raw',
     transport: options.transport,
     tls: targetTls(options, mapping),
     logins,
     filters: filtersOf(options),
+    selection: selectionOf(options),
+    schemaPerCopy: options.schemaPerCopy,
+    rules,
+    maxConnections: options.maxConnections,
+    connectRate: options.connectRate,
+    order: options.order,
+    pool: options.pool,
     pinTime: options.pinTime === true,
     connectTimeoutMs: options.connectTimeout,
     replyTimeoutMs: options.replyTimeout,
@@ -83,43 +118,83 @@ export interface SourceFacts {
   dropped: number;
   /** What is due at once. */
   anchorAt: CaptureNs;
+  /** Whom the target must not be. */
+  servers: RecordedSide;
+  /** Of a run that something else in this process runs beside, which has the main thread and stdout. */
+  isBeside?: boolean;
+  /** Of an archive: where what is replayed ends, and the second since 1970 that its times count from. */
+  recording?: { to: CaptureNs; originSec: number };
+  /** Default: once, from now on. */
+  course?: Course;
+  /** It can be resumed: the words of the command line behind the verb, and, where it is resumed, what of it is left. */
+  resumable?: { args: string[]; left: RunLeft | undefined };
+  /** Where it is resumed: what is due at once, the first time. */
+  resumedAt?: CaptureNs | undefined;
+  /** All is ready, and a live run captures; nothing is sent before it resolves. `stop`: as Ctrl-C does. */
+  begun?(stop: () => void): Promise<void>;
 }
 
-/** Carries `job` out to its end, and sets the exit code. */
-export async function carryOut(job: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
-  const { copies, speed, clients, target, targetPort } = job;
+/** Carries `planned` out to its end, and sets the exit code. */
+export async function carryOut(planned: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
+  const { copies, speed, clients, target, targetPort } = planned;
+  // Of an unknown protocol nothing can be asked.
+  if (planned.raw === true && options.allowLiveTarget !== true)
+    refuseRecordedAddress(planned, source.servers);
+  else if (options.allowLiveTarget !== true)
+    await interlock(planned, source.servers, (line) => process.stderr.write(`mytape: ${line}\n`));
   const out = makeRunFolder(options.out);
+  if (await isUnderWay(out))
+    throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
+  const { course = ONCE, recording, resumable } = source;
+  const runFile = resumable && beginRunFile(out, resumable.args, resumable.left !== undefined);
+  const checkpoint = resumable && { folder: out, resume: resumable.left !== undefined };
+  const job = { ...planned, checkpoint };
   // Should what follows fail, it goes with the process.
   const guard = clients.from === 'self' ? await Guard.raise({ target, targetPort, ...clients }) : undefined;
-  const threads = await openThreads(job, options.channels, (line) =>
-    process.stderr.write(`mytape: ${line}\n`),
-  );
-  let signals = 0;
-  const onSignal = () => {
-    signals++;
-    if (signals === 1) {
-      process.stderr.write('\nmytape: stopping: what is under way finishes (Ctrl-C again: now)\n');
-      threads.stop();
-    } else threads.cut();
-  };
+  const isBeside = source.isBeside === true;
+  const sayLine = (line: string) => process.stderr.write(`mytape: ${line}\n`);
+  const threads = await openThreads(job, options.channels, sayLine, isBeside);
+  const endsByHand = job.live !== undefined || course.loops === Number.POSITIVE_INFINITY;
+  const now = () => performance.timeOrigin + realClock.now();
+  const control = new RunControl({
+    threads,
+    speed: job.live === undefined ? speed : undefined,
+    recording: recording && { from: source.anchorAt, ...recording },
+    endsByHand,
+    now,
+    say: (line) => process.stderr.write(`\nmytape: ${line}\n`),
+  });
+  const onSignal = () => control.stop();
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
-  const progress = showProgress(threads);
-  const startedAt = realClock.now();
+  await source.begun?.(() => threads.stop());
+  const progress = isBeside ? () => {} : showProgress(threads, control, course.startMs);
+  let startedAt = realClock.now();
   let results: ShareResult[];
+  const served = await openControl(out, control).catch((error: Error) => {
+    sayLine(`${error.message}: this run cannot be steered by mytape ctl`);
+  });
   try {
-    results = await threads.run({ at: source.anchorAt, epochMs: performance.timeOrigin + startedAt });
+    await control.begin(course.startMs);
+    startedAt = realClock.now();
+    const anchors = { first: source.resumedAt ?? anchorOf(job, source), next: source.anchorAt };
+    await runPasses(threads, control, course, resumable?.left?.pass ?? 0, anchors).finally(() =>
+      served?.close(),
+    );
+    results = await threads.end();
   } finally {
     await guard?.close();
     progress();
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
   }
-  const elapsedMs = realClock.now() - startedAt;
+  const elapsedMs = realClock.now() - startedAt + (resumable?.left?.elapsedMs ?? 0);
+  const interrupted = control.stops > (endsByHand ? 1 : 0);
   const unread = results.find((result) => result.unread !== undefined)?.unread;
+  warnOfRules(results);
   const summary = summarize(mergeTallies(results.map((result) => result.tally)), {
-    packets: source.packets,
-    dropped: source.dropped,
+    ...sumCaptured(results, source),
+    live: job.live !== undefined,
     copies,
     speed,
     elapsedMs,
@@ -127,14 +202,74 @@ export async function carryOut(job: ReplayJob, options: RunOptions, source: Sour
       results.map((result) => result.transport),
       options.intercept !== undefined,
     ),
-    interrupted: signals > 0,
+    orderBy: job.order,
+    pooled: job.pool !== undefined,
+    interrupted,
+    speedChanges: control.changes,
+    loops: course.loops === undefined ? undefined : control.pass + 1,
+    resumed: runFile !== undefined && runFile.resumed > 0 ? runFile.resumed : undefined,
     unread,
   });
   const text = `${JSON.stringify(summary, null, 2)}\n`;
   writeFileSync(join(out, 'summary.json'), text, { mode: 0o600 });
-  process.stdout.write(options.json === true ? text : renderSummary(summary, out));
+  (isBeside ? process.stderr : process.stdout).write(
+    options.json === true ? text : renderSummary(summary, out),
+  );
+  if (runFile !== undefined && !interrupted && unread === undefined) {
+    writeRunFile(out, { ...runFile, completed: true });
+    removeCheckpoints(out);
+  }
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
-  process.exitCode = exitCodeOf(summary, signals > 0);
+  process.exitCode = exitCodeOf(summary, interrupted);
+}
+
+/** Replays the recording as often as it is to be. */
+async function runPasses(
+  threads: ReplayThreads,
+  control: RunControl,
+  { loops = 1, forMs = Number.POSITIVE_INFINITY }: Course,
+  firstPass: number,
+  anchors: { first: CaptureNs; next: CaptureNs },
+): Promise<void> {
+  const now = () => performance.timeOrigin + realClock.now();
+  let isOver = false;
+  const callOff = callAt(now() + forMs, now, () => {
+    isOver = true;
+    threads.stop('out-of-time');
+  });
+  try {
+    for (control.pass = firstPass; ; control.pass++) {
+      const at = control.pass === firstPass ? anchors.first : anchors.next;
+      const unread = await threads.run({ at, epochMs: now(), pass: control.pass });
+      if (unread !== undefined || isOver || control.stops > 0 || control.pass + 1 >= loops) break;
+    }
+  } finally {
+    callOff();
+  }
+}
+
+/** What is live is due when it is captured. */
+function anchorOf({ live }: ReplayJob, { anchorAt }: SourceFacts): CaptureNs {
+  return live === undefined ? anchorAt : captureNow(live.originSec);
+}
+
+/** What the threads' captures have counted, on top of what was known before. */
+function sumCaptured(results: readonly ShareResult[], { packets, dropped }: SourceStats): SourceStats {
+  const sum = { packets, dropped };
+  for (const { captured } of results) {
+    sum.packets += captured?.packets ?? 0;
+    sum.dropped += captured?.dropped ?? 0;
+  }
+  return sum;
+}
+
+/** A rule that nothing matched is spelt wrong, as a rule. */
+function warnOfRules(results: readonly ShareResult[]): void {
+  const [first, ...others] = results;
+  for (const rule of first.unusedRules) {
+    if (others.every(({ unusedRules }) => unusedRules.includes(rule)))
+      process.stderr.write(`mytape: no statement matched ${rule}\n`);
+  }
 }
 
 function exitCodeOf(summary: Summary, interrupted: boolean): number {
@@ -156,7 +291,7 @@ function sumStats(each: readonly TransportStats[], oneCapture: boolean): Transpo
   return sum;
 }
 
-function makeRunFolder(out: string | undefined): string {
+export function makeRunFolder(out: string | undefined): string {
   const folder =
     out ?? join('runs', new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', ''));
   try {
@@ -174,22 +309,37 @@ function makeRunFolder(out: string | undefined): string {
 }
 
 /** A line a second on a terminal. Answers what ends it. */
-function showProgress(threads: ReplayThreads): () => void {
+function showProgress(
+  threads: ReplayThreads,
+  control: RunControl,
+  startMs: number = Number.NEGATIVE_INFINITY,
+): () => void {
   if (!process.stderr.isTTY) return () => {};
+  const keys = process.stdin.isTTY ? listenForKeys(process.stdin, control) : undefined;
+  const help = keys === undefined ? '' : `  (${keysHelp(control)})`;
   const startedAt = realClock.now();
   let before = 0;
   const timer = setInterval(() => {
+    if (Date.now() < startMs) {
+      process.stderr.write(`\r\x1b[Kbegins at ${formatTime(startMs)}`);
+      return;
+    }
     const { answered, lost, open, reconnected } = threads.progress;
     const seconds = Math.round((realClock.now() - startedAt) / 1000);
     const rate = answered - before;
     before = answered;
     process.stderr.write(
       `\r\x1b[K${seconds} s  ${answered} commands answered (${rate}/s), ${lost} lost, ${open} sessions open` +
-        (reconnected === 0 ? '' : `, ${reconnected} reconnections`),
+        (reconnected === 0 ? '' : `, ${reconnected} reconnections`) +
+        (control.speed === undefined
+          ? ''
+          : `, ${control.paused ? 'paused' : `speed ${speedText(control.speed)}`}`) +
+        help,
     );
   }, PROGRESS_MS);
   return () => {
     clearInterval(timer);
+    keys?.();
     process.stderr.write('\r\x1b[K');
   };
 }

@@ -1,42 +1,83 @@
 import { readKeys } from '../archive/keys.ts';
-import { openArchive } from '../archive/reader.ts';
 import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
-import { ConnectionIds } from '../replay/connection-ids.ts';
+import { decodeRawSessions } from '../flow/raw.ts';
+import { openAlarm } from '../net/timer.ts';
 import type { Trouble } from '../replay/contact.ts';
 import { Engine } from '../replay/engine.ts';
 import { type FilterChoices, Filters } from '../replay/filters.ts';
-import { hasAny, type Share } from '../replay/share.ts';
+import { CommandKinds } from '../replay/kinds.ts';
+import { poolShare } from '../replay/pool.ts';
+import { RewriteRules } from '../replay/rules.ts';
+import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
+import { Selection, type SelectionChoices, selects } from '../replay/selection.ts';
+import { partOf, type Share } from '../replay/share.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import { TlsStream } from '../tls/stream.ts';
 import type { Transport, TransportStats } from '../transport/transport.ts';
+import type { PacketSource, SourceStats } from '../wire/packets.ts';
+import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
+import type { DryRun } from './dry-run.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
+import type { RulesFile } from './replay-options.ts';
+import { type LiveJob, liveSource, openArchiveSource, openLiveCapture } from './replay-source.ts';
+import { openTiming, type TimingJob } from './replay-timing.ts';
 import { openTransport, type TransportJob } from './replay-transport.ts';
 import { troubleText } from './replay-trouble.ts';
 
+/** Why a run ends before the recording does: somebody wants it to, or it has gone on for as long as it was to. */
+export type StopCause = 'interrupted' | 'out-of-time';
+
 /** What every share of a run is told. Plain data: it crosses to worker threads. */
 export interface ReplayJob extends TransportJob {
+  /** A folder, with what belongs to its packets: snapshots, keys. That of a live run has no packets. */
   archive: string;
+  /** Replayed is what is captured now; undefined: the archive. */
+  live?: LiveJob | undefined;
   recordedPort: number;
   copies: number;
   speed: number;
+  /** The protocol is not known: turns of octets are replayed. */
+  raw?: boolean;
   /** undefined: the engine's own. */
   connectTimeoutMs: number | undefined;
   replyTimeoutMs: number | undefined;
   logins: LoginJob;
   filters: FilterChoices;
-  /** The target's numbers of connections (ConnectionIds.buffer). */
+  selection: SelectionChoices;
+  schemaPerCopy: string | undefined;
+  rules: RulesFile | undefined;
+  /** The target's numbers of connections (the buffer of ConnectionIds, or of LiveConnectionIds where it is live). */
   connections: SharedArrayBuffer;
   /** Text of a key log beside the archive's own. */
   keyLog: string | undefined;
+  timing: TimingJob;
+  /** Connections at once, and new ones a second, of all shares; undefined: any number. */
+  maxConnections: number | undefined;
+  connectRate: number | undefined;
+  order: 'time' | 'commit';
+  /** Connections kept for each user, by all shares; undefined: none are. */
+  pool: number | undefined;
   pinTime: boolean;
+  /** Where it is written down how far the run has come; undefined: nowhere. */
+  checkpoint?: CheckpointJob | undefined;
 }
 
 /** What is recorded `at` is due `epochMs`, ms since 1970 by the main thread's clock: the same for every share. */
 export interface Anchor {
   at: CaptureNs;
+  epochMs: number;
+  /** How often the recording was replayed before. */
+  pass: number;
+}
+
+/** Something else from `epochMs` on, which is the same for every share. */
+export interface Steering {
+  /** Infinity: as fast as the target takes it. */
+  speed?: number;
+  paused?: boolean;
   epochMs: number;
 }
 
@@ -47,6 +88,8 @@ export interface Progress {
   open: number;
   /** Connections in the place of others so far. */
   reconnected: number;
+  /** The latest scheduled moment of which a command was sent. */
+  sentTo: CaptureNs;
 }
 
 /** What became of a share. Plain data. */
@@ -55,6 +98,10 @@ export interface ShareResult {
   transport: TransportStats;
   /** Why the recording could not be read to its end, if it could not. */
   unread: string | undefined;
+  /** Rules of `--rewrite` that no statement matched. */
+  unusedRules: string[];
+  /** What a live run captured; undefined: it was none. */
+  captured: SourceStats | undefined;
 }
 
 /** How TLS is read; undefined: no keys are known. */
@@ -71,20 +118,56 @@ export class ReplayShare {
   readonly #transport: Transport;
   readonly #observer: SummaryObserver;
   readonly #say: (line: string) => void;
+  /** It is a dry run. */
+  #dry: DryRun | undefined;
+  readonly #checkpoints: Checkpoints | undefined;
+  readonly #rules: RewriteRules | undefined;
   #engine: Engine | undefined;
-  #stopped = false;
+  #speed: number;
+  #paused = false;
+  #stopped: StopCause | undefined;
+  #unread: string | undefined;
+  readonly #capture: PacketSource | undefined;
 
-  private constructor(job: ReplayJob, share: Share, transport: Transport, say: (line: string) => void) {
+  private constructor(
+    job: ReplayJob,
+    share: Share,
+    transport: Transport,
+    capture: PacketSource | undefined,
+    say: (line: string) => void,
+  ) {
+    this.#capture = capture;
     this.#say = say;
     this.#job = job;
-    this.#share = share;
+    // What waits for commits has to see those of its copy.
+    this.#share = job.order === 'commit' ? { ...share, byCopy: true } : share;
     this.#transport = transport;
+    if (job.rules !== undefined) this.#rules = RewriteRules.parse(job.rules.text, job.rules.file);
+    this.#speed = job.speed;
     this.#observer = new SummaryObserver(job.copies, Number.isFinite(job.speed));
+    if (job.checkpoint !== undefined) {
+      const count = () => ({ tally: this.#observer.tally, transport: transport.stats() });
+      this.#checkpoints = new Checkpoints(job.checkpoint, share.index, job.copies, count, say);
+    }
   }
 
-  /** Makes everything ready to send. Throws where the transport cannot be had. */
-  static async open(job: ReplayJob, share: Share, say: (line: string) => void): Promise<ReplayShare> {
-    return new ReplayShare(job, share, await openTransport(job, share, say), say);
+  /** Makes everything ready to send; a live run captures from now on. Throws where the transport, or the capture, cannot be had. */
+  static async open(
+    job: ReplayJob,
+    share: Share,
+    say: (line: string) => void,
+    dry?: DryRun,
+  ): Promise<ReplayShare> {
+    const transport = dry?.target ?? (await openTransport(job, share, say));
+    try {
+      const capture = job.live && (await openLiveCapture(job.live, job, share));
+      const made = new ReplayShare(job, share, transport, capture, say);
+      made.#dry = dry;
+      return made;
+    } catch (error) {
+      await transport.close();
+      throw error;
+    }
   }
 
   get progress(): Progress {
@@ -95,52 +178,90 @@ export class ReplayShare {
       lost: lostCommands,
       open: openedSessions - overSessions,
       reconnected: reconnectedSessions,
+      sentTo: this.#engine?.sentTo ?? 0,
     };
   }
 
-  /** Replays to the end, and frees everything. */
-  async run(anchor: Anchor): Promise<ShareResult> {
-    const { copies, speed, recordedPort, connectTimeoutMs, replyTimeoutMs, pinTime } = this.#job;
+  /** Replays once, to the end. Answers why the recording could not be read to its end, if it could not. */
+  async run(anchor: Anchor): Promise<string | undefined> {
+    const checkpoints = this.#checkpoints;
+    // Before it was interrupted this share had done it, and others had not.
+    if (checkpoints !== undefined && checkpoints.pass > anchor.pass) return undefined;
+    const { copies, recordedPort, connectTimeoutMs, replyTimeoutMs, pool, pinTime, raw } = this.#job;
+    const decode = raw === true ? decodeRawSessions : decodeSessions;
+    const { maxConnections, connectRate, order, selection, schemaPerCopy } = this.#job;
+    const kinds = new CommandKinds();
     const share = this.#share;
-    const archive = openArchive(this.#job.archive);
-    const source = archive.packets();
+    const source =
+      this.#capture === undefined
+        ? openArchiveSource(this.#job, share)
+        : liveSource(this.#capture, this.#job, share);
     const engine = new Engine(
       {
         copies,
-        speed,
+        speed: this.#speed,
         clock: realClock,
+        openAlarm,
+        ...openTiming(this.#job.timing, anchor.at),
         connectTimeoutMs,
         replyTimeoutMs,
+        raw,
         filters: new Filters(this.#job.filters),
-        ...openLogins(this.#job.logins, this.#job.archive),
-        connections: ConnectionIds.of(this.#job.connections),
-        pinTime: pinTime ? { originSec: source.originSec } : undefined,
-        share,
+        ...openLogins(this.#job.logins, source.snapshots),
+        ...source.engine,
+        maxConnections: maxConnections && partOf(share, maxConnections),
+        connectRate: connectRate && connectRate / share.of,
+        orderBy: order === 'commit' ? kinds : undefined,
+        selection: selects(selection) ? new Selection(selection, kinds) : undefined,
+        rules: this.#rules,
+        schemaPerCopy: schemaPerCopy === undefined ? undefined : new SchemaPerCopy(schemaPerCopy),
+        pool: pool === undefined ? undefined : poolShare(pool, share),
+        pinTime: pinTime ? { originSec: source.packets.originSec } : undefined,
         anchor: { at: anchor.at, now: anchor.epochMs - performance.timeOrigin },
+        done: checkpoints?.done,
       },
       this.#transport,
-      [this.#observer, { trouble: (trouble) => this.#tellTrouble(trouble) }],
+      [
+        this.#observer,
+        { trouble: (trouble) => this.#tellTrouble(trouble) },
+        ...(checkpoints?.observers ?? []),
+        ...(this.#dry === undefined ? [] : [this.#dry]),
+      ],
     );
     this.#engine = engine;
-    if (this.#stopped) engine.stop();
-    let unread: string | undefined;
+    if (this.#paused) engine.pause();
+    if (this.#stopped !== undefined) engine.stop(this.#stopped);
+    checkpoints?.begin();
     try {
       await engine.run(
-        decodeSessions(source, {
+        decode(source.packets, {
+          ...source.decode,
           serverPorts: new Set([recordedPort]),
-          wants: (id) => hasAny(share, id, copies),
           openTls: openTls(this.#job),
         }),
       );
     } catch (error) {
-      unread = (error as Error).message;
+      this.#unread = (error as Error).message;
       engine.cut();
     } finally {
       source.close();
-      await this.#transport.close();
-      archive.close();
     }
-    return { tally: this.#observer.tally, transport: this.#transport.stats(), unread };
+    if (this.#unread === undefined && this.#stopped === undefined) checkpoints?.passed();
+    return this.#unread;
+  }
+
+  /** What all that was run amounts to. Frees everything. */
+  async end(): Promise<ShareResult> {
+    await this.#transport.close();
+    this.#checkpoints?.close();
+    return {
+      tally: this.#observer.tally,
+      transport: this.#transport.stats(),
+      ...this.#checkpoints?.total(),
+      unread: this.#unread,
+      unusedRules: this.#rules?.unused() ?? [],
+      captured: this.#capture?.stats(),
+    };
   }
 
   /** All threads have the same target: one of them tells. */
@@ -148,19 +269,44 @@ export class ReplayShare {
     if (this.#share.index === 0) this.#say(troubleText(trouble, this.#job));
   }
 
-  /** What is under way finishes; nothing else begins. */
-  stop(): void {
-    this.#stopped = true;
-    this.#engine?.stop();
+  /** A histogram of our lateness so far, encoded. */
+  get lateness(): string {
+    return this.#observer.tally.lateness;
+  }
+
+  steer({ speed, paused, epochMs }: Steering): void {
+    const now = epochMs - performance.timeOrigin;
+    if (speed !== undefined) {
+      this.#speed = speed;
+      this.#observer.timed = Number.isFinite(speed);
+      this.#engine?.setSpeed(speed, now);
+    }
+    if (paused === undefined) return;
+    this.#paused = paused;
+    if (paused) this.#engine?.pause(now);
+    else this.#engine?.resume(now);
+  }
+
+  /** What is under way finishes; nothing else begins. What comes live ends here, and is replayed to its end. */
+  stop(cause: StopCause = 'interrupted'): void {
+    if (this.#capture !== undefined) {
+      this.#capture.close();
+      return;
+    }
+    this.#stopped ??= cause;
+    this.#engine?.stop(cause);
   }
 
   cut(): void {
-    this.#stopped = true;
+    this.#stopped ??= 'interrupted';
+    this.#capture?.close();
     this.#engine?.cut();
   }
 
   /** Frees what `open` made, where `run` is not to be called. */
-  close(): Promise<void> {
-    return this.#transport.close();
+  async close(): Promise<void> {
+    this.#capture?.close();
+    if (this.#capture !== undefined) for await (const _ of this.#capture);
+    await this.#transport.close();
   }
 }

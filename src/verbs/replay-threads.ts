@@ -1,34 +1,52 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, MytapeError } from '../errors.ts';
 import type { Share } from '../replay/share.ts';
-import { type Anchor, type Progress, type ReplayJob, ReplayShare, type ShareResult } from './replay-share.ts';
+import { latenessOf, type Percentiles } from '../report/summary.ts';
+import {
+  type Anchor,
+  type Progress,
+  type ReplayJob,
+  ReplayShare,
+  type ShareResult,
+  type Steering,
+  type StopCause,
+} from './replay-share.ts';
 import type { FromWorker, ToWorker } from './replay-worker.ts';
 
 /** All shares of a run, in as many threads. */
 export interface ReplayThreads {
   readonly progress: Progress;
-  /** Replays to the end, and frees everything. */
-  run(anchor: Anchor): Promise<ShareResult[]>;
-  stop(): void;
+  /** Replays once, to the end. Answers why the recording could not be read to its end, if it could not. */
+  run(anchor: Anchor): Promise<string | undefined>;
+  /** What all that was run amounts to. Frees everything. */
+  end(): Promise<ShareResult[]>;
+  /** Ours so far. */
+  lateness(): Promise<Percentiles>;
+  steer(steering: Steering): void;
+  stop(cause?: StopCause): void;
   cut(): void;
   /** Frees what was opened, where `run` is not to be called. */
   close(): Promise<void>;
 }
 
-/** Makes everything ready to send, in this thread where one is enough. Throws where a transport cannot be had. */
+/** Makes everything ready to send, in this thread where one is enough and it is not `apart`. Throws where a transport cannot be had. */
 export async function openThreads(
   job: ReplayJob,
   threads: number,
   say: (line: string) => void,
+  apart = false,
 ): Promise<ReplayThreads> {
-  if (threads > 1) return WorkerThreads.open(job, threads, say);
+  if (threads > 1 || apart) return WorkerThreads.open(job, threads, say);
   const share = await ReplayShare.open(job, { index: 0, of: 1 }, say);
   return {
     get progress() {
       return share.progress;
     },
-    run: async (anchor) => [await share.run(anchor)],
-    stop: () => share.stop(),
+    run: (anchor) => share.run(anchor),
+    end: async () => [await share.end()],
+    lateness: async () => latenessOf([share.lateness]),
+    steer: (steering) => share.steer(steering),
+    stop: (cause) => share.stop(cause),
     cut: () => share.cut(),
     close: () => share.close(),
   };
@@ -64,30 +82,49 @@ class WorkerThreads implements ReplayThreads {
   }
 
   get progress(): Progress {
-    const sum = { answered: 0, lost: 0, open: 0, reconnected: 0 };
+    const sum = { answered: 0, lost: 0, open: 0, reconnected: 0, sentTo: 0 };
     for (const { progress } of this.#threads) {
       sum.answered += progress.answered;
       sum.lost += progress.lost;
       sum.open += progress.open;
       sum.reconnected += progress.reconnected;
+      sum.sentTo = Math.max(sum.sentTo, progress.sentTo);
     }
     return sum;
   }
 
-  async run(anchor: Anchor): Promise<ShareResult[]> {
-    this.#all({ type: 'run', anchor });
+  async run(anchor: Anchor): Promise<string | undefined> {
+    const unread = await this.#together(this.#threads.map((thread) => thread.run(anchor)));
+    return unread.find((why) => why !== undefined);
+  }
+
+  end(): Promise<ShareResult[]> {
+    this.#all({ type: 'end' });
+    return this.#together(this.#threads.map((thread) => thread.result));
+  }
+
+  async #together<T>(each: Promise<T>[]): Promise<T[]> {
     try {
-      return await Promise.all(this.#threads.map((thread) => thread.result));
+      return await Promise.all(each);
     } catch (error) {
       // One of them failed: the others' part alone is no run.
       this.cut();
+      this.#all({ type: 'close' });
       await Promise.all(this.#threads.map((thread) => thread.ended));
       throw error;
     }
   }
 
-  stop(): void {
-    this.#all({ type: 'stop' });
+  async lateness(): Promise<Percentiles> {
+    return latenessOf(await Promise.all(this.#threads.map((thread) => thread.lateness())));
+  }
+
+  steer(steering: Steering): void {
+    this.#all({ type: 'steer', steering });
+  }
+
+  stop(cause: StopCause = 'interrupted'): void {
+    this.#all({ type: 'stop', cause });
   }
 
   cut(): void {
@@ -106,11 +143,14 @@ class WorkerThreads implements ReplayThreads {
 
 /** One worker thread, seen from the main thread. */
 class ShareThread {
-  progress: Progress = { answered: 0, lost: 0, open: 0, reconnected: 0 };
+  progress: Progress = { answered: 0, lost: 0, open: 0, reconnected: 0, sentTo: 0 };
   readonly ready: Promise<void>;
   readonly result: Promise<ShareResult>;
   readonly ended: Promise<void>;
   readonly #worker: Worker;
+  #ran: (unread: string | undefined) => void = () => {};
+  /** Who asked for it, in order. */
+  #lateness: ((lateness: string) => void)[] = [];
 
   constructor(job: ReplayJob, share: Share, say: (line: string) => void) {
     const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: { job, share } });
@@ -129,12 +169,30 @@ class ShareThread {
         if (message.type === 'ready') resolve();
         else if (message.type === 'progress') this.progress = message.progress;
         else if (message.type === 'say') say(message.line);
+        else if (message.type === 'ran') this.#ran(message.unread);
+        else if (message.type === 'lateness') this.#lateness.shift()?.(message.lateness);
         else if (message.type === 'done') done(message.result);
         else failed(errorOf(message));
       });
       worker.once('error', (error) => failed(error));
       worker.once('exit', () => failed(new Error('a thread of the replay ended by itself')));
       this.result.catch(reject);
+    });
+  }
+
+  run(anchor: Anchor): Promise<string | undefined> {
+    this.post({ type: 'run', anchor });
+    return new Promise((resolve, reject) => {
+      this.#ran = resolve;
+      this.result.catch(reject);
+    });
+  }
+
+  /** A histogram, encoded. */
+  lateness(): Promise<string> {
+    this.post({ type: 'lateness' });
+    return new Promise((resolve) => {
+      this.#lateness.push(resolve);
     });
   }
 

@@ -28,6 +28,8 @@ export interface PacketJob {
   captureDriver: CaptureDriver;
   sendDriver: SendDriver;
   clients: ClientsPlan;
+  /** The target's protocol is not known. */
+  raw?: boolean;
 }
 
 export interface TransportJob extends PacketJob {
@@ -44,7 +46,7 @@ export async function openTransport(
 ): Promise<Transport> {
   if (job.transport === 'packet') return openPacketTransport(job, share, say);
   const { target, targetPort: port, tls } = job;
-  const options = { target: target.text, port, clock: realClock };
+  const options = { target: target.text, port, clock: realClock, raw: job.raw === true };
   return new SocketTransport(tls === undefined ? options : { ...options, tls });
 }
 
@@ -70,6 +72,7 @@ export async function openPacketTransport(
     secret: installationSecret(),
     pathMtu: () => pathTo(target).mtu,
     clients: clientAddresses(job.clients, target.family),
+    raw: job.raw === true,
     ports: { ...clientPorts(job.clients), ...share },
   });
   try {

@@ -5,7 +5,7 @@ import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts
 import type { ReplayJob } from './replay-share.ts';
 
 /** Ordinary connections need no path of ours: what fails is the target, or the network to it. */
-const SEEN_BY_SOCKET: Readonly<Record<TroubleKind, string>> = {
+const SEEN_BY_SOCKET: Readonly<Record<Exclude<TroubleKind, 'blocked'>, string>> = {
   silent: 'is the address right, and does no firewall drop what is sent there? (see: ip route get)',
   mute: 'it takes connections, and then no greeting comes: does its server hang?',
   refused: 'it refuses them: does its server run, and is -x right?',
@@ -16,6 +16,12 @@ const SEEN_BY_SOCKET: Readonly<Record<TroubleKind, string>> = {
 export function troubleText(trouble: Trouble, job: ReplayJob): string {
   const { kind, failures, wasReached } = trouble;
   const target = `${job.target.text}:${job.targetPort}`;
+  if (kind === 'blocked') {
+    return (
+      `${target} has blocked clients of this run, after too many handshakes that came to no end (error 1129). ` +
+      `On it: mariadb-admin flush-hosts (or FLUSH HOSTS), and a larger max_connect_errors`
+    );
+  }
   if (wasReached) {
     return (
       `${target} is gone: ${failures} connections in a row did not come about. ` +

@@ -2,11 +2,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { MytapeError } from '../errors.ts';
 import type { Share } from '../replay/share.ts';
-import { type Anchor, type Progress, type ReplayJob, ReplayShare, type ShareResult } from './replay-share.ts';
+import {
+  type Anchor,
+  type Progress,
+  type ReplayJob,
+  ReplayShare,
+  type ShareResult,
+  type Steering,
+  type StopCause,
+} from './replay-share.ts';
 
 export type ToWorker =
   | { type: 'run'; anchor: Anchor }
-  | { type: 'stop' }
+  | { type: 'end' }
+  | { type: 'steer'; steering: Steering }
+  | { type: 'lateness' }
+  | { type: 'stop'; cause: StopCause }
   | { type: 'cut' }
   | { type: 'close' };
 
@@ -16,6 +27,10 @@ export type FromWorker =
   | { type: 'failed'; code: string | undefined; message: string; stack: string | undefined }
   | { type: 'progress'; progress: Progress }
   | { type: 'say'; line: string }
+  /** A histogram, encoded. */
+  | { type: 'lateness'; lateness: string }
+  /** Of a `run`. */
+  | { type: 'ran'; unread: string | undefined }
   | { type: 'done'; result: ShareResult };
 
 /** How often progress is told, ms. */
@@ -27,22 +42,23 @@ const tell = (message: FromWorker) => port.postMessage(message);
 
 async function work(): Promise<void> {
   const replay = await ReplayShare.open(job, share, (line) => tell({ type: 'say', line }));
-  const anchor = await new Promise<Anchor | undefined>((resolve) => {
-    port.on('message', (message: ToWorker) => {
-      if (message.type === 'run') resolve(message.anchor);
-      else if (message.type === 'close') resolve(undefined);
-      else if (message.type === 'stop') replay.stop();
-      else replay.cut();
-    });
-    tell({ type: 'ready' });
-  });
-  if (anchor === undefined) {
-    await replay.close();
-    return;
-  }
   const progress = setInterval(() => tell({ type: 'progress', progress: replay.progress }), PROGRESS_MS);
+  const run = async (anchor: Anchor) => tell({ type: 'ran', unread: await replay.run(anchor) });
   try {
-    tell({ type: 'done', result: await replay.run(anchor) });
+    const isWhole = await new Promise<boolean>((resolve, reject) => {
+      port.on('message', (message: ToWorker) => {
+        if (message.type === 'run') run(message.anchor).catch(reject);
+        else if (message.type === 'end') resolve(true);
+        else if (message.type === 'close') resolve(false);
+        else if (message.type === 'stop') replay.stop(message.cause);
+        else if (message.type === 'steer') replay.steer(message.steering);
+        else if (message.type === 'lateness') tell({ type: 'lateness', lateness: replay.lateness });
+        else replay.cut();
+      });
+      tell({ type: 'ready' });
+    });
+    if (isWhole) tell({ type: 'done', result: await replay.end() });
+    else await replay.close();
   } finally {
     clearInterval(progress);
   }

@@ -1,12 +1,19 @@
 import { type Archive, openArchive } from '../archive/reader.ts';
+import { readSnapshots } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
+import type { Share } from '../replay/share.ts';
 import type { CaptureNs } from '../time.ts';
-import type { Address } from '../wire/address.ts';
+import { firstLeft, readRunLeft } from './checkpoint-run.ts';
+import { parseLoops, planCourse } from './control-course.ts';
+import { dryRun } from './dry-run.ts';
 import type { Mapping } from './endpoints.ts';
+import { endpointKey, type RecordedSide } from './interlock.ts';
+import { parseDurationMs, parseTime } from './options.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planRunClients } from './replay-run.ts';
+import { parseScale, planTiming } from './replay-timing.ts';
 
 const EXAMPLES = `
 Examples:
@@ -21,9 +28,14 @@ Examples:
   By ordinary connections, over TLS, everybody as one user of the target's:
     mytape replay peak.tape -x 3307-db.test:3307 --transport socket --target-tls --target-ca ca.pem --as tester
 
+  On and on for an hour, and then:
+    mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --loop forever --for 1h
+  Where a run that was stopped, or killed, left off (its --out):
+    mytape replay --resume runs/monday
+
 Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network.
 The users file has a line for each user, \`user: password\`, and mode 0600.
-Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server), 5 run not valid, 130 interrupted.`;
+Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server, or looks live), 5 run not valid, 130 interrupted.`;
 
 type ReplayOptions = ReturnType<ReturnType<typeof replayOptions>['opts']>;
 
@@ -46,6 +58,54 @@ function replayOptions() {
       1,
     )
     .option(
+      '--connect-time-scale <x>',
+      'times until sessions connect, times x: 0.5 is half of them',
+      parseScale,
+      1,
+    )
+    .option(
+      '--think-time-scale <x>',
+      "clients' times between an answer and the next command, times x",
+      parseScale,
+      1,
+    )
+    .option('--think-time-correct', 'late sessions think shorter, until they are back on time (default)')
+    .option('--no-think-time-correct', 'they think as long as they were recorded to, and end later')
+    .option(
+      '--skip-idle <duration>',
+      'cut times in which nobody said anything down to this, e.g. 5s',
+      parseDurationMs,
+    )
+    .option(
+      '--from <time>',
+      'begin there, with the sessions that were open: RFC 3339, or 20:00, 20:00:30 of local time',
+      parseTime,
+    )
+    .option('--to <time>', 'the recording ends there', parseTime)
+    .option(
+      '--loop <n|forever>',
+      'the recording again and again, each time when the time before is over',
+      parseLoops,
+    )
+    .option(
+      '--for <duration>',
+      'end after so long, as if the recording ended there: what is under way finishes',
+      parseDurationMs,
+    )
+    .option(
+      '--start-at <time>',
+      'wait until then, so that several hosts begin at once: RFC 3339, or 20:00, 20:00:30 of local time',
+      parseTime,
+    )
+    .option(
+      '--dry-run',
+      'connect to nothing: show which sessions and statements would be sent, which not and why, as whom and from where',
+    )
+    .option(
+      '--resume <run>',
+      'go on with the run of this folder, which was stopped or killed, as it was started: no other word with it',
+    )
+    .option(
       '--keylog <file>',
       'TLS keys of recorded sessions, as SSLKEYLOGFILE has them, beside those in the keys.log of the archive',
     );
@@ -57,40 +117,59 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const { target: mapping, copies, speed } = options;
   const archive = openArchive(dir);
   try {
-    const anchorAt = checkArchive(archive, dir, mapping, plan.target, options.allowLiveTarget === true);
+    const { anchorAt, servers } = checkArchive(archive, dir, mapping);
     warnOfRemaps(archive, plan.logins);
     const clients = planRunClients(plan, clientsOf(archive, mapping.recordedPort));
     const { sessions, packets, dropped } = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
-    const job = { ...plannedJob(plan, clients), archive: dir, speed, connections, keyLog };
-    await carryOut(job, options, { packets, dropped, anchorAt });
+    const timing = await planTiming(options, archive, mapping.recordedPort, options.spread ?? 0);
+    const job = { ...plannedJob(plan, clients), archive: dir, speed, timing, connections, keyLog };
+    if (options.dryRun === true) {
+      const { startMs } = planCourse(options, Date.now(), false);
+      const allowLive = options.allowLiveTarget === true;
+      const facts = {
+        packets,
+        dropped,
+        anchorAt: timing.window.from ?? anchorAt,
+        servers,
+        allowLive,
+        startMs,
+      };
+      await dryRun(job, facts, options.json === true);
+      return;
+    }
+    const left =
+      options.resume === undefined ? undefined : readRunLeft(options.resume, sharesOf(options), copies);
+    const begins = timing.window.from ?? anchorAt;
+    const goesOn = left && firstLeft(archive.sessions(), mapping.recordedPort, left);
+    await carryOut(job, options, {
+      packets,
+      dropped,
+      anchorAt: begins,
+      resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
+      servers,
+      recording: { to: timing.window.to ?? lastOf(archive), originSec: archive.info.originSec },
+      course: planCourse(options, Date.now(), left !== undefined),
+      resumable: { args: process.argv.slice(3), left },
+    });
   } finally {
     archive.close();
   }
 }
 
-/**
- * When the first session began that can be replayed: what is due at once. Refuses what would replay nothing, and what would
- * replay onto production (DESIGN §5).
- */
+/** When the first session began that can be replayed: what is due at once; and who was recorded. Refuses what would replay nothing. */
 function checkArchive(
   archive: Archive,
   dir: string,
   mapping: Mapping,
-  target: Address,
-  allowLive: boolean,
-): CaptureNs {
+): { anchorAt: CaptureNs; servers: RecordedSide } {
+  const endpoints = new Set<string>();
   const ports = new Set<number>();
   let first = Number.POSITIVE_INFINITY;
   let firstOfAny = Number.POSITIVE_INFINITY;
   for (const { server, serverPort, firstAt, coverage } of archive.sessions()) {
     ports.add(serverPort);
-    if (!allowLive && server === target.text && serverPort === mapping.port) {
-      throw new MytapeError(
-        'refused',
-        `${server}:${serverPort} is the server that ${dir} was recorded from: replay onto a test server (or say --allow-live-target)`,
-      );
-    }
+    endpoints.add(endpointKey(server, serverPort));
     if (serverPort !== mapping.recordedPort) continue;
     firstOfAny = Math.min(firstOfAny, firstAt);
     if (coverage !== 'joined-late') first = Math.min(first, firstAt);
@@ -102,7 +181,11 @@ function checkArchive(
       `${dir} has no session of port ${mapping.recordedPort}, it has ${there} (mend -x)`,
     );
   }
-  return first === Number.POSITIVE_INFINITY ? firstOfAny : first;
+  const { servers: identities } = readSnapshots(dir);
+  return {
+    anchorAt: first === Number.POSITIVE_INFINITY ? firstOfAny : first,
+    servers: { endpoints, identities, what: `the server that ${dir} was recorded from` },
+  };
 }
 
 /** A name that is spelt wrong remaps nothing, and the run goes where it should not. */
@@ -122,6 +205,18 @@ function warnOfRemaps(archive: Archive, { remapUser, remapSchema }: LoginJob): v
   };
   warn('--remap-user', users);
   warn('--remap-schema', schemas);
+}
+
+/** As the threads have them. */
+function sharesOf({ channels: of, order }: ReplayOptions): Share[] {
+  return Array.from({ length: of }, (_, index) => ({ index, of, byCopy: order === 'commit' }));
+}
+
+/** When the last of the recording was. */
+function lastOf(archive: Archive): CaptureNs {
+  let last = 0;
+  for (const { lastAt } of archive.sessions()) last = Math.max(last, lastAt);
+  return last;
 }
 
 function* clientsOf(archive: Archive, port: number): Iterable<string> {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { endClientsNowhere, endClientsOnAssistant, endClientsOnTarget } from '../../scripts/lab/network.ts';
 import { PORT } from '../../scripts/lab/server.ts';
 import { interceptArguments, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
-import { labTests, runSteps, type TestBed } from './support/path.ts';
+import { labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
 import { SYNS, seenOnTarget } from './support/seen.ts';
 
 /** Ports of a host's own where the lab's kernel has its default range for connections, and how long a round of them takes. */
@@ -137,6 +137,7 @@ labTests('topology', (it) => {
         const args = replayArguments(bed.lab, 'self', archive, bed.files, [
           '--speed',
           '4',
+          UNASKED,
           '--out',
           bed.fresh('run'),
         ]);

@@ -197,13 +197,13 @@ describe('full speed', () => {
       speed: Number.POSITIVE_INFINITY,
       target: {
         users: { app: 'secret' },
-        meets: ({ id }) => (['greets', 'refused', 1040, 'reset'] as const)[id % 4],
+        meets: ({ id }) => (['greets', 'refused', 1045, 'reset'] as const)[id % 4],
         reacts: (_, { id }) => (id % 8 === 0 ? 'reset' : undefined),
       },
     });
     assert.equal([...run.transport.mostOpen.values()][0], 1);
     assert.ok(run.summary.sessions.lost > 0 && run.summary.sessions.completed > 0);
-    assert.deepEqual(Object.keys(run.summary.sessions.lost_by), ['too-many-connections']);
+    assert.deepEqual(Object.keys(run.summary.sessions.lost_by), ['auth']);
   });
 
   test('a stopped run opens none of the sessions that wait for their turn', async () => {

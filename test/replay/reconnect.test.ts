@@ -180,7 +180,7 @@ describe('who tries again', () => {
         target: { users: USERS, reacts: dies(), meets: ({ id }) => (id === 1 ? welcome : 'greets') },
       });
       assert.equal(run.transport.connections.length, again ? 3 : 2);
-      const cause = typeof welcome === 'number' ? 'auth' : welcome;
+      const cause = welcome === 1129 ? 'host-blocked' : typeof welcome === 'number' ? 'auth' : welcome;
       assert.deepEqual(run.book.endsOf(), [again ? undefined : cause]);
       assert.equal(run.book.story()[1], 'lost reset');
       assert.equal(run.book.story()[2], again ? 'answered' : `lost ${cause}`);

@@ -116,16 +116,12 @@ describe('a login that production refused', () => {
 
   test('is tried again where the target has no room at the moment, or is away', async () => {
     for (const meets of [TOO_MANY_CONNECTIONS, 1053, 'refused', 'reset', 'fin'] as const) {
-      // In no place of its own: a session without any connection before is lost by 1040 at once, as all are.
       const isBusy: FakeTarget['meets'] = ({ openedAt }) =>
         openedAt - START_MS >= 50 && openedAt - START_MS < 1_000 ? meets : 'greets';
       const run = await replay(refused(DENIED), { target: { users: USERS, meets: isBusy } });
-      if (meets === TOO_MANY_CONNECTIONS) {
-        assert.deepEqual(run.book.endsOf(1), ['too-many-connections']);
-        continue;
-      }
       assert.deepEqual(run.book.endsOf(1), [undefined], `${meets}`);
-      assert.ok(run.transport.connections.length > 3, `${meets}`);
+      // Where there is no room, a moment passes before it is tried again.
+      assert.ok(run.transport.connections.length > (meets === TOO_MANY_CONNECTIONS ? 2 : 3), `${meets}`);
       assert.equal(run.summary.sessions.refused, 1);
     }
   });

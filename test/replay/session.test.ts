@@ -259,7 +259,7 @@ describe('what the target does', () => {
     ['closes before it greets', { meets: () => 'fin' }, 'connect', false],
     ['never answers the SYN', { meets: () => 'timeout' }, 'connect', false],
     ['has too many connections', { users: USERS, meets: () => 1040 }, 'too-many-connections', false],
-    ['has blocked the host', { users: USERS, meets: () => 1129 }, 'auth', false],
+    ['has blocked the host', { users: USERS, meets: () => 1129 }, 'host-blocked', false],
     ['has another password', { users: { app: 'changed' } }, 'auth', false],
     ['does not know the user', { users: {} }, 'auth', false],
     ...(['desync', 'relay'] as CloseCause[]).map((cause): [string, FakeTarget, string, boolean] => [

@@ -5,6 +5,7 @@ import type { Command } from '../../src/mysql/command.ts';
 import { ConnectionIds } from '../../src/replay/connection-ids.ts';
 import type { Trouble } from '../../src/replay/contact.ts';
 import { Engine, type EngineOptions } from '../../src/replay/engine.ts';
+import { CommandKinds } from '../../src/replay/kinds.ts';
 import { type LoginOptions, Logins } from '../../src/replay/logins.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/outcome.ts';
 import type { StateLost } from '../../src/replay/session-state.ts';
@@ -51,6 +52,10 @@ export class Book implements Observer {
 
   scheduled(session: SessionMeta, copy: number): void {
     this.scheduledSessions.push(`${session.id}/${copy}`);
+  }
+
+  unscheduled(session: SessionMeta, copy: number): void {
+    this.scheduledSessions.splice(this.scheduledSessions.indexOf(`${session.id}/${copy}`), 1);
   }
 
   opened(session: SessionMeta, copy: number): void {
@@ -173,6 +178,7 @@ export interface Setup {
   shares?: number;
   copies?: number;
   speed?: number;
+  order?: 'commit';
   target?: FakeTarget;
   passwords?: Record<string, string>;
   connectTimeoutMs?: number;
@@ -224,7 +230,10 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
   const options = { copies, speed, clock, connectTimeoutMs, replyTimeoutMs, logins, ...setup.engine };
   const engines = Array.from({ length: of }, (_, index) => {
     const connections = options.connections && ConnectionIds.of(options.connections.buffer);
-    return new Engine({ ...options, share: { index, of }, connections }, transport, [book, summed]);
+    const order =
+      setup.order === 'commit' ? { orderBy: new CommandKinds(), share: { index, of, byCopy: true } } : {};
+    const share = { index, of };
+    return new Engine({ ...options, share, ...order, connections }, transport, [book, summed]);
   });
   const run = { engine: engines[0], transport, clock, book } as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
@@ -257,6 +266,8 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     speed,
     elapsedMs: run.elapsedMs,
     transport: transport.stats(),
+    orderBy: setup.order,
+    pooled: setup.engine?.pool !== undefined,
     interrupted: false,
   });
   book.balance(run.summary);

@@ -21,6 +21,7 @@ const FACTS: RunFacts = {
   speed: 4,
   elapsedMs: 2000,
   transport: { packetsOut: 2400, packetsIn: 1300, retransmitted: 7, captureDropped: 0 },
+  orderBy: 'commit',
   interrupted: false,
 };
 
@@ -53,6 +54,10 @@ function eventful(): SummaryObserver {
   observer.reconnected(meta, 0, new Set(['transaction', 'lock'] as const), 4);
   observer.reconnected(meta, 1, new Set(['transaction'] as const), 0);
   observer.reconnected(meta, 0, new Set(), 1);
+  for (const ms of [10, 20, 300]) observer.waited(meta, 0, ms);
+  for (const errno of [1040, 1203, 1040]) observer.turnedAway(meta, 0, errno);
+  for (const ms of [4, 9]) observer.held(ms);
+  observer.released();
   observer.adopted(meta, 0, new Set(['prepared-statement'] as const), 3);
   observer.sessionSkipped(meta, 'tls', 0);
   observer.sessionSkipped(meta, 'joined-late', 30);
@@ -97,6 +102,8 @@ const EVENTFUL: Summary = {
     lost: { connect: 20, reset: 8 },
     skipped: { gap: 4, 'joined-late': 60, kill: 2 },
   },
+  admission: { waited: 3, wait_ms: { p50: 20, p99: 300, max: 300 }, turned_away: { 1040: 2, 1203: 1 } },
+  order: { by: 'commit', held: 2, held_ms: { p50: 4, p99: 9, max: 9 }, released: 1 },
   lateness_ms: { p50: 0, p99: 0, max: 0 },
   latency_ms: { recorded: { p50: 4, p99: 4, max: 4 }, replayed: { p50: 2, p99: 2, max: 80 } },
   divergence: { error: 50, rows: 30, data: 20, none: 1060, unknown: 7, 'not-comparable': 3 },
@@ -130,6 +137,8 @@ function rounded(summary: Summary): Summary {
     ...summary,
     lateness_ms: whole(summary.lateness_ms),
     latency_ms: { recorded: whole(recorded), replayed: whole(replayed) },
+    admission: { ...summary.admission, wait_ms: whole(summary.admission.wait_ms) },
+    order: { ...summary.order, held_ms: whole(summary.order.held_ms) },
   };
 }
 
@@ -247,6 +256,10 @@ scheduled                             20         1,198
 Logins       2 logins refused, as they had been; 1 sessions adopted that began before the recording
 
 Reconnected  3 times, set up again by 8 commands; without: lock 1 times, prepared-statement 1 times, transaction 2 times
+
+Admission    3 sessions waited for their place: p50 20 ms, p99 300 ms, max 300 ms
+Turned away  3 connections, tried again: 1040 2 times, 1203 1 times
+Order        2 commands waited for commits: p50 4 ms, p99 9 ms, max 9 ms; 1 went before them
 
 Answers      1,060 as recorded; different: 50 errors, 30 row counts, 20 data; 10 not to compare
 Latency      recorded p50 4 ms, p99 4 ms, max 4 ms

@@ -30,6 +30,10 @@ function share(observer: SummaryObserver, answered: number, lateMs: number, late
     );
   }
   observer.captured();
+  observer.waited(meta, 0, latencyMs);
+  observer.turnedAway(meta, 0, 1040 + answered);
+  observer.held(lateMs);
+  observer.released();
   observer.lost(meta, 0, commands[0], 'reset', true);
   observer.sessionLost(meta, 0, 'reset', `after ${answered}`);
   observer.sessionSkipped(meta, 'unknown-user', 1);

@@ -86,7 +86,7 @@ export class Handler {
   }
 }
 
-export function setUp(t: TestContext, { resumable = false } = {}): Bed {
+export function setUp(t: TestContext, { resumable = false, raw = false } = {}): Bed {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const clock = new ManualClock(50);
   const injector = new FakeInjector(MTU + 4);
@@ -100,6 +100,7 @@ export function setUp(t: TestContext, { resumable = false } = {}): Bed {
     secret: 9,
     pathMtu: () => MTU,
     clients: new RecordedClients(4),
+    raw,
   };
   const transport = new PacketTransport(options);
   const receiver = new Receiver(injector, clock);
@@ -107,6 +108,7 @@ export function setUp(t: TestContext, { resumable = false } = {}): Bed {
     to.attach(transport, {
       timestamps: transport.timestamps,
       delivered: resumable ? (then) => then() : undefined,
+      raw,
     });
   const source: AnswerSource = {
     // What is asked of nobody is dropped, as a channel does that is being made anew.

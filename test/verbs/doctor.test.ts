@@ -110,3 +110,12 @@ describe('mytape doctor', () => {
     );
   });
 });
+
+test('doctor: what is of one transport is refused with the other', () => {
+  const packet = mytape('doctor', '-x', '3307-10.3.0.1:3307', '--local', '--users', 'users');
+  assert.equal(packet.status, 2);
+  assert.match(packet.stderr, /are for --transport socket: by packets doctor logs in nowhere/);
+  const socket = mytape('doctor', '-x', '3307-10.3.0.1:3307', '--transport', 'socket', '--local');
+  assert.equal(socket.status, 2);
+  assert.match(socket.stderr, /speaks from this host: leave out -s, --local, --client and --clients/);
+});

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { collectSession, parseDurationMs, parsePorts, parseSizeOctets } from '../../src/verbs/options.ts';
+import {
+  collectSession,
+  nextTime,
+  parseDurationMs,
+  parsePorts,
+  parseSizeOctets,
+  parseTime,
+} from '../../src/verbs/options.ts';
 import { formatDuration, formatOctets } from '../../src/verbs/output.ts';
 
 describe('option values', () => {
@@ -33,6 +40,34 @@ describe('option values', () => {
     for (const wrong of ['', '0', '65536', '3307;3308', '3307,', 'mysql']) {
       assert.throws(() => parsePorts(wrong), /separated by commas/, wrong);
     }
+  });
+
+  test('times', () => {
+    const at = Date.UTC(2026, 0, 31, 9, 8, 7);
+    assert.deepEqual(parseTime('2026-01-31T09:08:07Z'), { epochMs: at });
+    assert.deepEqual(parseTime('2026-01-31t10:08:07.250+01:00'), { epochMs: at + 250 });
+    assert.deepEqual(parseTime('2026-01-31 09:08:07z'), { epochMs: at });
+    assert.deepEqual(parseTime('9:05'), { ofDayMs: 32_700_000 });
+    assert.deepEqual(parseTime('23:59:59'), { ofDayMs: 86_399_000 });
+    for (const wrong of [
+      '',
+      '9',
+      '24:00',
+      '12:60',
+      '2026-02-31T00:00:00Z',
+      '2026-01-31',
+      '2026-01-31T09:08',
+    ]) {
+      assert.throws(() => parseTime(wrong), /2026-01-31T09:00:00Z/, wrong);
+    }
+  });
+
+  test('a time of day is the next one', () => {
+    const noon = new Date(2026, 4, 31, 12).getTime();
+    assert.equal(nextTime(parseTime('12:00:01'), noon), noon + 1000);
+    assert.equal(nextTime(parseTime('12:00'), noon), new Date(2026, 5, 1, 12).getTime());
+    assert.equal(nextTime(parseTime('11:00'), noon), new Date(2026, 5, 1, 11).getTime());
+    assert.equal(nextTime({ epochMs: 5 }, noon), 5);
   });
 
   test('sessions add up', () => {

@@ -3,6 +3,7 @@
  * `node outcomes.js '{"archive":…}'` on host assistant. Prints a DivergingCommand a line, as JSON.
  */
 import { openArchive } from '../../../src/archive/reader.ts';
+import { readSnapshots } from '../../../src/archive/snapshots.ts';
 import { decodeSessions } from '../../../src/flow/decode.ts';
 import { COM, type Command } from '../../../src/mysql/command.ts';
 import { textOf } from '../../../src/mysql/query-attributes.ts';
@@ -77,7 +78,7 @@ const engine = new Engine(
     copies: 1,
     speed: Number.POSITIVE_INFINITY,
     clock: realClock,
-    ...openLogins(await planLogins({ users: job.users }), job.archive),
+    ...openLogins(await planLogins({ users: job.users }), readSnapshots(job.archive)),
     connections: ConnectionIds.create(archive.info.sessions, 1),
   },
   transport,

@@ -29,6 +29,12 @@ import type { Summary } from '../../../src/report/summary.ts';
 import { labObstacle } from './capability.ts';
 import type { StepsJob } from './steps.ts';
 
+/**
+ * Replays of these tests do not ask the target whether it is a live server: what is counted there, and seen on the wire, is the run's
+ * alone. test/e2e/interlock.test.ts is about the asking.
+ */
+export const UNASKED = '--allow-live-target';
+
 /** Rows of each sysbench table: few, so that a lab is up in seconds. */
 const ROWS = 2000;
 
@@ -170,7 +176,7 @@ export class TestBed {
   async replayExactly(recorded: Recorded, options: ReplayOptions): Promise<Summary> {
     const { path, copies = 1, speed = '1', extra = [] } = options;
     const name = join('e2e', `run-${++this.#runs}`);
-    const plan = { name, path, copies, speed, extra };
+    const plan = { name, path, copies, speed, extra: [...extra, UNASKED] };
     const replayed = await replayAndCompare(this.lab, recorded, this.files, plan);
     assertExact(replayed);
     return replayed.summary;
@@ -183,7 +189,7 @@ export class TestBed {
   } {
     const { path, copies = 1, speed = '1', extra = [], files = this.files } = options;
     const out = this.fresh('run');
-    const more = ['-n', String(copies), '--speed', speed, ...extra, '--out', out];
+    const more = ['-n', String(copies), '--speed', speed, ...extra, UNASKED, '--out', out];
     return { args: replayArguments(this.lab, path, options.archive, files, more), out };
   }
 

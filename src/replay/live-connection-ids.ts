@@ -1,0 +1,128 @@
+/**
+ * The same as connection-ids.ts for a run whose sessions nobody has counted: a table that forgets. It knows the connections
+ * that are open, at most SLOTS, in memory that the threads of the run share.
+ */
+import type { ConnectionIds } from './connection-ids.ts';
+
+/** What an engine tells of connections, and asks. */
+export type ConnectionTable = Pick<ConnectionIds, 'buffer' | 'recorded' | 'opened' | 'closed' | 'find'>;
+
+/** Slots that an id may be in: all of them are looked at. */
+const BUCKET_SLOTS = 8;
+
+/** Connections open at once that the table is for, where there are not too many copies. */
+const SLOTS = 65_536;
+
+const MOST_OCTETS = 64 * 1024 * 1024;
+
+/** A slot: the recorded id, the session that has it, and the target's id of each copy. */
+const ID = 0;
+const SESSION = 1;
+const FIRST_COPY = 2;
+
+/** What the memory begins with. */
+const COPIES = 0;
+const HEAD_WORDS = 1;
+const WORD_OCTETS = 4;
+
+/** No connection. Servers give none the id 0. */
+const NONE = 0;
+
+/** A session of this thread that has connections now. */
+interface Entry {
+  /** Where its slot begins; -1: there was none left in its bucket. */
+  slot: number;
+  open: number;
+}
+
+export class LiveConnectionIds implements ConnectionTable {
+  /** What another thread's `of` is to be given. */
+  readonly buffer: SharedArrayBuffer;
+  readonly #words: Uint32Array;
+  readonly #copies: number;
+  readonly #slotWords: number;
+  readonly #buckets: number;
+  /** By session; a session's copies are all in one thread. */
+  readonly #entries = new Map<number, Entry>();
+
+  private constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#words = new Uint32Array(buffer);
+    this.#copies = this.#words[COPIES];
+    this.#slotWords = FIRST_COPY + this.#copies;
+    this.#buckets = Math.floor((this.#words.length - HEAD_WORDS) / (this.#slotWords * BUCKET_SLOTS));
+  }
+
+  static create(copies: number): LiveConnectionIds {
+    const slotOctets = (FIRST_COPY + copies) * WORD_OCTETS;
+    const most = Math.floor(MOST_OCTETS / slotOctets);
+    const slots = Math.max(BUCKET_SLOTS, Math.min(SLOTS, most));
+    const buffer = new SharedArrayBuffer(HEAD_WORDS * WORD_OCTETS + slots * slotOctets);
+    new Uint32Array(buffer)[COPIES] = copies;
+    return new LiveConnectionIds(buffer);
+  }
+
+  /** The same table, in another thread. */
+  static of(buffer: SharedArrayBuffer): LiveConnectionIds {
+    return new LiveConnectionIds(buffer);
+  }
+
+  /** The recorded server gave `session` this id; 0: not known. It is in the table from then on until its last copy is closed. */
+  recorded(session: number, connectionId: number): void {
+    if (connectionId === NONE || this.#entries.has(session)) return;
+    this.#entries.set(session, { slot: this.#claim(session, connectionId), open: 0 });
+  }
+
+  opened(session: number, copy: number, targetId: number): void {
+    const entry = this.#entries.get(session);
+    if (entry === undefined) return;
+    if (entry.slot < 0) entry.open++;
+    else if (Atomics.exchange(this.#words, entry.slot + FIRST_COPY + copy, targetId) === NONE) entry.open++;
+  }
+
+  closed(session: number, copy: number): void {
+    const entry = this.#entries.get(session);
+    if (entry === undefined) return;
+    if (entry.slot < 0) entry.open--;
+    else if (Atomics.exchange(this.#words, entry.slot + FIRST_COPY + copy, NONE) !== NONE) entry.open--;
+    if (entry.open > 0) return;
+    this.#entries.delete(session);
+    if (entry.slot >= 0) Atomics.store(this.#words, entry.slot + ID, NONE);
+  }
+
+  /** As ConnectionIds has it. */
+  find(connectionId: number, copy: number): number | undefined {
+    if (connectionId === NONE) return undefined;
+    const words = this.#words;
+    let newest = -1;
+    let targetId = NONE;
+    const first = this.#bucketOf(connectionId);
+    for (let i = 0; i < BUCKET_SLOTS; i++) {
+      const slot = first + i * this.#slotWords;
+      if (Atomics.load(words, slot + ID) !== connectionId) continue;
+      const open = Atomics.load(words, slot + FIRST_COPY + copy);
+      const session = Atomics.load(words, slot + SESSION);
+      if (open === NONE || session <= newest) continue;
+      newest = session;
+      targetId = open;
+    }
+    return targetId === NONE ? undefined : targetId;
+  }
+
+  /** A free slot of the id's bucket, now its own; -1: there is none, and nobody will find it. */
+  #claim(session: number, connectionId: number): number {
+    const first = this.#bucketOf(connectionId);
+    for (let i = 0; i < BUCKET_SLOTS; i++) {
+      const slot = first + i * this.#slotWords;
+      if (Atomics.compareExchange(this.#words, slot + ID, NONE, connectionId) !== NONE) continue;
+      Atomics.store(this.#words, slot + SESSION, session);
+      return slot;
+    }
+    return -1;
+  }
+
+  #bucketOf(connectionId: number): number {
+    const bucket = (Math.imul(connectionId, 0x9e37_79b1) >>> 0) % this.#buckets;
+    return HEAD_WORDS + bucket * BUCKET_SLOTS * this.#slotWords;
+  }
+}

@@ -1,0 +1,193 @@
+import type { MonotonicMs } from '../time.ts';
+import type { Connection, ConnectionHandler } from '../transport/transport.ts';
+import type { LoginPlan } from './logins.ts';
+import { type Borrower, type Keeper, KeptConnection, type PoolEvent } from './pool-connection.ts';
+import { sameCapabilities } from './pool-login.ts';
+import type { Share } from './share.ts';
+
+/** A session that can be sent for when its turn has come. */
+export interface Waiter extends Borrower {
+  readonly state: string;
+  /** Comes for a connection (`take`). */
+  open(): void;
+}
+
+/** Whose pool it is. */
+export interface PoolOwner<W> {
+  /** Connections are in TLS. */
+  readonly tls: boolean;
+  now(): MonotonicMs;
+  /** A connection to the target, for `session` to begin with. */
+  dial(session: W, handler: ConnectionHandler): Connection;
+  /** `session` is given a connection, for which it had to wait for so long; undefined: it had not. */
+  lending(session: W, waitedMs: number | undefined): void;
+  pooled(event: PoolEvent): void;
+}
+
+/** What one thread has of so many connections a user. */
+export function poolShare(size: number, { index, of }: Share): number {
+  return Math.floor(size / of) + (index < size % of ? 1 : 0);
+}
+
+/** One user's connections. */
+interface Account<W extends Waiter> {
+  kept: Set<KeptConnection<W>>;
+  /** The one that was idle longest first. */
+  idle: KeptConnection<W>[];
+  /** Who waits for one, in order, since when. */
+  queue: Map<W, MonotonicMs>;
+}
+
+/**
+ * Connections that sessions have one after the other: at most `size` for each user of the target, who wait their turn in
+ * order. Between two sessions a connection is cleaned; what cannot be cleaned is closed. Sessions of other capability flags
+ * need other connections: one that is idle makes room for them.
+ */
+export class Pool<W extends Waiter> implements Keeper<W> {
+  readonly #size: number;
+  readonly #owner: PoolOwner<W>;
+  readonly #accounts = new Map<string, Account<W>>();
+  /** Whose turn it is in its queue. */
+  #called: W | undefined;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(size: number, owner: PoolOwner<W>) {
+    this.#size = size;
+    this.#owner = owner;
+  }
+
+  /**
+   * A connection for `session`: one that is `ready`, or of which it will be `lent`, or on which it is to log in. undefined: it
+   * waits, and will be called (`open`) to take one; until then this may be asked again.
+   */
+  take(session: W): KeptConnection<W> | undefined {
+    const account = this.#accountOf(session.plan.user);
+    const { queue } = account;
+    const kept = queue.size === 0 || session === this.#called ? this.#find(account, session) : undefined;
+    const since = queue.get(session);
+    if (kept === undefined) {
+      if (since === undefined) queue.set(session, this.now());
+      return undefined;
+    }
+    queue.delete(session);
+    this.#owner.lending(session, since === undefined ? undefined : this.now() - since);
+    return kept;
+  }
+
+  /** Somebody waits for a connection. */
+  get isFull(): boolean {
+    for (const { queue } of this.#accounts.values()) {
+      for (const { state } of queue.keys()) if (state !== 'over') return true;
+    }
+    return false;
+  }
+
+  /** Ends all in order, once no session has one any more. Resolves when they are gone. */
+  close(): Promise<void> {
+    for (const { idle } of this.#accounts.values()) for (const kept of idle.splice(0)) kept.leave();
+    if (this.#isEmpty) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+
+  /** Ends all at once, by RST. */
+  cut(): void {
+    for (const { kept } of this.#accounts.values()) for (const one of [...kept]) one.abort();
+  }
+
+  /** Cuts those that the target leaves half closed for longer than `closeMs`. */
+  sweep(closeMs: number): void {
+    const before = this.now() - closeMs;
+    for (const { kept } of this.#accounts.values()) {
+      for (const one of [...kept]) if (one.state === 'ending' && one.since < before) one.abort();
+    }
+  }
+
+  // Keeper
+
+  get secure(): boolean {
+    return this.#owner.tls;
+  }
+
+  now(): MonotonicMs {
+    return this.#owner.now();
+  }
+
+  dial(session: W, handler: ConnectionHandler): Connection {
+    this.tell('connection');
+    return this.#owner.dial(session, handler);
+  }
+
+  tell(event: PoolEvent): void {
+    this.#owner.pooled(event);
+  }
+
+  idle(kept: KeptConnection<W>): void {
+    this.#accountOf(kept.loginPlan.user).idle.push(kept);
+  }
+
+  gone(kept: KeptConnection<W>): void {
+    const account = this.#accountOf(kept.loginPlan.user);
+    account.kept.delete(kept);
+    const at = account.idle.indexOf(kept);
+    if (at >= 0) account.idle.splice(at, 1);
+    if (this.#isEmpty) this.#whenEmpty?.();
+  }
+
+  next(kept: KeptConnection<W>): void {
+    const { queue } = this.#accountOf(kept.loginPlan.user);
+    for (const waiter of queue.keys()) {
+      // Stopped while it waited.
+      if (waiter.state === 'over') {
+        queue.delete(waiter);
+        continue;
+      }
+      this.#called = waiter;
+      waiter.open();
+      this.#called = undefined;
+      if (queue.has(waiter)) return;
+    }
+  }
+
+  /** One that is idle, best just as `session` wants it, or a new one. */
+  #find(account: Account<W>, session: W): KeptConnection<W> | undefined {
+    const { plan } = session;
+    const { idle, kept } = account;
+    const at = indexFor(idle, plan);
+    if (at >= 0) {
+      const [found] = idle.splice(at, 1);
+      found.lend(session);
+      return found;
+    }
+    if (kept.size < this.#size) {
+      const made = new KeptConnection(session, this);
+      kept.add(made);
+      return made;
+    }
+    // Nobody who waits has a use for it: its place is free when it is gone.
+    idle.shift()?.leave();
+    return undefined;
+  }
+
+  #accountOf(user: string): Account<W> {
+    let account = this.#accounts.get(user);
+    if (account === undefined) {
+      account = { kept: new Set(), idle: [], queue: new Map() };
+      this.#accounts.set(user, account);
+    }
+    return account;
+  }
+
+  get #isEmpty(): boolean {
+    for (const { kept } of this.#accounts.values()) if (kept.size > 0) return false;
+    return true;
+  }
+}
+
+/** The one used last that is as a session of `plan` begins, else of its capabilities; -1: none. */
+function indexFor<W extends Waiter>(idle: readonly KeptConnection<W>[], plan: LoginPlan): number {
+  const fits = (kept: KeptConnection<W>) => sameCapabilities(kept.loginPlan.recorded, plan.recorded);
+  const ready = idle.findLastIndex((kept) => fits(kept) && kept.isReadyFor(plan));
+  return ready >= 0 ? ready : idle.findLastIndex(fits);
+}

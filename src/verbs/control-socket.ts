@@ -1,0 +1,188 @@
+/** How `mytape ctl` reaches a run: a Unix socket in the run's folder, a JSON object a line each way. */
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { MytapeError } from '../errors.ts';
+import { isInterrupted } from './checkpoint-run.ts';
+import { type RunControl, type RunStatus, SPEED_RANGE } from './control.ts';
+
+/** What sockaddr_un has room for, but for the NUL (unix(7)). */
+const MOST_PATH_OCTETS = 107;
+
+const ANSWER_MS = 10_000;
+
+export type ControlRequest =
+  | { do: 'status' | 'pause' | 'resume' | 'stop' }
+  /** A number, or `max`. */
+  | { do: 'speed'; speed: number | 'max' };
+
+export type ControlAnswer = { status: RunStatus } | { error: string };
+
+const socketIn = (folder: string) => join(folder, 'control.sock');
+
+/** Names the socket where the folder's own path is too long for one. */
+const pointerIn = (folder: string) => join(folder, 'control.json');
+
+/** Others on this host cannot connect: its mode is 0600. Throws where a run is under way in `folder`. */
+export async function openControl(folder: string, control: RunControl): Promise<{ close(): void }> {
+  const here = socketIn(realpathSync(folder));
+  let path = here;
+  if (Buffer.byteLength(path) > MOST_PATH_OCTETS) {
+    const hash = createHash('sha256').update(here).digest('hex').slice(0, 32);
+    path = join(tmpdir(), `mytape-${hash}.sock`);
+    writeFileSync(pointerIn(folder), `${JSON.stringify({ socket: path })}\n`, { mode: 0o600 });
+  }
+  if (await isServed(path)) {
+    throw new MytapeError('usage', `a run is under way in ${folder}: choose another folder by --out`);
+  }
+  rmSync(path, { force: true });
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+    serve(socket, control);
+  });
+  await listen(server, path);
+  // A run does not go on for the sake of who may ask.
+  server.unref();
+  return {
+    close() {
+      server.close();
+      for (const socket of sockets) socket.end();
+      rmSync(path, { force: true });
+      rmSync(pointerIn(folder), { force: true });
+    },
+  };
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new MytapeError('bad-file', `cannot make the socket ${path}: ${cause.message}`, { cause })),
+    );
+    // It is made within the call.
+    const before = process.umask(0o177);
+    server.listen(path, resolve);
+    process.umask(before);
+  });
+}
+
+async function serve(socket: Socket, control: RunControl): Promise<void> {
+  for await (const line of createInterface({ input: socket })) {
+    const answer = await answerTo(line, control);
+    socket.write(`${JSON.stringify(answer)}\n`);
+  }
+  socket.end();
+}
+
+async function answerTo(line: string, control: RunControl): Promise<ControlAnswer> {
+  try {
+    carryOut(JSON.parse(line) as ControlRequest, control);
+    return { status: await control.status() };
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+}
+
+function carryOut(request: ControlRequest, control: RunControl): void {
+  switch (request.do) {
+    case 'status':
+      break;
+    case 'pause':
+      control.pause();
+      break;
+    case 'resume':
+      control.resume();
+      break;
+    case 'stop':
+      control.stop();
+      break;
+    case 'speed': {
+      const speed = request.speed === 'max' ? Number.POSITIVE_INFINITY : request.speed;
+      if (speed !== Number.POSITIVE_INFINITY && !(speed >= SPEED_RANGE.least && speed <= SPEED_RANGE.most))
+        throw new Error(`${request.speed} is no speed`);
+      control.setSpeed(speed);
+      break;
+    }
+    default:
+      throw new Error('not known: status, pause, resume, speed and stop are');
+  }
+}
+
+/** Whether a run is under way in `folder`. */
+export function isUnderWay(folder: string): Promise<boolean> {
+  return isServed(pathIn(folder));
+}
+
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function pathIn(folder: string): string {
+  try {
+    return (JSON.parse(readFileSync(pointerIn(folder), 'utf8')) as { socket: string }).socket;
+  } catch {
+    // By another name its path may be too long for a socket.
+    return existsSync(folder) ? socketIn(realpathSync(folder)) : socketIn(folder);
+  }
+}
+
+/** Asks the run in `folder`. Throws where none is under way there, or it refuses. */
+export async function askRun(folder: string, request: ControlRequest): Promise<RunStatus> {
+  const path = pathIn(folder);
+  let answer: ControlAnswer;
+  try {
+    answer = await ask(path, request);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ECONNREFUSED')
+      throw new MytapeError('bad-file', `cannot reach the run by ${path}: ${message}`, { cause });
+    if (code === 'ECONNREFUSED') {
+      rmSync(path, { force: true });
+      rmSync(pointerIn(folder), { force: true });
+    }
+    throw new MytapeError('bad-file', notUnderWay(folder), { cause });
+  }
+  if ('status' in answer) return answer.status;
+  throw new MytapeError('not-supported', answer.error);
+}
+
+function notUnderWay(folder: string): string {
+  if (!existsSync(folder)) return `there is no folder ${folder}: name that of the run (its --out)`;
+  if (isInterrupted(folder))
+    return `the run in ${folder} was stopped or killed: mytape replay --resume ${folder} goes on with it`;
+  return existsSync(join(folder, 'summary.json'))
+    ? `the run in ${folder} is over: see its summary.json`
+    : `no run is under way in ${folder}`;
+}
+
+function ask(path: string, request: ControlRequest): Promise<ControlAnswer> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path);
+    const fail = (error: Error) => {
+      socket.destroy();
+      reject(error);
+    };
+    socket.setTimeout(ANSWER_MS, () => fail(new Error(`no answer for ${ANSWER_MS / 1000} s`)));
+    socket.once('error', fail);
+    const lines = createInterface({ input: socket });
+    // What the socket meets it tells itself.
+    lines.on('error', () => {});
+    lines.once('line', (line) => {
+      resolve(JSON.parse(line) as ControlAnswer);
+      socket.end();
+    });
+    socket.once('close', () => reject(new Error('the run ended')));
+    socket.write(`${JSON.stringify(request)}\n`);
+  });
+}

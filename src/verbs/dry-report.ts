@@ -1,0 +1,129 @@
+/** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
+import { formatCount, formatDuration } from './output.ts';
+
+export interface DryReport {
+  dry_run: true;
+  captured: { packets: number; dropped: number; sessions: number; commands: number };
+  copies: number;
+  /** `skipped` counts copies, by cause. */
+  sessions: { scheduled: number; skipped: Record<string, number>; refused_as_recorded: number };
+  /** `lost`: a run would begin with them, and could not send them. `kinds`: of those it would send. */
+  commands: {
+    scheduled: number;
+    skipped: Record<string, number>;
+    lost: Record<string, number>;
+    kinds: Record<string, number>;
+  };
+  /** What would not be sent, most frequent first; `text` is the first one's, `session` its session. */
+  unsent: { cause: string; digest: string; commands: number; text: string; session: number }[];
+  /** Recorded users, and whether their passwords are known, where they need one. */
+  users: Record<string, { sessions: number; password: boolean }>;
+  everybody_as: string | undefined;
+  clients: { recorded: number; addresses: string[] | 'this host' };
+  /** Lines for the target. */
+  routes: string[];
+  /** Statements that would be sent otherwise than recorded: the first ones. */
+  changes: { recorded: string; sent: string }[];
+  schedule: {
+    speed: number | 'max';
+    /** undefined: at once. */
+    begins: string | undefined;
+    /** Until the last command is due; 0 at speed max. */
+    lasts_s: number;
+    most_connections: number;
+  };
+  /** Why the recording could not be read to its end, if it could not. */
+  unread: string | undefined;
+}
+
+/** Of each list, so many lines are for people. */
+const MOST_LINES = 10;
+const MOST_CHARACTERS = 100;
+
+export function renderDryRun(report: DryReport): string {
+  const { captured, copies, sessions, commands, schedule, clients, unread } = report;
+  const lines = [
+    '',
+    'A dry run: connected to nothing, sent nothing.',
+    '',
+    row('', 'sessions', 'commands'),
+    row('captured', captured.sessions, captured.commands),
+    ...(copies === 1
+      ? []
+      : [row(`  × ${copies} copies`, captured.sessions * copies, captured.commands * copies)]),
+    ...causes('skipped', sessions.skipped, commands.skipped),
+    row('would run', sessions.scheduled, commands.scheduled),
+    ...causes('of them lost', {}, commands.lost),
+    ...list(
+      'Would be sent',
+      Object.entries(commands.kinds),
+      ([kind, count]) => `${formatCount(count).padStart(12)}  ${kind}`,
+    ),
+    ...list(
+      'Would not be sent, by statement',
+      report.unsent,
+      ({ cause, digest, commands, text, session }) => {
+        const example = text === '' ? '' : `, as in session ${session}: ${text}`;
+        return `${formatCount(commands).padStart(12)}  ${cause}: ${cut(digest)}${example}`;
+      },
+    ),
+    ...list(
+      'Statements that would be sent otherwise',
+      report.changes,
+      ({ recorded, sent }) => `  ${recorded}\n    → ${sent}`,
+    ),
+    ...users(report),
+    '',
+    `Clients      ${formatCount(clients.recorded)} recorded, from ${from(clients.addresses)}`,
+    ...list('On the target', report.routes, (line) => `  ${line}`),
+    '',
+    `Time         begins ${schedule.begins ?? 'at once'}, ${lasts(schedule)}`,
+    `Connections  up to ${formatCount(schedule.most_connections)} at once`,
+    ...(unread === undefined ? [] : ['', unread]),
+    '',
+  ];
+  return lines.join('\n');
+}
+
+/** A line's worth of a digest. */
+function cut(text: string): string {
+  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
+}
+
+function row(name: string, left: number | string, right: number | string): string {
+  const cell = (value: number | string) =>
+    (typeof value === 'number' ? formatCount(value) : value).padStart(14);
+  return `${name.padEnd(26)}${cell(left)}${cell(right)}`;
+}
+
+function causes(what: string, left: Record<string, number>, right: Record<string, number>): string[] {
+  const names = [...new Set([...Object.keys(left), ...Object.keys(right)])].sort();
+  return names.map((name) => row(`  ${what}: ${name}`, left[name] ?? 0, right[name] ?? 0));
+}
+
+function list<T>(title: string, all: readonly T[], line: (one: T) => string): string[] {
+  if (all.length === 0) return [];
+  const more = all.length - MOST_LINES;
+  const rest = more > 0 ? [`  … and ${formatCount(more)} more (--json has them)`] : [];
+  return ['', `${title}:`, ...all.slice(0, MOST_LINES).map(line), ...rest];
+}
+
+function users({ users, everybody_as: as }: DryReport): string[] {
+  const title = as === undefined ? 'Users' : `Users, all of whom log in as ${as}`;
+  return list(title, Object.entries(users), ([name, { sessions, password }]) => {
+    const count = `${formatCount(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`;
+    const who = name === '' ? '(not known)' : name;
+    return `  ${who}: ${count}${password ? '' : ', its password is not known: name it in the file of --users'}`;
+  });
+}
+
+function from(addresses: string[] | 'this host'): string {
+  if (typeof addresses === 'string') return 'this host';
+  const some = addresses.slice(0, 3).join(', ');
+  return addresses.length > 3 ? `${formatCount(addresses.length)} addresses: ${some}, …` : some || 'none';
+}
+
+function lasts({ speed, lasts_s: seconds }: DryReport['schedule']): string {
+  if (speed === 'max') return 'and goes as fast as the target answers';
+  return `and lasts ${formatDuration(seconds * 1000)} at speed ${speed}`;
+}

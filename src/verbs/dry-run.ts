@@ -1,0 +1,257 @@
+/**
+ * `replay --dry-run`: the very engine, with the run's own filters, logins and rewriting, onto a target that is not there. What it would
+ * send and what not is what it decides here.
+ */
+import { MytapeError } from '../errors.ts';
+import type { SessionMeta } from '../flow/events.ts';
+import { COM, type Command } from '../mysql/command.ts';
+import { Digester } from '../mysql/digest.ts';
+import { textOf } from '../mysql/query-attributes.ts';
+import { pathTo } from '../net/route.ts';
+import type { LostCause, Observer, Outcome } from '../replay/outcome.ts';
+import { firstWordAt } from '../replay/sql.ts';
+import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
+import { mergeTallies } from '../report/tally.ts';
+import { type CaptureNs, realClock } from '../time.ts';
+import { routeLine } from '../transport/diagnosis.ts';
+import { formatPrefix } from '../wire/prefixes.ts';
+import { type DryReport, renderDryRun } from './dry-report.ts';
+import { DryTarget } from './dry-target.ts';
+import { resolveHost } from './endpoints.ts';
+import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
+import { clientAddresses } from './replay-clients.ts';
+import { type ReplayJob, ReplayShare } from './replay-share.ts';
+import { planRoutes } from './route-plan.ts';
+
+/** Digests that are told apart; those behind them count as one. */
+const MOST_DIGESTS = 1_000;
+/** Of a statement, so much is shown. */
+const MOST_CHARACTERS = 160;
+/** Statements that are sent otherwise than recorded: so many are shown. */
+const MOST_CHANGES = 5;
+
+export interface DryRunFacts {
+  packets: number;
+  dropped: number;
+  /** The recorded moment that would be due at once. */
+  anchorAt: CaptureNs;
+  servers: RecordedSide;
+  allowLive: boolean;
+  /** When it would begin, ms since 1970; undefined: at once. */
+  startMs: number | undefined;
+}
+
+/** Prints what a run of `job` would do. Connects to nothing. Throws 'refused' where the target has a recorded server's address. */
+export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean): Promise<void> {
+  if (job.raw === true)
+    throw new MytapeError('usage', '--dry-run reads statements: leave out --protocol raw');
+  if (!facts.allowLive) refuseRecordedAddress(job, facts.servers);
+  const { clients, target, copies, speed, timing } = job;
+  const isPacket = job.transport === 'packet';
+  const dry = new DryRun(new DryTarget(isPacket ? clientAddresses(clients, target.family) : undefined), job);
+  // Nothing is paced: what is due when changes nothing of what is sent.
+  const unpaced = { ...job, speed: Number.POSITIVE_INFINITY, connectRate: undefined, checkpoint: undefined };
+  const say = (line: string) => process.stderr.write(`mytape: ${line}\n`);
+  const share = await ReplayShare.open(unpaced, { index: 0, of: 1 }, say, dry);
+  const epochMs = performance.timeOrigin + realClock.now();
+  await share.run({ at: facts.anchorAt, epochMs, pass: 0 });
+  const { sentTo } = share.progress;
+  const { tally, transport, unread } = await share.end();
+  const run: RunFacts = { ...facts, copies, speed, elapsedMs: 0, transport, interrupted: false, unread };
+  const summary = summarize(mergeTallies([tally]), run);
+  const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
+  const report = dry.report(summary, { lastsMs, startMs: facts.startMs });
+  report.routes = isPacket ? await routesOf(job, dry) : [];
+  process.stdout.write(asJson ? `${JSON.stringify(report, null, 2)}\n` : renderDryRun(report));
+}
+
+/** The routes that the target needs to answer the addresses that would be spoken from. */
+async function routesOf({ clients, intercept, target }: ReplayJob, dry: DryRun): Promise<string[]> {
+  if (clients.from === 'self') return [];
+  const via = intercept === undefined ? pathTo(target).source : await resolveHost(intercept.host);
+  if (clients.from === 'range') return [routeLine(clients.range, via.text)];
+  const spoken = new Map([...dry.target.addresses].map((address) => [address, 1]));
+  return planRoutes(spoken, [], { 4: 32, 6: 128 }).prefixes.map((prefix) =>
+    routeLine(formatPrefix(prefix), via.text),
+  );
+}
+
+/** Commands of one statement, but for its literals, that would not be sent for one cause. */
+interface Unsent {
+  cause: string;
+  digest: string;
+  commands: number;
+  /** The first of them. */
+  text: string;
+  session: number;
+}
+
+/** Watches what the engine decides. */
+export class DryRun implements Observer {
+  readonly target: DryTarget;
+  readonly #job: Pick<ReplayJob, 'logins' | 'transport'>;
+  readonly #digester = new Digester();
+  readonly #unsent = new Map<string, Unsent>();
+  readonly #kinds = new Map<string, number>();
+  readonly #users = new Map<string, { sessions: number; password: boolean }>();
+  readonly #clients = new Set<string>();
+  readonly #changes: { recorded: string; sent: string }[] = [];
+  readonly #changedDigests = new Set<string>();
+  /** The recorded texts of commands that may be sent otherwise. */
+  readonly #recorded = new WeakMap<Command, string>();
+
+  constructor(target: DryTarget, job: Pick<ReplayJob, 'logins' | 'transport'>) {
+    this.target = target;
+    this.#job = job;
+  }
+
+  begun(session: SessionMeta): void {
+    this.target.begun(session);
+  }
+
+  scheduled(session: SessionMeta, copy: number): void {
+    if (copy > 0) return;
+    this.#clients.add(session.client.text);
+    this.#user(session, true);
+  }
+
+  sessionSkipped(session: SessionMeta, cause: string): void {
+    if (cause === 'unknown-user') this.#user(session, false);
+  }
+
+  #user({ login }: SessionMeta, password: boolean): void {
+    const name = login?.user ?? '';
+    const user = this.#users.get(name) ?? { sessions: 0, password };
+    user.sessions++;
+    user.password &&= password;
+    this.#users.set(name, user);
+  }
+
+  /** Before anything is done about it. */
+  captured(_session: SessionMeta, command: Command): void {
+    if (this.#changes.length < MOST_CHANGES && hasText(command))
+      this.#recorded.set(command, shown(command.packet));
+  }
+
+  answered({ command, text }: Outcome): void {
+    const kind = kindOf(command, text);
+    this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
+    const { answering } = this.target;
+    const recorded = this.#recorded.get(command);
+    if (recorded === undefined || answering === undefined) return;
+    if (this.#changes.length === MOST_CHANGES) return;
+    const sent = shown(answering);
+    if (sent === recorded) return;
+    const digest = this.#digestOf(command);
+    if (this.#changedDigests.has(digest)) return;
+    this.#changedDigests.add(digest);
+    this.#changes.push({ recorded, sent });
+  }
+
+  lost(session: SessionMeta, _copy: number, command: Command, cause: LostCause): void {
+    this.#unsentBy(`lost: ${cause}`, session, command, 1);
+  }
+
+  skipped(session: SessionMeta, command: Command, cause: string, copies: number): void {
+    this.#unsentBy(cause, session, command, copies);
+  }
+
+  #unsentBy(cause: string, session: SessionMeta, command: Command, copies: number): void {
+    const digest = hasText(command) ? this.#digestOf(command) : nameOfCom(command.com);
+    const key = `${cause}\0${digest}`;
+    const known = this.#unsent.get(this.#unsent.size < MOST_DIGESTS || this.#unsent.has(key) ? key : cause);
+    if (known !== undefined) {
+      known.commands += copies;
+      return;
+    }
+    const isOther = this.#unsent.size >= MOST_DIGESTS;
+    const text = hasText(command) ? shown(command.packet) : '';
+    const unsent = {
+      cause,
+      digest: isOther ? 'others' : digest,
+      commands: copies,
+      text,
+      session: session.id,
+    };
+    this.#unsent.set(isOther ? cause : key, unsent);
+  }
+
+  #digestOf({ packet }: Command): string {
+    const text = textOf(packet);
+    this.#digester.read(text, 0, text.length);
+    return this.#digester.text();
+  }
+
+  /** Without routes. */
+  report(summary: Summary, schedule: { lastsMs: number; startMs: number | undefined }): DryReport {
+    const { captured, sessions, commands, copies, speed, reasons } = summary;
+    const byCount = (a: { commands: number }, b: { commands: number }) => b.commands - a.commands;
+    return {
+      dry_run: true,
+      captured,
+      copies,
+      sessions: {
+        scheduled: sessions.scheduled,
+        skipped: sessions.skipped,
+        refused_as_recorded: sessions.refused,
+      },
+      commands: {
+        scheduled: commands.scheduled,
+        skipped: commands.skipped,
+        lost: commands.lost,
+        kinds: Object.fromEntries([...this.#kinds].sort(([, a], [, b]) => b - a)),
+      },
+      unsent: [...this.#unsent.values()].sort(byCount),
+      users: Object.fromEntries([...this.#users].sort(([a], [b]) => (a < b ? -1 : 1))),
+      everybody_as: this.#job.logins.as?.user,
+      clients: { recorded: this.#clients.size, addresses: this.#addresses() },
+      routes: [],
+      changes: this.#changes,
+      schedule: {
+        speed,
+        begins: schedule.startMs === undefined ? undefined : new Date(schedule.startMs).toISOString(),
+        lasts_s: Math.round(schedule.lastsMs) / 1000,
+        most_connections: this.target.most,
+      },
+      // Of a run that was not made, only what its recording lacks can be said.
+      unread: reasons.find((reason) => /^the recording could not be read/.test(reason)),
+    };
+  }
+
+  #addresses(): string[] | 'this host' {
+    if (this.#job.transport === 'socket') return 'this host';
+    return [...this.target.addresses].sort();
+  }
+}
+
+function hasText({ com }: Command): boolean {
+  return com === COM.query || com === COM.stmtPrepare;
+}
+
+/** The text of a statement as people are shown it. */
+function shown(packet: Uint8Array): string {
+  const text = Buffer.from(textOf(packet).subarray(0, 4 * MOST_CHARACTERS)).toString('utf8');
+  const line = text.replace(/\s+/g, ' ');
+  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line;
+}
+
+const NAMES = new Map<number, string>(Object.entries(COM).map(([name, com]) => [com, name]));
+
+/** `COM_STMT_EXECUTE`. */
+function nameOfCom(com: number): string {
+  const name = NAMES.get(com);
+  if (name === undefined) return `COM_0x${com.toString(16)}`;
+  return `COM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+/** A statement's first word, or the command's name. */
+function kindOf(command: Command, text: Command): string {
+  if (!hasText(text)) return nameOfCom(command.com);
+  const octets = textOf(text.packet);
+  const from = firstWordAt(octets, 0);
+  const [word] = /^[a-z]*/i.exec(
+    Buffer.from(octets.subarray(from, from + 16)).toString('latin1'),
+  ) as RegExpExecArray;
+  const verb = word.toUpperCase() || 'other';
+  return command.com === COM.query ? verb : `${verb} by ${nameOfCom(command.com)}`;
+}

@@ -1,0 +1,244 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
+import { MytapeError } from '../errors.ts';
+import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
+import type { Address } from '../wire/address.ts';
+import { placeToCapture } from './interfaces.ts';
+import { serversHere } from './interlock.ts';
+import { parseDurationMs, parseSizeOctets } from './options.ts';
+import { say } from './output.ts';
+import { readPassword } from './passwords.ts';
+import { runCommand } from './replay-options.ts';
+import { carryOut, makeRunFolder, plannedJob, planRun, planRunClients, type RunPlan } from './replay-run.ts';
+import type { ReplayJob } from './replay-share.ts';
+import type { LiveJob } from './replay-source.ts';
+import { liveTiming } from './replay-timing.ts';
+import type { Snapshotter } from './snapshot.ts';
+import { nameOfServer, parseServerUrl } from './snapshot-server.ts';
+
+/** Sessions that are there already wait this long for the first snapshot to say who they are. */
+const FIRST_SNAPSHOT_MS = 5_000;
+const LOOK_MS = 20;
+
+const EXAMPLES = `
+Examples:
+  On the online server, onto the target, answers caught by an intercept on the assistant:
+    mytape mirror -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users
+  Fifty times the load, by four threads:
+    mytape mirror -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users -C 4 -n 50
+  By ordinary connections, for ten minutes, with the sessions that are there already:
+    mytape mirror -x 3307-db.test:3307 --transport socket --users users --for 10m --snapshot-from mysql://monitor@127.0.0.1:3307
+  On a mirror port of the switch:
+    mytape mirror -i eth1 -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users
+
+It never waits, and never makes the server wait. Where the target is too slow, whole sessions are left out, and counted as shed.
+Exit code: 0 done (Ctrl-C, too), 1 failed, 2 usage, 3 refused (the target is the recorded server), 5 run not valid, 130 cut off by a second Ctrl-C.`;
+
+export type MirrorOptions = ReturnType<ReturnType<typeof mirrorOptions>['opts']>;
+
+export function mirrorCommand() {
+  return mirrorOptions()
+    .addHelpText('after', EXAMPLES)
+    .action((options) => mirror(options));
+}
+
+function mirrorOptions() {
+  return runCommand('mirror')
+    .summary('replay live traffic onto a test server while it happens')
+    .description(
+      'Captures the sessions of a port on this host, or on a mirror port, and makes each command on a test server as soon as it was seen, ' +
+        'with the same means and options as replay. Ctrl-C once: what was seen is replayed to its end; twice: now.',
+    )
+    .option(
+      '-i, --interface <name>',
+      'where to capture (default: the interface whose address the server of the recorded port listens on)',
+    )
+    .option(
+      '-F, --filter <expression>',
+      "what to capture, in tcpdump's syntax (default: TCP to and from the recorded port of this host); the mirror's own packets to the target are never captured",
+    )
+    .option(
+      '--for <duration>',
+      'end after this time, e.g. 10m (default: on SIGINT or SIGTERM)',
+      parseDurationMs,
+    )
+    .option(
+      '--buffer <size>',
+      "room in the kernel for each thread's packets that wait, e.g. 256Mi (default: 64Mi)",
+      parseSizeOctets,
+    )
+    .option(
+      '--snapshot-from <url>',
+      'ask the recorded server, at once and each minute, for its sessions, so that those which are older than the mirror take part, e.g. mysql://monitor@127.0.0.1:3307; the user needs PROCESS, and SELECT on performance_schema.*',
+      parseServerUrl,
+    )
+    .option(
+      '--snapshot-password-file <file>',
+      "the password of --snapshot-from's user (default: MYTAPE_PASSWORD, or ask)",
+    );
+}
+
+/** What `record --mirror` says of the mirror beside it. */
+interface Beside {
+  /** Where record captures, if that was said. */
+  iface: string | undefined;
+  /** The mirror runs; `stop` ends it in order, and `others` is the filter of what is not its own. */
+  begun(stop: () => void, others: string): void;
+}
+
+/** `beside`: it runs beside something else, which has this thread and stdout. */
+async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
+  if (options.sessions !== undefined) {
+    throw new MytapeError(
+      'usage',
+      '--sessions names sessions of an archive: live ones have no numbers before they come (try: --sample, --include-user, --include-client)',
+    );
+  }
+  const password = await snapshotPassword(options);
+  const plan = await planRun(options);
+  const out = makeRunFolder(options.out);
+  // What an earlier run left there is of other sessions.
+  rmSync(join(out, SNAPSHOTS_FILE), { force: true });
+  const live = liveJob(options, plan, beside);
+  const { target: mapping, copies, snapshotFrom } = options;
+  const job: ReplayJob = {
+    ...plannedJob(plan, planRunClients(plan, [])),
+    archive: out,
+    live,
+    speed: 1,
+    timing: liveTiming(options.spread ?? 0),
+    connections: LiveConnectionIds.create(copies).buffer,
+    keyLog: undefined,
+  };
+  // It brings mysql2 along, which nobody else should wait for.
+  const snapshots = snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
+  let snapshotter: Snapshotter | undefined;
+  let end: NodeJS.Timeout | undefined;
+  try {
+    await carryOut(
+      job,
+      { ...options, out },
+      {
+        packets: 0,
+        dropped: 0,
+        anchorAt: 0,
+        servers: serversHere(mapping.recordedPort, 'the server that is mirrored'),
+        isBeside: beside !== undefined,
+        async begun(stop) {
+          say(`mirroring on ${live.iface} (${live.filter}) onto ${plan.target.text} port ${mapping.port}`);
+          if (snapshots !== undefined && snapshotFrom !== undefined) {
+            const { originSec } = live;
+            const onNotice = (line: string) => say(`mytape: ${line}`);
+            snapshotter = snapshots.Snapshotter.start({
+              server: snapshotFrom,
+              password,
+              dir: out,
+              originSec,
+              onNotice,
+            });
+            await firstSnapshot(snapshotter);
+          }
+          if (options.for !== undefined) end = setTimeout(stop, options.for);
+          beside?.begun(stop, othersFilter(plan, mapping.port));
+        },
+      },
+    );
+  } finally {
+    clearTimeout(end);
+    await snapshotter?.stop();
+  }
+}
+
+/** Meanwhile packets wait in the kernel. A server that does not answer is told of by the snapshotter. */
+async function firstSnapshot(snapshotter: Snapshotter): Promise<void> {
+  for (let waitedMs = 0; snapshotter.count === 0 && waitedMs < FIRST_SNAPSHOT_MS; waitedMs += LOOK_MS)
+    await sleep(LOOK_MS);
+}
+
+/** Asked for before anything is captured: a prompt must not run into the progress. */
+async function snapshotPassword(options: MirrorOptions): Promise<string | undefined> {
+  const { snapshotFrom: server, snapshotPasswordFile: file } = options;
+  if (server !== undefined) {
+    const prompt = `password of ${nameOfServer(server)}: `;
+    return readPassword({ prompt, ...(file === undefined ? {} : { file }) });
+  }
+  if (file === undefined) return undefined;
+  throw new MytapeError(
+    'usage',
+    '--snapshot-password-file is for the user of --snapshot-from (try: with both)',
+  );
+}
+
+function liveJob(options: MirrorOptions, plan: RunPlan, beside: Beside | undefined): LiveJob {
+  const { recordedPort, port } = options.target;
+  const { iface, why, servers } = placeToCapture(recordedPort, options.interface ?? beside?.iface);
+  if (why !== undefined) say(`mytape: capturing on ${iface}: ${why}`);
+  const wanted = options.filter ?? serverFilter(recordedPort, servers);
+  return {
+    iface,
+    filter: `(${wanted}) and ${othersFilter(plan, port)}`,
+    promiscuous: servers === undefined,
+    bufferOctets: options.buffer,
+    originSec: Math.floor(Date.now() / 1000),
+  };
+}
+
+/** All but what the target says and hears: the mirror's own packets. */
+function othersFilter({ target }: RunPlan, port: number): string {
+  return `not (${endFilter([target.text], port)})`;
+}
+
+/** What a server says and hears on `port`, in pcap's syntax. */
+function serverFilter(port: number, servers: readonly Address['text'][] | undefined): string {
+  return servers === undefined ? `tcp port ${port}` : endFilter(servers, port);
+}
+
+function endFilter(hosts: readonly string[], port: number): string {
+  const towards = (end: 'src' | 'dst') =>
+    `(tcp ${end} port ${port} and (${hosts.map((host) => `${end} host ${host}`).join(' or ')}))`;
+  return `${towards('dst')} or ${towards('src')}`;
+}
+
+/** A mirror that runs beside a recording, in threads of its own. */
+export interface MirrorBeside {
+  stop(): void;
+  /** The filter, in pcap's syntax, of what is not the mirror's own. */
+  others: string;
+  /** Resolves, when it is over, with its exit code. Never rejects: a recording goes on without. */
+  ended: Promise<number>;
+}
+
+/**
+ * Starts what `mytape mirror` with these arguments would. Resolves when it captures; rejects where it cannot begin. Its summary
+ * goes to its run folder and to stderr.
+ */
+export async function startMirror(args: readonly string[], iface: string | undefined): Promise<MirrorBeside> {
+  const command = mirrorOptions().exitOverride();
+  command.parse(args, { from: 'user' });
+  let stop = () => {};
+  let others = '';
+  let begun = false;
+  let ended: Promise<number> = Promise.resolve(0);
+  await new Promise<void>((resolve, reject) => {
+    const running = mirror(command.opts(), {
+      iface,
+      begun(stopMirror, othersFilter) {
+        begun = true;
+        stop = stopMirror;
+        others = othersFilter;
+        resolve();
+      },
+    });
+    ended = running.then(
+      () => Number(process.exitCode ?? 0),
+      (error: MytapeError) => {
+        if (begun) say(`mytape: the mirror failed: ${error.message}; the recording goes on`);
+        else reject(error);
+        return error.exitCode ?? 1;
+      },
+    );
+  });
+  return { stop, others, ended };
+}

@@ -1,0 +1,98 @@
+/** What one share of a run reads: its part of an archive, or of what goes by on an interface. */
+import { openArchive } from '../archive/reader.ts';
+import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
+import type { DecodeOptions } from '../flow/decode.ts';
+import { clientShareFilter } from '../net/client-share.ts';
+import { openCapture } from '../net/drivers.ts';
+import { ConnectionIds } from '../replay/connection-ids.ts';
+import type { EngineOptions } from '../replay/engine.ts';
+import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
+import { SnapshotFollower } from '../replay/live-snapshots.ts';
+import { hasAny, type Share, WHOLE } from '../replay/share.ts';
+import { captureNow } from '../time.ts';
+import type { PacketSource } from '../wire/packets.ts';
+import type { ReplayJob } from './replay-share.ts';
+
+/**
+ * A connection that no packet was seen of for this long is gone without a word, ns: servers set SO_KEEPALIVE, and Linux's
+ * own keepalive (tcp(7)) comes, or gives up, within 2 hours and 12 minutes.
+ */
+const LIVE_IDLE_NS = 3 * 3600e9;
+
+/** Where a live run captures. Plain data: it crosses to worker threads. */
+export interface LiveJob {
+  iface: string;
+  filter: string;
+  /** Takes in what is for other hosts: a mirror port. */
+  promiscuous: boolean;
+  /** Room in the kernel for each thread's packets; undefined: the ring's own. */
+  bufferOctets: number | undefined;
+  /** The same for all threads. */
+  originSec: number;
+}
+
+export interface RunSource {
+  packets: PacketSource;
+  decode: Pick<DecodeOptions, 'wants' | 'firstId' | 'idStep' | 'idleNs'>;
+  engine: Pick<EngineOptions, 'share' | 'connections' | 'live'>;
+  snapshots: Pick<Snapshots, 'find'>;
+  close(): void;
+}
+
+export function openArchiveSource({ archive: dir, copies, connections }: ReplayJob, share: Share): RunSource {
+  const archive = openArchive(dir);
+  const packets = archive.packets();
+  return {
+    packets,
+    decode: { wants: (id) => hasAny(share, id, copies) },
+    engine: { share, connections: ConnectionIds.of(connections) },
+    snapshots: readSnapshots(dir),
+    close() {
+      packets.close();
+      archive.close();
+    },
+  };
+}
+
+/**
+ * Captures from now on, into memory of the kernel's until it is read. Each thread has whole clients' connections, and all
+ * copies of them. Throws as openRing does.
+ *
+ * The ring of `record`, which hands packets over up to 20 ms late: with the one of `intercept` a mirror took twice the CPU, and
+ * lost packets where it was kept from the CPU for half a second; this one has room for some five. Later by as much is
+ * the whole load, so that it stays what it was.
+ */
+export function openLiveCapture(
+  live: LiveJob,
+  { captureDriver, recordedPort }: ReplayJob,
+  share: Share,
+): Promise<PacketSource> {
+  const { iface, filter, promiscuous, bufferOctets, originSec } = live;
+  return openCapture(captureDriver, {
+    iface,
+    filter: clientShareFilter(filter, [recordedPort], share),
+    mode: 'throughput',
+    promiscuous,
+    originSec,
+    ...(bufferOctets === undefined ? {} : { bufferOctets }),
+  });
+}
+
+export function liveSource(packets: PacketSource, job: ReplayJob, share: Share): RunSource {
+  const { originSec } = packets;
+  const snapshots = new SnapshotFollower(job.archive);
+  return {
+    packets,
+    decode: { firstId: share.index, idStep: share.of, idleNs: LIVE_IDLE_NS },
+    engine: {
+      share: WHOLE,
+      connections: LiveConnectionIds.of(job.connections),
+      live: { now: () => captureNow(originSec) },
+    },
+    snapshots,
+    close() {
+      packets.close();
+      snapshots.close();
+    },
+  };
+}

@@ -1,0 +1,113 @@
+/** `mytape replay`'s options about time: which part of the recording, and when its moments are due. */
+import { InvalidArgumentError } from 'commander';
+import type { Archive } from '../archive/reader.ts';
+import { MytapeError } from '../errors.ts';
+import { findIdle, type IdleData, IdleGaps } from '../flow/idle.ts';
+import { Timetable } from '../flow/timetable.ts';
+import type { Timing, Window } from '../replay/engine.ts';
+import type { CaptureNs } from '../time.ts';
+import { nextTime, type TimeChoice } from './options.ts';
+
+/** The range of time scales: from nothing left of a time to a thousand times as long. */
+const MOST_SCALE = 1000;
+
+export function parseScale(text: string): number {
+  const scale = /^\d+(\.\d+)?$/.test(text) ? Number(text) : -1;
+  if (scale < 0 || scale > MOST_SCALE)
+    throw new InvalidArgumentError(`${text} is no factor from 0 to ${MOST_SCALE}, as in 0.5.`);
+  return scale;
+}
+
+export interface TimingChoices {
+  connectTimeScale: number;
+  thinkTimeScale: number;
+  /** undefined: yes. */
+  thinkTimeCorrect?: boolean | undefined;
+  /** Ms. */
+  skipIdle?: number | undefined;
+  from?: TimeChoice | undefined;
+  to?: TimeChoice | undefined;
+}
+
+/** What the choices come to for an archive. Plain data: it crosses to worker threads. */
+export interface TimingJob {
+  connectScale: number;
+  thinkScale: number;
+  catchUp: boolean;
+  idle: IdleData | undefined;
+  spreadMs: number;
+  window: Window;
+}
+
+/** Live: everything as it comes. */
+export function liveTiming(spreadMs: number): TimingJob {
+  return { connectScale: 1, thinkScale: 1, catchUp: true, idle: undefined, spreadMs, window: {} };
+}
+
+/** Reads the archive once where idle times are to be found. Throws 'usage' where the window has nothing of the recording. */
+export async function planTiming(
+  choices: TimingChoices,
+  archive: Archive,
+  port: number,
+  spreadMs: number,
+): Promise<TimingJob> {
+  const { skipIdle } = choices;
+  return {
+    connectScale: choices.connectTimeScale,
+    thinkScale: choices.thinkTimeScale,
+    catchUp: choices.thinkTimeCorrect !== false,
+    idle: skipIdle === undefined ? undefined : await idleOf(archive, port, skipIdle),
+    spreadMs,
+    window: windowOf(choices, archive),
+  };
+}
+
+/** In each thread of a run. `anchorAt`: the recorded moment that is due at once. */
+export function openTiming(job: TimingJob, anchorAt: CaptureNs): { timing: Timing; window: Window } {
+  const { connectScale, thinkScale, catchUp, spreadMs, window } = job;
+  const idle = job.idle === undefined ? undefined : IdleGaps.from(job.idle);
+  const asRecorded = connectScale === 1 && thinkScale === 1 && catchUp && (idle?.count ?? 0) === 0;
+  const timetable = asRecorded ? undefined : new Timetable({ anchorAt, connectScale, thinkScale, idle });
+  return { timing: { timetable, catchUp, spreadMs }, window };
+}
+
+async function idleOf(archive: Archive, port: number, mostMs: number): Promise<IdleData> {
+  const source = archive.packets();
+  try {
+    const gaps = await findIdle(source, [port], mostMs * 1e6);
+    process.stderr.write(
+      `mytape: --skip-idle: ${gaps.count} idle stretches, ${Math.round(gaps.cutNs / 1e9)} s of the recording cut\n`,
+    );
+    return gaps.data;
+  } finally {
+    source.close();
+  }
+}
+
+/** A time of day is that of the recording's own day, or of the next, where the recording began later that day. */
+function windowOf({ from, to }: TimingChoices, archive: Archive): Window {
+  const { originSec } = archive.info;
+  let first = Number.POSITIVE_INFINITY;
+  let last = Number.NEGATIVE_INFINITY;
+  for (const { firstAt, lastAt } of archive.sessions()) {
+    first = Math.min(first, firstAt);
+    last = Math.max(last, lastAt);
+  }
+  const toMs = (at: CaptureNs) => originSec * 1000 + at / 1e6;
+  const toNs = (epochMs: number) => (epochMs - originSec * 1000) * 1e6;
+  const fromMs = from === undefined ? toMs(first) : nextTime(from, toMs(first) - 1);
+  const toEndMs = to === undefined ? undefined : nextTime(to, fromMs);
+  const recorded = `the recording lasts from ${timeText(toMs(first))} to ${timeText(toMs(last))}`;
+  if (from !== undefined && fromMs >= toMs(last))
+    throw new MytapeError('usage', `--from is ${timeText(fromMs)}, and ${recorded}`);
+  if (toEndMs !== undefined && toEndMs <= Math.max(fromMs, toMs(first)))
+    throw new MytapeError('usage', `--to is ${timeText(toEndMs)}: nothing is left to replay; ${recorded}`);
+  return {
+    from: from === undefined || fromMs <= toMs(first) ? undefined : toNs(fromMs),
+    to: toEndMs === undefined ? undefined : toNs(toEndMs),
+  };
+}
+
+function timeText(epochMs: number): string {
+  return new Date(epochMs).toISOString();
+}

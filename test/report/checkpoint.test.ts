@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import type { Observer, Outcome } from '../../src/replay/outcome.ts';
+import {
+  type Accounts,
+  addAccounts,
+  ClosedSessions,
+  emptyAccounts,
+  packAccounts,
+  unpackAccounts,
+} from '../../src/report/checkpoint.ts';
+import { SummaryObserver } from '../../src/report/summary.ts';
+import { Tape } from '../replay/tape.ts';
+
+const COPIES = 2;
+
+/** Tells both alike. */
+function watched(): {
+  told: Required<Observer>;
+  all: SummaryObserver;
+  apart: ClosedSessions;
+  closed: number[];
+} {
+  const closed: number[] = [];
+  const sum = emptyAccounts();
+  const all = new SummaryObserver(COPIES, true);
+  const apart = new ClosedSessions(COPIES, (id, accounts) => {
+    closed.push(id);
+    addAccounts(sum, unpackAccounts(packAccounts(accounts)));
+    // What is closed is what was told of.
+    assert.deepEqual(accountsOf(apart), sum);
+  });
+  const told = new Proxy({} as Required<Observer>, {
+    get:
+      (_, name: keyof Observer) =>
+      (...args: never[]) => {
+        for (const observer of [all, apart] as Observer[]) {
+          (observer[name] as ((...args: never[]) => void) | undefined)?.call(observer, ...args);
+        }
+      },
+  });
+  return { told, all, apart, closed };
+}
+
+function accountsOf(apart: ClosedSessions): Accounts {
+  const whole = apart.within(new SummaryObserver(COPIES, true).tally);
+  return Object.fromEntries(
+    Object.keys(emptyAccounts()).map((name) => [name, whole[name as keyof Accounts]]),
+  ) as unknown as Accounts;
+}
+
+test('a session counts when its end was read and all its copies are over', () => {
+  const { told, apart, all, closed } = watched();
+  const tape = new Tape();
+  const { meta, commands } = tape.session(0).query(1).query(2).quit(3);
+  const other = tape.session(0).query(1);
+  for (const copy of [0, 1]) told.scheduled(meta, copy);
+  told.scheduled(other.meta, 0);
+  for (const command of commands) told.captured(meta, command);
+  told.captured(other.meta, other.commands[0]);
+  const outcome = { session: meta, copy: 0, command: commands[0], reply: {} } as Outcome;
+  told.answered({ ...outcome, due: 0, paced: 0, sent: 0, answered: 1 }, 'data');
+  told.lost(meta, 1, commands[0], 'reset', true);
+  for (const copy of [0, 1]) told.lost(meta, copy, commands[1], 'timeout', false);
+  told.skipped(meta, commands[2], 'pooled', COPIES);
+  told.completed(meta, 0);
+  told.sessionLost(meta, 1, 'timeout');
+  assert.deepEqual(accountsOf(apart), emptyAccounts());
+  told.ended(meta);
+  assert.deepEqual(closed, [meta.id]);
+  assert.deepEqual(accountsOf(apart), {
+    ...emptyAccounts(),
+    sessions: 1,
+    commands: 3,
+    scheduledSessions: 2,
+    completed: 1,
+    lostSessions: { timeout: 1 },
+    answered: 1,
+    sentAndLost: 1,
+    lost: { reset: 1, timeout: 2 },
+    skipped: { pooled: 2 },
+    divergence: { ...emptyAccounts().divergence, data: 1 },
+  });
+  // The other way round; then all is closed.
+  told.ended(other.meta);
+  told.skipped(other.meta, other.commands[0], 'out-of-time', 1);
+  told.unscheduled(other.meta, 0, 'out-of-time');
+  assert.deepEqual(closed, [meta.id, other.meta.id]);
+  const { sessions, commands: count, skippedSessions, skipped } = all.tally;
+  const whole = accountsOf(apart);
+  assert.deepEqual(
+    [whole.sessions, whole.commands, whole.skippedSessions, whole.skipped],
+    [sessions, count, skippedSessions, skipped],
+  );
+});
+
+test('sessions that no copy runs of are left to who reads them again', () => {
+  const { told, apart } = watched();
+  const { meta, commands } = new Tape().session(0).query(1);
+  told.sessionSkipped(meta, 'filtered', 0);
+  told.captured(meta, commands[0]);
+  told.skipped(meta, commands[0], 'filtered', COPIES);
+  told.unreadable(meta, 'gap', 3);
+  told.ended(meta);
+  assert.deepEqual(accountsOf(apart), emptyAccounts());
+});
+
+test('when a pass is over, all of it counts', () => {
+  const { told, apart, all } = watched();
+  const { meta } = new Tape().session(0);
+  told.sessionSkipped(meta, 'filtered', 5);
+  apart.settle(all.tally);
+  assert.deepEqual(accountsOf(apart).skippedSessions, { filtered: COPIES });
+  assert.equal(accountsOf(apart).commands, 5);
+});
+
+test('accounts survive their packing', () => {
+  const count = fc.nat(1_000_000);
+  const causes = fc.dictionary(
+    fc.constantFrom('reset', 'timeout', 'tls', 'pooled'),
+    fc.integer({ min: 1, max: 99 }),
+  );
+  const kinds = {
+    error: count,
+    rows: count,
+    data: count,
+    none: count,
+    unknown: count,
+    'not-comparable': count,
+  };
+  const accounts = fc.record({
+    sessions: count,
+    commands: count,
+    scheduledSessions: count,
+    completed: count,
+    refused: count,
+    lostSessions: causes,
+    skippedSessions: causes,
+    answered: count,
+    sentAndLost: count,
+    lost: causes,
+    skipped: causes,
+    divergence: fc.record(kinds),
+  });
+  fc.assert(
+    fc.property(accounts, (one) => {
+      assert.deepEqual(unpackAccounts(packAccounts(one)), JSON.parse(JSON.stringify(one)));
+    }),
+  );
+});

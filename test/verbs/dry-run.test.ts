@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { DryReport } from '../../src/verbs/dry-report.ts';
+import { ROOT } from '../support/root.ts';
+import { mytape } from './mytape.ts';
+
+/** Where the fixtures' server listened. */
+const PORT = 33_917;
+const ELSEWHERE = `${PORT}-10.9.9.9:3306`;
+
+describe('mytape replay --dry-run', () => {
+  let folder: string;
+  let users: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    users = join(folder, 'users');
+    writeFileSync(users, 'app: secret\n', { mode: 0o600 });
+    for (const name of ['connector', 'mariadb-logins', 'php', 'sysbench-text', 'sysbench-prepared']) {
+      const capture = join(ROOT, 'fixtures', `${name}.pcap`);
+      const { status, stderr } = mytape('import', capture, '-o', join(folder, name), '-p', String(PORT));
+      assert.equal(status, 0, stderr);
+    }
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  function dry(name: string, ...args: string[]): ReturnType<typeof mytape> {
+    const out = join(folder, 'run');
+    const result = mytape('replay', join(folder, name), '--dry-run', '--out', out, ...args);
+    assert.ok(!existsSync(out), 'a folder for a run that never was');
+    return result;
+  }
+
+  function report(name: string, ...args: string[]): DryReport {
+    const { status, stdout, stderr } = dry(name, '-x', ELSEWHERE, '--json', ...args);
+    assert.equal(status, 0, stderr);
+    const found = JSON.parse(stdout) as DryReport;
+    const { captured, copies, commands, unsent } = found;
+    const sum = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0);
+    assert.equal(commands.scheduled + sum(commands.skipped), captured.commands * copies, 'captured');
+    assert.equal(sum(commands.kinds) + sum(commands.lost), commands.scheduled, 'scheduled');
+    const named = unsent.reduce((count, { commands: of }) => count + of, 0);
+    assert.equal(
+      named,
+      sum(commands.skipped) + sum(commands.lost),
+      'each that is not sent is told by its statement',
+    );
+    return found;
+  }
+
+  const SOCKET = ['--transport', 'socket'];
+
+  test('what a session would send, by kind; nothing is connected to', async () => {
+    let connections = 0;
+    const server = createServer(() => connections++).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const onto = ['-x', `${PORT}-127.0.0.1:${port}`, ...SOCKET, '--users', users];
+    const { status, stdout, stderr } = dry('sysbench-text', ...onto, '--json');
+    assert.equal(status, 0, stderr);
+    const { commands, sessions, schedule, users: whom } = JSON.parse(stdout) as DryReport;
+    assert.deepEqual(commands.kinds, {
+      SELECT: 28,
+      UPDATE: 4,
+      BEGIN: 2,
+      DELETE: 2,
+      INSERT: 2,
+      COMMIT: 2,
+      COM_QUIT: 1,
+    });
+    assert.deepEqual([sessions.scheduled, sessions.skipped, schedule.most_connections], [1, {}, 1]);
+    assert.deepEqual(whom, { app: { sessions: 1, password: true } });
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(connections, 0);
+  });
+
+  test('prepared statements are known by their texts, for each copy', () => {
+    const { commands, copies, schedule } = report(
+      'sysbench-prepared',
+      ...SOCKET,
+      '--users',
+      users,
+      '-n',
+      '3',
+    );
+    assert.equal(copies, 3);
+    assert.ok(
+      commands.kinds['SELECT by COM_STMT_EXECUTE'] > 0 &&
+        commands.kinds['SELECT by COM_STMT_EXECUTE'] % 3 === 0,
+    );
+    assert.deepEqual([commands.lost, commands.skipped, schedule.most_connections], [{}, {}, 3]);
+  });
+
+  test('users whose password is not known, and their statements', () => {
+    const { users: whom, sessions, unsent } = report('sysbench-text', ...SOCKET);
+    assert.deepEqual(whom, { app: { sessions: 1, password: false } });
+    assert.deepEqual([sessions.scheduled, sessions.skipped], [0, { 'unknown-user': 1 }]);
+    const begin = unsent.find(({ digest }) => digest === 'BEGIN');
+    assert.deepEqual(begin, {
+      cause: 'unknown-user',
+      digest: 'BEGIN',
+      commands: 2,
+      text: 'BEGIN',
+      session: 0,
+    });
+  });
+
+  test('what filters keep back is named, statement by statement', () => {
+    const { commands, unsent } = report('connector', ...SOCKET, '--users', users, '--read-only');
+    assert.deepEqual(Object.keys(commands.skipped), ['read-only']);
+    assert.ok(unsent.every(({ cause }) => cause === 'read-only'));
+    assert.ok(unsent.some(({ text }) => text.startsWith('create table bulk')));
+    assert.ok(!('CREATE' in commands.kinds) && commands.kinds.SELECT > 0);
+    assert.deepEqual(report('php', ...SOCKET, '--users', users).commands.skipped, { kill: 1 });
+  });
+
+  test('statements that would be sent otherwise than recorded', () => {
+    assert.deepEqual(report('connector', ...SOCKET, '--users', users).changes, []);
+    const rules = join(folder, 'rules');
+    writeFileSync(rules, 's/from bulk/from other_bulk/i\n');
+    const { changes } = report('connector', ...SOCKET, '--users', users, '--rewrite', rules);
+    assert.ok(changes.length > 0 && changes.length <= 5);
+    for (const { recorded, sent } of changes)
+      assert.equal(recorded.replace(/from bulk/i, 'from other_bulk'), sent);
+  });
+
+  test('logins that production had refused are refused', () => {
+    const { sessions, commands } = report('mariadb-logins', ...SOCKET, '--as', 'app', '--users', users);
+    assert.deepEqual([sessions.scheduled, sessions.refused_as_recorded], [5, 3]);
+    assert.deepEqual(commands.lost, {});
+  });
+
+  test('whose addresses would be spoken from, and the routes for them', () => {
+    const range = ['--local', '--clients', '10.99.0.0/24', '--users', users, '-n', '4'];
+    const { clients, routes } = report('connector', ...range);
+    assert.equal(clients.recorded, 1);
+    assert.equal(clients.addresses.length, 4);
+    for (const address of clients.addresses) assert.match(address, /^10\.99\.0\.\d+$/);
+    assert.match(routes.join('\n'), /^ip route add 10\.99\.0\.0\/24 via \S+$/);
+    const own = report('connector', '--local', '--users', users);
+    assert.deepEqual(own.clients.addresses, ['127.0.0.1']);
+    assert.equal(report('connector', ...SOCKET, '--users', users).clients.addresses, 'this host');
+  });
+
+  test('when it would end, by speed', () => {
+    const lasts = (...args: string[]) => report('connector', ...SOCKET, '--users', users, ...args).schedule;
+    const once = lasts().lasts_s;
+    assert.ok(once > 0.01 && once < 0.2, String(once));
+    assert.ok(Math.abs(lasts('--speed', '0.1').lasts_s - 10 * once) < 0.01);
+    assert.deepEqual([lasts('--speed', 'max').speed, lasts('--speed', 'max').lasts_s], ['max', 0]);
+    assert.ok(lasts('--spread', '5s').lasts_s >= 5);
+  });
+
+  test('for people: the same, in lines', () => {
+    const { stdout, status } = dry('connector', '-x', ELSEWHERE, ...SOCKET, '--users', users, '--read-only');
+    assert.equal(status, 0);
+    for (const line of [
+      /^A dry run: connected to nothing, sent nothing\.$/m,
+      /^captured +3 +84$/m,
+      /^ {2}skipped: read-only +0 +56$/m,
+      /^ +37 {2}read-only: COM_STMT_BULK_EXECUTE$/m,
+      /^ {2}app: 3 sessions$/m,
+      /^Clients +1 recorded, from this host$/m,
+      /^Connections +up to 1 at once$/m,
+    ])
+      assert.match(stdout, line);
+  });
+
+  test('the recorded server is refused; what has no statements is not for it', () => {
+    const onto = ['-x', `${PORT}-127.0.0.1:${PORT}`, ...SOCKET];
+    const refused = dry('connector', ...onto);
+    assert.deepEqual([refused.status, refused.stdout], [3, '']);
+    assert.match(refused.stderr, /is the server that .*connector was recorded from/);
+    assert.equal(dry('connector', ...onto, '--allow-live-target').status, 0);
+    const raw = dry('connector', '-x', ELSEWHERE, ...SOCKET, '--protocol', 'raw');
+    assert.match(raw.stderr, /--dry-run reads statements: leave out --protocol raw/);
+    assert.equal(raw.status, 2);
+  });
+});
