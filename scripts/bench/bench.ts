@@ -8,7 +8,9 @@ import { benchClosedLoop } from './closed-loop.ts';
 import { benchDecode } from './decode.ts';
 import { benchDigest } from './digest.ts';
 import { benchLatency } from './latency.ts';
+import { benchLateness } from './lateness.ts';
 import { benchMemory } from './memory.ts';
+import { benchMirror } from './mirror.ts';
 import { preparePointSelects } from './pointselect.ts';
 import { benchRecord } from './record.ts';
 import { benchRelay } from './relay.ts';
@@ -52,7 +54,17 @@ const PARTS: Record<string, Part> = {
     servers: ['target'],
     run: benchLatency,
   },
+  lateness: {
+    title: 'how late commands are sent, beside what timers can do',
+    servers: [],
+    run: benchLateness,
+  },
   'short-sessions': { title: 'sessions of one query', servers: [], run: benchShortSessions },
+  mirror: {
+    title: 'what a mirror costs the host that it runs on',
+    servers: ['online'],
+    run: benchMirror,
+  },
   memory: { title: '50,000 idle connections in one --local process', servers: [], run: benchMemory },
 };
 

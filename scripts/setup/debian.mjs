@@ -17,6 +17,8 @@ const COMMANDS = {
     lz4: 'lz4',
     ip: 'iproute2',
     nft: 'nftables',
+    'redis-server': 'redis-server',
+    'redis-cli': 'redis-tools',
   },
   build: { 'g++': 'g++', make: 'make', python3: 'python3' },
 };
