@@ -1,144 +1,45 @@
-import type { CloseHow, FlowEvent, SessionMeta } from '../flow/events.ts';
+import type { FlowEvent, SessionMeta } from '../flow/events.ts';
 import { Pacer } from '../flow/pacer.ts';
-import { copyOffset, SessionTimes, type Timetable } from '../flow/timetable.ts';
-import { COM, type Command, EXPECT, type LocalFile } from '../mysql/command.ts';
+import { copyOffset } from '../flow/timetable.ts';
+import { COM, type Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import { type Alarm, openPlainAlarm } from '../net/timer.ts';
-import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
+import type { CaptureNs, MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, ConnectionHandler, Transport } from '../transport/transport.ts';
 import { Admission } from './admission.ts';
 import { CommitOrder } from './commit-order.ts';
 import { notComparable } from './comparable.ts';
 import { Contact, type Stage } from './contact.ts';
-import { EarlySession } from './early.ts';
-import type { Filters } from './filters.ts';
+import { CONNECT_TIMEOUT_MS, type EngineOptions, REPLY_TIMEOUT_MS } from './engine-options.ts';
 import { DueHeap } from './heap.ts';
-import type { CommandKinds } from './kinds.ts';
-import {
-  CLOCK_SET_MS,
-  furthestBehind,
-  LIVE_COMMANDS,
-  LIVE_HARD,
-  LIVE_SKEW_MS,
-  type LiveSource,
-} from './live.ts';
-import type { ConnectionTable } from './live-connection-ids.ts';
+import { Intake, type IntakeOwner } from './intake.ts';
+import { CLOCK_SET_MS, furthestBehind, LIVE_SKEW_MS, type LiveSource } from './live.ts';
 import { type LoginPlan, Logins } from './logins.ts';
 import { divergenceOf, type LostCause, type Observer, type Outcome } from './outcome.ts';
 import { Pins } from './pins.ts';
 import { Pool, type PoolOwner } from './pool.ts';
 import type { PoolEvent } from './pool-connection.ts';
 import { RawSession } from './raw-session.ts';
-import { RecordedSession } from './recorded.ts';
-import type { SchemaRemap } from './remap.ts';
+import { ReadAhead, type ReadAheadOwner } from './read-ahead.ts';
+import type { RecordedSession } from './recorded.ts';
 import type { ReplayedSession } from './replayed-session.ts';
-import type { Done } from './resume.ts';
-import { look, remappedPacket, rewrittenPacket } from './rewrite.ts';
-import type { RewriteRules } from './rules.ts';
-import type { SchemaPerCopy } from './schema-per-copy.ts';
-import type { Selection } from './selection.ts';
+import { remappedPacket } from './rewrite.ts';
 import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
 import type { StateLost } from './session-state.ts';
-import { counts, hasCopy, type Share, WHOLE } from './share.ts';
+import { hasCopy, type Share, WHOLE } from './share.ts';
 import { sqlAt } from './sql.ts';
 import { starvers } from './starvation.ts';
 
-/** How far ahead of what is due the recording is read, ms of the replay's own time. */
-const READ_AHEAD_MS = 2_000;
-
-/** Bounds on what is read and not yet sent by every copy: memory stays flat however slow the target is. */
-const MAX_BUFFERED_COMMANDS = 20_000;
-/** … of copies that are spread over time: the first is through with a command long before the last. */
-const MAX_SPREAD_COMMANDS = 500_000;
-const MAX_BUFFERED_OCTETS = 128 << 20;
-
-/** An answer may take as long as this, or as this many times the recorded one, whichever is more. */
-export const REPLY_TIMEOUT_MS = 300_000;
+/** An answer may take REPLY_TIMEOUT_MS, or as many times as long as the recorded one, whichever is more. */
 const REPLY_TIMEOUT_FACTOR = 20;
 
-/** How long a connection with its login may take, ms … */
-export const CONNECT_TIMEOUT_MS = 60_000;
-
-/** … and the end of one. */
+/** How long the end of a connection may take, ms. */
 const CLOSE_TIMEOUT_MS = 60_000;
 
 const SWEEP_MS = 1_000;
 
 /** From one alarm to the next at least: what is due in between goes together, because to be woken costs more than to send. */
 const WAKES_APART_MS = 0.1;
-
-/** When things are due, where that is not as recorded. */
-export interface Timing {
-  /** Scaled connect and think times, idle stretches cut; undefined: none of it. */
-  timetable?: Timetable | undefined;
-  /** A session that is late goes on at once, until it is back on time; else it thinks as long as it was recorded to. Default true. */
-  catchUp?: boolean | undefined;
-  /** The copies begin spread over so much of the replay's own time. */
-  spreadMs?: number | undefined;
-}
-
-/** The part of the recording to replay. */
-export interface Window {
-  /** Sessions that are open then are set up as they were. */
-  from?: CaptureNs | undefined;
-  /** The recording ends there, for this run. */
-  to?: CaptureNs | undefined;
-}
-
-export interface EngineOptions {
-  copies: number;
-  /** Infinity: as fast as the target takes it. */
-  speed: number;
-  clock: Clock;
-  timing?: Timing | undefined;
-  window?: Window | undefined;
-  /** What wakes the engine: calls `fire` when it is time. Default: a timer of Node's. */
-  openAlarm?: ((fire: () => void) => Alarm) | undefined;
-  /** The recording is of a service of which no protocol is known (decodeRawSessions): nobody logs in, and answers come in parts. */
-  raw?: boolean | undefined;
-  /** Who the recorded users are on the target. */
-  logins: Logins;
-  /** Which connections of the target are in the place of the recorded ones, as KILL names them; undefined: none is known. */
-  connections?: ConnectionTable | undefined;
-  /** The source is live: it does not wait, and whole sessions are shed where the target is too slow. Default: it waits. */
-  live?: LiveSource | undefined;
-  /** Which recorded sessions run; undefined: all. */
-  filters?: Filters | undefined;
-  /** Which of their commands are sent, and by which copies; undefined: all. */
-  selection?: Selection | undefined;
-  /** Statements that are sent with another text: that is the one that `selection` looks at. */
-  rules?: RewriteRules | undefined;
-  /** Schemas that have other names on the target. */
-  remapSchema?: SchemaRemap | undefined;
-  /** Each copy has schemas of its own, named by those that `remapSchema` gives. */
-  schemaPerCopy?: SchemaPerCopy | undefined;
-  /** Connections at once, and new ones a second; undefined: any number. */
-  maxConnections?: number | undefined;
-  connectRate?: number | undefined;
-  /** What tells commits, to go in their order; a share then has whole copies. Default: in the order of time alone. */
-  orderBy?: CommandKinds | undefined;
-  /** What need not be done, as the run before came so far; undefined: there was none. */
-  done?: Done | undefined;
-  /** Sessions have so many connections of each user of the target one after the other; undefined: each has its own. */
-  pool?: number | undefined;
-  /** Statements are told the time, insert ids and random seeds: `originSec` is that of the recording. */
-  pinTime?: { originSec: number } | undefined;
-  /** Default CONNECT_TIMEOUT_MS. */
-  connectTimeoutMs?: number | undefined;
-  /** Default REPLY_TIMEOUT_MS. */
-  replyTimeoutMs?: number | undefined;
-  /** What this engine has of the run; default: all. */
-  share?: Share;
-  /** What is recorded `at` is due `now`: the same for every share of a run. Default: the first session, when it is read. */
-  anchor?: { at: CaptureNs; now: MonotonicMs };
-}
-
-/** Where a session begins in the replayed part of the recording; `early`: what it had by then. */
-interface Beginning {
-  at: CaptureNs;
-  loggedInAt: CaptureNs;
-  early?: EarlySession | undefined;
-}
 
 /** Whether an answer that differs need not have. */
 function isComparable({ command, text }: Outcome): boolean {
@@ -150,17 +51,13 @@ function isComparable({ command, text }: Outcome): boolean {
  * every command accounted for to the observers. Of several engines that share a run, exactly one tells of each
  * recorded session and command as such.
  */
-export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
+export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwner, ReadAheadOwner {
   readonly #options: EngineOptions;
   readonly #transport: Transport;
   readonly #observers: readonly Observer[];
   readonly #share: Share;
-  readonly #recorded = new Map<number, RecordedSession>();
-  /** Recorded sessions of which no copy runs. */
-  readonly #skipped = new Map<number, string>();
-  /** Those that began before the window, and have not reached it. */
-  readonly #early = new Map<number, EarlySession>();
-  #windowBegun: boolean;
+  readonly #intake: Intake;
+  readonly #ahead: ReadAhead;
   readonly #live = new Set<ReplayedSession>();
   readonly #due = new DueHeap<ReplayedSession>();
   readonly #pins: Pins | undefined;
@@ -172,7 +69,6 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
   readonly #replyTimeoutMs: number;
   /** How much later than copy 0 each copy is due, ms. */
   readonly #offsets: Float64Array;
-  readonly #mostCommands: number;
   readonly #alarm: Alarm;
   #pacer: Pacer | undefined;
   #alarmDue = Number.POSITIVE_INFINITY;
@@ -181,11 +77,6 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
   #resumedAt: MonotonicMs = Number.NEGATIVE_INFINITY;
   /** The latest scheduled moment of which a command was sent. */
   #sentTo: CaptureNs = 0;
-  #bufferedCommands = 0;
-  #bufferedOctets = 0;
-  #wakeReader: (() => void) | undefined;
-  /** Up to where the reader has read, while it waits. */
-  #readerAt: CaptureNs = 0;
   #wakeEnd: (() => void) | undefined;
   #stopped = false;
   /** It was stopped because its time was over: what is not begun is skipped. */
@@ -201,11 +92,11 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
     this.#alarm = (options.openAlarm ?? openPlainAlarm)(() => this.#wake());
-    this.#windowBegun = options.window?.from === undefined;
     const spreadMs = options.timing?.spreadMs ?? 0;
     this.#offsets = Float64Array.from({ length: options.copies }, (_, copy) => copyOffset(copy, spreadMs));
-    this.#mostCommands = options.live === undefined ? MAX_BUFFERED_COMMANDS : LIVE_COMMANDS;
-    if (spreadMs > 0) this.#mostCommands = MAX_SPREAD_COMMANDS;
+    this.#intake = new Intake(options, this.#share, observers, this);
+    const kind = options.live !== undefined ? 'live' : spreadMs > 0 ? 'spread' : 'archive';
+    this.#ahead = new ReadAhead(kind, this);
     const { copies, speed, maxConnections, connectRate } = options;
     this.#admission = new Admission({
       copies,
@@ -226,13 +117,14 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
       for await (const batch of events) {
         // Stopped while this batch was awaited: what it would begin, nobody would end.
         if (this.#stopped) break;
-        if (!this.#takeAll(batch)) break;
+        this.#pacer ??= new Pacer(this.#options.speed, batch[0].session.at, this.now());
+        if (!this.#intake.take(batch)) break;
         this.#transport.flush();
         const last = batch.at(-1);
         if (last !== undefined) await this.#room(last.at);
         if (this.#stopped) break;
       }
-      for (const { meta } of this.#early.values()) this.#tellSkipped(meta, 'out-of-window');
+      this.#intake.finish();
       this.#transport.flush();
       await this.#allOver();
       await this.#leavePool();
@@ -240,7 +132,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
       clearInterval(sweep);
       this.#alarm.close();
     }
-    for (const recorded of this.#recorded.values()) this.#tellParked(recorded);
+    for (const recorded of this.#intake.recorded) this.#tellParked(recorded);
   }
 
   /**
@@ -250,7 +142,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
   stop(cause: 'interrupted' | 'out-of-time' = 'interrupted'): void {
     this.#outOfTime ||= cause === 'out-of-time' && !this.#stopped;
     this.#stopped = true;
-    this.#wakeReader?.();
+    this.#ahead.stop();
     for (const session of [...this.#live]) session.stop();
     this.#transport.flush();
   }
@@ -284,7 +176,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
   cut(): void {
     this.#stopped = true;
     this.#outOfTime = false;
-    this.#wakeReader?.();
+    this.#ahead.stop();
     for (const session of [...this.#live]) session.cut('interrupted');
     this.pool?.cut();
     this.#transport.flush();
@@ -344,6 +236,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     return pacer.paused ? Number.POSITIVE_INFINITY : pacer.due(at) + this.#offsets[copy];
   }
 
+  soonestDue(at: CaptureNs): MonotonicMs {
+    return this.due(this.#options.timing?.timetable?.soonest(at) ?? at, 0);
+  }
+
   dueBehind(since: MonotonicMs, thinkNs: number): MonotonicMs {
     const pacer = this.#pacer as Pacer;
     return pacer.paused ? Number.POSITIVE_INFINITY : since + pacer.spanMs(thinkNs);
@@ -363,7 +259,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
 
   wakeAt(due: MonotonicMs, session: ReplayedSession): void {
     this.#due.push(due, session);
-    this.#arm();
+    this.rearm();
   }
 
   connect(session: ReplayedSession): Connection {
@@ -416,7 +312,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     if (mayWait)
       for (const observer of this.#observers)
         observer.turnedAway?.(session.recorded.meta, session.copy, errno);
-    this.#arm();
+    this.rearm();
     return mayWait;
   }
 
@@ -426,7 +322,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
 
   freeAt(session: SessionReplay, command: Command): MonotonicMs {
     const freeAt = this.#order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
-    if (freeAt === Infinity) this.#arm();
+    if (freeAt === Infinity) this.rearm();
     return freeAt;
   }
 
@@ -512,12 +408,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     if (command === undefined) return;
     const at = recorded.scheduledAt(position);
     if (at > this.#sentTo) this.#sentTo = at;
-    if (!recorded.letGo(position)) return;
-    const wasFull = !this.#hasRoom();
-    this.#bufferedCommands--;
-    this.#bufferedOctets -= command.packet.length;
-    if (recorded.countedFiles?.delete(command) === true) this.#bufferedOctets -= command.file?.octets ?? 0;
-    if (wasFull && this.#hasRoom()) this.#wakeReader?.();
+    if (recorded.letGo(position)) this.#ahead.letGo(recorded, command);
   }
 
   over(session: ReplayedSession, cause: LostCause | undefined, detail?: string): void {
@@ -542,151 +433,35 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     if (this.#live.size === 0) this.#wakeEnd?.();
   }
 
-  // What was read.
+  // IntakeOwner
 
-  /** Answers false where the window has ended with it. */
-  #takeAll(batch: readonly FlowEvent[]): boolean {
-    const { from, to } = this.#options.window ?? {};
-    for (const event of batch) {
-      if (to !== undefined && event.at >= to) {
-        this.#closeAll(to);
-        return false;
-      }
-      if (!this.#windowBegun && event.at >= (from as CaptureNs)) this.#beginWindow(from as CaptureNs);
-      this.#take(event);
-    }
-    return true;
+  refuses({ client }: SessionMeta): string | undefined {
+    const { live } = this.#options;
+    return (
+      this.#transport.refuses({ client, copy: 0 }) ??
+      (live === undefined || this.#ahead.hasRoom ? undefined : 'shed')
+    );
   }
 
-  /** The part of the recording to replay begins: with the sessions that are open. */
-  #beginWindow(from: CaptureNs): void {
-    this.#windowBegun = true;
+  windowBegins(from: CaptureNs): void {
     // What comes before was read for a while.
     const { anchor } = this.#options;
     const { speed = this.#options.speed, paused = false } = this.#pacer ?? {};
     const now = Math.max(this.now(), anchor?.now ?? 0);
     this.#pacer = new Pacer(speed, Math.max(from, anchor?.at ?? from), now);
     if (paused) this.#pacer.pause(now);
-    for (const early of this.#early.values()) {
-      if (this.#isCounted(early.meta)) continue;
-      if (early.isKnown) this.#schedule(early.meta, early.plan, { at: from, loggedInAt: from, early });
-      else this.#tellSkipped(early.meta, 'out-of-window');
-    }
-    this.#early.clear();
   }
 
-  /** The recording ends for this run: so do all sessions that are open. */
-  #closeAll(at: CaptureNs): void {
-    for (const recorded of [...this.#recorded.values()]) this.#close(recorded, 'cut', at);
-  }
-
-  #take(event: FlowEvent): void {
-    const { session } = event;
-    if (this.#pacer === undefined) this.#pacer = new Pacer(this.#options.speed, session.at, this.now());
-    // What comes before the window is counted anew by each run.
-    if (this.#windowBegun && this.#isCounted(session)) return;
-    switch (event.type) {
-      case 'open':
-        this.#begin(session, event.at);
-        break;
-      case 'command':
-        this.#command(session, event.command);
-        break;
-      case 'reply':
-        this.#replied(session, event.command);
-        break;
-      case 'lost': {
-        const lossy = this.#recorded.get(session.id);
-        if (lossy !== undefined) this.#missed(lossy);
-        if (!counts(this.#share, session.id)) break;
-        for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
-        break;
-      }
-      case 'skip':
-        if (!counts(this.#share, session.id)) break;
-        for (const observer of this.#observers)
-          observer.sessionSkipped?.(session, event.cause, event.commands);
-        break;
-      case 'close': {
-        this.#skipped.delete(session.id);
-        if (this.#early.delete(session.id)) this.#tellSkipped(session, 'out-of-window');
-        const recorded = this.#recorded.get(session.id);
-        if (recorded !== undefined) this.#close(recorded, event.how, event.at);
-        break;
-      }
-    }
-  }
-
-  #close(recorded: RecordedSession, how: CloseHow, at: CaptureNs): void {
-    this.#recorded.delete(recorded.meta.id);
-    recorded.closed(how, at);
-    this.#options.orderBy?.closed(recorded.meta);
-    this.#options.selection?.closed(recorded.meta);
-    this.#tellParked(recorded);
-    for (const observer of this.#observers) observer.ended?.(recorded.meta);
-    for (const copy of recorded.copies) {
-      if (!this.#wasBegun(copy)) this.#admission.ended(copy.copy);
-      copy.advance();
-    }
-  }
-
-  /** No copy of it runs. */
-  #tellSkipped(meta: SessionMeta, cause: string): void {
-    this.#skipped.set(meta.id, cause);
-    if (!counts(this.#share, meta.id)) return;
-    for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause, 0);
-  }
-
-  #begin(meta: SessionMeta, loggedInAt: CaptureNs): void {
-    const { logins, filters, live, raw } = this.#options;
-    // Where no protocol is known nobody logs in.
-    const plan = filters?.has(meta) === false ? 'filtered' : raw === true ? undefined : logins.plan(meta);
-    let cause = typeof plan === 'string' ? plan : this.#transport.refuses({ client: meta.client, copy: 0 });
-    if (live !== undefined && !this.#hasRoom()) cause ??= 'shed';
-    // What it had said before nobody can say again.
-    if (plan === undefined && !this.#windowBegun) cause ??= 'out-of-window';
-    if (typeof plan === 'string' || cause !== undefined) {
-      this.#tellSkipped(meta, cause as string);
-      return;
-    }
-    if (plan === undefined) {
-      this.#schedule(meta, plan, { at: meta.at, loggedInAt });
-      return;
-    }
-    // What it logs in with, where that was not captured.
-    meta.login = plan.recorded;
-    if (plan.adoption !== undefined) meta.capabilities = plan.recorded.capabilities;
-    if (this.#windowBegun) this.#schedule(meta, plan, { at: meta.at, loggedInAt });
-    else this.#early.set(meta.id, this.#earlySession(meta, plan));
-  }
-
-  /** How a copy logs in. */
-  #planOf(plan: LoginPlan, copy: number): LoginPlan {
-    const { schemaPerCopy } = this.#options;
-    return schemaPerCopy === undefined ? plan : Logins.renamed(plan, schemaPerCopy.of(copy));
-  }
-
-  #earlySession(meta: SessionMeta, plan: LoginPlan): EarlySession {
-    const { schemaPerCopy, copies } = this.#options;
-    if (schemaPerCopy === undefined) return new EarlySession(meta, plan);
-    const plans = Array.from({ length: copies }, (_, copy) => this.#planOf(plan, copy));
-    return new EarlySession(meta, plan, plans, (command, copy) => this.own(command, copy));
-  }
-
-  /** `plan`: undefined where no protocol is known. */
-  #schedule(meta: SessionMeta, plan: LoginPlan | undefined, begin: Beginning): void {
-    const { copies, timing } = this.#options;
-    const { timetable } = timing ?? {};
-    const { at, loggedInAt, early } = begin;
-    const times = timetable === undefined ? undefined : new SessionTimes(timetable, at, loggedInAt);
-    const recorded = new RecordedSession(meta, timetable?.openAt(at) ?? at, times, early);
-    this.#recorded.set(meta.id, recorded);
+  schedule(recorded: RecordedSession, plan: LoginPlan | undefined): void {
+    const { copies, schemaPerCopy } = this.#options;
+    const { meta } = recorded;
     for (let copy = 0; copy < copies; copy++) {
       if (!hasCopy(this.#share, meta.id, copy)) continue;
+      const own = plan && schemaPerCopy && Logins.renamed(plan, schemaPerCopy.of(copy));
       const session =
         plan === undefined
           ? new RawSession(recorded, copy, this)
-          : new SessionReplay(recorded, copy, this.#planOf(plan, copy), this);
+          : new SessionReplay(recorded, copy, own ?? plan, this);
       recorded.copies.push(session);
       this.#live.add(session);
       for (const observer of this.#observers) observer.scheduled?.(meta, copy);
@@ -701,8 +476,44 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     this.#letIn();
   }
 
-  #isCounted({ id }: SessionMeta): boolean {
-    return this.#options.done?.isCounted(id) === true;
+  read(recorded: RecordedSession, command: Command): void {
+    this.#order?.read(command, this.#options.orderBy?.of(recorded.meta, command) === 'write');
+    this.#ahead.add(command);
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  replied(recorded: RecordedSession, command: Command): void {
+    const { parked, meta } = recorded;
+    recorded.repliedTo = command.ordinal;
+    // Answers come in the order of their commands: those that are still missing before this one do not come.
+    if (parked.size > 0) {
+      for (const [waiting, outcomes] of parked) {
+        if (waiting.ordinal > command.ordinal) break;
+        parked.delete(waiting);
+        for (const outcome of outcomes) this.#tell(outcome);
+      }
+    }
+    this.#ahead.addFile(recorded, command);
+    const commits = this.#options.orderBy?.commits(meta, command) === true;
+    this.#order?.replied(command, commits, recorded.copies as SessionReplay[], this.now());
+    if (!recorded.awaitsReply) return;
+    recorded.awaitsReply = false;
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  missed(recorded: RecordedSession): void {
+    recorded.missed();
+    this.#tellParked(recorded);
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  ended(recorded: RecordedSession): void {
+    this.#tellParked(recorded);
+    for (const observer of this.#observers) observer.ended?.(recorded.meta);
+    for (const copy of recorded.copies) {
+      if (!this.#wasBegun(copy)) this.#admission.ended(copy.copy);
+      copy.advance();
+    }
   }
 
   /** By the run that this one goes on with, which was interrupted meanwhile: it is lost. */
@@ -719,94 +530,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
   /** Opens whoever may connect now. */
   #letIn(): void {
     if (this.#pacer?.paused !== true) this.#admission.letIn(this.now());
-    this.#arm();
-  }
-
-  #command(meta: SessionMeta, command: Command): void {
-    const counted = counts(this.#share, meta.id);
-    if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
-    const early = this.#early.get(meta.id);
-    const recorded = this.#recorded.get(meta.id);
-    let cause = this.#skipped.get(meta.id);
-    if (early !== undefined || recorded !== undefined) {
-      const { rules, orderBy } = this.#options;
-      if (rules !== undefined) command.packet = rewrittenPacket(command, rules);
-      orderBy?.of(meta, command);
-      const unselected = this.#unselected(meta, command);
-      if (early === undefined) cause ??= look(command) ?? unselected;
-      else {
-        cause ??= 'out-of-window';
-        // No session is to be set up by what would not have been sent.
-        command.onlyFirst ??= unselected;
-        if (command.expect === EXPECT.none && command.onlyFirst === undefined) early.learn(command);
-      }
-    }
-    if (cause !== undefined || recorded === undefined) {
-      if (!counted) return;
-      for (const observer of this.#observers) {
-        observer.skipped?.(meta, command, cause as string, this.#options.copies);
-      }
-      return;
-    }
-    const { remapSchema } = this.#options;
-    if (remapSchema !== undefined) command.packet = remappedPacket(command, remapSchema);
-    recorded.add(command, recorded.copies.length);
-    this.#order?.read(command, this.#options.orderBy?.of(meta, command) === 'write');
-    this.#bufferedCommands++;
-    this.#bufferedOctets += command.packet.length;
-    for (const copy of recorded.copies) copy.advance();
-  }
-
-  /** Why no copy sends it, by the choice of the run; notes where only the first does. */
-  #unselected(meta: SessionMeta, command: Command): string | undefined {
-    const verdict = this.#options.selection?.select(meta, command);
-    if (verdict === undefined) return undefined;
-    if (verdict.copies === 'all') return verdict.cause;
-    command.onlyFirst = verdict.cause;
-    return undefined;
-  }
-
-  #replied(meta: SessionMeta, command: Command): void {
-    const recorded = this.#recorded.get(meta.id);
-    const early = recorded === undefined ? this.#early.get(meta.id) : undefined;
-    if (early !== undefined) {
-      this.#options.orderBy?.replied(meta, command);
-      this.#options.selection?.replied(meta, command);
-      if (command.onlyFirst === undefined) early.learn(command);
-    }
-    if (recorded === undefined) return;
-    this.#options.selection?.replied(meta, command);
-    const { parked } = recorded;
-    recorded.repliedTo = command.ordinal;
-    // Answers come in the order of their commands: those that are still missing before this one do not come.
-    if (parked.size > 0) {
-      for (const [waiting, outcomes] of parked) {
-        if (waiting.ordinal > command.ordinal) break;
-        parked.delete(waiting);
-        for (const outcome of outcomes) this.#tell(outcome);
-      }
-    }
-    if (command.file !== undefined) this.#bufferFile(recorded, command, command.file);
-    const commits = this.#options.orderBy?.commits(meta, command) === true;
-    this.#order?.replied(command, commits, recorded.copies as SessionReplay[], this.now());
-    if (!recorded.awaitsReply) return;
-    recorded.awaitsReply = false;
-    for (const copy of recorded.copies) copy.advance();
-  }
-
-  /** Recorded answers were missed: of the commands so far none comes any more that is not there. */
-  #missed(recorded: RecordedSession): void {
-    recorded.missed();
-    this.#tellParked(recorded);
-    for (const copy of recorded.copies) copy.advance();
-  }
-
-  /** A file counts as what is read ahead as long as its command does. */
-  #bufferFile(recorded: RecordedSession, command: Command, { octets }: LocalFile): void {
-    if (!recorded.holds(command)) return;
-    recorded.countedFiles ??= new Set();
-    recorded.countedFiles.add(command);
-    this.#bufferedOctets += octets;
+    this.rearm();
   }
 
   /** The recorded answers that these waited for never came. */
@@ -827,19 +551,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
 
   // When to read on.
 
-  #hasRoom(): boolean {
-    return this.#bufferedCommands < this.#mostCommands && this.#bufferedOctets < MAX_BUFFERED_OCTETS;
-  }
-
   /** Ends whole sessions, those furthest behind first, where far too much is waiting to be sent, until there is room. */
   #shed(): void {
-    const isTooMuch =
-      this.#bufferedCommands >= LIVE_HARD * this.#mostCommands ||
-      this.#bufferedOctets >= LIVE_HARD * MAX_BUFFERED_OCTETS;
-    if (!isTooMuch) return;
+    if (!this.#ahead.isFarTooMuch) return;
     for (const session of furthestBehind(this.#live)) {
       session.shed();
-      if (this.#hasRoom()) break;
+      if (this.#ahead.hasRoom) break;
     }
     this.#transport.flush();
   }
@@ -853,32 +570,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     this.#retime();
   }
 
-  /** Waits until there is room, and until what was recorded `at` is not far ahead. A live source is not made to wait. */
+  /** A live source is not made to wait. */
   #room(at: CaptureNs): Promise<void> | undefined {
-    if (!this.#windowBegun) return undefined;
-    if (this.#options.live !== undefined) {
-      this.#shed();
-      return undefined;
-    }
-    this.#readerAt = at;
-    if (this.#hasRoom() && this.#readerDue <= this.now()) return undefined;
-    return new Promise((resolve) => {
-      this.#wakeReader = () => {
-        if (!this.#stopped && !(this.#hasRoom() && this.#readerDue <= this.now())) {
-          this.#arm();
-          return;
-        }
-        this.#wakeReader = undefined;
-        resolve();
-      };
-      this.#arm();
-    });
-  }
-
-  /** When the reader is to go on. */
-  get #readerDue(): MonotonicMs {
-    const soonest = this.#options.timing?.timetable?.soonest(this.#readerAt) ?? this.#readerAt;
-    return this.due(soonest, 0) - READ_AHEAD_MS;
+    if (!this.#intake.windowBegun) return undefined;
+    if (this.#options.live === undefined) return this.#ahead.room(at);
+    this.#shed();
+    return undefined;
   }
 
   #leavePool(): Promise<void> | undefined {
@@ -896,10 +593,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
 
   // Time.
 
-  #arm(): void {
-    // A reader that waits for room is woken by `letGo`, at no time of its own.
-    const readerDue = this.#wakeReader === undefined || !this.#hasRoom() ? Infinity : this.#readerDue;
-    const next = Math.min(this.#due.nextDue, readerDue, this.#admittedAt, this.#order?.nextAt ?? Infinity);
+  rearm(): void {
+    const held = this.#order?.nextAt ?? Infinity;
+    const next = Math.min(this.#due.nextDue, this.#ahead.nextDue, this.#admittedAt, held);
     if (next >= this.#alarmDue || next === Infinity) return;
     this.#alarmDue = next;
     this.#alarm.set(Math.max(next, this.#wokeAt + WAKES_APART_MS) - this.now());
@@ -912,9 +608,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
     while (this.#due.nextDue <= now) this.#goOn(this.#due.pop());
     this.#order?.release(now);
     this.#letIn();
-    if (this.#wakeReader !== undefined && this.#hasRoom() && this.#readerDue <= now) this.#wakeReader();
+    this.#ahead.wake();
     this.#transport.flush();
-    this.#arm();
+    this.rearm();
   }
 
   /** It is time for `session`, or may be. */
@@ -925,7 +621,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
 
   /** Nothing can be read, nothing is due, and somebody waits for a place. */
   get #isStuck(): boolean {
-    if (this.#wakeReader === undefined || this.#hasRoom() || this.#pacer?.paused === true) return false;
+    if (!this.#ahead.isFull || this.#pacer?.paused === true) return false;
     const isHeld = this.#order !== undefined && this.#order.nextAt !== Infinity;
     const isFull = this.#admission.isFull || this.pool?.isFull === true;
     return isFull && this.#due.nextDue === Infinity && !isHeld;
@@ -945,9 +641,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
       else session.retime();
     }
     this.#letIn();
-    this.#wakeReader?.();
+    this.#ahead.wake();
     this.#transport.flush();
-    this.#arm();
+    this.rearm();
   }
 
   #sweep(): void {
@@ -960,7 +656,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay> {
       else session.cut('timeout');
     }
     if (this.#isStuck)
-      for (const session of starvers(this.#live, this.#mostCommands / 2)) session.cut('no-place');
+      for (const session of starvers(this.#live, this.#ahead.mostCommands / 2)) session.cut('no-place');
     this.pool?.sweep(CLOSE_TIMEOUT_MS);
     this.#tellTrouble();
     this.#transport.flush();

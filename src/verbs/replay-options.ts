@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typin
 import { MytapeError } from '../errors.ts';
 import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
-import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine.ts';
+import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
 import type { FilterChoices } from '../replay/filters.ts';
 import { RewriteRules } from '../replay/rules.ts';
 import type { SelectionChoices } from '../replay/selection.ts';

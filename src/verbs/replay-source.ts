@@ -5,7 +5,7 @@ import type { DecodeOptions } from '../flow/decode.ts';
 import { clientShareFilter } from '../net/client-share.ts';
 import { openCapture } from '../net/drivers.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
-import type { EngineOptions } from '../replay/engine.ts';
+import type { EngineOptions } from '../replay/engine-options.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import { SnapshotFollower } from '../replay/live-snapshots.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';

@@ -4,7 +4,7 @@ import type { Archive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
 import { findIdle, type IdleData, IdleGaps } from '../flow/idle.ts';
 import { Timetable } from '../flow/timetable.ts';
-import type { Timing, Window } from '../replay/engine.ts';
+import type { Timing, Window } from '../replay/engine-options.ts';
 import type { CaptureNs } from '../time.ts';
 import { nextTime, type TimeChoice } from './options.ts';
 

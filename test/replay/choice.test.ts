@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
-import type { EngineOptions } from '../../src/replay/engine.ts';
+import type { EngineOptions } from '../../src/replay/engine-options.ts';
 import { CommandKinds } from '../../src/replay/kinds.ts';
 import { RewriteRules } from '../../src/replay/rules.ts';
 import { SchemaPerCopy } from '../../src/replay/schema-per-copy.ts';
