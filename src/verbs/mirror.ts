@@ -6,7 +6,7 @@ import { MytapeError } from '../errors.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { Address } from '../wire/address.ts';
 import { placeToCapture } from './interfaces.ts';
-import { serversHere } from './interlock.ts';
+import { type RecordedSide, serversHere } from './interlock.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
 import { readPassword } from './passwords.ts';
@@ -16,7 +16,8 @@ import type { ReplayJob } from './replay-share.ts';
 import type { LiveJob } from './replay-source.ts';
 import { liveTiming } from './replay-timing.ts';
 import type { Snapshotter } from './snapshot.ts';
-import { nameOfServer, parseServerUrl } from './snapshot-server.ts';
+import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
+import { askTarget } from './target-facts.ts';
 
 /** Sessions that are there already wait this long for the first snapshot to say who they are. */
 const FIRST_SNAPSHOT_MS = 5_000;
@@ -124,7 +125,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
         packets: 0,
         dropped: 0,
         anchorAt: 0,
-        servers: serversHere(mapping.recordedPort, 'the server that is mirrored'),
+        servers: await mirrored(mapping.recordedPort, snapshotFrom, password),
         isBeside: beside !== undefined,
         async begun(stop) {
           say(`mirroring on ${live.iface} (${live.filter}) onto ${plan.target.text} port ${mapping.port}`);
@@ -149,6 +150,21 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
     clearTimeout(end);
     await snapshotter?.stop();
   }
+}
+
+/** Who must not be the target: the servers of this host, and, where it can be asked, the one that snapshots are of. */
+async function mirrored(
+  port: number,
+  server: SnapshotServer | undefined,
+  password: string | undefined,
+): Promise<RecordedSide> {
+  const here = serversHere(port, 'the server that is mirrored');
+  if (server === undefined) return here;
+  const account = { user: server.user, password: password ?? '' };
+  // A server that does not answer is told of by the snapshotter.
+  const facts = await askTarget({ host: server.host, port: server.port, tls: undefined }, [account]);
+  const identity = typeof facts === 'string' ? undefined : facts.identity;
+  return identity === undefined ? here : { ...here, identities: [identity] };
 }
 
 /** Meanwhile packets wait in the kernel. A server that does not answer is told of by the snapshotter. */

@@ -111,6 +111,17 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     );
   });
 
+  test('a mirror, on another host, knows its server by whom it asks for snapshots', async () => {
+    const url = `mysql://monitor@${lab.addresses.online}:${PORT}`;
+    const password = join(lab.runFolder, 'password');
+    const onto = ['-x', `${PORT}-${at(NOBODYS, NATTED)}`, '--transport', 'socket', '--users', files.users];
+    const who = ['--snapshot-from', url, '--snapshot-password-file', password];
+    const args = [CLI, 'mirror', '-i', 'eth0', ...onto, ...who, '--out', join(lab.runFolder, 'mirror')];
+    const { code, stderr } = await lab.run('assistant', process.execPath, args);
+    assert.match(stderr, /10\.77\.0\.99:3399 is the server that is mirrored, by .*@@server_uid/);
+    assert.equal(code, EXIT.refused);
+  });
+
   test('on the recorded server itself nothing else need be known of it', async () => {
     await refused(
       replay('online', untold, at(SECOND)),
