@@ -52,6 +52,7 @@ function mirrorOptions() {
       'Captures the sessions of a port on this host, or on a mirror port, and makes each command on a test server as soon as it was seen, ' +
         'with the same means and options as replay. Ctrl-C once: what was seen is replayed to its end; twice: now.',
     )
+    .optionsGroup('Capture:')
     .option(
       '-i, --interface <name>',
       'where to capture (default: the interface whose address the server of the recorded port listens on)',

@@ -82,6 +82,7 @@ export type RunOptions = ReturnType<ReturnType<typeof runCommand>['opts']>;
 /** A verb with the options that every replay has, from an archive or live. */
 export function runCommand(name: string) {
   return new Command(name)
+    .optionsGroup('Target, and the way there:')
     .requiredOption(
       '-x, --target <port-host:port>',
       'recorded port, and where it goes: 3307-10.128.6.83:3307, 3307-[fd00::3]:3307',
@@ -113,12 +114,6 @@ export function runCommand(name: string) {
       parseClients,
       'recorded' as const,
     )
-    .option('-n, --copies <n>', 'how many times each session is replayed, at once', parseCount, 1)
-    .option(
-      '--spread <duration>',
-      'the copies begin spread over this time, e.g. 5s, and not all at one moment (the same in each run)',
-      parseDurationMs,
-    )
     .addOption(
       new Option(
         '--protocol <protocol>',
@@ -147,6 +142,27 @@ export function runCommand(name: string) {
       '--target-ca <file>',
       'with --target-tls: the authorities, in PEM (default: those that Node knows)',
     )
+    .option(
+      '--connect-timeout <duration>',
+      `how long a connection with its login may take (default: ${CONNECT_TIMEOUT_MS / 1000}s)`,
+      parseDurationMs,
+    )
+    .option(
+      '--reply-timeout <duration>',
+      `how long an answer may take, if not 20 times as long as recorded (default: ${REPLY_TIMEOUT_MS / 1000}s)`,
+      parseDurationMs,
+    )
+    .addOption(
+      new Option('--capture-driver <driver>', 'with --local: how answers are captured')
+        .choices(CAPTURE_DRIVERS)
+        .default('ring' as const),
+    )
+    .addOption(
+      new Option('--send-driver <driver>', 'how packets are sent')
+        .choices(SEND_DRIVERS)
+        .default('mmsg' as const),
+    )
+    .optionsGroup('Users and names:')
     .addOption(
       new Option(
         '--users <file>',
@@ -173,6 +189,23 @@ export function runCommand(name: string) {
       'a schema that has another name on the target, in logins and statements; again for others',
       collectText,
     )
+    .optionsGroup('Copies:')
+    .option('-n, --copies <n>', 'how many times each session is replayed, at once', parseCount, 1)
+    .option(
+      '--spread <duration>',
+      'the copies begin spread over this time, e.g. 5s, and not all at one moment (the same in each run)',
+      parseDurationMs,
+    )
+    .addOption(
+      new Option('--writes <copies>', 'which copies send statements that change more than their session')
+        .choices(['all', 'first', 'none'] as const)
+        .default('all' as const),
+    )
+    .option(
+      '--schema-per-copy <pattern>',
+      'each copy has schemas of its own, {schema}_{copy} say: all that logins and statements name; copies count from 1',
+    )
+    .optionsGroup('Which of it:')
     .option('--sessions <ids>', 'only these, by their numbers in `mytape ls`: 1,5,9', collectSession)
     .option('--sample <percent>', 'only this part of the sessions, the same ones each time: 10%', parsePart)
     .option('--include-user <user>', 'only sessions of this recorded user; again for others', collectText)
@@ -206,25 +239,22 @@ export function runCommand(name: string) {
     )
     .option('--exclude-digest <digest>', 'no statements of this digest; again for others', collectText)
     .option('--read-only', 'only statements that change nothing but their own session')
-    .addOption(
-      new Option('--writes <copies>', 'which copies send statements that change more than their session')
-        .choices(['all', 'first', 'none'] as const)
-        .default('all' as const),
-    )
-    .option(
-      '--schema-per-copy <pattern>',
-      'each copy has schemas of its own, {schema}_{copy} say: all that logins and statements name; copies count from 1',
-    )
     .option(
       '--rewrite <file>',
       'change statements before they are sent: lines like s/PATTERN/REPLACEMENT/gi, with regular expressions as in JavaScript',
     )
+    .optionsGroup('Connections and order:')
     .option(
       '--max-connections <m>',
       'connections at once, of all copies together; sessions wait for a place in the order in which they are due',
       parseCount,
     )
     .option('--connect-rate <r/s>', 'new connections a second, of all copies together: 200/s', parseRate)
+    .option(
+      '--pool <k>',
+      'sessions have k kept connections of each user one after the other, cleaned in between, instead of one each',
+      parseCount,
+    )
     .addOption(
       new Option(
         '--order <by>',
@@ -234,38 +264,14 @@ export function runCommand(name: string) {
         .default('time' as const),
     )
     .option(
-      '--pool <k>',
-      'sessions have k kept connections of each user one after the other, cleaned in between, instead of one each',
-      parseCount,
-    )
-    .option(
       '--pin-time',
       'tell statements the recorded time, insert ids, and the same random seeds each time (costs a SET before them)',
     )
-    .option(
-      '--connect-timeout <duration>',
-      `how long a connection with its login may take (default: ${CONNECT_TIMEOUT_MS / 1000}s)`,
-      parseDurationMs,
-    )
-    .option(
-      '--reply-timeout <duration>',
-      `how long an answer may take, if not 20 times as long as recorded (default: ${REPLY_TIMEOUT_MS / 1000}s)`,
-      parseDurationMs,
-    )
+    .optionsGroup('The run:')
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
     .option(
       '--allow-live-target',
       'replay even if the target is the server that was recorded, or looks live (with replicas, or one itself)',
-    )
-    .addOption(
-      new Option('--capture-driver <driver>', 'with --local: how answers are captured')
-        .choices(CAPTURE_DRIVERS)
-        .default('ring' as const),
-    )
-    .addOption(
-      new Option('--send-driver <driver>', 'how packets are sent')
-        .choices(SEND_DRIVERS)
-        .default('mmsg' as const),
     )
     .option('--json', 'print summary.json on stdout, and no table');
 }

@@ -51,6 +51,7 @@ function replayOptions() {
         'command accounted for. Ctrl-C once: what is under way finishes; twice: now.',
     )
     .argument('<archive>', 'folder that `mytape record` or `mytape import` made')
+    .optionsGroup('Time:')
     .option(
       '--speed <x>',
       '1 as recorded, 2 twice as fast, max as fast as the target takes it',
@@ -97,6 +98,7 @@ function replayOptions() {
       'wait until then, so that several hosts begin at once: RFC 3339, or 20:00, 20:00:30 of local time',
       parseTime,
     )
+    .optionsGroup('The run:')
     .option(
       '--dry-run',
       'connect to nothing: show which sessions and statements would be sent, which not and why, as whom and from where',
