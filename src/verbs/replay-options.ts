@@ -14,6 +14,8 @@ import { collectSession, collectText, parseDurationMs, parsePart } from './optio
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
 
+const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
+
 /** Threads beyond this only share the same cores in smaller pieces. */
 const MAX_CHANNELS = 64;
 
@@ -167,7 +169,7 @@ export function runCommand(name: string) {
       new Option(
         '--users <file>',
         "passwords of the target's users (their names there, after --remap-user); without it only users without password can log in",
-      ).env('MYTAPE_USERS_FILE'),
+      ).env(USERS_FILE_VARIABLE),
     )
     .option('--as <user>', 'everybody logs in as this one')
     .option(
@@ -309,7 +311,9 @@ export function rulesOf({ rewrite: file }: RunOptions): RulesFile | undefined {
 function checkProtocol(options: RunOptions): void {
   if (options.protocol !== 'raw') return;
   for (const name of MYSQL_ONLY) {
-    if (options[name] !== undefined)
+    // The environment's is for the runs that log in.
+    const isAmbient = name === 'users' && options.users === process.env[USERS_FILE_VARIABLE];
+    if (options[name] !== undefined && !isAmbient)
       refuseRaw(name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
   }
   if (options.writes !== 'all') refuseRaw('writes');
