@@ -98,6 +98,12 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
       '--sessions names sessions of an archive: live ones have no numbers before they come (try: --sample, --include-user, --include-client)',
     );
   }
+  if (options.order === 'commit' && options.channels > 1) {
+    throw new MytapeError(
+      'usage',
+      `--order commit wants one thread, which sees all commits: each of -C ${options.channels} sees those of its own clients only`,
+    );
+  }
   const password = await snapshotPassword(options);
   const plan = await planRun(options);
   const out = makeRunFolder(options.out);

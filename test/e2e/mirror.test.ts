@@ -235,6 +235,10 @@ labTests('mirror', (it) => {
     const asked = await bed.lab.run('online', process.execPath, [CLI, ...nobody]);
     assert.equal(asked.code, 2);
     assert.match(asked.stderr, /nobody on this host listens on port 3399: name the interface with -i/);
+    const inThreads = [...nobody, '--order', 'commit', '-C', '2', '-n', '2'];
+    const refused = await bed.lab.run('online', process.execPath, [CLI, ...inThreads]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /--order commit wants one thread/);
   });
 });
 
