@@ -33,6 +33,7 @@ Examples:
   mytape routes peak.tape --via ASSISTANT          then type on the target what it prints
   mytape doctor -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --archive peak.tape
   mytape replay peak.tape -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
+  mytape mirror -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
 Each has its own: mytape replay --help. Exit code: 0 done, 1 failed, 2 usage, 3 refused, 5 run not valid, 130 interrupted.
 `,
 );

@@ -55,6 +55,8 @@ interface Stand {
   at: 'recording' | 'turns' | 'queue' | 'place' | 'inside';
   /** Since when it waits … */
   since: MonotonicMs;
+  /** (how often `letIn` had looked by then) */
+  pass: number;
   /** … and how long it did before it was let in, ms. */
   waitedMs: number;
 }
@@ -79,6 +81,7 @@ export class Admission {
   #returning: Entrant[] = [];
   #begun = 0;
   #turned = 0;
+  #passes = 0;
   readonly #mostOpen: number;
   #open = 0;
   #inside = 0;
@@ -115,7 +118,18 @@ export class Admission {
     const { copy } = who;
     const most = this.#turns.began(copy);
     const nth = this.#begun++;
-    this.#stands.set(who, { who, copy, most, nth, due: 0, tie: 0, at: 'recording', since: 0, waitedMs: 0 });
+    this.#stands.set(who, {
+      who,
+      copy,
+      most,
+      nth,
+      due: 0,
+      tie: 0,
+      at: 'recording',
+      since: 0,
+      pass: 0,
+      waitedMs: 0,
+    });
   }
 
   /** A recorded session of which this copy runs ended. */
@@ -190,6 +204,7 @@ export class Admission {
 
   /** Opens all that may now. */
   letIn(now: MonotonicMs): void {
+    this.#passes++;
     this.#refill(now);
     this.#widen(now);
     let returned = 0;
@@ -207,7 +222,8 @@ export class Admission {
       if (this.#head >= CUT_SLOTS) this.#cut();
       if (stand.at !== 'queue' || stand.who.state !== 'waiting') continue;
       stand.at = 'place';
-      stand.waitedMs = now - stand.since;
+      // Let in at the next look: it has not waited, whatever the clock says.
+      stand.waitedMs = stand.pass + 1 === this.#passes ? 0 : now - stand.since;
       this.#open++;
       this.#tokens--;
       stand.who.open();
@@ -239,6 +255,7 @@ export class Admission {
     for (const stand of stands) {
       stand.tie = this.#turns.applies ? this.#turned++ : stand.who.recorded.meta.id;
       stand.since = now;
+      stand.pass = this.#passes;
       this.#enqueue(stand);
     }
   }

@@ -59,6 +59,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   readonly #intake: Intake;
   readonly #ahead: ReadAhead;
   readonly #live = new Set<ReplayedSession>();
+  /** Of them, those that are logged in, or were. */
+  readonly #opened = new Set<ReplayedSession>();
   readonly #due = new DueHeap<ReplayedSession>();
   readonly #pins: Pins | undefined;
   readonly pool: Pool<SessionReplay> | undefined;
@@ -145,6 +147,11 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#ahead.stop();
     for (const session of [...this.#live]) session.stop();
     this.#transport.flush();
+  }
+
+  /** Sessions that have begun their commands, and are not over. */
+  get openSessions(): number {
+    return this.#opened.size;
   }
 
   /** The latest scheduled moment of which a command was sent. */
@@ -340,6 +347,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   opened(session: ReplayedSession, connectMs: number): void {
     this.#contact.reached();
+    this.#opened.add(session);
     const waitedMs = this.#admission.opened(session);
     if (waitedMs > 0)
       for (const observer of this.#observers)
@@ -424,6 +432,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       this.#tellTrouble();
     }
     this.#live.delete(session);
+    this.#opened.delete(session);
     // Once stopped, no place is given to the next: it would connect only to be cut.
     this.#order?.left(session);
     if (!this.#stopped) {

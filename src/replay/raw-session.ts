@@ -253,8 +253,9 @@ export class RawSession implements ReplayedSession {
       const at = this.#readyAt;
       this.#current = { command, paced: at, due: at, sent: at, text: command };
     } else {
-      const due = Math.max(paced, this.#readyAt, this.#owner.resumedAt);
-      this.#current = { command, paced, due, sent: now, text: command };
+      // A pause is neither our lateness nor the target's delay.
+      paced = Math.max(paced, this.#owner.resumedAt);
+      this.#current = { command, paced, due: Math.max(paced, this.#readyAt), sent: now, text: command };
     }
     this.state = 'busy';
     this.busySince = now;

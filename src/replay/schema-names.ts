@@ -1,3 +1,4 @@
+import { quotedText } from './quoted-text.ts';
 import { KIND, SqlScanner } from './sql-scanner.ts';
 
 /** What a name may be where it stands alone, or in front of one dot. */
@@ -24,7 +25,8 @@ const SHOWS_A_TABLE = /^(?:COLUMNS|FIELDS|INDEX|INDEXES|KEYS)$/;
 /**
  * Where the names of schemas stand in the text of statements, each quoted or not: [from, to) of one after another. In USE,
  * SHOW … FROM and CREATE, DROP, ALTER DATABASE; in `a.b.c` wherever it is; in `a.b` where a table, view, routine or the
- * like is named, and in the call of a function. Not in `a.b` of a column, whose `a` is a table or an alias.
+ * like is named, and in the call of a function. Not in `a.b` of a column, whose `a` is a table or an alias. In the string that
+ * PREPARE or EXECUTE IMMEDIATE takes, too; in no other.
  */
 export function schemaNamesIn(text: Uint8Array): number[] {
   return new SchemaNames(text).found;
@@ -60,6 +62,9 @@ class SchemaNames {
       if (scanner.kind === KIND.sign) {
         if (!this.#sign(scanner.octet)) return;
         scanner.next();
+      } else if (scanner.kind === KIND.string && this.#takesText) {
+        this.#text(scanner.from, scanner.to);
+        scanner.next();
       } else if (this.#isName) this.#chain();
       else {
         this.#expect = EXPECT.nothing;
@@ -86,6 +91,24 @@ class SchemaNames {
   get #isName(): boolean {
     const { kind, octet } = this.#scanner;
     return kind === KIND.word || kind === KIND.name || (kind === KIND.string && octet === 0x22);
+  }
+
+  /** Behind PREPARE … FROM and EXECUTE IMMEDIATE. */
+  get #takesText(): boolean {
+    if (this.#verb === 'PREPARE') return this.#previous === 'FROM';
+    return this.#verb === 'EXECUTE' && this.#previous === 'IMMEDIATE';
+  }
+
+  /** The statement in the string at [from, to). A name with an escape in it would have to be escaped again: it is left alone. */
+  #text(from: number, to: number): void {
+    const { octets, at } = quotedText(this.#octets, from, to);
+    const { found } = new SchemaNames(octets);
+    for (let i = 0; i < found.length; i += 2) {
+      const [begins, ends] = [at[found[i]], at[found[i + 1]]];
+      if (ends - begins === found[i + 1] - found[i]) this.found.push(begins, ends);
+    }
+    this.#previous = '';
+    this.#expect = EXPECT.nothing;
   }
 
   #isSign(octet: number): boolean {

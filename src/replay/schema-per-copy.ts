@@ -80,16 +80,19 @@ function mayNameSchema(octets: Uint8Array): boolean {
   const at = firstWordAt(octets, 0);
   const second = octets[at + 1] | 0x20;
   switch (octets[at] | 0x20) {
-    // USE, but not UPDATE; SHOW, but not SELECT and SET; CREATE and DROP; ALTER.
+    // USE, but not UPDATE; SHOW, but not SELECT and SET; CREATE, DROP and PREPARE; ALTER; EXECUTE.
     case 0x75:
       return second === 0x73;
     case 0x73:
       return second === 0x68;
     case 0x63:
     case 0x64:
+    case 0x70:
       return second === 0x72;
     case 0x61:
       return second === 0x6c;
+    case 0x65:
+      return second === 0x78;
     // An executable comment.
     default:
       return octets[at] === 0x2f;

@@ -698,7 +698,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const connection = this.#connection;
     if (packet === undefined || connection === undefined) return;
     const text = this.#textOf(command);
-    const due = Math.max(paced, this.#readyAt, this.#owner.resumedAt);
+    // A pause is neither our lateness nor the target's delay.
+    paced = Math.max(paced, this.#owner.resumedAt);
+    const due = Math.max(paced, this.#readyAt);
     const inFlight = { command, paced, due, sent: now, text };
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;

@@ -90,7 +90,8 @@ export interface Summary {
   latency_ms: { recorded: Percentiles; replayed: Percentiles };
   divergence: Record<Divergence, number>;
   copies: number;
-  speed: number | 'max';
+  /** live: each command when it was seen. */
+  speed: number | 'max' | 'live';
   /** What it was changed to while it ran, if it was. */
   speed_changes?: SpeedChange[];
   /** How often the recording was replayed, where that was to be more than once. */
@@ -194,16 +195,8 @@ export class SummaryObserver implements Observer {
     return totalOf(this.#counted.lost);
   }
 
-  get openedSessions(): number {
-    return this.#counted.opened;
-  }
-
   get reconnectedSessions(): number {
     return this.#counted.reconnected;
-  }
-
-  get overSessions(): number {
-    return this.#counted.completed + totalOf(this.#counted.lostSessions);
   }
 
   captured(): void {
@@ -379,7 +372,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
     },
     divergence: tally.divergence,
     copies: facts.copies,
-    speed: Number.isFinite(facts.speed) ? facts.speed : 'max',
+    speed: facts.live === true ? 'live' : Number.isFinite(facts.speed) ? facts.speed : 'max',
     ...(facts.speedChanges === undefined || facts.speedChanges.length === 0
       ? {}
       : { speed_changes: [...facts.speedChanges] }),

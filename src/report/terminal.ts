@@ -5,7 +5,7 @@ const NEXT_MOVES: Readonly<Record<string, string>> = {
   tls: 'give their keys: --keylog',
   'joined-late': 'say --adopt, or record with --snapshot-from',
   'unknown-user': 'name them in the file of --users, or say --as',
-  'out-of-time': 'a longer --for',
+  'out-of-time': 'the run was ended before',
 };
 
 /** The summary as people read it: the same numbers as summary.json, and how they add up. */
@@ -17,7 +17,7 @@ export function renderSummary(summary: Summary, folder: string): string {
   const incomparable = summary.divergence.unknown + summary.divergence['not-comparable'];
   const lines = [
     '',
-    `Replayed ${copies === 1 ? 'once' : `${copies} copies`} at ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
+    `Replayed ${copies === 1 ? 'once' : `${copies} copies`} ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
     ...course(summary),
     '',
     row('', 'sessions', 'commands'),
@@ -77,7 +77,9 @@ function course({ loops, resumed, speed_changes: changes }: Summary): string[] {
     ...(loops === undefined ? [] : [`The recording ${count(loops)} times`]),
     ...(resumed === undefined
       ? []
-      : [`Resumed ${count(resumed)} times: what was under way each time is lost, interrupted`]),
+      : [
+          `Resumed ${resumed === 1 ? 'once' : `${count(resumed)} times`}: what was under way each time is lost, interrupted`,
+        ]),
     ...(changes === undefined
       ? []
       : [`Speed changed: ${changes.map((change) => `${change.speed} at ${change.at_s} s`).join(', ')}`]),
@@ -143,12 +145,10 @@ function causes(
   });
 }
 
-function speed(value: number | 'max'): string {
-  return value === 'max'
-    ? 'full speed'
-    : value === 1
-      ? 'the recorded speed'
-      : `${value} times the recorded speed`;
+function speed(value: Summary['speed']): string {
+  if (value === 'live') return 'as it happened';
+  if (value === 'max') return 'at full speed';
+  return value === 1 ? 'at the recorded speed' : `at ${value} times the recorded speed`;
 }
 
 function spread({ p50, p99, max }: Percentiles): string {

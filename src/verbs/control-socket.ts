@@ -15,7 +15,8 @@ const MOST_PATH_OCTETS = 107;
 const ANSWER_MS = 10_000;
 
 export type ControlRequest =
-  | { do: 'status' | 'pause' | 'resume' | 'stop' }
+  | { do: 'status' | 'pause' | 'resume' }
+  | { do: 'stop' }
   /** A number, or `max`. */
   | { do: 'speed'; speed: number | 'max' };
 
@@ -74,21 +75,29 @@ function listen(server: Server, path: string): Promise<void> {
 async function serve(socket: Socket, control: RunControl): Promise<void> {
   for await (const line of createInterface({ input: socket })) {
     const answer = await answerTo(line, control);
-    socket.write(`${JSON.stringify(answer)}\n`);
+    // The run may be over by now, and have closed it.
+    if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
   }
   socket.end();
 }
 
 async function answerTo(line: string, control: RunControl): Promise<ControlAnswer> {
   try {
-    carryOut(JSON.parse(line) as ControlRequest, control);
+    const request = JSON.parse(line) as ControlRequest;
+    if (request.do === 'stop') {
+      // The run may be over before it could say anything more.
+      const status = await control.status();
+      control.stop();
+      return { status: { ...status, state: 'stopping' } };
+    }
+    carryOut(request, control);
     return { status: await control.status() };
   } catch (error) {
     return { error: (error as Error).message };
   }
 }
 
-function carryOut(request: ControlRequest, control: RunControl): void {
+function carryOut(request: Exclude<ControlRequest, { do: 'stop' }>, control: RunControl): void {
   switch (request.do) {
     case 'status':
       break;
@@ -97,9 +106,6 @@ function carryOut(request: ControlRequest, control: RunControl): void {
       break;
     case 'resume':
       control.resume();
-      break;
-    case 'stop':
-      control.stop();
       break;
     case 'speed': {
       const speed = request.speed === 'max' ? Number.POSITIVE_INFINITY : request.speed;

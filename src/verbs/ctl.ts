@@ -57,9 +57,13 @@ function speedOf(text: string): number | 'max' {
 export function statusText(status: RunStatus): string {
   const { state, pid, speed, loop, recorded, lateness_ms: lateness } = status;
   const speedLine =
-    speed === 'live' ? 'as it happens' : speed === 'max' ? 'full speed' : `${speed} times the recorded speed`;
+    speed === 'live'
+      ? 'as it happens'
+      : speed === 'max'
+        ? 'at full speed'
+        : `at ${speed} times the recorded speed`;
   const lines = [
-    `${state} (process ${pid}) for ${formatDuration(status.elapsed_s * 1000)}, at ${speedLine}`,
+    `${state} (process ${pid}) for ${formatDuration(status.elapsed_s * 1000)}, ${speedLine}`,
     ...(recorded === undefined
       ? []
       : [`at ${recorded.at} of the recording, ${recorded.percent} %${loop > 1 ? `, time ${loop}` : ''}`]),

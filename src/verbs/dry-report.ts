@@ -14,8 +14,17 @@ export interface DryReport {
     lost: Record<string, number>;
     kinds: Record<string, number>;
   };
+  /** Statements that would be, most frequent first; `hash` is what --include-digest and --exclude-digest take. */
+  sent: { hash: string; digest: string; commands: number }[];
   /** What would not be sent, most frequent first; `text` is the first one's, `session` its session. */
-  unsent: { cause: string; digest: string; commands: number; text: string; session: number }[];
+  unsent: {
+    cause: string;
+    hash: string;
+    digest: string;
+    commands: number;
+    text: string;
+    session: number;
+  }[];
   /** Recorded users, and whether their passwords are known, where they need one. */
   users: Record<string, { sessions: number; password: boolean }>;
   everybody_as: string | undefined;
@@ -25,7 +34,7 @@ export interface DryReport {
   /** Statements that would be sent otherwise than recorded: the first ones. */
   changes: { recorded: string; sent: string }[];
   schedule: {
-    speed: number | 'max';
+    speed: number | 'max' | 'live';
     /** undefined: at once. */
     begins: string | undefined;
     /** Until the last command is due; 0 at speed max. */
@@ -39,6 +48,9 @@ export interface DryReport {
 /** Of each list, so many lines are for people. */
 const MOST_LINES = 10;
 const MOST_CHARACTERS = 100;
+
+/** So many of a digest's digits tell it from all others of a recording. */
+const HASH_DIGITS = 12;
 
 export function renderDryRun(report: DryReport): string {
   const { captured, copies, sessions, commands, schedule, clients, unread } = report;
@@ -60,11 +72,18 @@ export function renderDryRun(report: DryReport): string {
       ([kind, count]) => `${formatCount(count).padStart(12)}  ${kind}`,
     ),
     ...list(
+      'Would be sent, by statement (its digest: for --include-digest, --exclude-digest)',
+      report.sent,
+      ({ hash, digest, commands }) =>
+        `${formatCount(commands).padStart(12)}  ${hash.slice(0, HASH_DIGITS)}  ${cut(digest)}`,
+    ),
+    ...list(
       'Would not be sent, by statement',
       report.unsent,
-      ({ cause, digest, commands, text, session }) => {
+      ({ cause, hash, digest, commands, text, session }) => {
         const example = text === '' ? '' : `, as in session ${session}: ${text}`;
-        return `${formatCount(commands).padStart(12)}  ${cause}: ${cut(digest)}${example}`;
+        const named = hash === '' ? cut(digest) : `${hash.slice(0, HASH_DIGITS)}  ${cut(digest)}`;
+        return `${formatCount(commands).padStart(12)}  ${cause}: ${named}${example}`;
       },
     ),
     ...list(

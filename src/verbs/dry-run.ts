@@ -79,6 +79,8 @@ async function routesOf({ clients, intercept, target }: ReplayJob, dry: DryRun):
 /** Commands of one statement, but for its literals, that would not be sent for one cause. */
 interface Unsent {
   cause: string;
+  /** The hash of its digest, as --exclude-digest takes it; '' where it has no text. */
+  hash: string;
   digest: string;
   commands: number;
   /** The first of them. */
@@ -92,6 +94,8 @@ export class DryRun implements Observer {
   readonly #job: Pick<ReplayJob, 'logins' | 'transport'>;
   readonly #digester = new Digester();
   readonly #unsent = new Map<string, Unsent>();
+  /** Commands that would be sent, by digest. */
+  readonly #sent = new Map<string, { hash: string; digest: string; commands: number }>();
   readonly #kinds = new Map<string, number>();
   readonly #users = new Map<string, { sessions: number; password: boolean }>();
   readonly #clients = new Set<string>();
@@ -136,6 +140,7 @@ export class DryRun implements Observer {
   answered({ command, text }: Outcome): void {
     const kind = kindOf(command, text);
     this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
+    if (hasText(text)) this.#sentBy(text);
     const { answering } = this.target;
     const recorded = this.#recorded.get(command);
     if (recorded === undefined || answering === undefined) return;
@@ -146,6 +151,14 @@ export class DryRun implements Observer {
     if (this.#changedDigests.has(digest)) return;
     this.#changedDigests.add(digest);
     this.#changes.push({ recorded, sent });
+  }
+
+  #sentBy(text: Command): void {
+    const digest = this.#digestOf(text);
+    const known = this.#sent.get(digest);
+    if (known !== undefined) known.commands++;
+    else if (this.#sent.size < MOST_DIGESTS)
+      this.#sent.set(digest, { hash: this.#digester.hash(), digest, commands: 1 });
   }
 
   lost(session: SessionMeta, _copy: number, command: Command, cause: LostCause): void {
@@ -168,6 +181,7 @@ export class DryRun implements Observer {
     const text = hasText(command) ? shown(command.packet) : '';
     const unsent = {
       cause,
+      hash: isOther || !hasText(command) ? '' : this.#digester.hash(),
       digest: isOther ? 'others' : digest,
       commands: copies,
       text,
@@ -201,6 +215,7 @@ export class DryRun implements Observer {
         lost: commands.lost,
         kinds: Object.fromEntries([...this.#kinds].sort(([, a], [, b]) => b - a)),
       },
+      sent: [...this.#sent.values()].sort(byCount),
       unsent: [...this.#unsent.values()].sort(byCount),
       users: Object.fromEntries([...this.#users].sort(([a], [b]) => (a < b ? -1 : 1))),
       everybody_as: this.#job.logins.as?.user,

@@ -35,6 +35,7 @@ Examples:
     mytape mirror -i eth1 -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users
 
 It never waits, and never makes the server wait. Where the target is too slow, whole sessions are left out, and counted as shed.
+docs/replaying.md has recipes, and tells what can be said of connections, copies and statements.
 Exit code: 0 done (Ctrl-C, too), 1 failed, 2 usage, 3 refused (the target is the recorded server), 5 run not valid, 130 cut off by a second Ctrl-C.`;
 
 export type MirrorOptions = ReturnType<ReturnType<typeof mirrorOptions>['opts']>;

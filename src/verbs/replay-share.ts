@@ -171,12 +171,11 @@ export class ReplayShare {
   }
 
   get progress(): Progress {
-    const { answeredCommands, lostCommands, openedSessions, overSessions, reconnectedSessions } =
-      this.#observer;
+    const { answeredCommands, lostCommands, reconnectedSessions } = this.#observer;
     return {
       answered: answeredCommands,
       lost: lostCommands,
-      open: openedSessions - overSessions,
+      open: this.#engine?.openSessions ?? 0,
       reconnected: reconnectedSessions,
       sentTo: this.#engine?.sentTo ?? 0,
     };

@@ -27,14 +27,15 @@ Examples:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --clients self --users users
   By ordinary connections, over TLS, everybody as one user of the target's:
     mytape replay peak.tape -x 3307-db.test:3307 --transport socket --target-tls --target-ca ca.pem --as tester
-
+  What would be sent, and what not:
+    mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --read-only --dry-run
   On and on for an hour, and then:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --loop forever --for 1h
   Where a run that was stopped, or killed, left off (its --out):
     mytape replay --resume runs/monday
 
-Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network.
-The users file has a line for each user, \`user: password\`, and mode 0600.
+Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network,
+docs/replaying.md has recipes and tells all options in full. The users file has a line for each user, \`user: password\`, and mode 0600.
 Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server, or looks live), 5 run not valid, 130 interrupted.`;
 
 type ReplayOptions = ReturnType<ReturnType<typeof replayOptions>['opts']>;
@@ -79,7 +80,7 @@ function replayOptions() {
     )
     .option(
       '--from <time>',
-      'begin there, with the sessions that were open: RFC 3339, or 20:00, 20:00:30 of local time',
+      "begin there, with the sessions that were open: RFC 3339, or 20:00, 20:00:30 of the recording's day, in local time",
       parseTime,
     )
     .option('--to <time>', 'the recording ends there', parseTime)
