@@ -43,7 +43,7 @@ export class SchemaRemap {
 
   /**
    * The text of a COM_QUERY or COM_STMT_PREPARE with the names of its schemas replaced, where `renameSchemas` finds them.
-   * Names in strings and comments stay. `octets` itself where nothing changes: for most a search for the names.
+   * Names in comments stay, and in strings but for those that PREPARE and EXECUTE IMMEDIATE take as statements. `octets` itself where nothing changes: for most a search for the names.
    */
   text(octets: Uint8Array): Uint8Array {
     const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length);

@@ -170,6 +170,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   await source.begun?.(() => threads.stop());
   const progress = isBeside ? () => {} : showProgress(threads, control, course.startMs);
   let startedAt = realClock.now();
+  let endedAt = startedAt;
   let results: ShareResult[];
   const served = await openControl(out, control).catch((error: Error) => {
     sayLine(`${error.message}: this run cannot be steered by mytape ctl`);
@@ -181,6 +182,8 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     await runPasses(threads, control, course, resumable?.left?.pass ?? 0, anchors).finally(() =>
       served?.close(),
     );
+    // Freeing everything, which waits for the target's last segments, is none of the run's time.
+    endedAt = realClock.now();
     results = await threads.end();
   } finally {
     await guard?.close();
@@ -188,7 +191,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);
   }
-  const elapsedMs = realClock.now() - startedAt + (resumable?.left?.elapsedMs ?? 0);
+  const elapsedMs = endedAt - startedAt + (resumable?.left?.elapsedMs ?? 0);
   const interrupted = control.stops > (endsByHand ? 1 : 0);
   const unread = results.find((result) => result.unread !== undefined)?.unread;
   warnOfRules(results);

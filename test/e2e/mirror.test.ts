@@ -109,7 +109,7 @@ labTests('mirror', (it) => {
   it('sessions that were there before: who they are, the server tells', async (bed) => {
     const old = runSteps(bed.lab, {
       connections: 6,
-      rounds: 25,
+      rounds: 80,
       steps: [{ query: 'SELECT c FROM sbtest1 WHERE id = 7' }, { pauseMs: 100 }],
     });
     await sleep(1_000);

@@ -27,6 +27,9 @@ async function recordBesideTcpdump(
     'tcpdump',
     '-i',
     'eth0',
+    '-B',
+    // KiB: a slot has 256 of them in immediate mode, and by default there is room for eight.
+    '65536',
     '--immediate-mode',
     '-U',
     '-Z',

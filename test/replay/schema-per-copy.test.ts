@@ -60,6 +60,12 @@ describe('a statement', () => {
     ['SELECT 1; USE shop', 'SELECT 1; USE `shop_2`'],
     ['USE `a``b`', 'USE `a``b_2`'],
     ['USE café', 'USE `café_2`'],
+    ["PREPARE p FROM 'UPDATE shop.t SET a = ''x''; '", "PREPARE p FROM 'UPDATE `shop_2`.t SET a = ''x''; '"],
+    ["PREPARE p FROM 'SHOW TABLES FROM shop'", "PREPARE p FROM 'SHOW TABLES FROM `shop_2`'"],
+    ["execute immediate 'DELETE FROM `shop`.t'", "execute immediate 'DELETE FROM `shop_2`.t'"],
+    ['EXECUTE IMMEDIATE "SELECT \\"\\" FROM shop.t"', 'EXECUTE IMMEDIATE "SELECT \\"\\" FROM `shop_2`.t"'],
+    ["PREPARE p FROM 'SELECT ''FROM shop.t'' FROM t'", "PREPARE p FROM 'SELECT ''FROM shop.t'' FROM t'"],
+    ["EXECUTE p USING 'FROM shop.t'", "EXECUTE p USING 'FROM shop.t'"],
   ];
   for (const [before, after] of cases) test(before, () => assert.equal(text(before), after));
 

@@ -34,6 +34,8 @@ export interface StepsJob {
   connections: number;
   tls: boolean;
   compress?: boolean;
+  /** Texts may be several statements. */
+  multipleStatements?: boolean;
   /** Another than the user's own. */
   password?: string;
   schema?: string;
@@ -76,6 +78,7 @@ async function one(job: StepsJob, n: number): Promise<void> {
     password: job.password ?? USERS[job.user],
     database: job.schema ?? 'sbtest',
     compress: job.compress === true,
+    multipleStatements: job.multipleStatements === true,
     flags: ['+LOCAL_FILES'],
     stream: speakFrom(job.host, job.from[n % job.from.length]),
     ...(job.tls ? { ssl: { rejectUnauthorized: false } } : {}),

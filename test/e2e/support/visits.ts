@@ -41,9 +41,27 @@ export function makeVisits(folder: string, { sessions, steps, everyMs, stepMs }:
   tape.end();
 }
 
-/** Gives target a table of visits, with none. */
+/** Gives target a table of visits, with none; it knows, besides, in which order they came, and when. */
 export async function clearVisits({ target }: TestBed): Promise<void> {
-  await target.sql('CREATE OR REPLACE TABLE sbtest.visits (session INT, step INT) ENGINE=MyISAM');
+  await target.sql(
+    `CREATE OR REPLACE TABLE sbtest.visits (session INT, step INT, n BIGINT AUTO_INCREMENT INVISIBLE PRIMARY KEY,
+       at DATETIME(6) INVISIBLE DEFAULT NOW(6)) ENGINE=MyISAM`,
+  );
+}
+
+export interface Visit {
+  session: number;
+  step: number;
+  /** When target began to carry it out, s since 1970. */
+  at: number;
+}
+
+/** In the order in which they came to target. */
+export async function visitsInOrder({ target }: TestBed): Promise<Visit[]> {
+  const rows = await target.sql(
+    'SELECT session, step, UNIX_TIMESTAMP(at) AS at FROM sbtest.visits ORDER BY n',
+  );
+  return rows.map(({ session, step, at }) => ({ session, step, at: Number(at) }));
 }
 
 /** How often each step of each session was taken on target. */
