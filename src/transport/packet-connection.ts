@@ -3,7 +3,7 @@ import { EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import { windowField } from '../tcp/receive.ts';
-import { type SegmentOut, SendHalf } from '../tcp/send.ts';
+import { NEVER, type SegmentOut, SendHalf } from '../tcp/send.ts';
 import type { Timed } from '../tcp/wheel.ts';
 import type { MonotonicMs } from '../time.ts';
 import { CTL } from '../wire/segment.ts';
@@ -101,7 +101,8 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   }
 
   get pollAt(): MonotonicMs {
-    return this.send.pollAt;
+    // A keepalive's deadline is hours away: over, it must not hold all that this holds until then.
+    return this.#over ? NEVER : this.send.pollAt;
   }
 
   // What the owner asks.

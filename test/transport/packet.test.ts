@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EXPECT } from '../../src/mysql/command.ts';
+import type { PacketConnection } from '../../src/transport/packet-connection.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { makePacket, type Parsed } from '../intercept/support.ts';
@@ -38,6 +39,8 @@ describe('packet transport', () => {
     assert.ok(bed.toTarget.every(({ src, dst }) => src === 0x0a010203 && dst === 0xc0a80001));
     bed.run(2000);
     assert.deepEqual(handler.take(), [], 'closed is the last that is told');
+    const { pollAt } = handler.connection as PacketConnection;
+    assert.equal(pollAt, Number.POSITIVE_INFINITY, 'no timer holds it any more');
   });
 
   test('a command in answer to an answer carries its ACK: one packet out a query', (t) => {
