@@ -75,7 +75,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   #pacer: Pacer | undefined;
   #alarmDue = Number.POSITIVE_INFINITY;
   #wokeAt: MonotonicMs = Number.NEGATIVE_INFINITY;
-  /** When the pause ended that was last; what waited for that is not late. */
+  /** When the pause ended that was last, or what is due when changed otherwise; what waited for that is not late. */
   #resumedAt: MonotonicMs = Number.NEGATIVE_INFINITY;
   /** The latest scheduled moment of which a command was sent. */
   #sentTo: CaptureNs = 0;
@@ -89,7 +89,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#transport = transport;
     this.#observers = observers;
     this.#share = options.share ?? WHOLE;
-    if (options.pool !== undefined) this.pool = new Pool<SessionReplay>(options.pool, this);
+    if (options.pool !== undefined)
+      this.pool = new Pool<SessionReplay>(options.pool, this, options.maxConnections);
     if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
@@ -163,6 +164,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   setSpeed(speed: number, now = this.now()): void {
     this.#pacer?.setSpeed(speed, now, this.#sentTo);
     this.#admission.asRecorded = !Number.isFinite(speed);
+    // Think times that are under way may be over all at once.
+    if (!this.catchesUp) this.#resumedAt = now;
     this.#retime();
   }
 
@@ -176,6 +179,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     if (this.#pacer?.paused !== true) return;
     this.#resumedAt = now;
     this.#pacer.resume(this.#resumedAt);
+    this.pool?.resume();
     this.#retime();
   }
 
@@ -276,16 +280,20 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   // PoolOwner
 
+  get rests(): boolean {
+    return this.#stopped || this.#isPaused;
+  }
+
   dial({ recorded, copy }: ReplayedSession, handler: ConnectionHandler): Connection {
     const { client } = recorded.meta;
     this.#contact.tried(this.now(), client.text);
     return this.#transport.connect({ client, copy }, handler);
   }
 
-  lending({ recorded, copy }: SessionReplay, waitedMs: number | undefined): void {
+  lending({ recorded, copy, account }: SessionReplay, waitedMs: number | undefined): void {
     for (const observer of this.#observers) {
       observer.begun?.(recorded.meta, copy);
-      observer.lent?.(waitedMs);
+      if (account !== undefined) observer.lent?.(waitedMs);
     }
   }
 
@@ -538,7 +546,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** Opens whoever may connect now. */
   #letIn(): void {
-    if (this.#pacer?.paused !== true) this.#admission.letIn(this.now());
+    if (!this.#isPaused) this.#admission.letIn(this.now());
     this.rearm();
   }
 
@@ -622,6 +630,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.rearm();
   }
 
+  get #isPaused(): boolean {
+    return this.#pacer?.paused === true;
+  }
+
   /** It is time for `session`, or may be. */
   #goOn(session: ReplayedSession): void {
     if (session.state === 'waiting') this.#admitOrWait(session);
@@ -630,7 +642,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** Nothing can be read, nothing is due, and somebody waits for a place. */
   get #isStuck(): boolean {
-    if (!this.#ahead.isFull || this.#pacer?.paused === true) return false;
+    if (!this.#ahead.isFull || this.#isPaused) return false;
     const isHeld = this.#order !== undefined && this.#order.nextAt !== Infinity;
     const isFull = this.#admission.isFull || this.pool?.isFull === true;
     return isFull && this.#due.nextDue === Infinity && !isHeld;
@@ -638,7 +650,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** When somebody may be let in by the time alone. */
   get #admittedAt(): MonotonicMs {
-    return this.#pacer?.paused === true ? Number.POSITIVE_INFINITY : this.#admission.nextAt;
+    return this.#isPaused ? Number.POSITIVE_INFINITY : this.#admission.nextAt;
   }
 
   /** What was due when is not any more: all that wait look again. */

@@ -22,6 +22,8 @@ const REDIALLED: ReadonlySet<CloseCause> = new Set(['fin', 'reset', 'timeout']);
 export interface Borrower extends ConnectionHandler {
   /** As whom it is to be logged in. */
   readonly plan: LoginPlan;
+  /** Whose connections it may have: a user's of the target; undefined: one that is nobody else's. */
+  readonly account: string | undefined;
   /** The connection is as a login by `plan` would have left it. */
   lent(done: LoginDone): void;
 }
@@ -77,6 +79,7 @@ export class KeptConnection<B extends Borrower> implements Connection, Lease, Co
   state: State = 'login';
   /** Since when it is in this state. */
   since: MonotonicMs;
+  readonly account: string | undefined;
   /** As what it logged in, which rules its capabilities, and what it is now. */
   loginPlan: LoginPlan;
   #plan: LoginPlan;
@@ -98,6 +101,7 @@ export class KeptConnection<B extends Borrower> implements Connection, Lease, Co
   constructor(borrower: B, keeper: Keeper<B>) {
     this.#keeper = keeper;
     this.#borrower = borrower;
+    this.account = borrower.account;
     this.loginPlan = borrower.plan;
     this.#plan = borrower.plan;
     this.since = keeper.now();

@@ -162,6 +162,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #current: InFlight | undefined;
   /** Commands without an answer, sent since the last answer: known to have arrived when the next answer comes. */
   #unanswered: InFlight[] = [];
+  /** Its next command waits for its recorded answer to be read. */
+  #waitsForAnswer = false;
   /** Since when the next command could have gone. */
   #readyAt: MonotonicMs = 0;
   #connectAt: MonotonicMs = 0;
@@ -186,7 +188,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** Connects. */
   open(): void {
-    const pool = this.#pool;
+    const { pool } = this.#owner;
     const kept = pool?.take(this);
     // It waits its turn, and will be told to open again.
     if (pool !== undefined && kept === undefined) return;
@@ -199,9 +201,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
     if (kept?.ready !== undefined) this.lent(kept.ready);
   }
 
-  /** Where its connection comes from, and goes back to. Production refused the login: that is for a connection of its own. */
-  get #pool(): Pool<SessionReplay> | undefined {
-    return this.recorded.meta.refused === undefined ? this.#owner.pool : undefined;
+  /** Production refused the login: that is for a connection of its own. */
+  get account(): string | undefined {
+    return this.recorded.meta.refused === undefined ? this.#plan.user : undefined;
   }
 
   get plan(): LoginPlan {
@@ -233,11 +235,18 @@ export class SessionReplay implements ReplayedSession, Borrower {
       if (recorded.onlyFirst !== undefined && this.copy > 0) {
         this.#owner.letGo(this, this.#next++);
         this.#owner.skipped(this, recorded, recorded.onlyFirst);
+        this.#thinkFrom(now);
         continue;
       }
       const command = this.#owner.own(recorded, this.copy);
-      if (this.#needsAnswer(command) && !this.#isAnswerKnown(command, this.#next + 1)) return;
-      if (this.#owner.waitsForAnswer(recorded) && !this.#isAnswerKnown(recorded, this.#next + 1)) return;
+      const needsAnswer = this.#needsAnswer(command) || this.#owner.waitsForAnswer(recorded);
+      if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1)) {
+        this.#waitsForAnswer = true;
+        return;
+      }
+      // Of a live source nobody knows it any sooner: that is not late.
+      if (this.#waitsForAnswer) this.#readyAt = Math.max(this.#readyAt, now);
+      this.#waitsForAnswer = false;
       const freeAt = this.#owner.freeAt(this, recorded);
       if (freeAt === Number.POSITIVE_INFINITY) return;
       this.#readyAt = Math.max(this.#readyAt, freeAt);
@@ -554,7 +563,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const command = this.#quitLeft;
     if (command === undefined) return;
     this.#owner.letGo(this, this.#next++);
-    if (this.#pool !== undefined) {
+    if (this.#owner.pool !== undefined) {
       this.#owner.skipped(this, command, 'pooled');
       return;
     }
@@ -687,7 +696,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const position = this.#next++;
     this.#owner.letGo(this, position);
-    if (command.com === COM.quit && this.#pool !== undefined) {
+    if (command.com === COM.quit && this.#owner.pool !== undefined) {
       this.#owner.skipped(this, command, 'pooled');
       this.state = 'closing';
       this.busySince = now;
@@ -696,7 +705,10 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     const packet = this.#fit(command);
     const connection = this.#connection;
-    if (packet === undefined || connection === undefined) return;
+    if (packet === undefined || connection === undefined) {
+      this.#thinkFrom(now);
+      return;
+    }
     const text = this.#textOf(command);
     // A pause is neither our lateness nor the target's delay.
     paced = Math.max(paced, this.#owner.resumedAt);
@@ -716,6 +728,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       connection.write(packet, command.expect);
       return;
     }
+    this.#thinkFrom(now);
     this.#unanswered.push(inFlight);
     if (command.com !== COM.quit) {
       connection.write(packet, command.expect);
@@ -798,6 +811,11 @@ export class SessionReplay implements ReplayedSession, Borrower {
     return owner.catchesUp ? owner.due(at, this.copy) : owner.dueBehind(this.#readyAt, thinkNs);
   }
 
+  /** What had no answer is done with: a session that does not catch up thinks from here on. */
+  #thinkFrom(now: MonotonicMs): void {
+    if (!this.#owner.catchesUp) this.#readyAt = now;
+  }
+
   #closeIfDue(): void {
     const { close } = this.recorded;
     if (close === undefined) return;
@@ -809,7 +827,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     this.state = 'closing';
     this.busySince = now;
-    if (close.how === 'rst' && this.#pool === undefined) this.#connection?.abort();
+    if (close.how === 'rst' && this.#owner.pool === undefined) this.#connection?.abort();
     else this.#leave();
   }
 
@@ -831,8 +849,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Ends the connection in order, or gives it back. */
   #leave(): void {
     const connection = this.#connection;
-    if (connection?.giveBack === undefined || this.#done === undefined) connection?.end();
-    else connection.giveBack(this.#done);
+    const done = this.account === undefined ? undefined : this.#done;
+    if (connection?.giveBack === undefined || done === undefined) connection?.end();
+    else connection.giveBack(done);
   }
 
   /** What was sent without an answer to come is known to have arrived. */

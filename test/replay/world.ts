@@ -10,6 +10,7 @@ import { CommandKinds } from '../../src/replay/kinds.ts';
 import { type LoginOptions, Logins } from '../../src/replay/logins.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/outcome.ts';
 import type { StateLost } from '../../src/replay/session-state.ts';
+import type { Share } from '../../src/replay/share.ts';
 import { type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
 import { ManualClock } from '../../src/time.ts';
 import { type FakeTarget, FakeTransport } from '../transport/fake.ts';
@@ -36,6 +37,7 @@ export class Book implements Observer {
   readonly troubles: (Trouble & { at: number })[] = [];
   readonly skippedSessions: { session: number; cause: string }[] = [];
   readonly scheduledSessions: string[] = [];
+  readonly begunAt: number[] = [];
   readonly openedAt = new Map<string, number>();
   readonly commands = new Set<Command>();
   unreadableCommands = 0;
@@ -57,6 +59,10 @@ export class Book implements Observer {
 
   unscheduled(session: SessionMeta, copy: number): void {
     this.scheduledSessions.splice(this.scheduledSessions.indexOf(`${session.id}/${copy}`), 1);
+  }
+
+  begun(): void {
+    this.begunAt.push(this.#clock.now());
   }
 
   opened(session: SessionMeta, copy: number): void {
@@ -175,6 +181,8 @@ export interface Setup {
   /** Beside `passwords`. */
   logins?: Partial<LoginOptions>;
   engine?: Partial<EngineOptions>;
+  /** What each share has for itself. */
+  engineOf?(share: Share): Partial<EngineOptions>;
   /** Engines that share the run, by one table of connections. */
   shares?: number;
   copies?: number;
@@ -194,7 +202,9 @@ export interface Setup {
 }
 
 export interface Run {
+  /** That of the first share. */
   engine: Engine;
+  engines: readonly Engine[];
   transport: FakeTransport;
   clock: ManualClock;
   book: Book;
@@ -234,9 +244,10 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     const order =
       setup.order === 'commit' ? { orderBy: new CommandKinds(), share: { index, of, byCopy: true } } : {};
     const share = { index, of };
-    return new Engine({ ...options, share, ...order, connections }, transport, [book, summed]);
+    const own = { share, ...order, ...setup.engineOf?.(share), connections };
+    return new Engine({ ...options, ...own }, transport, [book, summed]);
   });
-  const run = { engine: engines[0], transport, clock, book } as Run;
+  const run = { engine: engines[0], engines, transport, clock, book } as unknown as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   try {
     for (const [ms, act] of setup.at ?? []) setTimeout(() => act(run), ms);
@@ -268,7 +279,7 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     elapsedMs: run.elapsedMs,
     transport: transport.stats(),
     orderBy: setup.order,
-    pooled: setup.engine?.pool !== undefined,
+    pooled: engines[0].pool !== undefined,
     interrupted: false,
   });
   book.balance(run.summary);
