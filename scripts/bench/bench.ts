@@ -11,6 +11,7 @@ import { benchLatency } from './latency.ts';
 import { benchLateness } from './lateness.ts';
 import { benchMemory } from './memory.ts';
 import { benchMirror } from './mirror.ts';
+import { benchOrder } from './order.ts';
 import { preparePointSelects } from './pointselect.ts';
 import { benchRecord } from './record.ts';
 import { benchRelay } from './relay.ts';
@@ -38,7 +39,7 @@ const PARTS: Record<string, Part> = {
   },
   digest: { title: 'digests of statements, against an MD5 of them', servers: [], run: benchDigest },
   'closed-loop': {
-    title: "CPU a command, closed loop on MariaDB, against sysbench's",
+    title: "commands/s and CPU a command, closed loop, against sysbench's",
     servers: ['target'],
     run: benchClosedLoop,
   },
@@ -58,6 +59,11 @@ const PARTS: Record<string, Part> = {
     title: 'how late commands are sent, beside what timers can do',
     servers: [],
     run: benchLateness,
+  },
+  order: {
+    title: 'by commit against by time: wrong answers, and what it costs',
+    servers: ['online', 'target'],
+    run: benchOrder,
   },
   'short-sessions': { title: 'sessions of one query', servers: [], run: benchShortSessions },
   mirror: {

@@ -13,6 +13,12 @@ export function cpuMs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS;
 }
 
+/** A size that /proc/PID/status (proc_pid_status(5)) says of a process, in octets. */
+export function statusOctets(pid: number, name: string): number {
+  const line = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(line?.[1] ?? 0) * 1024;
+}
+
 export interface Timed extends RunResult {
   cpuMs: number;
   elapsedMs: number;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '../lab/lab.ts';
 import type { NullWay } from './null-target.ts';
-import type { Path } from './replay-run.ts';
+import type { PacketPath } from './replay-run.ts';
 
 /** How long a kernel may take to call a new link up. */
 const CARRIER_MS = 1_500;
@@ -16,7 +16,9 @@ export interface DirectWay {
  * Links from host to host, without the bridge between: what a switch does is not the sender's work in life, and here it would
  * be done on the sender's time. Two of them: assistant and target, for answers and for `--local`; online and target.
  */
-export async function directLinks(lab: Lab): Promise<{ ways: Record<Path, DirectWay>; responder: NullWay }> {
+export async function directLinks(
+  lab: Lab,
+): Promise<{ ways: Record<PacketPath, DirectWay>; responder: NullWay }> {
   const at = async (host: 'target' | 'assistant' | 'online', script: string) => {
     const { code, stderr } = await lab.run(host, 'sh', ['-ec', script]);
     if (code !== 0) throw new Error(`links on ${host}: ${stderr}`);

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../../src/errors.ts';
 import { collect } from '../lab/lab.ts';
 import { type ReplaySummary, replayHost } from '../lab/tape.ts';
+import { statusOctets } from './cpu.ts';
 import { median, round } from './figures.ts';
 import { NULL_PORT, NullTarget } from './null-target.ts';
 import { type Bench, type ReplayJob, replayCommand, tapeOf } from './replay-run.ts';
@@ -28,12 +28,6 @@ export interface MemoryFigures {
   peak_mb: number;
   /** Resident set over that of the smallest run, by connection; undefined for that run itself. */
   octets_each?: number;
-}
-
-/** A line of /proc/PID/status, in octets. */
-function statusOctets(pid: number, name: string): number {
-  const line = new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(line?.[1] ?? 0) * 1024;
 }
 
 async function run(bench: Bench, sessions: number, copies: number): Promise<MemoryFigures> {

@@ -25,8 +25,12 @@ interface MirrorFigures {
   copies: number;
   /** Of the mirror's process, for each command of the clients'. */
   cpu_us_a_command: number;
+  /** The same over what the server used for it. */
+  cpu_of_servers: number;
   /** sysbench's queries a second, as a part of those without a mirror. */
   throughput: number;
+  /** Within which sysbench had nineteen of twenty answers, without a mirror and with it. */
+  p95_ms: { without: number; with: number };
   lateness_ms: Percentiles;
   dropped: number;
 }
@@ -38,6 +42,7 @@ interface MirrorFigures {
 export async function benchMirror(bench: Bench): Promise<Record<string, MirrorFigures>> {
   const { lab, say } = bench;
   const online = lab.addresses.online;
+  const serverPid = lab.server('online').pid;
   const alone = () => pointSelectCost(lab, 'client', online, JOB);
   await alone();
   const target = await NullTarget.start(lab);
@@ -51,7 +56,9 @@ export async function benchMirror(bench: Bench): Promise<Record<string, MirrorFi
       const out = join(lab.runFolder, `mirror-${name}`);
       const mirror = await startMirror(bench, [...args, '--out', out]);
       const cpuBefore = cpuMs(mirror.pid);
+      const serverBefore = cpuMs(serverPid);
       const during = await alone();
+      const server = cpuMs(serverPid) - serverBefore;
       await new Promise((resolve) => setTimeout(resolve, REST_MS));
       const cpu = cpuMs(mirror.pid) - cpuBefore;
       await mirror.stop();
@@ -62,13 +69,16 @@ export async function benchMirror(bench: Bench): Promise<Record<string, MirrorFi
       figures[name] = {
         copies,
         cpu_us_a_command: round((cpu * 1000) / captured.commands),
+        cpu_of_servers: round(cpu / server),
         throughput: round((before.elapsedMs + after.elapsedMs) / 2 / during.elapsedMs),
+        p95_ms: { without: round((before.p95Ms + after.p95Ms) / 2), with: during.p95Ms },
         lateness_ms,
         dropped: captured.dropped,
       };
-      const { cpu_us_a_command, throughput } = figures[name];
+      const { cpu_us_a_command, cpu_of_servers, throughput, p95_ms } = figures[name];
       say(
-        `  ${['mirror', ...args].join(' ')}: ${cpu_us_a_command} µs of CPU a command of the clients', sysbench at ${throughput} of its throughput, ` +
+        `  ${['mirror', ...args].join(' ')}: ${cpu_us_a_command} µs of CPU a command of the clients' (${cpu_of_servers} times the server's), ` +
+          `sysbench at ${throughput} of its throughput, its p95 ${p95_ms.with} ms instead of ${p95_ms.without}, ` +
           `${lateness_ms.p50} ms late (p50), ${lateness_ms.p99} (p99), ${captured.dropped} packets dropped`,
       );
     }

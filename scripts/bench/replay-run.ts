@@ -32,8 +32,11 @@ export function tapeOf({ lab }: Bench, name: string, make: (folder: string) => v
   return folder;
 }
 
-/** Of the lab's ways to hear of answers, those that are measured. */
-export type Path = Extract<ReplayPath, 'intercept' | 'local'>;
+/** Of the lab's ways to the target, those that are measured. */
+export type Path = Extract<ReplayPath, 'intercept' | 'local' | 'socket'>;
+
+/** Packets of our own. */
+export type PacketPath = Exclude<Path, 'socket'>;
 
 export interface ReplayJob {
   path: Path;
@@ -54,8 +57,11 @@ export interface ReplayResult {
 }
 
 export function replayCommand({ lab, files }: Bench, job: ReplayJob): string[] {
-  const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
-  const answers = job.path === 'local' ? ['--local'] : ['-s', relay, '--key-file', files.key];
+  const answers = {
+    intercept: ['-s', `${lab.addresses.assistant}:${RELAY_PORT}`, '--key-file', files.key],
+    local: ['--local'],
+    socket: ['--transport', 'socket'],
+  }[job.path];
   const { extra = [] } = job;
   const speed = extra.includes('--speed') ? [] : ['--speed', 'max'];
   const target = `${PORT}-${job.way?.target ?? lab.addresses.target}:${job.port}`;
@@ -65,7 +71,7 @@ export function replayCommand({ lab, files }: Bench, job: ReplayJob): string[] {
 
 /** An intercept of the assistant's own for answers from `port`; undefined where the replay needs none. */
 export async function interceptFor({ lab, files }: Bench, job: ReplayJob): Promise<Background | undefined> {
-  if (job.path === 'local') return undefined;
+  if (job.path !== 'intercept') return undefined;
   const relay = `${lab.addresses.assistant}:${RELAY_PORT}`;
   const where = ['-i', job.way?.answers ?? 'eth0', '-F', `tcp and src port ${job.port}`, '-p', relay];
   const command = [process.execPath, CLI, 'intercept', ...where, '--key-file', files.key];
@@ -104,5 +110,5 @@ export function mustBeWhole(summary: ReplaySummary): void {
 }
 
 export function cpuOf(job: ReplayJob, replayMs: number, interceptMs: number): Record<string, number> {
-  return job.path === 'local' ? { replay: replayMs } : { replay: replayMs, intercept: interceptMs };
+  return job.path === 'intercept' ? { replay: replayMs, intercept: interceptMs } : { replay: replayMs };
 }

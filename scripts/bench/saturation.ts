@@ -1,7 +1,7 @@
 import { type DirectWay, directLinks } from './direct-links.ts';
 import { alternate, round, type UnitCost } from './figures.ts';
 import { NULL_PORT, type NullCounts, NullTarget } from './null-target.ts';
-import { type Bench, commandCost, type Path, type ReplayJob, tapeOf } from './replay-run.ts';
+import { type Bench, commandCost, type PacketPath, type Path, type ReplayJob, tapeOf } from './replay-run.ts';
 import { makeLoop } from './synthetic.ts';
 
 const COMMANDS = 450_000;
@@ -51,7 +51,7 @@ export async function benchSaturation(
   const responder = await NullTarget.start(bench.lab, way);
   const loads: SaturationFigures[] = [];
   for (const load of LOADS) {
-    const contender = (path: Path) => ({
+    const contender = (path: PacketPath) => ({
       name: path,
       short: () => loopOnNull(bench, path, { ...load, commands: SHORT }, [], ways[path]),
       long: () => loopOnNull(bench, path, { ...load, commands: COMMANDS }, [], ways[path]),
