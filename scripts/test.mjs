@@ -1,5 +1,5 @@
 // Runs the compiled tests: `npm test`, or `npm test -- tcp flow/pacer` for the files whose path has one of these in it.
-// Two files at a time, those of the lab after all others: each makes namespaces and servers of its own, and waits more than it works.
+// Two files at a time; those of the lab after all others, and three: each makes namespaces and servers of its own, and waits more than it works.
 // With CI=true a skipped test is a failure: what is not tested there is tested nowhere.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { spec as Spec } from 'node:test/reporters';
 
 const LAB = ['test/e2e/', 'test/lab/'];
 const CONCURRENCY = 2;
+const LAB_CONCURRENCY = 3;
 const TIMEOUT_MS = 10 * 60_000;
 
 /** From the sources: a test that was deleted may still lie in dist. */
@@ -31,10 +32,10 @@ const isOfLab = (file) => LAB.some((folder) => file.startsWith(folder));
 const total = { passed: 0, failed: 0, skipped: [] };
 
 /** Tests are counted where they are leaves: a suite, or a file, is not one more. */
-async function runAll(sources) {
+async function runAll(sources, concurrency) {
   if (sources.length === 0) return;
   const files = sources.map((file) => join('dist', file.replace(/\.ts$/, '.js')));
-  const events = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
+  const events = run({ files, concurrency, timeout: TIMEOUT_MS });
   const count = (passed) => (data) => {
     if (data.details?.type === 'suite') return;
     if (data.skip !== undefined)
@@ -47,8 +48,11 @@ async function runAll(sources) {
   for await (const text of report) process.stdout.write(text);
 }
 
-await runAll(sources.filter((file) => !isOfLab(file)));
-await runAll(sources.filter(isOfLab));
+await runAll(
+  sources.filter((file) => !isOfLab(file)),
+  CONCURRENCY,
+);
+await runAll(sources.filter(isOfLab), LAB_CONCURRENCY);
 
 for (const name of total.skipped) process.stdout.write(`skipped: ${name}\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);

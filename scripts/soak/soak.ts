@@ -138,7 +138,7 @@ async function soak(source: Source, minutes: number): Promise<boolean> {
 function tell(summary: ReplaySummary, checks: ReturnType<typeof checksOf>): boolean {
   const { sessions, admission, lateness_ms, elapsed_s, verdict, reasons } = summary;
   say(
-    `${sessions.completed} sessions in ${elapsed_s} s; ${admission.waited} waited for a place (p99 ${admission.wait_ms.p99} ms); ` +
+    `${sessions.completed} sessions in ${elapsed_s} s; ${admission.waited} waited for a place (${admission.wait_ms.p50} ms p50, ${admission.wait_ms.p99} p99); ` +
       `commands ${lateness_ms.p50} ms late (p50), ${lateness_ms.p99} (p99); ${[verdict, ...reasons].join('; ')}`,
   );
   for (const { what, holds, detail } of checks) {
