@@ -1,6 +1,18 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
 import { formatCount, formatDuration } from './output.ts';
 
+/** Commands of one statement, but for its literals, that would not be sent for one cause. */
+export interface UnsentStatement {
+  cause: string;
+  /** The hash of its digest, as --exclude-digest takes it; '' where it has no text. */
+  hash: string;
+  digest: string;
+  commands: number;
+  /** The first of them, and its session. */
+  text: string;
+  session: number;
+}
+
 export interface DryReport {
   dry_run: true;
   captured: { packets: number; dropped: number; sessions: number; commands: number };
@@ -16,15 +28,8 @@ export interface DryReport {
   };
   /** Statements that would be, most frequent first; `hash` is what --include-digest and --exclude-digest take. */
   sent: { hash: string; digest: string; commands: number }[];
-  /** What would not be sent, most frequent first; `text` is the first one's, `session` its session. */
-  unsent: {
-    cause: string;
-    hash: string;
-    digest: string;
-    commands: number;
-    text: string;
-    session: number;
-  }[];
+  /** What would not be sent, most frequent first. */
+  unsent: UnsentStatement[];
   /** Recorded users, and whether their passwords are known, where they need one. */
   users: Record<string, { sessions: number; password: boolean }>;
   everybody_as: string | undefined;

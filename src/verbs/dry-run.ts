@@ -15,7 +15,7 @@ import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import { routeLine } from '../transport/diagnosis.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
-import { type DryReport, renderDryRun } from './dry-report.ts';
+import { type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
 import { DryTarget } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
 import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
@@ -76,24 +76,12 @@ async function routesOf({ clients, intercept, target }: ReplayJob, dry: DryRun):
   );
 }
 
-/** Commands of one statement, but for its literals, that would not be sent for one cause. */
-interface Unsent {
-  cause: string;
-  /** The hash of its digest, as --exclude-digest takes it; '' where it has no text. */
-  hash: string;
-  digest: string;
-  commands: number;
-  /** The first of them. */
-  text: string;
-  session: number;
-}
-
 /** Watches what the engine decides. */
 export class DryRun implements Observer {
   readonly target: DryTarget;
   readonly #job: Pick<ReplayJob, 'logins' | 'transport'>;
   readonly #digester = new Digester();
-  readonly #unsent = new Map<string, Unsent>();
+  readonly #unsent = new Map<string, UnsentStatement>();
   /** Commands that would be sent, by digest. */
   readonly #sent = new Map<string, { hash: string; digest: string; commands: number }>();
   readonly #kinds = new Map<string, number>();
