@@ -55,14 +55,14 @@ export function checksOf({ summary, comparison, left, memory }: Soaked): Check[]
 
 function memoryCheck(name: string, { flat, octetsAMinute, ms }: Growth, samples: readonly Sample[]): Check {
   const mega = (octets: number) => (octets / 1e6).toFixed(1);
-  const span = `${mega(samples[0]?.octets ?? 0)} MB at first, ${mega(samples.at(-1)?.octets ?? 0)} at last`;
+  const last = `${mega(samples.at(-1)?.octets ?? 0)} MB at last`;
   const minutes = (ms / 60_000).toFixed(1);
   return {
     what: `the memory of ${name} stays flat (1 MiB a minute at most, after the first two minutes)`,
     holds: flat,
     detail:
       flat === undefined
-        ? `${span}; to judge it takes four minutes at least`
-        : `${span}; ${(octetsAMinute / 1e6).toFixed(2)} MB a minute over ${minutes} minutes`,
+        ? `${last}; to judge it takes four minutes at least`
+        : `${last}; ${(octetsAMinute / 1e6).toFixed(2)} MB a minute over ${minutes} minutes`,
   };
 }

@@ -1,4 +1,5 @@
 import { statusOctets } from '../bench/cpu.ts';
+import { median } from '../bench/figures.ts';
 
 const EACH_MS = 5_000;
 
@@ -27,25 +28,19 @@ export interface Growth {
   ms: number;
 }
 
-/** How fast what was measured grows after the first two minutes: the slope of the line that fits best (least squares). */
+/**
+ * How fast what was measured grows after the first two minutes: the median of the slopes between any two samples (Theil and Sen),
+ * which a collector's sawtooth and a passing bump, were it at the end, leave alone.
+ */
 export function growthOf(samples: readonly Sample[]): Growth {
   const warm = samples.filter(({ ms }) => ms >= WARM_UP_MS);
   const ms = warm.length === 0 ? 0 : warm[warm.length - 1].ms - warm[0].ms;
   if (ms < LEAST_MS) return { flat: undefined, octetsAMinute: 0, ms };
-  const meanMs = mean(warm.map((sample) => sample.ms));
-  const meanOctets = mean(warm.map((sample) => sample.octets));
-  let covariance = 0;
-  let variance = 0;
-  for (const sample of warm) {
-    covariance += (sample.ms - meanMs) * (sample.octets - meanOctets);
-    variance += (sample.ms - meanMs) ** 2;
-  }
-  const octetsAMinute = (covariance / variance) * 60_000;
+  const slopes = warm.flatMap((late, i) =>
+    warm.slice(0, i).map((early) => (late.octets - early.octets) / (late.ms - early.ms)),
+  );
+  const octetsAMinute = median(slopes) * 60_000;
   return { flat: octetsAMinute <= MOST_OCTETS_A_MINUTE, octetsAMinute, ms };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Looks at the resident set of a process, from now until `stop`, or its end. */

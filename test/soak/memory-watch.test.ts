@@ -29,6 +29,11 @@ describe('growth of memory', () => {
     assert.equal(growthOf(growing(0.8)).flat, true);
   });
 
+  it('a bump that passes is flat, at the end as well', () => {
+    const bump = (minute: number) => (minute > 8.5 ? 40 : 0);
+    assert.equal(growthOf(samples(10, (minute) => (100 + bump(minute)) * MIB)).flat, true);
+  });
+
   it('shrinking is flat', () => {
     assert.equal(growthOf(samples(10, (minute) => (200 - 5 * minute) * MIB)).flat, true);
   });
