@@ -8,7 +8,7 @@ import type { Share } from './share.ts';
  */
 export function clientShareFilter(filter: string, ports: readonly number[], { index, of }: Share): string {
   if (of === 1) return filter;
-  // Halved first: Linux gives clients odd ports, as long as there are any (inet_hash_connect).
+  // Halved first: Linux gives connections ports of one parity, as long as there are any (inet_hash_connect).
   const clientIs = (field: string) => `(${field} >> 1) % ${of} = ${index}`;
   const parts = ports.flatMap((port) => [
     `(tcp dst port ${port} and ip and ${clientIs('tcp[0:2]')})`,
