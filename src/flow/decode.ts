@@ -3,39 +3,16 @@ import { Dialogue, type DialogueOptions, type DialogueSink, type LostCause } fro
 import type { LoginShown } from '../mysql/recorded-login.ts';
 import { Reassembly } from '../tcp/reassembly.ts';
 import type { CaptureNs } from '../time.ts';
-import type { PacketBlock, PacketSource } from '../wire/packets.ts';
-import { CTL, PARSE, Segment } from '../wire/segment.ts';
+import type { PacketSource } from '../wire/packets.ts';
+import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
+import { type DecodedSessions, decodeBlocks, FlowDecoder, type FlowOptions } from './decoder.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
-import { type Endpoints, Flow, FlowTable, isClosed, type TableOptions } from './table.ts';
+import { type Endpoints, Flow, isClosed } from './table.ts';
 
-export interface DecodeOptions extends TableOptions {
-  /** Who listens on these is the server. */
-  serverPorts: ReadonlySet<number>;
-  /** Which sessions (SessionMeta.id) to read, default all: the others have no events, and cost next to nothing. */
-  wants?: (id: number) => boolean;
+export interface DecodeOptions extends FlowOptions {
   /** Reads TLS, where keys are known; undefined: sessions under TLS are skipped. */
   openTls?: OpenTls;
-}
-
-/** What went through a decoder so far. */
-export interface DecodeCounters {
-  packets: number;
-  /** Of them, packets that are no TCP segment or are malformed or cut in their headers. */
-  unreadable: number;
-  /** Connections, whatever came of them. */
-  sessions: number;
-  /** Commands told. */
-  commands: number;
-  /** Of them, commands whose answer was read. */
-  answered: number;
-  /** Commands known to have been sent and not told: those of `lost` and `skip`. */
-  lost: number;
-}
-
-/** A capture's sessions as batches of events, one for each block of packets that has any. */
-export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
-  readonly counters: Readonly<DecodeCounters>;
 }
 
 /**
@@ -43,87 +20,14 @@ export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
  * packets that they came from. Rejects where the source does.
  */
 export function decodeSessions(source: PacketSource, options: DecodeOptions): DecodedSessions {
-  const decoder = new SessionDecoder(source.linkType, options);
-  return {
-    counters: decoder.counters,
-    async *[Symbol.asyncIterator]() {
-      for await (const block of source) {
-        const events = decoder.block(block);
-        if (events.length > 0) yield events;
-      }
-      const events = decoder.finish();
-      if (events.length > 0) yield events;
-    },
-  };
+  return decodeBlocks(source, new SessionDecoder(source.linkType, options));
 }
 
 /** The work of `decodeSessions`, block by block. */
-export class SessionDecoder {
-  readonly counters: DecodeCounters = {
-    packets: 0,
-    unreadable: 0,
-    sessions: 0,
-    commands: 0,
-    answered: 0,
-    lost: 0,
-  };
-  readonly #linkType: number;
-  readonly #segment = new Segment();
-  readonly #table: FlowTable<SessionFlow>;
-  #events: FlowEvent[] = [];
-  #at: CaptureNs = 0;
-
+export class SessionDecoder extends FlowDecoder<SessionFlow> {
   constructor(linkType: number, options: DecodeOptions) {
-    const { serverPorts, wants, openTls } = options;
-    this.#linkType = linkType;
-    const push = (event: FlowEvent) => this.#push(event);
-    const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
-      this.counters.sessions++;
-      return new SessionFlow(endpoints, id, at, wants?.(id) === false ? undefined : push, openTls);
-    };
-    const ended = (flow: SessionFlow) => flow.ended(this.#at);
-    this.#table = new FlowTable<SessionFlow>(serverPorts, { create, ended }, options);
-  }
-
-  block(block: PacketBlock): FlowEvent[] {
-    this.#events = [];
-    const { octets, view, offset, length, at } = block;
-    const segment = this.#segment;
-    const table = this.#table;
-    for (let i = 0; i < block.count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== PARSE.ok) {
-        this.counters.unreadable++;
-        continue;
-      }
-      this.#at = at[i];
-      const flow = table.find(segment, at[i]);
-      flow.segment(segment, table.fromClient, at[i]);
-    }
-    this.counters.packets += block.count;
-    return this.#events;
-  }
-
-  /** The capture is over: what is open ends. */
-  finish(): FlowEvent[] {
-    this.#events = [];
-    this.#table.finish();
-    return this.#events;
-  }
-
-  #push(event: FlowEvent): void {
-    this.#events.push(event);
-    switch (event.type) {
-      case 'command':
-        this.counters.commands++;
-        break;
-      case 'reply':
-        this.counters.answered++;
-        break;
-      case 'lost':
-      case 'skip':
-        this.counters.lost += event.commands;
-        break;
-    }
+    const { openTls } = options;
+    super(linkType, options, (endpoints, id, at, push) => new SessionFlow(endpoints, id, at, push, openTls));
   }
 }
 
@@ -136,6 +40,7 @@ interface Reading {
   dialogue: Dialogue;
 }
 
+/** One connection: from its segments to its events. */
 class SessionFlow extends Flow implements DialogueSink {
   readonly #push: (event: FlowEvent) => void;
   readonly #session: SessionMeta;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type DecodeCounters, type DecodeOptions, decodeSessions } from '../../../src/flow/decode.ts';
+import { type DecodeOptions, decodeSessions } from '../../../src/flow/decode.ts';
+import type { DecodeCounters } from '../../../src/flow/decoder.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
 import type { PacketBlock, PacketSource } from '../../../src/wire/packets.ts';
 import { PcapParser } from '../../../src/wire/pcap.ts';
