@@ -16,8 +16,8 @@ export class IndexBuilder {
   #segments = new Map<number, SegmentRow>();
   #nextBlock = 0;
 
-  constructor(linkType: number, serverPorts: Iterable<number>) {
-    this.index = new SessionIndex(linkType, new Set(serverPorts));
+  constructor(serverPorts: Iterable<number>) {
+    this.index = new SessionIndex(new Set(serverPorts));
   }
 
   /** Takes the packets of a block that was written to `segment`, in order of writing. */

@@ -71,7 +71,7 @@ export class ArchivePackets implements PacketSource {
       });
     }
     this.#wanted = wanted;
-    this.#filter = new SessionFilter(linkType, rows);
+    this.#filter = new SessionFilter(rows);
   }
 
   stats(): SourceStats {
@@ -84,7 +84,7 @@ export class ArchivePackets implements PacketSource {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<PacketBlock> {
     const octets = new Uint8Array(MAX_BLOCK_OCTETS);
-    const block = makeBlock(octets, MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS);
+    const block = makeBlock(octets, MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS, this.linkType);
     const runs = new RunReader(this.#dir, this.#codec, this.#rows());
     try {
       let reading = runs.next();

@@ -62,7 +62,7 @@ export class ArchiveWriter {
   readonly #catalog: Catalog;
   readonly #builder: IndexBuilder;
   /** The open block: whole records, and the columns over them. */
-  readonly #block: PacketBlock = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS);
+  readonly #block: PacketBlock;
   #fill = 0;
   #segment: SegmentWriter | undefined;
   #segments = 0;
@@ -85,6 +85,7 @@ export class ArchiveWriter {
     this.#options = options;
     this.#lock = lock;
     this.#codec = codec;
+    this.#block = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS, options.linkType);
     this.#second = options.originSec;
     this.#catalog = Catalog.create(dir, {
       codec: codec.name,
@@ -95,7 +96,7 @@ export class ArchiveWriter {
       iface: options.iface ?? null,
       startedMs: Date.now(),
     });
-    this.#builder = new IndexBuilder(options.linkType, options.serverPorts);
+    this.#builder = new IndexBuilder(options.serverPorts);
     this.#nextSegment();
   }
 

@@ -20,14 +20,14 @@ export interface DecodeOptions extends FlowOptions {
  * packets that they came from. Rejects where the source does.
  */
 export function decodeSessions(source: PacketSource, options: DecodeOptions): DecodedSessions {
-  return decodeBlocks(source, new SessionDecoder(source.linkType, options));
+  return decodeBlocks(source, new SessionDecoder(options));
 }
 
 /** The work of `decodeSessions`, block by block. */
 export class SessionDecoder extends FlowDecoder<SessionFlow> {
-  constructor(linkType: number, options: DecodeOptions) {
+  constructor(options: DecodeOptions) {
     const { openTls } = options;
-    super(linkType, options, (endpoints, id, at, push) => new SessionFlow(endpoints, id, at, push, openTls));
+    super(options, (endpoints, id, at, push) => new SessionFlow(endpoints, id, at, push, openTls));
   }
 }
 

@@ -75,15 +75,13 @@ export class FlowDecoder<F extends DecodedFlow> {
     answered: 0,
     lost: 0,
   };
-  readonly #linkType: number;
   readonly #segment = new Segment();
   readonly #table: FlowTable<F>;
   #events: FlowEvent[] = [];
   #at: CaptureNs = 0;
 
-  constructor(linkType: number, options: FlowOptions, make: MakeFlow<F>) {
+  constructor(options: FlowOptions, make: MakeFlow<F>) {
     const { serverPorts, wants } = options;
-    this.#linkType = linkType;
     const push = (event: FlowEvent) => this.#push(event);
     const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
       this.counters.sessions++;
@@ -95,11 +93,11 @@ export class FlowDecoder<F extends DecodedFlow> {
 
   block(block: PacketBlock): FlowEvent[] {
     this.#events = [];
-    const { octets, view, offset, length, at } = block;
+    const { linkType, octets, view, offset, length, at } = block;
     const segment = this.#segment;
     const table = this.#table;
     for (let i = 0; i < block.count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== PARSE.ok) {
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) {
         this.counters.unreadable++;
         continue;
       }

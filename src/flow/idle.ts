@@ -70,9 +70,9 @@ export async function findIdle(
   const until: number[] = [];
   const segment = new Segment();
   let last = Number.POSITIVE_INFINITY;
-  for await (const { octets, view, count, offset, length, at } of source) {
+  for await (const { linkType, octets, view, count, offset, length, at } of source) {
     for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], source.linkType) !== PARSE.ok) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
       if (segment.wireDataLength === 0 || !(isServer[segment.srcPort] | isServer[segment.dstPort])) continue;
       if (at[i] - last > mostNs) {
         from.push(last + mostNs);

@@ -8,7 +8,7 @@ import { RawFlow } from './raw-flow.ts';
  * (raw-dialogue.ts). A session is told as open once its connection stands.
  */
 export function decodeRawSessions(source: PacketSource, options: FlowOptions): DecodedSessions {
-  return decodeBlocks(source, new RawDecoder(source.linkType, options));
+  return decodeBlocks(source, new RawDecoder(options));
 }
 
 /** The work of `decodeRawSessions`, block by block. */
@@ -16,8 +16,8 @@ export class RawDecoder extends FlowDecoder<RawFlow> {
   /** Those whose clients are in a turn, or were when it was looked last. */
   readonly #inTurn = new Set<RawFlow>();
 
-  constructor(linkType: number, options: FlowOptions) {
-    super(linkType, options, (endpoints, id, at, push) => new RawFlow(endpoints, id, at, push));
+  constructor(options: FlowOptions) {
+    super(options, (endpoints, id, at, push) => new RawFlow(endpoints, id, at, push));
   }
 
   protected override read(flow: RawFlow): void {

@@ -96,14 +96,12 @@ export class SessionIndex {
   commands = 0;
   /** Sessions that they could not be counted of. */
   uncounted = 0;
-  readonly #linkType: number;
   readonly #table: FlowTable<IndexedSession>;
   readonly #segment = new Segment();
   #changed: IndexedSession[] = [];
 
   /** `serverPorts`: as for FlowTable. */
-  constructor(linkType: number, serverPorts: ReadonlySet<number>) {
-    this.#linkType = linkType;
+  constructor(serverPorts: ReadonlySet<number>) {
     this.#table = new FlowTable(serverPorts, {
       create: (endpoints, id, at) => {
         this.sessions++;
@@ -115,11 +113,11 @@ export class SessionIndex {
 
   /** Takes the packets of `block`, which is block `number` of the archive. */
   add(block: PacketBlock, number: number): void {
-    const { octets, view, count, offset, length, at } = block;
+    const { linkType, octets, view, count, offset, length, at } = block;
     const segment = this.#segment;
     for (let i = 0; i < count; i++) {
       const packet = this.packets++;
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== 0) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== 0) continue;
       const session = this.#table.find(segment, at[i]);
       if (session.packets++ === 0) {
         session.firstPacket = packet;

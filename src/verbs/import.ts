@@ -82,7 +82,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     throw error;
   }
 
-  const ports = new PortFilter(source.linkType, port);
+  const ports = new PortFilter(port);
   const begun = performance.now();
   let interrupted = false;
   const stop = () => {
@@ -179,23 +179,21 @@ class PortFilter {
   /** Packets that were not kept. */
   leftOut = 0;
   readonly wanted: ReadonlySet<number>;
-  readonly #linkType: number;
   readonly #segment = new Segment();
   /** Ports that connections were taken at, with how many. */
   readonly #servers = new Map<number, number>();
 
-  constructor(linkType: number, ports: readonly number[]) {
-    this.#linkType = linkType;
+  constructor(ports: readonly number[]) {
     this.wanted = new Set(ports);
   }
 
   /** Takes the packets of other ports out of the block's columns. */
   apply(block: PacketBlock): void {
-    const { octets, view, offset, length, wireLength, at, count } = block;
+    const { linkType, octets, view, offset, length, wireLength, at, count } = block;
     const segment = this.#segment;
     let kept = 0;
     for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== PARSE.ok) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
       const { srcPort, dstPort, flags } = segment;
       if (!this.wanted.has(srcPort) && !this.wanted.has(dstPort)) {
         const accepts = (flags & (CTL.syn | CTL.ack)) === (CTL.syn | CTL.ack);

@@ -24,9 +24,9 @@ export function temporaryFolder(t: TestContext): string {
   return dir;
 }
 
-export function blockOf(packets: readonly Packet[]): PacketBlock {
+export function blockOf(packets: readonly Packet[], linkType: number = LINKTYPE.ethernet): PacketBlock {
   const total = packets.reduce((sum, packet) => sum + packet.octets.length, 0);
-  const block = makeBlock(new Uint8Array(total), packets.length);
+  const block = makeBlock(new Uint8Array(total), packets.length, linkType);
   let end = 0;
   for (const [i, packet] of packets.entries()) {
     block.octets.set(packet.octets, end);
