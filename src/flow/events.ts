@@ -3,8 +3,11 @@ import type { HandshakeResponse } from '../mysql/handshake.ts';
 import type { CaptureNs } from '../time.ts';
 import type { Address } from '../wire/address.ts';
 
-/** How much of a session the capture holds. */
-export type Coverage = 'whole' | 'joined-late' | 'gaps';
+/**
+ * How much of a session the capture holds. Where several are true of it: the first of `one-sided` (one direction is missing),
+ * `cut` (the capture has less of its packets than was on the wire: a snapshot length), `joined-late` (it began before), `gaps`.
+ */
+export type Coverage = 'whole' | 'joined-late' | 'gaps' | 'cut' | 'one-sided';
 
 /** Why a session cannot be replayed. Each has a line of its own in the summary. */
 export type SkipCause =
@@ -38,6 +41,8 @@ export interface SessionMeta {
   capabilities: number;
   /** MariaDB's extended capabilities in force. Both are as guessed from the answers in a session joined late. */
   extendedCapabilities: number;
+  /** Known at its end: `close`, or `skip`. */
+  coverage?: Coverage;
 }
 
 export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';

@@ -11,7 +11,6 @@ import type { Address } from '../wire/address.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
-import type { Coverage } from './events.ts';
 import { type Endpoints, Flow, FlowTable } from './table.ts';
 
 /** How far the walk over a client's octets has come. */
@@ -58,8 +57,8 @@ export class IndexedSession extends Flow {
   /** Capabilities of the server's greeting; all, where that was not seen. */
   offered = 0xffffffff;
   greeted = false;
-  /** The client's next octet in order, as a sequence number. */
-  next = 0;
+  /** The client's next octet in order, as a sequence number; -1 until it is known. */
+  next = -1;
   /** Payload octets of the current packet that are still to come. */
   payloadLeft = 0;
   /** Pieces of a packet header that was cut by a segment's end. */
@@ -74,10 +73,6 @@ export class IndexedSession extends Flow {
     this.clientPort = endpoints.clientPort;
     this.server = endpoints.server;
     this.serverPort = endpoints.serverPort;
-  }
-
-  get coverage(): Coverage {
-    return this.clientIss < 0 ? 'joined-late' : 'whole';
   }
 
   /** Commands of the client's; null where they could not be counted. */
@@ -100,6 +95,16 @@ export class SessionIndex {
   readonly #segment = new Segment();
   #changed: IndexedSession[] = [];
 
+  /** Packets that are copies of others: captured before and after address translation, or at two ports. */
+  get copies(): number {
+    return this.#table.copies;
+  }
+
+  /** Packets of connections that a server's host made from a server's port. */
+  get outgoing(): number {
+    return this.#table.outgoing;
+  }
+
   /** `serverPorts`: as for FlowTable. */
   constructor(serverPorts: ReadonlySet<number>) {
     this.#table = new FlowTable(serverPorts, {
@@ -119,9 +124,10 @@ export class SessionIndex {
       const packet = this.packets++;
       if (segment.parse(octets, view, offset[i], length[i], linkType) !== 0) continue;
       const session = this.#table.find(segment, at[i]);
+      if (session === undefined) continue;
       if (session.packets++ === 0) {
         session.firstPacket = packet;
-        if (session.clientIss < 0) this.#lose(session);
+        if (!session.fromStart) this.#lose(session);
       }
       session.lastPacket = packet;
       if (session.lastBlock !== number) {
@@ -163,12 +169,10 @@ export class SessionIndex {
   }
 
   #fromClient(session: IndexedSession, segment: Segment): void {
-    if (segment.flags & CTL.syn) {
-      session.next = seqAdd(segment.seq, 1);
-      return;
-    }
+    if (segment.flags & CTL.syn) return;
     const { wireDataLength, dataLength, dataOffset } = segment;
     if (wireDataLength === 0) return;
+    if (session.next < 0) session.next = session.clientSide.first;
     const ahead = seqDiff(segment.seq, session.next);
     if (ahead + wireDataLength <= 0) return; // Sent again, or a keep-alive probe.
     if (ahead > 0 || dataLength < wireDataLength) {

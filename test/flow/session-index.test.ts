@@ -86,7 +86,8 @@ describe('session index', () => {
     assert.equal(sessions[0].user, 'app');
     assert.deepEqual([index.commands, index.uncounted], [0, 1]);
 
-    const joined = indexOf([behindGap]).sessions[0];
+    const fromServer = tcpFrame({ ...ENDS, fromClient: false, seq: 9000, payload: PING });
+    const joined = indexOf([behindGap, fromServer]).sessions[0];
     assert.equal(joined.coverage, 'joined-late');
     assert.equal(joined.commands, null);
   });

@@ -24,13 +24,46 @@ test('a command that nobody answers as one is not told, but counted', () => {
     .server(packets(7, row('x')))
     .client(command(COM.stmtClose, 1, 0, 0, 0))
     .client(Buffer.from('no command at all'))
+    .server(packets(7, row('y')))
+    .client(command(COM.ping))
+    .server(packets(1, ok()))
+    .end();
+  assert.deepEqual(log.take(), ['joined 3', 'command 0 14', 'reply 0 ok']);
+});
+
+test('commands that were sent at once are told, but of the answers nobody can say whose they are', () => {
+  const log = late()
     .client(command(COM.ping))
     .client(command(COM.ping))
     .server(packets(1, ok()))
     .client(command(COM.ping))
     .server(packets(1, ok()));
-  // Of the two pings nobody can say which was answered.
-  assert.deepEqual(log.take(), ['joined 3', 'command 0 14', 'reply 0 ok']);
+  assert.deepEqual(log.end().take(), ['joined 0', 'command 0 14', 'command 1 14', 'command 2 14']);
+  assert.equal(log.dialogue.unanswered, 3);
+});
+
+test('an answer that the client does not wait for is no answer to its command', () => {
+  const log = late()
+    .client(command(COM.query, 'the second of two'))
+    .server(packets(1, ok(1)))
+    .server(packets(1, ok(2)));
+  assert.deepEqual(log.end().take(), ['joined 0', 'command 0 3']);
+});
+
+test('a command whose answer was missed is told without one', () => {
+  const log = late().client(command(COM.stmtPrepare, 'drop table a'));
+  log.dialogue.gap(false, 12);
+  log.dialogue.gap(true, 20);
+  log.server(packets(1, ok()));
+  log.client(command(COM.ping)).server(packets(1, ok())).client(command(COM.quit));
+  assert.deepEqual(log.take(), [
+    'joined 0',
+    'command 0 22',
+    'lost gap 1',
+    'command 1 14',
+    'reply 1 ok',
+    'command 2 1',
+  ]);
 });
 
 test('one that never agrees says how many commands it saw', () => {
@@ -50,7 +83,8 @@ test('whether EOFs are deprecated is learnt from the first answer that shows it'
     assert.equal(log.dialogue.pending, 0);
   }
   const empty = packets(1, payload(1), column('a'), okAsEof());
-  assert.deepEqual(late().client(select).server(empty).take().slice(1), ['command 0 3', 'reply 0 rows']);
+  const log = late().client(select).server(empty).end();
+  assert.deepEqual(log.take().slice(1), ['command 0 3', 'reply 0 rows']);
 });
 
 test('a PREPARE with parameters only: its end is known with the next command where EOFs are deprecated', () => {
@@ -60,13 +94,14 @@ test('a PREPARE with parameters only: its end is known with the next command whe
     .server(packets(1, prepared, column('?'), column('?')));
   assert.deepEqual(log.take(), ['joined 0', 'command 0 22']);
   log.client(command(COM.stmtExecute, 7, 0, 0, 0, 0, 1, 0, 0, 0)).server(packets(1, ok(1)));
-  assert.deepEqual(log.take(), ['command 1 23', 'reply 0 ok', 'reply 1 ok']);
+  assert.deepEqual(log.take(), ['reply 0 ok', 'command 1 23', 'reply 1 ok']);
 });
 
 test('optional metadata: a count with its flag is one that stands for no definitions', () => {
   const log = late()
     .client(command(COM.query, 'select 1'))
-    .server(packets(1, payload(1, 0), eof(), row('x'), eof()));
+    .server(packets(1, payload(1, 0), eof(), row('x'), eof()))
+    .end();
   assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'reply 0 rows']);
 });
 
@@ -119,6 +154,7 @@ test('query attributes and the rest of what was agreed on do not matter to the a
   assert.ok(flags > 0);
   const log = late()
     .client(command(COM.query, 0, 1, 'select 1'))
-    .server(packets(1, ok()));
+    .server(packets(1, ok()))
+    .end();
   assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'reply 0 ok']);
 });
