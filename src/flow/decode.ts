@@ -223,7 +223,7 @@ class SessionFlow extends Flow implements DialogueSink {
     const { octets, dataOffset, dataLength } = segment;
     if (shows && fromClient)
       this.#skippedCommands += countCommands(octets, dataOffset, dataOffset + dataLength);
-    if (isClosed(this)) this.#close('fin');
+    if (isClosed(this)) this.#close(this.reset ? 'rst' : 'fin');
   }
 
   #close(how: CloseHow): void {
@@ -246,6 +246,7 @@ class SessionFlow extends Flow implements DialogueSink {
         session: this.#session,
         cause,
         commands: this.#skippedCommands,
+        how,
       });
     } else {
       this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });

@@ -200,6 +200,6 @@ export class RawFlow extends Flow implements RawSink {
     }
     // Nobody answered its SYN.
     const cause = this.#unread ?? 'unheard';
-    this.#push({ type: 'skip', at: this.#at, session, cause, commands: this.#unreadTurns });
+    this.#push({ type: 'skip', at: this.#at, session, cause, commands: this.#unreadTurns, how });
   }
 }
