@@ -7,7 +7,7 @@ import type { CaptureNs } from '../time.ts';
 import { formatCount, formatDuration, formatEndpoint, formatLatency, formatTime } from './output.ts';
 import { type KnownBefore, schemaOf, userOf } from './show-json.ts';
 import type { ShownLine } from './show-lines.ts';
-import { bodyOf, readable, sqlOf, statementOf } from './show-values.ts';
+import { argumentOf, bodyOf, readable, sqlOf, statementOf } from './show-values.ts';
 
 /** Columns of the time, and of the command's name without COM_. */
 const TIME_WIDTH = 9;
@@ -25,7 +25,7 @@ const CLOSED: Readonly<Record<CloseHow, string>> = {
 };
 
 const CAUSES: Readonly<Record<SkipCause, string>> = {
-  tls: 'TLS, and its keys are not known (see --keylog)',
+  tls: 'encrypted, and its keys are not known (see --keylog)',
   'joined-late': 'the capture began after the connection did',
   gap: 'octets are missing from the capture',
   desync: "the octets don't read as MySQL here",
@@ -67,14 +67,11 @@ export class SessionText {
       case 'lost': {
         this.#lost += line.commands;
         const what = line.commands === 0 ? 'answers' : count(line.commands, 'command');
-        return [`${time(line.at, session)}  ${what} lost: ${line.cause} (${CAUSES[line.cause]})`];
+        return [`${time(line.at, session)}  ${what} lost (${line.cause}): ${CAUSES[line.cause]}`];
       }
       case 'skipped': {
-        const what =
-          line.cause === 'tls' || line.commands === 0 ? '' : `, ${count(line.commands, 'command')} seen`;
-        return [
-          `${time(line.at, session)}  can't be read or replayed: ${line.cause} (${CAUSES[line.cause]})${what}`,
-        ];
+        const seen = line.commands === 0 ? '' : `; ${count(line.commands, 'command')} seen`;
+        return [`${time(line.at, session)}  skipped (${line.cause}): ${CAUSES[line.cause]}${seen}`];
       }
       case 'close':
         return [`${time(line.at, session)}  ${CLOSED[line.how]}; ${this.#totals()}`];
@@ -112,8 +109,7 @@ export class SessionText {
     const reply = this.#reply(command);
     const room = raw ? Number.POSITIVE_INFINITY : Math.max(LEAST_TEXT, width - head.length - reply.length);
     const text = this.#subject(command, session.capabilities, room);
-    if (raw) return `${head}${text}${reply}`;
-    return `${head}${reply === '' ? text : text.padEnd(room)}${reply}`.trimEnd();
+    return `${head}${raw ? text : text.padEnd(room)}${reply}`.trimEnd();
   }
 
   #reply(command: Command): string {
@@ -125,7 +121,8 @@ export class SessionText {
     if (com === COM.stmtPrepare && reply.kind === 'ok') {
       const text = sqlOf(command) as Uint8Array;
       // A copy: the command's own octets are let go.
-      this.#statements.set(reply.statementId, new Uint8Array(text.subarray(0, KEPT_OCTETS)));
+      const kept = this.#options.raw ? text.length : KEPT_OCTETS;
+      this.#statements.set(reply.statementId, new Uint8Array(text.subarray(0, kept)));
     }
     return ` → ${answer(com, reply)}  ${formatLatency((reply.at - at) / 1e6)}`;
   }
@@ -140,6 +137,8 @@ export class SessionText {
       if (change === undefined) return '';
       return cut(Buffer.from(`user ${change.user}${change.schema && `, schema ${change.schema}`}`), room);
     }
+    const number = argumentOf(command);
+    if (number !== undefined) return String(number);
     const body = this.#options.raw ? binary(bodyOf(command)) : '';
     const statement = statementOf(command);
     if (statement === undefined) return body;

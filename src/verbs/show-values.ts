@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { COM, type Command } from '../mysql/command.ts';
 import { payloadOf } from '../mysql/framing.ts';
-import { OctetReader } from '../mysql/packet.ts';
+import { HEADER_OCTETS, OctetReader } from '../mysql/packet.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 
 const WITH_TEXT: ReadonlySet<number> = new Set([
@@ -41,9 +41,24 @@ export function sqlOf({ com, packet }: Command): Uint8Array | undefined {
 /** The statement that a command names, by the recorded server's number; undefined where it names none. */
 export function statementOf({ com, packet }: Command): number | undefined {
   if (!WITH_STATEMENT.has(com)) return undefined;
-  const reader = new OctetReader(packet, packet.length - payloadOf(packet).length + 1, packet.length);
+  const reader = new OctetReader(packet, HEADER_OCTETS + 1, packet.length);
   const id = reader.uint(4);
   return reader.short ? undefined : id;
+}
+
+/** Octets of the number that a command has for its only argument. */
+const ARGUMENT_OCTETS: ReadonlyMap<number, number> = new Map([
+  [COM.processKill, 4],
+  [COM.setOption, 2],
+]);
+
+/** The connection of a COM_PROCESS_KILL, the option of a COM_SET_OPTION; undefined for other commands. */
+export function argumentOf({ com, packet }: Command): number | undefined {
+  const size = ARGUMENT_OCTETS.get(com);
+  if (size === undefined) return undefined;
+  const reader = new OctetReader(packet, HEADER_OCTETS + 1, packet.length);
+  const value = reader.uint(size);
+  return reader.short ? undefined : value;
 }
 
 /** What stands behind the command octet, or behind the statement id where there is one. */
