@@ -6,8 +6,8 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
 import { parseCount } from '../../src/verbs/replay-options.ts';
-import { KINDS, type Kind } from '../../test/flow/support/mutate.ts';
-import { run, shrink, type Trial, Trials } from '../../test/flow/support/property.ts';
+import { EACH, KINDS, type Kind } from '../../test/flow/support/mutate.ts';
+import { nameOf, run, shrink, type Trial, Trials, trialsOfEach } from '../../test/flow/support/property.ts';
 import { wholeNames } from '../../test/flow/support/reference.ts';
 
 const SECONDS = 60;
@@ -17,6 +17,7 @@ Examples:
   npm run fuzz                                       a minute of it
   npm run fuzz -- --count 20000
   npm run fuzz -- --seed 4711 --count 1              that one again
+  npm run fuzz -- --each drop,start                  each packet of each capture dropped, and all before it
   npm run fuzz -- --fixture connector --seconds 600  one capture (of fixtures/ or fixtures/cases/) for ten minutes`;
 
 /** What was done of one kind, and how much was told where nothing else was done. */
@@ -59,7 +60,7 @@ function attempt(trial: Trial): void {
     note(`${kind} by ${damage.join(' and ') || 'nothing at all'}`, () => {
       const { failures: found, notes } = run(smallest);
       const what = found.find((failure) => failure.kind === kind)?.what ?? '';
-      return `seed ${trial.seed}, ${smallest.whole.name}: ${notes.join('; ')}\n    ${what}`;
+      return `${nameOf(smallest)}: ${notes.join('; ')}\n    ${what}`;
     });
   }
 }
@@ -98,12 +99,11 @@ function row(cells: readonly (string | number)[]): string {
   return cells.map((cell, i) => (i === 0 ? String(cell).padEnd(12) : String(cell).padStart(10))).join('');
 }
 
-/** Under TLS nobody can count what is captured, but what is told is: more than all is no error. */
 function share(part: number, whole: number): string {
   return whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)} %`;
 }
 
-const { seconds, count, seed, fixture } = new Command('fuzz')
+const { seconds, count, seed, fixture, each } = new Command('fuzz')
   .addOption(
     new Option('--seconds <n>', `how long (default: ${SECONDS}, unless --count is given)`).argParser(
       parseCount,
@@ -115,33 +115,49 @@ const { seconds, count, seed, fixture } = new Command('fuzz')
       .argParser(Number)
       .default(1),
   )
-  .option('--fixture <name>', 'only this capture, e.g. connector or 03-gap-then-big-commands')
+  .option('--fixture <names>', 'only these captures, e.g. connector,03-gap-then-big-commands')
+  .option('--each <kinds>', `not at random, but at each packet in turn: ${EACH.join(', ')}`)
   .helpOption('-h, --help', 'show this')
   .addHelpText('after', EXAMPLES)
   .parse()
   .opts();
 
 const names = wholeNames();
-if (fixture !== undefined && !names.includes(fixture)) {
-  process.stderr.write(`fuzz: there is no capture ${fixture}; there are: ${names.join(', ')}\n`);
+const chosen = fixture?.split(',') ?? names;
+for (const name of chosen) {
+  if (names.includes(name)) continue;
+  process.stderr.write(`fuzz: there is no capture ${name}; there are: ${names.join(', ')}\n`);
   process.exit(EXIT.usage);
 }
-const trials = new Trials(fixture === undefined ? names : [fixture]);
+const trials = new Trials(chosen);
+
+function* atRandom(): Generator<Trial> {
+  for (let i = 0; ; i++) yield trials.make(seed + i);
+}
+
+function* inTurn(kinds: readonly string[]): Generator<Trial> {
+  for (const kind of kinds) {
+    const known = EACH.find((name) => name === kind);
+    if (known === undefined) {
+      process.stderr.write(`fuzz: --each knows ${EACH.join(', ')}, not ${kind}\n`);
+      process.exit(EXIT.usage);
+    }
+    yield* trialsOfEach(trials.wholes, [known]);
+  }
+}
+
 const begun = performance.now();
-const lastMs =
-  seconds === undefined && count !== undefined ? Number.POSITIVE_INFINITY : 1000 * (seconds ?? SECONDS);
+const unbounded = count !== undefined || each !== undefined;
+const lastMs = 1000 * (seconds ?? (unbounded ? Number.POSITIVE_INFINITY : SECONDS));
 let stopped = false;
 process.once('SIGINT', () => {
   stopped = true;
 });
-for (
-  let i = 0;
-  i < (count ?? Number.POSITIVE_INFINITY) && performance.now() - begun < lastMs && !stopped;
-  i++
-) {
-  attempt(trials.make(seed + i));
+for (const trial of each === undefined ? atRandom() : inTurn(each.split(','))) {
+  if (trialsDone === count || performance.now() - begun > lastMs || stopped) break;
+  attempt(trial);
   // Lets Ctrl-C through.
-  if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+  if (trialsDone % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 summarize((performance.now() - begun) / 1000);
 process.exitCode = trialsFailed > 0 ? EXIT.failed : EXIT.done;

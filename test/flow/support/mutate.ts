@@ -22,7 +22,12 @@ export type Kind = (typeof KINDS)[number];
 export interface Mutation {
   kind: Kind;
   seed: number;
+  /** Where, in place of somewhere: for the kinds of EACH. */
+  at?: number;
 }
+
+/** Kinds that can be done at each packet in turn: it is dropped, or what is before it, or it and what is behind it. */
+export const EACH = ['drop', 'start', 'end'] as const satisfies readonly Kind[];
 
 /** What it is done to. */
 export interface Setting {
@@ -52,8 +57,12 @@ export interface Mutated {
 type Change = (packets: readonly Packet[], dice: Dice, setting: Setting) => Mutated;
 
 /** `packets` with this done to them; those given are left alone. */
-export function mutate(packets: readonly Packet[], { kind, seed }: Mutation, setting: Setting): Mutated {
+export function mutate(packets: readonly Packet[], { kind, seed, at }: Mutation, setting: Setting): Mutated {
   if (packets.length < 2) return { packets: [...packets], note: `${kind}: nothing left` };
+  if (at !== undefined) {
+    const [from, count] = kind === 'drop' ? [at, 1] : kind === 'start' ? [0, at] : [at, packets.length];
+    return { packets: packets.toSpliced(from, count), note: `${kind}: at packet ${at}` };
+  }
   const { packets: changed, note } = CHANGES[kind](packets, diceOf(seed), setting);
   return { packets: changed, note: `${kind}: ${note}` };
 }
@@ -67,14 +76,14 @@ const DELAYS_NS = 17;
 const LEAST_DELAY_NS = 1000;
 
 const CHANGES: Readonly<Record<Kind, Change>> = {
-  drop(packets, dice) {
-    const from = dice(packets.length);
+  drop(packets, dice, setting) {
+    const from = pick(packets, dice, setting);
     const count = 1 + dice(dice(MOST_DROPPED) + 1);
     return { packets: packets.toSpliced(from, count), note: `${count} from packet ${from}` };
   },
 
-  duplicate(packets, dice) {
-    const which = dice(packets.length);
+  duplicate(packets, dice, setting) {
+    const which = pick(packets, dice, setting);
     const to = Math.min(packets.length, which + 1 + dice(MOST_PLACES));
     const copy = { ...packets[which], at: packets[to - 1].at };
     return { packets: packets.toSpliced(to, 0, copy), note: `packet ${which} again before ${to}` };
@@ -102,7 +111,7 @@ const CHANGES: Readonly<Record<Kind, Change>> = {
   },
 
   cut(packets, dice, setting) {
-    const which = dice(packets.length);
+    const which = pick(packets, dice, setting);
     const frame = frameOf(packets[which], setting);
     if (frame === undefined || frame.length === 0) return { packets: [...packets], note: 'no data' };
     const left = dice(frame.length);
@@ -147,6 +156,14 @@ function frameOf(packet: Packet, { linkType, ports }: Setting): Frame | undefine
   return parseFrame(packet.octets, linkType, ports);
 }
 
+/** A packet: most often one with data, since those without are half of a capture and matter less. */
+function pick(packets: readonly Packet[], dice: Dice, setting: Setting): number {
+  const from = dice(packets.length);
+  if (dice(4) === 0) return from;
+  for (let i = from; i < packets.length; i++) if (frameOf(packets[i], setting)?.length) return i;
+  return from;
+}
+
 /** All packets of one connection's client or server; now and then of all connections' at once, as a tap has them. */
 function pickDirection(
   packets: readonly Packet[],
@@ -166,7 +183,7 @@ function pickDirection(
 
 /** Exchanges two packets of one connection that are near one another; times stay in their places. */
 function swap(packets: readonly Packet[], dice: Dice, setting: Setting, sameDirection: boolean): Mutated {
-  const first = dice(packets.length - 1);
+  const first = Math.min(pick(packets, dice, setting), packets.length - 2);
   const frame = frameOf(packets[first], setting);
   const others: number[] = [];
   for (let i = first + 1; i < packets.length && i <= first + MOST_PLACES; i++) {

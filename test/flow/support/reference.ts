@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type DecodeOptions, SessionDecoder } from '../../../src/flow/decode.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
+import { CLIENT } from '../../../src/mysql/capabilities.ts';
 import { COM, type Command } from '../../../src/mysql/command.ts';
 import type { Reply } from '../../../src/mysql/reply.ts';
 import { KeyLog } from '../../../src/tls/key-log.ts';
@@ -34,8 +35,12 @@ export interface KnownCommand {
   packet: Buffer;
   /** undefined: not known in the whole capture either. */
   reply: Reply | undefined;
-  /** The text of the statement that it names; undefined: it names none, or that text is not known. */
+  /** The text of the statement that it executes; undefined: it executes none, or that text is not known. */
   text: string | undefined;
+  /** Its session is compressed. */
+  compressed: boolean;
+  /** The file that it read from the client, if it did. */
+  file: Buffer | undefined;
   /** Packets that have octets of it, repeated ones as well; undefined: it can't be found, since it is encrypted or compressed. */
   pieces: Piece[] | undefined;
 }
@@ -55,41 +60,59 @@ export interface ToldSession {
   server: string;
   user: string | undefined;
   commands: Command[];
+  compressed: boolean;
+  /** It could not be read at all. */
+  skipped: boolean;
+  /** Commands that something was lost before. */
+  losses: Set<number>;
   /** Commands that were sent and are not told; undefined: they can't be counted (TLS). */
   lost: number | undefined;
 }
 
-/** Where the commands of a statement's text are learnt, used and forgotten, in order: which text an id stands for. */
+/** Which text each statement id stands for in a conversation, as its commands come. */
 export class StatementTexts {
   readonly #texts = new Map<number, string>();
+  /** Of the newest PREPARE, whatever its answer. */
+  #last: string | undefined;
 
-  /** The text that `command` names by an id. Learns from it what it says for those after it. */
+  /** The text that `command` executes. Learns from it what it says for those after it. */
   add(com: number, packet: Uint8Array, reply: Reply | undefined): string | undefined {
     if (com === COM.stmtPrepare) {
       const text = Buffer.from(packet.subarray(5)).toString('latin1');
       if (reply?.kind === 'ok') this.#texts.set(reply.statementId, text);
+      this.#last = text;
       return undefined;
     }
     if (com === COM.resetConnection || com === COM.changeUser) {
       this.#texts.clear();
+      this.#last = undefined;
       return undefined;
     }
-    if (!NAMING.has(com) || packet.length < 9) return undefined;
+    if (packet.length < 9) return undefined;
     const id = Buffer.from(packet.buffer, packet.byteOffset, packet.length).readUInt32LE(5);
-    const text = this.#texts.get(id);
     if (com === COM.stmtClose) this.#texts.delete(id);
-    return text;
+    if (!EXECUTING.has(com)) return undefined;
+    return id === LAST_PREPARED ? this.#last : this.#texts.get(id);
+  }
+
+  /** Commands were lost, perhaps a PREPARE: nobody can say which was the last. */
+  lost(): void {
+    this.#last = undefined;
   }
 }
 
-const NAMING: ReadonlySet<number> = new Set([
+const EXECUTING: ReadonlySet<number> = new Set([
   COM.stmtExecute,
   COM.stmtBulkExecute,
   COM.stmtSendLongData,
   COM.stmtFetch,
   COM.stmtReset,
-  COM.stmtClose,
 ]);
+
+/** MariaDB's -1: the statement that was prepared last. */
+const LAST_PREPARED = 0xffffffff;
+
+const COMPRESSED = CLIENT.compress | CLIENT.zstdCompression;
 
 /** Packets of a block: few, so that damage shows at the seams of blocks as well. */
 const BLOCK_PACKETS = 50;
@@ -131,9 +154,13 @@ export function tell(packets: readonly Packet[], linkType: number): ToldSession[
       const { session } = event;
       const told = sessions.get(session.id) ?? begin(event);
       sessions.set(session.id, told);
-      if (event.type === 'open') told.user = session.login?.user;
-      else if (event.type === 'command') told.commands.push(event.command);
+      if (event.type === 'open') {
+        told.user = session.login?.user;
+        told.compressed = (session.capabilities & COMPRESSED) !== 0;
+      } else if (event.type === 'command') told.commands.push(event.command);
       else if (event.type === 'lost' || event.type === 'skip') {
+        told.losses.add(told.commands.length);
+        told.skipped ||= event.type === 'skip';
         if (event.cause === 'tls') told.lost = undefined;
         else if (told.lost !== undefined) told.lost += event.commands;
       }
@@ -153,6 +180,9 @@ function begin({ session }: FlowEvent): ToldSession {
     server: `${server.text}:${serverPort}`,
     user: undefined,
     commands: [],
+    compressed: false,
+    skipped: false,
+    losses: new Set(),
     lost: 0,
   };
 }
@@ -190,13 +220,16 @@ function readPcap(name: string): { linkType: number; packets: Packet[] } | undef
 export function readWhole(name: string): Whole {
   const { linkType, packets } = readPcap(name) as { linkType: number; packets: Packet[] };
   const clients = new Map<string, KnownCommand[]>();
-  for (const { id, client, commands } of tell(packets, linkType)) {
+  for (const { id, client, compressed, commands } of tell(packets, linkType)) {
     const texts = new StatementTexts();
     const known = clients.get(client) ?? [];
     clients.set(client, known);
-    for (const { com, packet, reply } of commands) {
+    for (const { com, packet, reply, file } of commands) {
       const text = texts.add(com, packet, reply);
-      known.push({ session: id, com, packet: Buffer.from(packet), reply, text, pieces: undefined });
+      known.push({
+        ...{ session: id, compressed, com, packet: Buffer.from(packet), reply, text, pieces: undefined },
+        file: file === undefined ? undefined : Buffer.concat(file.packets),
+      });
     }
   }
   for (const [client, known] of clients) place(known, streamsOf(packets, linkType, client));
