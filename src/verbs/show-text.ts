@@ -3,6 +3,7 @@ import type { CloseHow, SessionMeta, SkipCause } from '../flow/events.ts';
 import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command, comName, EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
+import { LAST_PREPARED } from '../replay/statements.ts';
 import type { CaptureNs } from '../time.ts';
 import { formatCount, formatDuration, formatEndpoint, formatLatency, formatTime } from './output.ts';
 import { type KnownBefore, schemaOf, userOf } from './show-json.ts';
@@ -48,6 +49,8 @@ export class SessionText {
   readonly #options: TextOptions;
   /** Beginnings of the texts of its prepared statements, by id. */
   readonly #statements = new Map<number, Uint8Array>();
+  /** Of the newest COM_STMT_PREPARE; undefined: there was none, or one may be lost. */
+  #lastPrepared: Uint8Array | undefined;
   #commands = 0;
   #answers = 0;
   #lost = 0;
@@ -66,6 +69,7 @@ export class SessionText {
         return [this.#command(line.command, session)];
       case 'lost': {
         this.#lost += line.commands;
+        this.#lastPrepared = undefined;
         const what = line.commands === 0 ? 'answers' : count(line.commands, 'command');
         return [`${time(line.at, session)}  ${what} lost (${line.cause}): ${CAUSES[line.cause]}`];
       }
@@ -116,15 +120,18 @@ export class SessionText {
     this.#commands++;
     const { com, reply, at, expect } = command;
     if (com === COM.stmtClose) this.#statements.delete(statementOf(command) ?? -1);
+    if (com === COM.stmtPrepare) this.#prepared(command);
     if (reply === undefined) return expect === EXPECT.none ? '' : ' → unknown';
     this.#answers++;
-    if (com === COM.stmtPrepare && reply.kind === 'ok') {
-      const text = sqlOf(command) as Uint8Array;
-      // A copy: the command's own octets are let go.
-      const kept = this.#options.raw ? text.length : KEPT_OCTETS;
-      this.#statements.set(reply.statementId, new Uint8Array(text.subarray(0, kept)));
-    }
     return ` → ${answer(com, reply)}  ${formatLatency((reply.at - at) / 1e6)}`;
+  }
+
+  #prepared(command: Command): void {
+    const text = sqlOf(command) as Uint8Array;
+    // A copy: the command's own octets are let go.
+    this.#lastPrepared = new Uint8Array(text.subarray(0, this.#options.raw ? text.length : KEPT_OCTETS));
+    const { reply } = command;
+    if (reply?.kind === 'ok') this.#statements.set(reply.statementId, this.#lastPrepared);
   }
 
   /** What the command is about, in at most `room` columns. */
@@ -142,8 +149,9 @@ export class SessionText {
     const body = this.#options.raw ? binary(bodyOf(command)) : '';
     const statement = statementOf(command);
     if (statement === undefined) return body;
-    const text = this.#statements.get(statement);
-    const named = `statement ${statement}${text === undefined ? '' : ': '}`;
+    const isLast = statement === LAST_PREPARED;
+    const text = isLast ? this.#lastPrepared : this.#statements.get(statement);
+    const named = `${isLast ? 'last statement' : `statement ${statement}`}${text === undefined ? '' : ': '}`;
     const shown = text === undefined ? '' : cut(text, room - named.length);
     return `${named}${shown}${body && ` ${body}`}`;
   }

@@ -86,6 +86,16 @@ describe('text of show', () => {
     assert.match(says(COM.stmtPrepare, 'never answered'), /never answered +→ unknown$/);
   });
 
+  test("MariaDB's -1 is the statement prepared last, unless something was lost since", () => {
+    const { text, says } = begin(100);
+    const last = [0xff, 0xff, 0xff, 0xff];
+    says(COM.stmtPrepare, 'select 1', { statementId: 1 });
+    says(COM.stmtPrepare, 'select 2');
+    assert.match(says(COM.stmtExecute, last, {}), /last statement: select 2 +→ ok/);
+    text.lines({ type: 'lost', session: SESSION, at: 0, cause: 'gap', commands: 1 }, KNOWN);
+    assert.match(says(COM.stmtExecute, last, {}), /last statement +→ ok/);
+  });
+
   test('heads, losses and ends', () => {
     const { text } = begin(100);
     const [first, second] = text.lines({ type: 'session', session: SESSION }, KNOWN);

@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { interleave, recordArchive, sessionFrames } from '../archive/support.ts';
 import { keysOf } from '../flow/support/golden.ts';
 import { ROOT } from '../support/root.ts';
 import { CLI, mytape } from './mytape.ts';
@@ -216,6 +217,25 @@ describe('mytape show', () => {
       assert.match(stderr, /000000\.pcap\.lz4, block \d+ at offset \d+: damaged/);
       assert.match(stdout, /session.*0/, args[0]);
     }
+  });
+
+  test('Ctrl-C ends it after whole lines', { timeout: 30_000 }, async () => {
+    const dir = join(folder, 'long');
+    const sessions = Array.from({ length: 500 }, (_, i) => sessionFrames('10.0.0.1', 10_000 + i, 100));
+    recordArchive(dir, interleave(sessions));
+    const child = spawn(process.execPath, [CLI, 'show', dir, '--json'], { stdio: 'pipe' });
+    let stdout = '';
+    child.stdout.on('data', (octets) => {
+      // It is in the midst of it: a pipe holds 64 KiB, and it waits until we read on.
+      if (stdout === '') child.kill('SIGINT');
+      stdout += octets;
+    });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 130);
+    const lines = stdout.split('\n');
+    assert.equal(lines.pop(), '');
+    assert.ok(lines.length > 0 && lines.length < 500 * 100, `${lines.length} lines`);
+    for (const line of lines) JSON.parse(line);
   });
 
   test('a reader that has seen enough ends it without an error', async () => {
