@@ -331,6 +331,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
       session: this.#session,
       cause,
       commands: this.#skippedCommands,
+      how,
     });
   }
 

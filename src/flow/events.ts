@@ -63,4 +63,12 @@ export type FlowEvent =
   | { type: 'reply'; at: CaptureNs; session: SessionMeta; command: Command }
   | { type: 'lost'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number }
   | { type: 'close'; at: CaptureNs; session: SessionMeta; how: CloseHow }
-  | { type: 'skip'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number };
+  | {
+      type: 'skip';
+      at: CaptureNs;
+      session: SessionMeta;
+      cause: SkipCause;
+      commands: number;
+      /** How its connection ended. */
+      how: CloseHow;
+    };

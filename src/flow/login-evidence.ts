@@ -1,14 +1,10 @@
 /** What only the beginning of a MySQL connection looks like, told from one segment. */
-import { CLIENT, has } from '../mysql/capabilities.ts';
-import { parseClientHello, parseGreeting } from '../mysql/handshake.ts';
+import { beginsHello, parseGreeting } from '../mysql/handshake.ts';
 import { HEADER_OCTETS, payloadLength } from '../mysql/packet.ts';
 import type { Segment } from '../wire/segment.ts';
 
 const PROTOCOL_V10 = 10;
 const SCRAMBLE_OCTETS = 20;
-/** Of a HandshakeResponse41: capabilities, longest packet, charset, then octets that are 0 (the last 4 are MariaDB's). */
-const FILLER_FROM = HEADER_OCTETS + 9;
-const FILLER_OCTETS = 19;
 
 /** Whether a greeting fills `segment`. */
 export function isGreeting({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
@@ -23,12 +19,7 @@ export function isGreeting({ octets, dataOffset, dataLength, wireDataLength }: S
 
 /** Whether the first packet of a client of 4.1 or later fills `segment`: HandshakeResponse41, or SSLRequest. */
 export function isHello({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
-  const from = dataOffset;
-  const to = from + dataLength;
-  if (dataLength < FILLER_FROM + FILLER_OCTETS || octets[from + 3] !== 1) return false;
-  if (from + HEADER_OCTETS + payloadLength(octets, from) !== from + wireDataLength) return false;
-  for (let i = 0; i < FILLER_OCTETS; i++) if (octets[from + FILLER_FROM + i] !== 0) return false;
-  const hello = parseClientHello(octets, from, to);
-  if (hello.type === 'tls') return true;
-  return hello.type === 'response' && has(hello.response.capabilities, CLIENT.protocol41);
+  const to = dataOffset + dataLength;
+  if (!beginsHello(octets, dataOffset, to)) return false;
+  return HEADER_OCTETS + payloadLength(octets, dataOffset) === wireDataLength;
 }

@@ -206,6 +206,6 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
     }
     // Nobody answered its SYN.
     const cause = this.#unread ?? 'unheard';
-    this.#sink?.push({ type: 'skip', at: this.#at, session, cause, commands: this.#unreadTurns });
+    this.#sink?.push({ type: 'skip', at: this.#at, session, cause, commands: this.#unreadTurns, how });
   }
 }

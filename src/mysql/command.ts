@@ -125,6 +125,18 @@ export function beginsCommand(octets: Uint8Array, from: number, to: number): boo
   return (FIXED_OCTETS.get(com) ?? length) === length;
 }
 
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(COM).map(([name, com]) => [
+    com,
+    `COM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`,
+  ]),
+);
+
+/** The name of a command octet as the manual has it: `COM_STMT_EXECUTE`; `COM_0x55` where it has none. */
+export function comName(com: number): string {
+  return NAMES.get(com) ?? `COM_0x${com.toString(16).padStart(2, '0')}`;
+}
+
 /** The longest file of a LOAD DATA LOCAL INFILE that is kept. */
 const MOST_FILE_OCTETS = 256 * 1024 * 1024;
 

@@ -12,7 +12,7 @@ import {
   LocalFile,
 } from './command.ts';
 import { Decompressor, isCompressed } from './compression.ts';
-import { markOf } from './handshake.ts';
+import { beginsHello, markOf } from './handshake.ts';
 import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
 import type { Reply } from './reply.ts';
@@ -425,13 +425,15 @@ export class Dialogue {
       return true;
     }
     if (!this.#isNoCommand(octets, from, to)) this.#missTurn();
+    // Nor is what may be missing of it.
+    else this.#turnCounted = true;
     return false;
   }
 
   /** Whether what stands there is known to be something else than a command, or part of one. */
   #isNoCommand(octets: Uint8Array, from: number, to: number): boolean {
     // Packets of a login, or of what the server has asked for.
-    if (answers(octets, from, to)) return true;
+    if (answers(octets, from, to) || beginsHello(octets, from, to)) return true;
     // Of a session under TLS that was joined late nobody can say how many commands it has.
     const isTls = octets[from] === TLS_APPLICATION_DATA && octets[from + 1] === TLS_MAJOR;
     return this.#stage === 'middle' && isTls;

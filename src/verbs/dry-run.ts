@@ -4,7 +4,7 @@
  */
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, comName } from '../mysql/command.ts';
 import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
@@ -158,7 +158,7 @@ export class DryRun implements Observer {
   }
 
   #unsentBy(cause: string, session: SessionMeta, command: Command, copies: number): void {
-    const digest = hasText(command) ? this.#digestOf(command) : nameOfCom(command.com);
+    const digest = hasText(command) ? this.#digestOf(command) : comName(command.com);
     const key = `${cause}\0${digest}`;
     const known = this.#unsent.get(this.#unsent.size < MOST_DIGESTS || this.#unsent.has(key) ? key : cause);
     if (known !== undefined) {
@@ -238,23 +238,14 @@ function shown(packet: Uint8Array): string {
   return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line;
 }
 
-const NAMES = new Map<number, string>(Object.entries(COM).map(([name, com]) => [com, name]));
-
-/** `COM_STMT_EXECUTE`. */
-function nameOfCom(com: number): string {
-  const name = NAMES.get(com);
-  if (name === undefined) return `COM_0x${com.toString(16)}`;
-  return `COM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
-
 /** A statement's first word, or the command's name. */
 function kindOf(command: Command, text: Command): string {
-  if (!hasText(text)) return nameOfCom(command.com);
+  if (!hasText(text)) return comName(command.com);
   const octets = textOf(text.packet);
   const from = firstWordAt(octets, 0);
   const [word] = /^[a-z]*/i.exec(
     Buffer.from(octets.subarray(from, from + 16)).toString('latin1'),
   ) as RegExpExecArray;
   const verb = word.toUpperCase() || 'other';
-  return command.com === COM.query ? verb : `${verb} by ${nameOfCom(command.com)}`;
+  return command.com === COM.query ? verb : `${verb} by ${comName(command.com)}`;
 }

@@ -4,6 +4,7 @@ import {
   type Column,
   formatCount,
   formatDuration,
+  formatEndpoint,
   formatOctets,
   formatTime,
   printJson,
@@ -91,7 +92,7 @@ function list(archive: Archive, options: LsOptions): void {
 function toCells(session: SessionRow, originSec: number): string[] {
   return [
     String(session.id),
-    endpoint(session.client, session.clientPort),
+    formatEndpoint(session.client, session.clientPort),
     session.user ?? '-',
     session.schema ?? '-',
     formatTime(originSec * 1000 + session.firstAt / 1e6),
@@ -107,14 +108,10 @@ function toJson(session: SessionRow, originSec: number): unknown {
   const { id, client, clientPort, server, serverPort, firstAt, lastAt, ...rest } = session;
   return {
     id,
-    client: endpoint(client, clientPort),
-    server: endpoint(server, serverPort),
+    client: formatEndpoint(client, clientPort),
+    server: formatEndpoint(server, serverPort),
     start: new Date(originSec * 1000 + firstAt / 1e6).toISOString(),
     seconds: (lastAt - firstAt) / 1e9,
     ...rest,
   };
-}
-
-function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

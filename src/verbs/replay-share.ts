@@ -1,5 +1,5 @@
-import { readKeys } from '../archive/keys.ts';
-import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
+import { tlsReader } from '../archive/keys.ts';
+import { decodeSessions } from '../flow/decode.ts';
 import { decodeRawSessions } from '../flow/raw.ts';
 import { openAlarm } from '../net/timer.ts';
 import type { Trouble } from '../replay/contact.ts';
@@ -14,8 +14,6 @@ import { partOf, type Share } from '../replay/share.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
-import { KeyLog } from '../tls/key-log.ts';
-import { TlsStream } from '../tls/stream.ts';
 import type { Transport, TransportStats } from '../transport/transport.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
@@ -102,13 +100,6 @@ export interface ShareResult {
   unusedRules: string[];
   /** What a live run captured; undefined: it was none. */
   captured: SourceStats | undefined;
-}
-
-/** How TLS is read; undefined: no keys are known. */
-function openTls({ archive, keyLog }: ReplayJob): DecodeOptions['openTls'] {
-  const keys = readKeys(archive) ?? new KeyLog();
-  if (keyLog !== undefined) keys.add(keyLog);
-  return keys.size === 0 ? undefined : (plain) => new TlsStream(keys, plain);
 }
 
 /** One share of a replay, in the thread that made it: an engine over the archive, with a transport of its own. */
@@ -236,7 +227,7 @@ export class ReplayShare {
         decode(source.packets, {
           ...source.decode,
           serverPorts: new Set([recordedPort]),
-          openTls: openTls(this.#job),
+          openTls: tlsReader(this.#job.archive, this.#job.keyLog),
         }),
       );
     } catch (error) {
