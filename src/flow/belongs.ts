@@ -64,16 +64,18 @@ function isSentAgain(mine: Side, { seq, sequenceLength }: Segment): boolean {
 function isSameSyn(flow: Flow, seq: number): boolean {
   const { clientSide: client, serverSide: server } = flow;
   if (client.iss >= 0 && client.iss !== seq) return false;
+  // Who sends a FIN has had the SYN answered long ago.
+  if (flow.clientFin || flow.serverFin) return false;
   // Captured behind what followed it.
   if (client.iss < 0) return client.first === seqAdd(seq, 1);
-  if (flow.resetAt >= 0) return !client.hasData && !server.hasData;
-  return !(flow.clientFin && flow.serverFin);
+  return flow.resetAt < 0 || (!client.hasData && !server.hasData);
 }
 
 /** Whether a server's SYN-ACK answers the SYN that began `flow`. */
 function isSameSynAck(flow: Flow, { seq, ack }: Segment): boolean {
   const { clientSide: client, serverSide: server } = flow;
-  if (server.iss >= 0 && server.iss === seq) return true;
+  // The SYN had come once more, too: a connection with the numbers of the one before, whose end was missed.
+  if (server.iss >= 0 && server.iss === seq) return !flow.synRepeated;
   const answersIt = client.first < 0 || client.first === ack;
   if (server.first < 0) return answersIt;
   // Its SYN-ACK was captured late, or the server has made a new one for the same SYN.
@@ -97,8 +99,10 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   if (isSyn && ((flags & CTL.ack) !== 0) === fromClient) return false;
   if (isSyn) {
     // The SYN that is sent again once the old connection of the same ports is reset.
-    if (fromClient) flow.resetAt = -1;
-    else if (other.first < 0) other.first = segment.ack;
+    if (fromClient) {
+      flow.resetAt = -1;
+      flow.synRepeated = mine.iss === seq && mine.hasData;
+    } else if (other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
   } else if (flow.resetAt >= 0 && fromClient === flow.resetByClient && goesOn(mine, other, segment)) {
     flow.resetAt = -1;

@@ -41,6 +41,9 @@ export class SessionDecoder extends FlowDecoder<SessionFlow> {
 
 type OpenTls = DialogueOptions['openTls'];
 
+/** Causes behind which the client's commands can still be made out. */
+const IS_COUNTED: ReadonlySet<SkipCause> = new Set(['gap', 'desync', 'replication']);
+
 /** What a connection needs while it lasts; given back when it closes. */
 interface Reading {
   watched: WatchedConnection;
@@ -63,6 +66,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   #quit = false;
   /** Why it cannot be replayed at all … */
   #skip: SkipCause | undefined;
+  /** Why what follows in it cannot be replayed. */
+  #over: SkipCause | undefined;
   /** … and how many commands that costs, as far as they were counted before. */
   #skippedCommands = 0;
   /** Since a reset, until it is sure: what came after it. */
@@ -208,19 +213,34 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   lost(cause: LostCause, commands: number): void {
     if (this.#opened) {
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause, commands });
+      if (cause !== 'replication') return;
+      this.#over = cause;
+      this.#count();
       return;
     }
     this.#skip = cause;
-    const reading = this.#reading as Reading;
-    this.#skippedCommands += commands + reading.dialogue.unanswered;
-    // Nothing of it can be replayed, but what it said is counted.
-    if (cause === 'gap') reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true });
+    this.#skippedCommands += commands + (this.#reading?.dialogue.untold ?? 0);
+    if (IS_COUNTED.has(cause)) this.#count();
     else this.#stopReading();
   }
 
-  /** Commands that were made out in a session that cannot be replayed. */
+  /** Commands that were made out where nothing else can be done with them. */
   counted(commands: number): void {
-    this.#skippedCommands += commands;
+    if (!this.#opened) this.#skippedCommands += commands;
+    else
+      this.#push({
+        type: 'lost',
+        at: this.#at,
+        session: this.#session,
+        cause: this.#over as SkipCause,
+        commands,
+      });
+  }
+
+  /** Nothing that follows can be replayed, but what is said is counted. */
+  #count(): void {
+    if (this.#reading !== undefined)
+      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true });
   }
 
   #comes(at: CaptureNs): void {
@@ -282,7 +302,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     const other = fromClient ? server : client;
     if (other.started) return;
     // In order, the client's first ACK has no data; one that has some follows the greeting, which may come late.
-    if (this.#joinedLate || (fromClient && wireDataLength === 0)) other.start(ack);
+    if (this.#joinedLate || (fromClient && wireDataLength === 0)) other.start(ack, this.#joinedLate);
   }
 
   #reset({ watched }: Reading): void {
@@ -324,7 +344,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     const dialogue = reading?.dialogue;
     const cause =
       this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
-    if (dialogue !== undefined) this.#skippedCommands += dialogue.unanswered;
+    if (dialogue !== undefined) this.#skippedCommands += dialogue.untold;
     this.#push({
       type: 'skip',
       at: this.#at,

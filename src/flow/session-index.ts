@@ -54,6 +54,8 @@ export class IndexedSession extends Flow {
   changed = false;
   walk: number = WALK.hello;
   counted = 0;
+  /** What of its commands the totals hold. */
+  totalled: number | null = 0;
   /** Capabilities of the server's greeting; all, where that was not seen. */
   offered = 0xffffffff;
   greeted = false;
@@ -77,7 +79,8 @@ export class IndexedSession extends Flow {
 
   /** Commands of the client's; null where they could not be counted. */
   get commands(): number | null {
-    return this.walk === WALK.lost ? null : this.counted;
+    if (this.walk === WALK.lost || this.clientSide.hasGaps) return null;
+    return this.coverage === 'one-sided' ? null : this.counted;
   }
 }
 
@@ -87,9 +90,9 @@ export class SessionIndex {
   sessions = 0;
   /** Packets so far, those that belong to no session (not TCP, fragments) included. */
   packets = 0;
-  /** Commands of the sessions that they could be counted of. */
+  /** As of the last `takeChanged`: commands of the sessions that they could be counted of. */
   commands = 0;
-  /** Sessions that they could not be counted of. */
+  /** And sessions that they could not be counted of. */
   uncounted = 0;
   readonly #table: FlowTable<IndexedSession>;
   readonly #segment = new Segment();
@@ -157,8 +160,21 @@ export class SessionIndex {
   takeChanged(): IndexedSession[] {
     const changed = this.#changed;
     this.#changed = [];
-    for (const session of changed) session.changed = false;
+    for (const session of changed) {
+      session.changed = false;
+      this.#total(session);
+    }
     return changed;
+  }
+
+  /** Brings the totals up to what is known of `session` now. */
+  #total(session: IndexedSession): void {
+    const { totalled, commands } = session;
+    if (totalled === null) this.uncounted--;
+    else this.commands -= totalled;
+    if (commands === null) this.uncounted++;
+    else this.commands += commands;
+    session.totalled = commands;
   }
 
   #greeting(session: IndexedSession, segment: Segment): void {
@@ -205,7 +221,6 @@ export class SessionIndex {
       session.headerOctets = 0;
       if (sequenceId === 0) {
         session.counted++;
-        this.commands++;
       } else if (sequenceId === LAST_SEQUENCE_ID) {
         this.#lose(session);
         return;
@@ -250,7 +265,5 @@ export class SessionIndex {
     if (session.walk === WALK.lost) return;
     session.walk = WALK.lost;
     session.hello = undefined;
-    this.commands -= session.counted;
-    this.uncounted++;
   }
 }

@@ -17,15 +17,10 @@ const MOST_ADDRESSES = 65_536;
 
 /** A second view of a packet comes within so long. */
 const TWIN_NS = 1e9;
-const MOST_NEWCOMERS = 65_536;
+const MOST_TWINS = 65_536;
 
 /** Stands in the table for ends whose connection is not one to the server there. */
 const OUTGOING = null;
-
-interface Newcomer<F> {
-  flow: F;
-  at: CaptureNs;
-}
 
 export interface TableOptions {
   /** Of the first connection; default 0. */
@@ -58,6 +53,8 @@ export class Flow {
   resetByClient = false;
   /** The segment looked up last showed that the reset before it was none. */
   resetRefuted = false;
+  /** The client's SYN came again after data. */
+  synRepeated = false;
   /** Packets of it that are copies of others: captured before and after address translation, or at two ports. */
   copies = 0;
   /** Its beginning was seen, or is known by what came next: the SYN, the SYN-ACK or the greeting. */
@@ -122,8 +119,8 @@ export class FlowTable<F extends Flow> {
   #byServer = new Map<number, Map<number, F | typeof OUTGOING>>();
   #byServer6 = new Map<string, F | typeof OUTGOING>();
   readonly #addresses = new Map<string, Address>();
-  /** Connections that have one packet so far, by the client's ends and that packet's numbers: a second view looks the same. */
-  readonly #newcomers = new Map<string, Newcomer<F>>();
+  /** The newest connection of a client's ends, whatever its server: a second view of it has the same numbers. */
+  readonly #byClient = new Map<string, F>();
   #nextId: number;
   readonly #idStep: number;
   readonly #idleNs: number;
@@ -243,8 +240,8 @@ export class FlowTable<F extends Flow> {
     const flow = this.#owner.create(endpoints, this.#nextId, at);
     this.#nextId += this.#idStep;
     this.#put(segment, flow);
-    if (this.#newcomers.size >= MOST_NEWCOMERS) this.#newcomers.clear();
-    this.#newcomers.set(this.#newcomerKey(segment), { flow, at });
+    if (this.#byClient.size >= MOST_TWINS) this.#byClient.clear();
+    this.#byClient.set(this.#clientKey(segment), flow);
     return flow;
   }
 
@@ -272,33 +269,32 @@ export class FlowTable<F extends Flow> {
   }
 
   /**
-   * The connection whose only packet so far is this very one, seen with another server's address: the host translates
-   * addresses, and the capture has each packet before and after. What comes by these ends is that connection's.
+   * The connection whose newest packet is this very one, seen with another server's address: the host translates addresses,
+   * and the capture has each packet before and after. What comes by these ends is that connection's.
    */
   #twin(segment: Segment, at: CaptureNs): F | undefined {
-    const newcomer = this.#newcomers.get(this.#newcomerKey(segment));
-    if (newcomer === undefined || Math.abs(at - newcomer.at) > TWIN_NS) return undefined;
-    const { flow } = newcomer;
+    const flow = this.#byClient.get(this.#clientKey(segment));
+    if (flow === undefined || Math.abs(at - flow.lastAt) > TWIN_NS) return undefined;
     const mine = this.fromClient ? flow.clientSide : flow.serverSide;
     const other = this.fromClient ? flow.serverSide : flow.clientSide;
-    if (other.seen || mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
+    const hasAck = (segment.flags & CTL.ack) !== 0;
+    // The answer may come by these ends first.
+    if (mine.seen && mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
+    if (!mine.seen && !hasAck) return undefined;
+    if (hasAck ? other.seen && other.next !== segment.ack : other.seen) return undefined;
     this.#put(segment, flow);
     this.copiedFlows++;
     return flow;
   }
 
-  /** The client's ends, and all that an address translation of the server's leaves as it is. */
-  #newcomerKey(segment: Segment): string {
-    const { octets, family, seq, ack, flags, wireDataLength } = segment;
-    const address = this.fromClient ? segment.srcOffset : segment.dstOffset;
-    const client = String.fromCharCode(...octets.subarray(address, address + (family === 4 ? 4 : 16)));
-    const port = this.fromClient ? segment.srcPort : segment.dstPort;
-    return `${client} ${port} ${seq} ${ack} ${flags} ${wireDataLength} ${this.fromClient}`;
+  #clientKey({ octets, family, srcOffset, dstOffset, srcPort, dstPort }: Segment): string {
+    const from = this.fromClient ? srcOffset : dstOffset;
+    const address = octets.subarray(from, from + (family === 4 ? 4 : 16));
+    return String.fromCharCode(...address, this.fromClient ? srcPort : dstPort);
   }
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
-    this.#newcomers.clear();
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
     // One that is seen with two server's addresses stands at both.
     const over = new Set<F>();
@@ -309,6 +305,9 @@ export class FlowTable<F extends Flow> {
         flows.delete(key as never);
         over.add(flow);
       }
+    }
+    if (over.size > 0) {
+      for (const [key, flow] of this.#byClient) if (over.has(flow)) this.#byClient.delete(key);
     }
     for (const flow of over) this.#owner.ended(flow);
   }

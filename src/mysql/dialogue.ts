@@ -144,8 +144,14 @@ export class Dialogue {
   #awaiting: Command[] = [];
   /** The commands on trial that were answered, and their answers. */
   #trial: { command: Command; reply: Reply }[] = [];
+  /** The client has gone on from the answers on trial; it is yet to be seen whether it now says more than it waits for. */
+  #provisional = false;
+  /** It was known before that turn that the client does not wait for answers. */
+  #knownToPipeline = false;
   /** Rounds without a doubt since the last one with. */
   #cleanRounds = 0;
+  /** Where nobody knows: answers that have begun since the client spoke. */
+  #answersSeen = 0;
   /** Where nobody knows: the commands of this turn that have an answer. */
   #turnCommands: Command[] = [];
   /** The server's next octets are the first after a turn that they can only answer. */
@@ -196,6 +202,11 @@ export class Dialogue {
     return this.#unanswered;
   }
 
+  /** Commands that were seen and not told. */
+  get untold(): number {
+    return this.#stage === 'middle' ? this.#unanswered : 0;
+  }
+
   /** Whether the client tried to log in. */
   get sawLogin(): boolean {
     return this.#login?.shown !== undefined || this.#stage === 'commands';
@@ -230,12 +241,14 @@ export class Dialogue {
   /** The client's FIN: it has read what it wanted to read. */
   clientEnded(): void {
     if (this.#pairing === 'trial' && this.#awaiting.length === 0) this.#judge(true);
+    this.#settleTrial();
   }
 
   /** Nothing follows: a command that is not whole was never one. */
   finish(): void {
     if (this.#stage !== 'commands' && this.#stage !== 'middle') return;
     if (this.#pairing === 'trial') this.#judge(true);
+    this.#settleTrial();
     const held = this.#client.heldOctets + (this.#compressed?.client.heldOctets ?? 0);
     if (held === 0 || this.#server.wantsData) return;
     if (this.#clientLost) this.#missTurn();
@@ -277,12 +290,14 @@ export class Dialogue {
     if (this.#stage === 'middle') {
       // They are commands, whatever was answered.
       if (this.#turnCommands.length > 0) this.#join(this.#turnCommands);
-    } else if (this.#pairing === 'trial') {
-      this.#failTrial();
-    } else if (this.#pairing === 'sure') {
-      this.#loseServer();
-      this.#server.resync();
-      this.#sink.lost('gap', 0);
+    } else {
+      this.#settleTrial();
+      if (this.#pairing === 'trial') this.#failTrial();
+      else if (this.#pairing === 'sure') {
+        this.#loseServer();
+        this.#server.resync();
+        this.#sink.lost('gap', 0);
+      }
     }
     this.#turnCommands = [];
   }
@@ -310,6 +325,7 @@ export class Dialogue {
     if (!this.#turnBegins) return;
     this.#turnCounted = false;
     this.#inData = false;
+    this.#answersSeen = 0;
     this.#turns.client(caughtUp, this.#seemsAnswered(caughtUp));
     // The server does not speak into a command: this was none.
     this.#forgetCommands();
@@ -377,6 +393,7 @@ export class Dialogue {
       this.#serverPlain(octets, from, to);
       return;
     }
+    this.#settleTrial();
     // As in #serverPlain: the header of the packet before lied.
     const isAnew = this.#pairing === 'sure' && this.#clientSpoke && decompressor.heldOctets > 0;
     this.#clientSpoke = false;
@@ -424,9 +441,14 @@ export class Dialogue {
       this.#probing = true;
       return true;
     }
-    if (!this.#isNoCommand(octets, from, to)) this.#missTurn();
-    // Nor is what may be missing of it.
-    else this.#turnCounted = true;
+    if (this.#isNoCommand(octets, from, to)) {
+      // Nor is what may be missing of it.
+      this.#turnCounted = true;
+      return false;
+    }
+    // Another one of the same turn, of which the capture has no more than its beginning.
+    if (to - from <= HEADER_OCTETS || beginsCommand(octets, from, to)) this.#turnCounted = false;
+    this.#missTurn();
     return false;
   }
 
@@ -452,11 +474,17 @@ export class Dialogue {
 
   #serverPlain(octets: Uint8Array, from: number, to: number): void {
     if (this.#stage === 'middle' && this.#greets(octets, from, to)) this.#beginLate();
+    this.#settleTrial();
     // A server that answers anew is through with the answer before: its header lied.
     const isAnew = this.#clientSpoke && this.#server.inPacket && beginsAnswer(octets, from, to);
     this.#clientSpoke = false;
     if (isAnew && this.#pairing === 'sure') this.#answersAnew();
-    if (this.#pairing === 'none' && !this.#tryAnswer(octets, from, to)) return;
+    if (this.#pairing === 'none' && !this.#tryAnswer(octets, from, to)) {
+      // More answers than commands: the client does not wait for them.
+      const isAnswer = beginsAnswer(octets, from, to);
+      if (isAnswer && ++this.#answersSeen > Math.max(1, this.#turns.answered)) this.#turns.pipelines = true;
+      return;
+    }
     this.#server.feed(octets, from, to, this.#at);
     // Something follows the answer that the client had not asked for then: others were under way.
     if (this.#pairing === 'trial' && this.#server.heldOctets > 0) this.#contradicted();
@@ -556,7 +584,7 @@ export class Dialogue {
       this.#server.expect(command.expect);
       return;
     }
-    if (this.#pairing === 'trial') this.#contradicted();
+    if (this.#pairing === 'trial' && !this.#provisional) this.#contradicted();
     this.#unanswered++;
     if (this.#turnCommands.length < MOST_ON_TRIAL) this.#turnCommands.push(command);
   }
@@ -657,6 +685,7 @@ export class Dialogue {
   /** From here on the client's commands are unknown, and so is what the server's answers belong to. */
   #clientBroke(cause: 'gap' | 'desync'): void {
     if (this.#clientLost && !this.#probing) return;
+    this.#settleTrial();
     this.#probing = false;
     this.#client.reset();
     this.#compressed?.client.reset();
@@ -726,18 +755,29 @@ export class Dialogue {
     return true;
   }
 
-  /** The client goes on, or ends: were those the answers to the commands on trial? */
+  /** The client goes on, or ends: may those be the answers to the commands on trial? */
   #judge(caughtUp: boolean): boolean {
     this.#server.concede();
-    const trial = this.#trial;
-    if (this.#awaiting.length > 0 || !caughtUp || this.#server.heldOctets > 0) {
-      this.#contradicted();
-      return false;
+    this.#provisional = this.#awaiting.length === 0 && caughtUp && this.#server.heldOctets === 0;
+    if (!this.#provisional) this.#contradicted();
+    this.#knownToPipeline = this.#turns.pipelines;
+    return this.#provisional;
+  }
+
+  /** The client's turn after the answers on trial is over: unless it showed that the client does not wait, they are its. */
+  #settleTrial(): void {
+    if (!this.#provisional) return;
+    this.#provisional = false;
+    const next = this.#turnCommands;
+    if (this.#turns.pipelines && !this.#knownToPipeline) {
+      this.#failTrial();
+      return;
     }
+    const trial = this.#trial;
     this.#trial = [];
     if (this.#turns.pipelines && ++this.#cleanRounds < CLEAN_ROUNDS) {
       this.#pairing = 'none';
-      return true;
+      return;
     }
     this.#pairing = 'sure';
     this.#unanswered -= trial.length;
@@ -745,7 +785,15 @@ export class Dialogue {
       command.reply = reply;
       this.#sink.reply(command);
     }
-    return true;
+    this.#turnCommands = [];
+    // More than are kept for a trial: nobody knows the others.
+    if (next.length < this.#turns.answered) {
+      this.#loseServer();
+      return;
+    }
+    this.#unanswered -= next.length;
+    this.#awaiting = next;
+    for (const command of next) this.#server.expect(command.expect);
   }
 
   /** More was under way than the commands on trial: the client speaks before it is answered. */
@@ -757,6 +805,7 @@ export class Dialogue {
   /** The answers to the commands on trial stay unknown. */
   #failTrial(): void {
     this.#trial = [];
+    this.#provisional = false;
     this.#awaiting = [];
     this.#pairing = 'none';
     this.#cleanRounds = 0;

@@ -92,7 +92,8 @@ export function parseGreeting(octets: Uint8Array, from: number, to: number): Gre
 export function beginsHello(octets: Uint8Array, from: number, to: number): boolean {
   const filler = from + HEADER_OCTETS + FILLER_AT;
   if (to < filler + FILLER_OCTETS || octets[from + 3] !== 1) return false;
-  if (!has(octets[from + HEADER_OCTETS] | (octets[from + HEADER_OCTETS + 1] << 8), CLIENT.protocol41)) return false;
+  if (!has(octets[from + HEADER_OCTETS] | (octets[from + HEADER_OCTETS + 1] << 8), CLIENT.protocol41))
+    return false;
   for (let i = 0; i < FILLER_OCTETS; i++) if (octets[filler + i] !== 0) return false;
   return true;
 }

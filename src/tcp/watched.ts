@@ -59,16 +59,22 @@ export class WatchedStream {
   ended = false;
   /** Whether a packet of it was captured. */
   seen = false;
+  /** Whether where it starts was taken from what the peer acknowledged, and nothing of it was handed over since. */
+  supposed = false;
   readonly held = new HeldSegments();
 
   get started(): boolean {
     return this.next >= 0;
   }
 
-  /** `next` is the sequence number of the first octet of data: ISS + 1. */
-  start(next: number): void {
+  /**
+   * `next` is the sequence number of the first octet of data: ISS + 1; `supposed`: of the first that the peer has not
+   * acknowledged, where no more is known.
+   */
+  start(next: number, supposed = false): void {
     this.next = next;
     this.acked = next;
+    this.supposed = supposed;
   }
 }
 
@@ -137,6 +143,12 @@ export class WatchedConnection {
       return;
     }
     if (mine.ended) return;
+    if (mine.supposed) {
+      mine.supposed = false;
+      // Captured behind what acknowledges it.
+      const behind = seqDiff(mine.next, seq);
+      if (behind > 0 && behind <= wireLength) mine.next = seq;
+    }
     if (ahead > 0 && !other.seen) {
       // A capture of one direction: there is nothing to wait for.
       this.#gapTo(other, ack, at);
@@ -324,7 +336,7 @@ export class WatchedConnection {
       return;
     }
     if (!other.started) {
-      other.start(first.ack);
+      other.start(first.ack, true);
       this.#sink.gap(other === this.client, 0, first.at);
       return;
     }

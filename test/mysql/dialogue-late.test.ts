@@ -15,7 +15,7 @@ test('the first command whose answer agrees is the first that is told', () => {
     .client(command(COM.query, 'select 1'))
     .server(packets(1, payload(1), column('a'), eof(), row('x'), eof()));
   log.client(command(COM.ping)).server(packets(1, ok()));
-  assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'reply 0 rows', 'command 1 14', 'reply 1 ok']);
+  assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'command 1 14', 'reply 0 rows', 'reply 1 ok']);
 });
 
 test('a command that nobody answers as one is not told, but counted', () => {
@@ -55,14 +55,14 @@ test('a command whose answer was missed is told without one', () => {
   log.dialogue.gap(false, 12);
   log.dialogue.gap(true, 20);
   log.server(packets(1, ok()));
-  log.client(command(COM.ping)).server(packets(1, ok())).client(command(COM.quit));
+  log.client(command(COM.ping)).server(packets(1, ok())).client(command(COM.quit)).end();
   assert.deepEqual(log.take(), [
     'joined 0',
     'command 0 22',
     'lost gap 1',
     'command 1 14',
-    'reply 1 ok',
     'command 2 1',
+    'reply 1 ok',
   ]);
 });
 
@@ -94,7 +94,7 @@ test('a PREPARE with parameters only: its end is known with the next command whe
     .server(packets(1, prepared, column('?'), column('?')));
   assert.deepEqual(log.take(), ['joined 0', 'command 0 22']);
   log.client(command(COM.stmtExecute, 7, 0, 0, 0, 0, 1, 0, 0, 0)).server(packets(1, ok(1)));
-  assert.deepEqual(log.take(), ['reply 0 ok', 'command 1 23', 'reply 1 ok']);
+  assert.deepEqual(log.take(), ['command 1 23', 'reply 0 ok', 'reply 1 ok']);
 });
 
 test('optional metadata: a count with its flag is one that stands for no definitions', () => {
@@ -120,15 +120,20 @@ test('a client of compressed packets is never taken for one that sends commands'
 for (const name of ['sysbench-text', 'sysbench-prepared', 'mysql2'] as const) {
   test(`golden capture ${name}: joined at any turn, what follows is told as in the whole`, async () => {
     const turns = await sessionTurns(name, name === 'mysql2' ? 1 : 0);
+    const replies = (log: Log) =>
+      log.lines
+        .splice(0)
+        .filter((line) => line.startsWith('reply'))
+        .map((line) => line.replace(/ \d+/, ''));
     const tell = (log: Log, from: number) => {
       const told: string[][] = [];
       for (const { fromClient, octets } of turns.slice(from)) {
         if (fromClient) log.client(octets);
         else log.server(octets);
-        const replies = log.lines.splice(0).filter((line) => line.startsWith('reply'));
-        told.push(replies.map((line) => line.replace(/ \d+/, '')));
+        told.push(replies(log));
       }
-      return told;
+      log.end();
+      return [...told, replies(log)];
     };
     const whole = tell(new Log(), 0);
     for (let from = 3; from < turns.length; from++) {

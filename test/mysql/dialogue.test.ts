@@ -154,8 +154,8 @@ test('octets that are no command lose the way, and it is found again', () => {
   assert.deepEqual(log.take(), [
     'lost desync 1',
     'command 0 14',
-    'reply 0 ok',
     'command 1 14',
+    'reply 0 ok',
     'lost desync 0',
     'command 2 14',
     'reply 2 ok',
