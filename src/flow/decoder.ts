@@ -103,9 +103,9 @@ export class FlowDecoder<F extends DecodedFlow> {
         this.counters.unreadable++;
         continue;
       }
-      this.#at = at[i];
+      if (at[i] > this.#at) this.#at = at[i];
       const flow = table.find(segment, at[i]);
-      flow.segment(segment, table.fromClient, at[i]);
+      flow.segment(segment, table.fromClient, flow.lastAt);
       this.read(flow);
     }
     this.counters.packets += block.count;

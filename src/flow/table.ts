@@ -104,7 +104,8 @@ export class FlowTable<F extends Flow> {
       flow = this.#create(segment, at);
       if (startsAnew) flow.clientIss = segment.seq;
     }
-    flow.lastAt = at;
+    // Packets of several queues of a card are out of order: a connection's own time never runs back.
+    if (at > flow.lastAt) flow.lastAt = at;
     if (flags & CTL.fin) {
       if (this.fromClient) flow.clientFin = true;
       else flow.serverFin = true;
