@@ -246,7 +246,9 @@ export class Catalog {
   /** Steps of the clock at packets from number `packet` on, in order. */
   clockSteps(packet = 0): ClockStep[] {
     return this.#read(() => {
-      const table = this.#db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'clock_steps'");
+      const table = this.#db.prepare(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'clock_steps'",
+      );
       if (table.get() === undefined) return [];
       return this.#db
         .prepare(

@@ -35,7 +35,9 @@ export interface ClockStepJson {
 /** `a jump of 3,600 s back at packet 5,120 (20:14:03 to 19:14:03)`. */
 export function describeStep({ packet, beforeAt, at, jumpNs }: ClockStep, originSec: number): string {
   const seconds = Math.round(Math.abs(jumpNs) / 1e8) / 10;
-  const [before, after] = [beforeAt, at].map((stamp) => formatTime(originSec * 1000 + stamp / 1e6).slice(0, 19));
+  const [before, after] = [beforeAt, at].map((stamp) =>
+    formatTime(originSec * 1000 + stamp / 1e6).slice(0, 19),
+  );
   const isOneDay = before.slice(0, 10) === after.slice(0, 10);
   const times = isOneDay ? `${before.slice(11)} to ${after.slice(11)}` : `${before} to ${after}`;
   const way = jumpNs > 0 ? 'ahead' : 'back';
@@ -46,17 +48,26 @@ export function describeStep({ packet, beforeAt, at, jumpNs }: ClockStep, origin
 export class ClockStepTeller {
   readonly #originSec: number;
   readonly #fate: StepFate;
+  readonly #say: (line: string) => void;
   #told = 0;
 
-  constructor(originSec: number, fate: StepFate) {
+  constructor(originSec: number, fate: StepFate, sayLine = (line: string) => say(`mytape: ${line}`)) {
     this.#originSec = originSec;
     this.#fate = fate;
+    this.#say = sayLine;
+  }
+
+  /** One step more. */
+  add(step: ClockStep): void {
+    if (this.#told++ < MOST_LINES) this.#describe(step);
+    else if (this.#told === MOST_LINES + 1)
+      this.#say('the clock is set again and again: further jumps are not named');
   }
 
   /** `first`: the first of all steps so far. */
   tell(first: readonly ClockStep[]): void {
     for (const step of first.slice(this.#told, MOST_LINES)) {
-      say(`mytape: ${describeStep(step, this.#originSec)}: ${FATES[this.#fate]}`);
+      this.#describe(step);
       this.#told++;
     }
   }
@@ -65,7 +76,11 @@ export class ClockStepTeller {
   end(first: readonly ClockStep[], all = first.length): void {
     this.tell(first);
     const more = all - this.#told;
-    if (more > 0) say(`mytape: and ${formatCount(more)} more such jumps`);
+    if (more > 0) this.#say(`and ${formatCount(more)} more such jumps`);
+  }
+
+  #describe(step: ClockStep): void {
+    this.#say(`${describeStep(step, this.#originSec)}: ${FATES[this.#fate]}`);
   }
 }
 
