@@ -18,16 +18,18 @@ const FORWARD_NS = DAY_NS;
 const FAR_NS = 52 * DAY_NS;
 
 /** A clock that goes ahead again by as much as it had gone back, and at most this time, was put right. */
-const PUT_RIGHT_NS = 10 * SECOND_NS;
+const PUT_RIGHT_NS = 120 * SECOND_NS;
 /** By less it is not told from a pause. */
-const LEAST_PUT_RIGHT_NS = 60 * SECOND_NS;
+const LEAST_PUT_RIGHT_NS = 600 * SECOND_NS;
 
-/** What clocks of a wrong time zone are wrong by is a multiple of this. */
-const ZONE_NS = 900 * SECOND_NS;
-
-/** What is left of a jump after whole zones, or whole seconds, is the time that went by: if it is no more than so much. */
-const MOST_REST_OF_ZONE_NS = 2 * SECOND_NS;
-const MOST_REST_OF_SECOND_NS = 0.1 * SECOND_NS;
+/** Clocks are mostly set by a multiple of one of these. What a jump is more than that by is the time that went by, if it is no more than so much. */
+const UNITS: readonly { unitNs: number; mostRestNs: number }[] = [
+  { unitNs: 3600 * SECOND_NS, mostRestNs: 60 * SECOND_NS },
+  { unitNs: 900 * SECOND_NS, mostRestNs: 2 * SECOND_NS },
+  { unitNs: SECOND_NS, mostRestNs: 0.1 * SECOND_NS },
+];
+/** Where nothing can be told, next to none: what came before a step stays before it. More than stamps years off are exact to. */
+const LEAST_REST_NS = 1_000;
 
 /** Stretches of one clock that are remembered, because the clock may come back to theirs. */
 const MOST_KNOWN = 16;
@@ -47,7 +49,7 @@ export interface ClockStep {
 
 /**
  * Takes the steps of a clock out of packets' times. A step costs no time: the packet after it comes as long after the packet
- * before it as can be told, else at the same moment. Mended times run back by no more than BACK_NS.
+ * before it as can be told, else right behind it. Mended times run back by no more than BACK_NS.
  *
  * A stretch of stamps that are ahead, and then are not, is found whole only within one call of `mend`, where it is less than
  * a day ahead.
@@ -67,7 +69,7 @@ export class ClockMender {
   /** Mends `count` times in place: stamps of the packets from number `first` on. */
   mend(at: Float64Array, count: number, first: number): void {
     if (count === 0) return;
-    if (!this.#begun) this.#begin(at[0], first);
+    if (!this.#begun) this.#begin(at[0], count > 1 ? at[1] : 0, first);
     let { offset } = this;
     let newest = this.#newest;
     for (let i = 0; i < count; i++) {
@@ -99,10 +101,18 @@ export class ClockMender {
     return this.#begun ? Math.max(stamp + this.offset, this.#newest) : stamp;
   }
 
-  #begin(stamp: CaptureNs, packet: number): void {
+  /** `next`: the stamp after the first. */
+  #begin(stamp: CaptureNs, next: CaptureNs, packet: number): void {
     this.#begun = true;
-    if (stamp < -BACK_NS || stamp > FAR_NS) this.#step(stamp, packet);
-    else this.#newest = stamp;
+    if (!isFar(stamp)) {
+      this.#newest = stamp;
+      return;
+    }
+    // Not long before the next, where that is right.
+    const until = isFar(next) ? 0 : next;
+    const ofSecond = stamp - Math.floor(stamp / SECOND_NS) * SECOND_NS;
+    const isClose = ofSecond <= until && until - ofSecond <= UNITS[2].mostRestNs;
+    this.#step(stamp, packet, isClose ? ofSecond : until);
   }
 
   /** The stamp in column `i`, which is not mended yet, is far from those before it. */
@@ -138,10 +148,11 @@ export class ClockMender {
     return returned;
   }
 
-  #step(stamp: CaptureNs, packet: number): void {
+  /** `restNs`: the time that went by, where that is known. */
+  #step(stamp: CaptureNs, packet: number, restNs?: number): void {
     const was = this.offset;
     const ahead = stamp + was - this.#newest;
-    const offset = this.#returned(stamp) ?? was - (ahead - restOf(ahead));
+    const offset = this.#returned(stamp) ?? was - (ahead - (restNs ?? restOf(ahead)));
     this.offset = offset;
     this.#known = [offset, ...this.#known.filter((known) => known !== offset)].slice(0, MOST_KNOWN);
     this.#steps.push({ packet, beforeAt: this.#newest - was, at: stamp, jumpNs: was - offset, offset });
@@ -183,12 +194,20 @@ export class ClockMender {
   }
 }
 
-/** How much of a jump is time that went by, ns, as far as can be told: clocks are mostly set by whole hours or seconds. */
+/** Whether a first stamp is so far from the origin that times cannot be counted from there. */
+function isFar(stamp: CaptureNs): boolean {
+  return stamp < -BACK_NS || stamp > FAR_NS;
+}
+
+/** How much of a jump is time that went by, ns, as far as can be told. */
 function restOf(ahead: number): number {
-  const ofZone = ahead - Math.floor(ahead / ZONE_NS) * ZONE_NS;
-  if (ofZone <= MOST_REST_OF_ZONE_NS && Math.abs(ahead) > ZONE_NS - MOST_REST_OF_ZONE_NS) return ofZone;
-  const ofSecond = ahead - Math.floor(ahead / SECOND_NS) * SECOND_NS;
-  return ofSecond <= MOST_REST_OF_SECOND_NS ? ofSecond : 0;
+  for (const { unitNs, mostRestNs } of UNITS) {
+    const restNs = ahead - Math.floor(ahead / unitNs) * unitNs;
+    // A clock that is set ahead for good, or a stamp that is damaged, keeps to no zone.
+    const isOfZone = ahead < 0 || unitNs === SECOND_NS;
+    if (isOfZone && restNs <= mostRestNs) return Math.max(restNs, LEAST_REST_NS);
+  }
+  return LEAST_REST_NS;
 }
 
 /**

@@ -49,13 +49,16 @@ export class FollowedClock {
       } else debt -= Math.max(0, until - last);
     };
     for (const step of steps) {
-      const at = step.at + step.offset;
-      makeUp(at);
-      debt -= step.jumpNs;
-      if (debt < 0) debt = 0;
+      const before = Math.max(last, step.beforeAt + offset);
+      makeUp(before);
+      const latest = before - offset + debt;
+      // Behind all that was stamped before it, which is not to wait for it.
+      const at = Math.max(before + 1, step.at + step.offset);
       offset = step.offset;
-      last = Math.max(last, at);
-      mark(last, last - offset + debt, debt > 0 ? 0 : 1);
+      const shown = at - offset;
+      debt = Math.max(0, latest - shown);
+      last = at;
+      mark(at, shown + debt, debt > 0 ? 0 : 1);
     }
     makeUp(Number.POSITIVE_INFINITY);
     return new FollowedClock({

@@ -88,7 +88,7 @@ export function stepsAsJson(steps: readonly ClockStep[], originSec: number): Clo
   const text = (stamp: number) => new Date(originSec * 1000 + stamp / 1e6).toISOString();
   return steps.slice(0, MOST_LISTED).map(({ packet, beforeAt, at, jumpNs }) => ({
     packet,
-    seconds: jumpNs / 1e9,
+    seconds: Math.round(jumpNs / 1e6) / 1e3,
     before: text(beforeAt),
     after: text(at),
   }));
