@@ -174,7 +174,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** Nothing is under way, and nothing is due, until when? undefined: something is, or nothing is left. */
   get rest(): Rest | undefined {
-    const until = this.#nextDue;
+    const until = this.#dueNext(this.#ahead.nextReadDue);
     if (until === Infinity || until - this.now() < LEAST_REST_MS || this.#stopped || this.#isPaused)
       return undefined;
     for (const { state } of this.#live) if (state !== 'waiting' && state !== 'ready') return undefined;
@@ -637,13 +637,14 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   // Time.
 
-  get #nextDue(): MonotonicMs {
+  /** When something is to be done next; `readAt`: about reading. */
+  #dueNext(readAt: MonotonicMs): MonotonicMs {
     const held = this.#order?.nextAt ?? Infinity;
-    return Math.min(this.#due.nextDue, this.#ahead.nextDue, this.#admittedAt, held);
+    return Math.min(this.#due.nextDue, readAt, this.#admittedAt, held);
   }
 
   rearm(): void {
-    const next = this.#nextDue;
+    const next = this.#dueNext(this.#ahead.nextDue);
     if (next >= this.#alarmDue || next === Infinity) return;
     this.#alarmDue = next;
     this.#alarm.set(Math.max(next, this.#wokeAt + WAKES_APART_MS) - this.now());
