@@ -80,7 +80,13 @@ describe('time, as it is asked for', () => {
   test('a clock that was set ahead and is followed is waited for, and that nothing is due is known', async () => {
     const tape = new Tape();
     tape.session(0).query(100).query(600).quit(700);
-    const ahead = { packet: 9, beforeAt: 500 * MS, at: 90_501 * MS, jumpNs: 90_000 * MS, offset: -90_000 * MS };
+    const ahead = {
+      packet: 9,
+      beforeAt: 500 * MS,
+      at: 90_501 * MS,
+      jumpNs: 90_000 * MS,
+      offset: -90_000 * MS,
+    };
     const clock = FollowedClock.of([ahead]);
     let rest: unknown;
     const run = await replay(tape, {

@@ -46,7 +46,17 @@ for (const [name, steps] of Object.entries(CASES)) {
       const users = join(folder, 'users');
       writeFileSync(users, 'app: secret\n', { mode: 0o600 });
       const out = join(folder, 'run');
-      const dry = ['replay', dir, '-x', '3307-10.9.9.9:3306', '--transport', 'socket', '--dry-run', '--out', out];
+      const dry = [
+        'replay',
+        dir,
+        '-x',
+        '3307-10.9.9.9:3306',
+        '--transport',
+        'socket',
+        '--dry-run',
+        '--out',
+        out,
+      ];
       const held = mytape(...dry, '--users', users, '--json');
       assert.equal(held.status, 0, held.stderr);
       const report = JSON.parse(held.stdout) as DryReport;
@@ -60,7 +70,10 @@ for (const [name, steps] of Object.entries(CASES)) {
         const jump = `a jump of ${Math.abs(seconds).toLocaleString('en-US')} s ${seconds < 0 ? 'back' : 'ahead'} at packet ${packet} `;
         for (const { stderr } of [imported, listed, held]) {
           const line = stderr.split('\n').find((one) => one.includes(jump));
-          assert.match(line ?? '', /: the step is taken out \(mytape replay --on-clock-step follow keeps it\)$/);
+          assert.match(
+            line ?? '',
+            /: the step is taken out \(mytape replay --on-clock-step follow keeps it\)$/,
+          );
         }
       }
       const followed = mytape(...dry, '--users', users, '--on-clock-step', 'follow', '--json');
@@ -81,7 +94,10 @@ for (const [name, steps] of Object.entries(CASES)) {
       for await (const batch of decodeSessions(archive.packets(), { serverPorts: new Set([3307]) })) {
         for (const event of batch) if (event.type === 'command') at.push(event.command.at);
       }
-      assert.ok(at.every((moment, i) => Math.abs(moment - COMMANDS_AT[i]) <= 256), String(at));
+      assert.ok(
+        at.every((moment, i) => Math.abs(moment - COMMANDS_AT[i]) <= 256),
+        String(at),
+      );
       // The same as one who follows the clock, and cuts what nobody said anything in.
       const cut = await planTiming({ ...choices, onClockStep: 'follow', skipIdle: 5_000 }, archive, 3307, 0);
       const { timetable } = openTiming(cut, 0).timing;
@@ -96,7 +112,10 @@ describe('what is told', () => {
   test('times of one day by the clock alone', () => {
     // Noon somewhere: never midnight here.
     const line = describeStep(step, Date.UTC(2026, 0, 31, 11, 0, 0) / 1000);
-    assert.match(line, /^a jump of 3,600 s back at packet 5,120 \((\d\d:){2}\d\d to (\d\d:){2}\d\d\)$|\d{4}-/);
+    assert.match(
+      line,
+      /^a jump of 3,600 s back at packet 5,120 \((\d\d:){2}\d\d to (\d\d:){2}\d\d\)$|\d{4}-/,
+    );
   });
 
   test('no more than people read', () => {

@@ -7,7 +7,10 @@ const NOW = Date.UTC(2026, 0, 31, 12);
 function teller(skipsIdle = false) {
   const lines: string[] = [];
   const rests = new RestTeller({ originSec: 1_700_000_000, skipsIdle, say: (line) => lines.push(line) });
-  return { lines, look: (leftS: number, restsTo?: number) => rests.look({ restsUntilMs: NOW + leftS * 1000, restsTo }, NOW) };
+  return {
+    lines,
+    look: (leftS: number, restsTo?: number) => rests.look({ restsUntilMs: NOW + leftS * 1000, restsTo }, NOW),
+  };
 }
 
 test('a time in which nothing is due is told once, and the next one again', () => {
