@@ -52,6 +52,7 @@ export class FollowedClock {
       const before = Math.max(last, step.beforeAt + offset);
       makeUp(before);
       const latest = before - offset + debt;
+      mark(before, latest, 0);
       // Behind all that was stamped before it, which is not to wait for it.
       const at = Math.max(before + 1, step.at + step.offset);
       offset = step.offset;
