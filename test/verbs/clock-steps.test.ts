@@ -106,6 +106,21 @@ for (const [name, steps] of Object.entries(CASES)) {
   });
 }
 
+test('23-no-room-behind-login: a dry run has both logins as refused', (t) => {
+  const folder = temporaryFolder(t);
+  const dir = join(folder, 'a');
+  mytape('import', join(ROOT, 'fixtures/cases/23-no-room-behind-login.pcap'), '-o', dir, '-p', '3307');
+  const users = join(folder, 'users');
+  writeFileSync(users, 'app: secret\n', { mode: 0o600 });
+  const onto = ['-x', '3307-10.9.9.9:3306', '--transport', 'socket', '--users', users];
+  const { status, stdout, stderr } = mytape('replay', dir, ...onto, '--dry-run', '--json');
+  assert.equal(status, 0, stderr);
+  assert.doesNotMatch(stderr, /jump/);
+  const { sessions, clock_steps } = JSON.parse(stdout) as DryReport;
+  assert.deepEqual(sessions, { scheduled: 2, skipped: {}, refused_as_recorded: 2 });
+  assert.deepEqual(clock_steps, []);
+});
+
 describe('what is told', () => {
   const step = { packet: 5120, beforeAt: 3_599e9, at: 0, jumpNs: -3600e9, offset: 3600e9 };
 
