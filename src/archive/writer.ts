@@ -4,7 +4,7 @@ import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.t
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
 import { Catalog } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
-import { IndexBuilder } from './index-builder.ts';
+import { type ClockFacts, IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
 import type { CatalogBatch } from './rows.ts';
 import { SegmentWriter, type StoredBlock } from './segment.ts';
@@ -149,6 +149,11 @@ export class ArchiveWriter {
   /** Sessions whose commands could not be counted. */
   get uncounted(): number {
     return this.#builder.index.uncounted;
+  }
+
+  /** Steps of the clock in whole blocks. */
+  get clock(): ClockFacts {
+    return this.#builder;
   }
 
   /** Files begun. */

@@ -338,6 +338,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     this.#tellUnheard();
     this.#session.coverage = this.coverage;
     if (this.#opened) {
+      const untold = reading?.dialogue.untold ?? 0;
+      if (untold > 0) this.counted(untold);
       this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });
       return;
     }

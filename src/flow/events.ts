@@ -16,6 +16,8 @@ export type SkipCause =
   | 'gap'
   | 'desync'
   | 'login-failed'
+  /** The server was at a limit, and said so in the place of its greeting. */
+  | 'no-room'
   | 'not-mysql'
   | 'replication'
   /** Said behind the server's FIN: nobody heard it. */

@@ -1,6 +1,7 @@
 import type { CaptureNs } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { PARSE, Segment } from '../wire/segment.ts';
+import type { FollowedClock } from './followed-clock.ts';
 
 /** Plain data, so that it can be sent to other threads. */
 export interface IdleData {
@@ -57,12 +58,14 @@ export class IdleGaps {
 
 /**
  * Reads all of `source` for stretches of more than `mostNs` in which nobody said anything: no segment with data from or to
- * one of `serverPorts`. Each is to be cut down to `mostNs`. Rejects where the source does.
+ * one of `serverPorts`. Each is to be cut down to `mostNs`. `clock`: times are those that it followed. Rejects where the source
+ * does.
  */
 export async function findIdle(
   source: PacketSource,
   serverPorts: readonly number[],
   mostNs: number,
+  clock?: FollowedClock,
 ): Promise<IdleGaps> {
   const isServer = new Uint8Array(65_536);
   for (const port of serverPorts) isServer[port] = 1;
@@ -74,12 +77,13 @@ export async function findIdle(
     for (let i = 0; i < count; i++) {
       if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
       if (segment.wireDataLength === 0 || !(isServer[segment.srcPort] | isServer[segment.dstPort])) continue;
-      if (at[i] - last > mostNs) {
+      const time = clock === undefined ? at[i] : clock.at(at[i]);
+      if (time - last > mostNs) {
         from.push(last + mostNs);
-        until.push(at[i]);
+        until.push(time);
       }
       // Packets of several rings may be a little out of order.
-      if (at[i] > last || last === Number.POSITIVE_INFINITY) last = at[i];
+      if (time > last || last === Number.POSITIVE_INFINITY) last = time;
     }
   }
   return IdleGaps.from({ from: Float64Array.from(from), until: Float64Array.from(until) });

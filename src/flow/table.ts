@@ -164,7 +164,8 @@ export class FlowTable<F extends Flow> {
       }
       flow = this.#twin(segment, at) ?? this.#create(segment, at);
     }
-    flow.lastAt = at;
+    // Packets of several queues of a card are out of order: a connection's own time never runs back.
+    if (at > flow.lastAt) flow.lastAt = at;
     if (track(flow, segment, this.fromClient, at)) this.copies++;
     return flow;
   }

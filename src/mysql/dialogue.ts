@@ -13,6 +13,7 @@ import {
 } from './command.ts';
 import { Decompressor, isCompressed } from './compression.ts';
 import { beginsHello, markOf } from './handshake.ts';
+import { saysNoRoom } from './no-room.ts';
 import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
 import type { Reply } from './reply.ts';
@@ -55,6 +56,7 @@ export type LostCause =
   | 'desync'
   | 'joined-late'
   | 'login-failed'
+  | 'no-room'
   | 'not-mysql'
   | 'replication';
 
@@ -637,10 +639,11 @@ export class Dialogue {
     const mark = markOf(octets, from, to);
     if (this.#stage === 'greeting') {
       if (login.greeting(octets, from, to)) this.#stage = 'hello';
-      else this.#end(mark === MARK.err ? 'login-failed' : 'not-mysql', 0);
+      else if (mark === MARK.err) this.#endUngreeted(login.refused(octets, from, to));
+      else this.#end('not-mysql', 0);
     } else if (mark === MARK.err) {
       const { shown } = login;
-      if (shown === undefined) this.#end('login-failed', 0);
+      if (shown === undefined) this.#endUngreeted(login.refused(octets, from, to));
       else {
         this.#stop();
         this.#sink.refused(shown, login.refused(octets, from, to));
@@ -650,6 +653,11 @@ export class Dialogue {
     } else if (mark === MARK.ok) {
       this.#loggedIn();
     } else login.asked(octets, from, to);
+  }
+
+  /** The server turned its client away by `errno` before that said who it was. */
+  #endUngreeted(errno: number): void {
+    this.#end(saysNoRoom(errno) ? 'no-room' : 'login-failed', 0);
   }
 
   #loggedIn(): void {

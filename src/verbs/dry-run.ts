@@ -15,6 +15,7 @@ import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import { routeLine } from '../transport/diagnosis.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
+import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
 import { DryTarget } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
@@ -39,6 +40,9 @@ export interface DryRunFacts {
   allowLive: boolean;
   /** When it would begin, ms since 1970; undefined: at once. */
   startMs: number | undefined;
+  /** Where the recording's clock was set, and what becomes of that. */
+  clockSteps: ClockStepJson[];
+  onClockStep: OnClockStep;
 }
 
 /** Prints what a run of `job` would do. Connects to nothing. Throws 'refused' where the target has a recorded server's address. */
@@ -60,7 +64,7 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const run: RunFacts = { ...facts, copies, speed, elapsedMs: 0, transport, interrupted: false, unread };
   const summary = summarize(mergeTallies([tally]), run);
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
-  const report = dry.report(summary, { lastsMs, startMs: facts.startMs });
+  const report = dry.report(summary, { lastsMs, ...facts });
   report.routes = isPacket ? await routesOf(job, dry) : [];
   process.stdout.write(asJson ? `${JSON.stringify(report, null, 2)}\n` : renderDryRun(report));
 }
@@ -185,7 +189,10 @@ export class DryRun implements Observer {
   }
 
   /** Without routes. */
-  report(summary: Summary, schedule: { lastsMs: number; startMs: number | undefined }): DryReport {
+  report(
+    summary: Summary,
+    schedule: { lastsMs: number } & Pick<DryRunFacts, 'startMs' | 'clockSteps' | 'onClockStep'>,
+  ): DryReport {
     const { captured, sessions, commands, copies, speed, reasons } = summary;
     const byCount = (a: { commands: number }, b: { commands: number }) => b.commands - a.commands;
     return {
@@ -215,7 +222,9 @@ export class DryRun implements Observer {
         begins: schedule.startMs === undefined ? undefined : new Date(schedule.startMs).toISOString(),
         lasts_s: Math.round(schedule.lastsMs) / 1000,
         most_connections: this.target.most,
+        on_clock_step: schedule.onClockStep,
       },
+      clock_steps: schedule.clockSteps,
       // Of a run that was not made, only what its recording lacks can be said.
       unread: reasons.find((reason) => /^the recording could not be read/.test(reason)),
     };

@@ -7,6 +7,7 @@ import { EXIT } from '../errors.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
+import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
@@ -117,8 +118,11 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     writer.close(source.stats());
     progress.clear();
   }
+  const { clockSteps, firstClockSteps } = writer.clock;
+  new ClockStepTeller(source.originSec, 'hold').end(firstClockSteps, clockSteps);
   if (source.truncatedOctets > 0) say(`mytape: ${file} ends inside a packet: that one is left out`);
-  summarize(options, writer, ports, secrets, performance.now() - begun);
+  const jumps = stepsAsJson(firstClockSteps, source.originSec);
+  summarize(options, writer, ports, secrets, jumps, performance.now() - begun);
   if (writer.packets === 0 && !interrupted && !diskTrouble) {
     // Said why; a second try is to find no archive in its way.
     rmSync(options.output, { recursive: true });
@@ -132,6 +136,7 @@ function summarize(
   writer: ArchiveWriter,
   ports: PortFilter,
   secrets: number,
+  clockSteps: ClockStepJson[],
   ms: number,
 ): void {
   const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
@@ -148,6 +153,7 @@ function summarize(
       uncounted,
       segments,
       secrets,
+      clockSteps,
     };
     printJson({ ...counts, seconds });
   } else {

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
+import { ClockStepTeller } from './clock-steps.ts';
 import {
   type Column,
   formatCount,
@@ -49,6 +50,7 @@ export function lsCommand() {
       const archive = openArchive(dir);
       try {
         sayState(archive);
+        new ClockStepTeller(archive.info.originSec, 'hold').end(archive.clockSteps());
         list(archive, options);
       } finally {
         archive.close();

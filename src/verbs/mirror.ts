@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
+import { captureNow } from '../time.ts';
 import type { Address } from '../wire/address.ts';
 import { placeToCapture } from './interfaces.ts';
 import { type RecordedSide, serversHere } from './interlock.ts';
@@ -138,13 +139,12 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
         async begun(stop) {
           say(`mirroring on ${live.iface} (${live.filter}) onto ${plan.target.text} port ${mapping.port}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {
-            const { originSec } = live;
             const onNotice = (line: string) => say(`mytape: ${line}`);
             snapshotter = snapshots.Snapshotter.start({
               server: snapshotFrom,
               password,
               dir: out,
-              originSec,
+              now: () => captureNow(live.originSec),
               onNotice,
             });
             await firstSnapshot(snapshotter);

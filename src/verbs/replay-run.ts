@@ -36,6 +36,7 @@ import {
 } from './replay-options.ts';
 import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
+import { RestTeller } from './rest-teller.ts';
 
 const PROGRESS_MS = 1_000;
 
@@ -152,7 +153,9 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   // Should what follows fail, it goes with the process.
   const guard = clients.from === 'self' ? await Guard.raise({ target, targetPort, ...clients }) : undefined;
   const isBeside = source.isBeside === true;
-  const sayLine = (line: string) => process.stderr.write(`mytape: ${line}\n`);
+  // On a terminal, in the place of the progress.
+  const lineBegin = process.stderr.isTTY ? '\r\x1b[K' : '';
+  const sayLine = (line: string) => process.stderr.write(`${lineBegin}mytape: ${line}\n`);
   const threads = await openThreads(job, options.channels, sayLine, isBeside);
   const endsByHand = job.live !== undefined || course.loops === Number.POSITIVE_INFINITY;
   const now = () => performance.timeOrigin + realClock.now();
@@ -168,6 +171,11 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   await source.begun?.(() => threads.stop());
+  const { originSec = 0 } = recording ?? {};
+  const rests = new RestTeller({ originSec, skipsIdle: job.timing.idle !== undefined, say: sayLine });
+  // What is live waits for what happens.
+  const look = () => job.live === undefined && rests.look(threads.progress, now());
+  const looking = setInterval(look, PROGRESS_MS);
   const progress = isBeside ? () => {} : showProgress(threads, control, course.startMs);
   let startedAt = realClock.now();
   let endedAt = startedAt;
@@ -187,6 +195,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     results = await threads.end();
   } finally {
     await guard?.close();
+    clearInterval(looking);
     progress();
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);

@@ -88,6 +88,10 @@ export interface Progress {
   reconnected: number;
   /** The latest scheduled moment of which a command was sent. */
   sentTo: CaptureNs;
+  /** Nothing is due before, ms since 1970; 0: something is under way, Infinity: nothing is left. */
+  restsUntilMs: number;
+  /** What was recorded then, where that is known. */
+  restsTo: CaptureNs | undefined;
 }
 
 /** What became of a share. Plain data. */
@@ -163,12 +167,16 @@ export class ReplayShare {
 
   get progress(): Progress {
     const { answeredCommands, lostCommands, reconnectedSessions } = this.#observer;
+    const rest = this.#engine?.rest;
+    const restsUntilMs = rest === undefined ? 0 : performance.timeOrigin + rest.until;
     return {
       answered: answeredCommands,
       lost: lostCommands,
       open: this.#engine?.openSessions ?? 0,
       reconnected: reconnectedSessions,
       sentTo: this.#engine?.sentTo ?? 0,
+      restsUntilMs: this.#engine?.isOver === true ? Number.POSITIVE_INFINITY : restsUntilMs,
+      restsTo: rest?.at,
     };
   }
 
@@ -185,7 +193,7 @@ export class ReplayShare {
     const source =
       this.#capture === undefined
         ? openArchiveSource(this.#job, share)
-        : liveSource(this.#capture, this.#job, share);
+        : liveSource(this.#capture, this.#job, share, this.#say);
     const engine = new Engine(
       {
         copies,

@@ -2,6 +2,7 @@
 import { openArchive } from '../archive/reader.ts';
 import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
+import { MendedSource } from '../flow/mended-source.ts';
 import { clientShareFilter } from '../net/client-share.ts';
 import { openCapture } from '../net/drivers.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
@@ -11,6 +12,7 @@ import { SnapshotFollower } from '../replay/live-snapshots.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';
 import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { ClockStepTeller } from './clock-steps.ts';
 import type { ReplayJob } from './replay-share.ts';
 
 /**
@@ -78,8 +80,16 @@ export function openLiveCapture(
   });
 }
 
-export function liveSource(packets: PacketSource, job: ReplayJob, share: Share): RunSource {
-  const { originSec } = packets;
+export function liveSource(
+  capture: PacketSource,
+  job: ReplayJob,
+  share: Share,
+  say: (line: string) => void,
+): RunSource {
+  const { originSec } = capture;
+  const steps = new ClockStepTeller(originSec, 'mirror', say);
+  // All threads have the same clock: one of them tells.
+  const packets = new MendedSource(capture, (step) => share.index === 0 && steps.add(step));
   const snapshots = new SnapshotFollower(job.archive);
   return {
     packets,
@@ -87,7 +97,7 @@ export function liveSource(packets: PacketSource, job: ReplayJob, share: Share):
     engine: {
       share: WHOLE,
       connections: LiveConnectionIds.of(job.connections),
-      live: { now: () => captureNow(originSec) },
+      live: { now: () => packets.now(captureNow(originSec)) },
     },
     snapshots,
     close() {

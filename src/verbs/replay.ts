@@ -5,6 +5,7 @@ import { ConnectionIds } from '../replay/connection-ids.ts';
 import type { Share } from '../replay/share.ts';
 import type { CaptureNs } from '../time.ts';
 import { firstLeft, readRunLeft } from './checkpoint-run.ts';
+import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
 import type { Mapping } from './endpoints.ts';
@@ -13,7 +14,7 @@ import { parseDurationMs, parseTime } from './options.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planRunClients } from './replay-run.ts';
-import { parseScale, planTiming } from './replay-timing.ts';
+import { onClockStepOption, parseScale, planTiming } from './replay-timing.ts';
 
 const EXAMPLES = `
 Examples:
@@ -84,6 +85,7 @@ function replayOptions() {
       parseTime,
     )
     .option('--to <time>', 'the recording ends there', parseTime)
+    .addOption(onClockStepOption())
     .option(
       '--loop <n|forever>',
       'the recording again and again, each time when the time before is over',
@@ -126,6 +128,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const { sessions, packets, dropped } = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
     const timing = await planTiming(options, archive, mapping.recordedPort, options.spread ?? 0);
+    const clockSteps = archive.clockSteps();
+    new ClockStepTeller(archive.info.originSec, options.onClockStep).end(clockSteps);
     const job = { ...plannedJob(plan, clients), archive: dir, speed, timing, connections, keyLog };
     if (options.dryRun === true) {
       const { startMs } = planCourse(options, Date.now(), false);
@@ -137,6 +141,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
         servers,
         allowLive,
         startMs,
+        clockSteps: stepsAsJson(clockSteps, archive.info.originSec),
+        onClockStep: options.onClockStep,
       };
       await dryRun(job, facts, options.json === true);
       return;

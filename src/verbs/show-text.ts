@@ -31,6 +31,7 @@ const CAUSES: Readonly<Record<SkipCause, string>> = {
   gap: 'octets are missing from the capture',
   desync: "the octets don't read as MySQL here",
   'login-failed': 'the login failed',
+  'no-room': 'the server was at a limit',
   'not-mysql': 'not MySQL',
   replication: 'a replica reads its binary log',
   unheard: 'sent after the server had closed',

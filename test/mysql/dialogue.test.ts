@@ -88,7 +88,9 @@ test('what ends a conversation, and why', () => {
     ],
     ['lost not-mysql 0', new Log().client(Buffer.from('GET / HTTP/1.1\r\n\r\n'))],
     ['lost not-mysql 0', new Log().server(packets(0, payload('SSH-2.0')))],
-    ['lost login-failed 0', new Log().server(packets(0, err(1040)))],
+    ['lost login-failed 0', new Log().server(packets(0, err(1129)))],
+    ['lost no-room 0', new Log().server(packets(0, err(1040)))],
+    ['lost no-room 0', new Log().server(packets(0, err(1203)))],
     [
       'refused u 1045',
       new Log()

@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { ClockMender } from '../../../src/flow/clock.ts';
 import { type DecodeOptions, SessionDecoder } from '../../../src/flow/decode.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
 import { CLIENT } from '../../../src/mysql/capabilities.ts';
@@ -201,8 +202,10 @@ function readPcap(name: string): { linkType: number; packets: Packet[] } | undef
   const parser = new PcapParser();
   parser.push(readFileSync(path));
   const packets: Packet[] = [];
+  const clock = new ClockMender();
   while (parser.pull()) {
     const { octets, offset, length, wireLength, at, count } = parser.block;
+    clock.mend(at, count, packets.length);
     for (let i = 0; i < count; i++) {
       packets.push({
         octets: new Uint8Array(octets.subarray(offset[i], offset[i] + length[i])),
