@@ -123,6 +123,12 @@ const { seconds, count, seed, fixture, each } = new Command('fuzz')
   .opts();
 
 const names = wholeNames();
+// A reader that has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done);
+  throw error;
+});
+
 const chosen = fixture?.split(',') ?? names;
 for (const name of chosen) {
   if (names.includes(name)) continue;

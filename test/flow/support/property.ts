@@ -96,7 +96,7 @@ function againstWhole(
   const matches: (number | undefined)[] = commands.map((command) => {
     const fits = (i: number) => mayBeTold(i) && known[i].packet.equals(command.packet);
     let i = next;
-    while (i < known.length && !(fits(i) && isSameOrUnknown(command.reply, known[i].reply))) i++;
+    while (i < known.length && !(fits(i) && isSameOrUnknown(command.reply, known[i]))) i++;
     if (i === known.length) {
       i = next;
       while (i < known.length && !fits(i)) i++;
@@ -186,9 +186,10 @@ function times(client: string, sessions: readonly ToldSession[]): Failure[] {
 
 const COMPARED = ['kind', 'errno', 'affected', 'columns', 'rows', 'hash', 'statementId', 'params'] as const;
 
-function isSameOrUnknown(told: Reply | undefined, known: Reply | undefined): boolean {
+function isSameOrUnknown(told: Reply | undefined, { reply, truth }: KnownCommand): boolean {
   if (told === undefined) return true;
-  return known !== undefined && COMPARED.every((field) => told[field] === known[field]);
+  if (reply !== undefined) return COMPARED.every((field) => told[field] === reply[field]);
+  return truth !== undefined && COMPARED.every((field) => told[field] === (truth[field] ?? told[field]));
 }
 
 function describeReply(reply: Reply | undefined): string {

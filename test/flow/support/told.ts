@@ -35,10 +35,10 @@ export class StatementTexts {
   #last: string | undefined;
 
   /** The text that `command` executes. Learns from it what it says for those after it. */
-  add(com: number, packet: Uint8Array, reply: Reply | undefined): string | undefined {
+  add(com: number, packet: Uint8Array, reply: Partial<Reply> | undefined): string | undefined {
     if (com === COM.stmtPrepare) {
       const text = Buffer.from(packet.subarray(5)).toString('latin1');
-      if (reply?.kind === 'ok') this.#texts.set(reply.statementId, text);
+      if (reply?.kind === 'ok') this.#texts.set(reply.statementId as number, text);
       this.#last = text;
       return undefined;
     }
