@@ -212,7 +212,7 @@ function againstIndex(told: readonly ToldSession[], packets: readonly Packet[], 
   const say = (what: string) => failures.push({ kind: 'index', what });
   const rows = new Map(index.takeChanged().map((row) => [row.id, row]));
   if (rows.size !== told.length) say(`${rows.size} sessions in the index, ${told.length} decoded`);
-  for (const { id, client, server, user, commands, lost } of told) {
+  for (const { id, client, server, user, coverage, commands, lost } of told) {
     const row = rows.get(id);
     if (row === undefined) {
       say(`session ${id} is not in the index`);
@@ -223,6 +223,7 @@ function againstIndex(told: readonly ToldSession[], packets: readonly Packet[], 
       say(`session ${id}: ${ends} in the index, ${client} ${server}`);
     if (row.user !== undefined && user !== undefined && row.user !== user)
       say(`session ${id}: user ${row.user} in the index, ${user}`);
+    if (row.coverage !== coverage) say(`session ${id}: coverage ${row.coverage} in the index, ${coverage}`);
     if (row.commands === null || lost === undefined) continue;
     if (row.commands !== commands.length + lost)
       say(`session ${id}: ${row.commands} commands in the index, ${commands.length} told, ${lost} lost`);

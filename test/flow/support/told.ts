@@ -22,6 +22,8 @@ export interface ToldSession {
   commands: Command[];
   /** It could not be read at all. */
   skipped: boolean;
+  /** As the decoder has it at the session's end. */
+  coverage: string | undefined;
   /** Commands that something was lost before. */
   losses: Set<number>;
   /** Commands that were sent and are not told; undefined: they can't be counted (TLS). */
@@ -111,6 +113,7 @@ export function tell(packets: readonly Packet[], linkType: number): ToldSession[
       const { session } = event;
       const told = sessions.get(session.id) ?? begin(event);
       sessions.set(session.id, told);
+      told.coverage = session.coverage;
       if (event.type === 'open') told.user = session.login?.user;
       else if (event.type === 'command') told.commands.push(event.command);
       else if (event.type === 'lost' || event.type === 'skip') {
@@ -136,6 +139,7 @@ function begin({ session }: FlowEvent): ToldSession {
     user: undefined,
     commands: [],
     skipped: false,
+    coverage: undefined,
     losses: new Set(),
     lost: 0,
   };
