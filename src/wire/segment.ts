@@ -1,10 +1,12 @@
+import { walkHeaders } from './header-walk.ts';
+import { Headers } from './headers.ts';
 import { ipOffset, NOT_IP } from './link-layer.ts';
+import { PARSE } from './parse.ts';
+
+export { PARSE } from './parse.ts';
 
 /** TCP control bits, RFC 9293 (3.1). */
 export const CTL = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 } as const;
-
-/** Why a packet is not a TCP segment that we can use. `ok` is 0 so that it tests as false. */
-export const PARSE = { ok: 0, notIp: 1, notTcp: 2, fragment: 3, truncated: 4, malformed: 5 } as const;
 
 const PROTOCOL_TCP = 6;
 
@@ -58,6 +60,10 @@ export class Segment {
   dataLength = 0;
   /** … and this many on the wire, by the IP header. More than `dataLength` where the capture cut the packet. */
   wireDataLength = 0;
+  /** What the segment was taken out of: bits of LAYER (headers.ts). */
+  layers = 0;
+  /** The way to the segment, or to what was found instead; of the last `parse` of a packet that was not plain. */
+  readonly headers = new Headers();
 
   /** Octets that this segment takes in sequence space (SEG.LEN). */
   get sequenceLength(): number {
@@ -65,10 +71,32 @@ export class Segment {
   }
 
   /**
-   * Parses the packet of `length` captured octets at `offset`. Answers PARSE.ok, or why not.
-   * `view` must be over the same memory as `octets`.
+   * Parses the packet of `length` captured octets at `offset`, out of whatever tunnels it is in: addresses and ports are
+   * the innermost. Answers PARSE.ok, or why not; then `headers` says what was found instead, but for a plain packet that is
+   * truncated or malformed. `view` must be over the same memory as `octets`.
    */
   parse(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
+    const plain = this.parsePlain(octets, view, offset, length, linkType);
+    if (plain === PARSE.ok || plain === PARSE.truncated || plain === PARSE.malformed) return plain;
+    const { headers } = this;
+    const answer = walkHeaders(headers, octets, view, offset, length, linkType);
+    if (answer !== PARSE.ok) return answer;
+    const { ip, family } = headers;
+    this.family = family;
+    this.layers = headers.layers;
+    this.srcOffset = ip + (family === 4 ? 12 : 8);
+    this.dstOffset = ip + (family === 4 ? 16 : 24);
+    this.src = family === 4 ? view.getUint32(ip + 12) : 0;
+    this.dst = family === 4 ? view.getUint32(ip + 16) : 0;
+    return this.#parseTcp(octets, view, ip, headers.at, headers.wireEnd, headers.end);
+  }
+
+  /**
+   * Parses as `parse` does, but only a packet that has nothing between its link-layer header, with VLAN tags, and IP. For
+   * those who act on packets as the kernel would have taken them: whoever can send us a tunnelled packet could put any
+   * address into it.
+   */
+  parsePlain(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
     const end = offset + length;
     const ip = ipOffset(octets, offset, length, linkType);
     if (ip < 0) return ip === NOT_IP ? PARSE.notIp : PARSE.truncated;
@@ -79,7 +107,7 @@ export class Segment {
       const headerLength = (octets[ip] & 15) << 2;
       if (headerLength < 20) return PARSE.malformed;
       if (octets[ip + 9] !== PROTOCOL_TCP) return PARSE.notTcp;
-      // More fragments, or not the first: reassembling IP is not worth it, MySQL clients set DF.
+      // More fragments, or not the first.
       if (view.getUint16(ip + 6) & 0x3fff) return PARSE.fragment;
       const total = view.getUint16(ip + 2);
       tcp = ip + headerLength;
@@ -112,6 +140,18 @@ export class Segment {
     } else {
       return PARSE.notIp;
     }
+    this.layers = 0;
+    return this.#parseTcp(octets, view, ip, tcp, wireEnd, end);
+  }
+
+  #parseTcp(
+    octets: Uint8Array,
+    view: DataView,
+    ip: number,
+    tcp: number,
+    wireEnd: number,
+    end: number,
+  ): number {
     if (tcp + 20 > end) return PARSE.truncated;
     const dataOffset = tcp + ((octets[tcp + OFFSET] >> 4) << 2);
     if (dataOffset < tcp + 20 || dataOffset > wireEnd) return PARSE.malformed;
