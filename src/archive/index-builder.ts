@@ -50,8 +50,8 @@ export class IndexBuilder {
     this.index.skip(row.packets);
   }
 
-  segment(number: number, octets: number): void {
-    this.#segments.set(number, { number, octets });
+  segment(number: number, octets: number, linkType: number): void {
+    this.#segments.set(number, { number, octets, linkType });
   }
 
   /** Blocks that wait for `take`. */

@@ -5,6 +5,7 @@ import type { CaptureNs } from '../time.ts';
 /** What the whole archive says of itself. */
 export interface ArchiveRow {
   codec: string;
+  /** Of its first segment. */
   linkType: number;
   originSec: number;
   serverPorts: number[];
@@ -33,6 +34,7 @@ export interface SegmentRow {
   number: number;
   /** Size of the file. */
   octets: number;
+  linkType: number;
 }
 
 export interface BlockRow {
@@ -96,4 +98,6 @@ export interface CatalogEnd {
   endedMs: number | null;
   complete: boolean;
   repaired: string | null;
+  /** Why it has not all that it was to have, for people: an import that did not finish. */
+  partial: string | null;
 }

@@ -57,7 +57,9 @@ export function lsCommand() {
 
 /** Tells, on stderr, what is unusual about an archive. */
 export function sayState(archive: Archive): void {
-  const { dir, live, repairedNow, repaired, complete } = archive.info;
+  const { dir, live, repairedNow, repaired, complete, partial } = archive.info;
+  // While an import is at work it is no news that it has not finished.
+  if (partial !== null && !live) say(`mytape: ${dir} is partial: ${partial}`);
   if (repairedNow) say(`mytape: ${dir} was not closed by its recorder; repaired: ${repaired}`);
   else if (live) say(`mytape: ${dir} is being recorded: this is what was durable a moment ago`);
   else if (!complete && repaired === null) {
