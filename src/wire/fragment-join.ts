@@ -10,6 +10,8 @@ export interface Fragment {
   /** Those of them that were captured; owned. */
   octets: Uint8Array;
   hash: number;
+  /** Packets of the capture that it stands for: several, where it was put together itself. */
+  packets: number;
 }
 
 /** The first fragment's headers; owned. */

@@ -24,7 +24,7 @@ const MAX_FRAGMENTS = 2048;
 /** IP's longest payload. */
 const MAX_OCTETS = 65_535;
 
-/** Why fragments did not become packets, and how many. */
+/** Packets of the capture that are fragments which did not become whole packets, by cause. */
 export interface FragmentCounts {
   /** Some of their packet never came, or not in time. */
   incomplete: number;
@@ -38,8 +38,8 @@ export interface WholePacket {
   octets: Uint8Array;
   /** Less than that are captured where a fragment was cut. */
   wireLength: number;
-  /** How many fragments it is made of. */
-  fragments: number;
+  /** Packets of the capture that it is made of. */
+  packets: number;
 }
 
 interface Partial {
@@ -70,33 +70,35 @@ export class FragmentStore {
 
   /**
    * Takes the fragment that a walk over the headers of the packet at `offset` ended at, captured at `at`. Returns the whole
-   * packet where this was the last of it, as octets of its own. Copies.
+   * packet where this was the last of it, as octets of its own. Copies. `packets`: how many of the capture's it stands for.
    */
-  add(h: Headers, offset: number, at: CaptureNs): WholePacket | undefined {
+  add(h: Headers, offset: number, at: CaptureNs, packets = 1): WholePacket | undefined {
     this.#expire(at);
     const key = keyOf(h);
-    const octets = h.octets.slice(h.at, h.end);
+    // Not `slice`: a Buffer's is no copy.
+    const octets = new Uint8Array(h.octets.subarray(h.at, h.end));
     const fragment: Fragment = {
       offset: h.fragmentOffset,
       wireLength: h.wireEnd - h.at,
       octets,
       hash: hashOctets(octets, 0, octets.length),
+      packets,
     };
     if (has(this.#remembered.get(key), fragment)) {
-      this.counts.repeated++;
+      this.counts.repeated += packets;
       return undefined;
     }
     const partial = this.#partials.get(key) ?? this.#begin(key, at);
     if (partial.bad) {
-      this.counts.conflicting++;
+      this.counts.conflicting += packets;
       return undefined;
     }
     if (has(partial, fragment)) {
-      this.counts.repeated++;
+      this.counts.repeated += packets;
       return undefined;
     }
     if (!fits(partial, fragment, h.moreFragments)) {
-      this.counts.conflicting += partial.fragments.length + 1;
+      this.counts.conflicting += packetsOf(partial) + packets;
       this.#held -= partial.held;
       Object.assign(partial, { bad: true, fragments: [], first: undefined, held: 0 });
       return undefined;
@@ -138,7 +140,7 @@ export class FragmentStore {
     const { fragments } = partial;
     const whole = joinFragments(first, fragments, partial.total);
     if (whole === undefined) {
-      this.counts.conflicting += fragments.length;
+      this.counts.conflicting += packetsOf(partial);
       return undefined;
     }
     this.#remembered.delete(partial.key);
@@ -148,7 +150,7 @@ export class FragmentStore {
     for (const fragment of fragments) fragment.octets = NONE;
     if (this.#remembered.size > MAX_REMEMBERED)
       this.#remembered.delete(this.#remembered.keys().next().value!);
-    return { ...whole, fragments: fragments.length };
+    return { ...whole, packets: packetsOf(partial) };
   }
 
   #expire(at: CaptureNs): void {
@@ -168,11 +170,15 @@ export class FragmentStore {
   #giveUp(partial: Partial): void {
     this.#partials.delete(partial.key);
     this.#held -= partial.held;
-    this.counts.incomplete += partial.fragments.length;
+    this.counts.incomplete += packetsOf(partial);
   }
 }
 
 const NONE = new Uint8Array(0);
+
+function packetsOf({ fragments }: Partial): number {
+  return fragments.reduce((sum, { packets }) => sum + packets, 0);
+}
 
 /** What fragments of one packet have in common (RFC 791 3.2, RFC 8200 4.5), and the network that it is in. */
 function keyOf(h: Headers): string {
@@ -211,7 +217,7 @@ function fits(partial: Partial, { offset, wireLength }: Fragment, more: boolean)
 function firstOf(h: Headers, offset: number): FirstFragment {
   const relative = (at: number) => at - offset;
   return {
-    octets: h.octets.slice(offset, h.at),
+    octets: new Uint8Array(h.octets.subarray(offset, h.at)),
     ip: relative(h.ip),
     fragmentHeader: relative(h.fragmentHeaderAt),
     family: h.family,
