@@ -88,9 +88,10 @@ function repairUnderLock(dir: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof MytapeError) throw error;
-    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    const { message, code } = error as Error & { code?: string };
+    const next =
+      code === 'SQLITE_FULL' || code === 'ENOSPC' ? ' (make room on the disk, then try again)' : '';
+    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${message}${next}`, { cause: error });
   } finally {
     catalog.close();
   }

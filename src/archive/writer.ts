@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
 import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
-import { Catalog, INDEX_FILE } from './catalog.ts';
+import { Catalog } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
+import { whyNotEmpty } from './in-the-way.ts';
 import { IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
 import type { CatalogBatch } from './rows.ts';
@@ -318,24 +318,4 @@ export class ArchiveWriter {
       this.#options.onProblem?.(`cannot write to ${this.#dir}: ${error.message}; ${CONSEQUENCE[kind]}`);
     }
   }
-}
-
-/** What is in the way in `dir`, and what to do. */
-function whyNotEmpty(dir: string): string {
-  const notOver = `${dir} is not empty, and nothing is ever written over`;
-  if (!existsSync(join(dir, INDEX_FILE))) return `${notOver} (choose another folder)`;
-  const lock = ArchiveLock.take(dir);
-  if (lock === 'busy') return `another mytape is writing ${dir} (choose another folder)`;
-  if (lock instanceof ArchiveLock) lock.release();
-  let partial: string | null = null;
-  try {
-    const catalog = Catalog.open(dir, 'read');
-    partial = catalog.archive().partial;
-    catalog.close();
-  } catch {
-    // Whatever it is, it is in the way.
-  }
-  const next = `choose another folder, or remove it: rm -r ${dir}`;
-  if (partial !== null) return `${dir} has a partial archive from an earlier try: ${partial} (${next})`;
-  return `${dir} has an archive, and nothing is ever written over (${next})`;
 }

@@ -128,7 +128,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
     filter.finish();
-    if (writer.droppedByDisk > 0) partial = `the import of ${name} stopped: ${diskTrouble}`;
+    if (writer.droppedByDisk > 0) partial = `the import of ${name} stopped: ${diskTrouble?.split(';')[0]}`;
     writer.close(source.stats(), partial);
     progress.clear();
   }
