@@ -3,6 +3,9 @@ import { ETHERTYPE, frameRelay, pppoe } from './ethernet.ts';
 import { type Headers, STEP, STOP } from './headers.ts';
 import { LINKTYPE } from './link-types.ts';
 
+/** Constants of their own for the way that all packets go. */
+const { ipv4: IPV4, ipv6: IPV6, vlan: VLAN, qinq: QINQ } = ETHERTYPE;
+
 /** What `ipOffset` answers where there is no IP packet. */
 export const NOT_IP = -1;
 export const TOO_SHORT = -2;
@@ -12,9 +15,18 @@ export const TOO_SHORT = -2;
  * nearly all packets have it; 20 octets of it are there. Or NOT_IP, or TOO_SHORT.
  */
 export function ipOffset(octets: Uint8Array, offset: number, length: number, linkType: number): number {
+  if (linkType === LINKTYPE.ethernet && length >= 34) {
+    const type = (octets[offset + 12] << 8) | octets[offset + 13];
+    if (type === IPV4 || type === IPV6) return offset + 14;
+  }
+  return behindOthers(octets, offset, length, linkType);
+}
+
+/** The same behind anything but an untagged Ethernet header. */
+function behindOthers(octets: Uint8Array, offset: number, length: number, linkType: number): number {
   const end = offset + length;
   let ip = offset;
-  let type: number = ETHERTYPE.ipv4;
+  let type: number = IPV4;
   switch (linkType) {
     case LINKTYPE.ethernet:
       if (length < 14) return TOO_SHORT;
@@ -46,12 +58,12 @@ export function ipOffset(octets: Uint8Array, offset: number, length: number, lin
     default:
       return NOT_IP;
   }
-  while (type === ETHERTYPE.vlan || type === ETHERTYPE.qinq) {
+  while (type === VLAN || type === QINQ) {
     if (ip + 4 > end) return TOO_SHORT;
     type = (octets[ip + 2] << 8) | octets[ip + 3];
     ip += 4;
   }
-  if (type !== ETHERTYPE.ipv4 && type !== ETHERTYPE.ipv6) return NOT_IP;
+  if (type !== IPV4 && type !== IPV6) return NOT_IP;
   return ip + 20 > end ? TOO_SHORT : ip;
 }
 

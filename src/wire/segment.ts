@@ -1,6 +1,6 @@
 import { walkHeaders } from './header-walk.ts';
 import { Headers } from './headers.ts';
-import { ipOffset, NOT_IP } from './link-layer.ts';
+import { ipOffset, TOO_SHORT } from './link-layer.ts';
 import { PARSE } from './parse.ts';
 
 export { PARSE } from './parse.ts';
@@ -76,43 +76,44 @@ export class Segment {
    * truncated or malformed. `view` must be over the same memory as `octets`.
    */
   parse(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
-    const plain = this.parsePlain(octets, view, offset, length, linkType);
-    if (plain === PARSE.ok || plain === PARSE.truncated || plain === PARSE.malformed) return plain;
-    const { headers } = this;
-    const answer = walkHeaders(headers, octets, view, offset, length, linkType);
-    if (answer !== PARSE.ok) return answer;
-    const { ip, family } = headers;
-    this.family = family;
-    this.layers = headers.layers;
-    this.srcOffset = ip + (family === 4 ? 12 : 8);
-    this.dstOffset = ip + (family === 4 ? 16 : 24);
-    this.src = family === 4 ? view.getUint32(ip + 12) : 0;
-    this.dst = family === 4 ? view.getUint32(ip + 16) : 0;
-    return this.#parseTcp(octets, view, ip, headers.at, headers.wireEnd, headers.end);
+    return this.#parse(octets, view, offset, length, linkType, false);
   }
 
   /**
-   * Parses as `parse` does, but only a packet that has nothing between its link-layer header, with VLAN tags, and IP. For
+   * Parses as `parse` does, but only a packet that has nothing but VLAN tags between its link-layer header and IP, and
+   * nothing but extension headers between IP and TCP. For
    * those who act on packets as the kernel would have taken them: whoever can send us a tunnelled packet could put any
    * address into it.
    */
   parsePlain(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
-    const end = offset + length;
-    const ip = ipOffset(octets, offset, length, linkType);
-    if (ip < 0) return ip === NOT_IP ? PARSE.notIp : PARSE.truncated;
-    const version = octets[ip] >> 4;
-    let tcp: number;
-    let wireEnd: number;
+    return this.#parse(octets, view, offset, length, linkType, true);
+  }
+
+  /** One function, since nearly all packets are plain and go straight through it. */
+  #parse(
+    octets: Uint8Array,
+    view: DataView,
+    offset: number,
+    length: number,
+    linkType: number,
+    onlyPlain: boolean,
+  ): number {
+    let end = offset + length;
+    let ip = ipOffset(octets, offset, length, linkType);
+    let tcp = 0;
+    let wireEnd = 0;
+    let answer: number = PARSE.ok;
+    const version = ip < 0 ? 0 : octets[ip] >> 4;
     if (version === 4) {
       const headerLength = (octets[ip] & 15) << 2;
       if (headerLength < 20) return PARSE.malformed;
-      if (octets[ip + 9] !== PROTOCOL_TCP) return PARSE.notTcp;
-      // More fragments, or not the first.
-      if (view.getUint16(ip + 6) & 0x3fff) return PARSE.fragment;
       const total = view.getUint16(ip + 2);
       tcp = ip + headerLength;
       // Offload can leave 0 here in captures on the sending host: then the capture's length is all there is.
       wireEnd = total === 0 ? end : ip + total;
+      if (octets[ip + 9] !== PROTOCOL_TCP) answer = PARSE.notTcp;
+      // More fragments, or not the first.
+      else if (view.getUint16(ip + 6) & 0x3fff) answer = PARSE.fragment;
       this.family = 4;
       this.srcOffset = ip + 12;
       this.dstOffset = ip + 16;
@@ -130,28 +131,27 @@ export class Segment {
         next = octets[tcp];
         tcp += 8 + (octets[tcp + 1] << 3);
       }
-      if (next === 44) return PARSE.fragment;
-      if (next !== PROTOCOL_TCP) return PARSE.notTcp;
+      if (next === 44) answer = PARSE.fragment;
+      else if (next !== PROTOCOL_TCP) answer = PARSE.notTcp;
       this.family = 6;
       this.srcOffset = ip + 8;
       this.dstOffset = ip + 24;
       this.src = 0;
       this.dst = 0;
-    } else {
-      return PARSE.notIp;
-    }
+    } else if (ip === TOO_SHORT) return PARSE.truncated;
+    else answer = PARSE.notIp;
     this.layers = 0;
-    return this.#parseTcp(octets, view, ip, tcp, wireEnd, end);
-  }
-
-  #parseTcp(
-    octets: Uint8Array,
-    view: DataView,
-    ip: number,
-    tcp: number,
-    wireEnd: number,
-    end: number,
-  ): number {
+    if (answer !== PARSE.ok) {
+      if (onlyPlain) return answer;
+      const { headers } = this;
+      answer = walkHeaders(headers, octets, view, offset, length, linkType);
+      if (answer !== PARSE.ok) return answer;
+      ip = headers.ip;
+      tcp = headers.at;
+      wireEnd = headers.wireEnd;
+      end = headers.end;
+      this.#innermost(headers);
+    }
     if (tcp + 20 > end) return PARSE.truncated;
     const dataOffset = tcp + ((octets[tcp + OFFSET] >> 4) << 2);
     if (dataOffset < tcp + 20 || dataOffset > wireEnd) return PARSE.malformed;
@@ -171,6 +171,15 @@ export class Segment {
     // Ethernet pads short frames: what stands behind the IP packet's end is no data.
     this.dataLength = (wireEnd < end ? wireEnd : end) - dataOffset;
     return PARSE.ok;
+  }
+
+  #innermost({ ip, family, layers, view }: Headers): void {
+    this.family = family;
+    this.layers = layers;
+    this.srcOffset = ip + (family === 4 ? 12 : 8);
+    this.dstOffset = ip + (family === 4 ? 16 : 24);
+    this.src = family === 4 ? view.getUint32(ip + 12) : 0;
+    this.dst = family === 4 ? view.getUint32(ip + 16) : 0;
   }
 
   /** Where option `kind` (RFC 9293 3.2) begins, or -1. Malformed options end the search. */
