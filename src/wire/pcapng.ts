@@ -11,58 +11,32 @@ import {
   PcapngTime,
   readInterface,
 } from './pcapng-interface.ts';
-
-const BLOCK = {
-  sectionHeader: 0x0a0d0d0a,
-  interfaceDescription: 1,
-  packet: 2,
-  simplePacket: 3,
-  enhancedPacket: 6,
-  decryptionSecrets: 10,
-} as const;
-
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
-const VERSION_MAJOR = 1;
-
-/** Type and length before a block's body, and the length again behind it. */
-const BLOCK_HEADER_OCTETS = 8;
-const BLOCK_TRAILER_OCTETS = 4;
-const MIN_BLOCK_OCTETS = BLOCK_HEADER_OCTETS + BLOCK_TRAILER_OCTETS;
-
-/** Section header, offsets in the block: magic, version; its least length. */
-const MAGIC = 8;
-const MAJOR = 12;
-const SECTION_OCTETS = 28;
-
-/** Enhanced packet and packet block: interface (packet block: in 2 octets), time, lengths, data. */
-const INTERFACE = 8;
-const TIME_HIGH = 12;
-const TIME_LOW = 16;
-const CAPTURED = 20;
-const WIRE = 24;
-const PACKET_DATA = 28;
-const INTERFACE_END = 12;
-
-/** Simple packet: length on the wire, data. */
-const SIMPLE_WIRE = 8;
-const SIMPLE_DATA = 12;
-
-/** Decryption secrets: type, length, data. */
-const SECRETS_TYPE = 8;
-const SECRETS_LENGTH = 12;
-const SECRETS_DATA = 16;
-/** `TLSK`: the data is an NSS key log. */
-const TLS_KEY_LOG = 0x544c534b;
-
-/** No block that is read is longer: a packet and its options, or a key log. */
-const MAX_BLOCK_OCTETS = 2 * PCAP_SNAPLEN;
-const MAX_SECRETS_BLOCK_OCTETS = 64 * 1024 * 1024;
-
-/** A longer block is no block: the file is damaged. libpcap and Wireshark have the same limit. */
-const MAX_PASSED_OCTETS = 16 * 1024 * 1024;
-
-/** A file with more interfaces is hostile. */
-const MAX_INTERFACES = 65_536;
+import {
+  BLOCK,
+  BLOCK_TRAILER_OCTETS,
+  BYTE_ORDER_MAGIC,
+  CAPTURED,
+  INTERFACE,
+  INTERFACE_END,
+  limitOf,
+  MAGIC,
+  MAJOR,
+  MAX_INTERFACES,
+  MAX_PASSED_OCTETS,
+  MIN_BLOCK_OCTETS,
+  PACKET_DATA,
+  SECRETS_DATA,
+  SECRETS_LENGTH,
+  SECRETS_TYPE,
+  SECTION_OCTETS,
+  SIMPLE_DATA,
+  SIMPLE_WIRE,
+  TIME_HIGH,
+  TIME_LOW,
+  TLS_KEY_LOG,
+  VERSION_MAJOR,
+  WIRE,
+} from './pcapng-layout.ts';
 
 /** In 2106 all pcap formats end. */
 const MAX_SEC = 0xffffffff;
@@ -326,22 +300,6 @@ export class PcapngParser {
     block.length[i] = captured;
     block.wireLength[i] = wire;
     block.at[i] = captureNs(sec, nsec, this.originSec);
-  }
-}
-
-/** How long a block of this type may be; 0: it is passed over. */
-function limitOf(type: number): number {
-  switch (type) {
-    case BLOCK.enhancedPacket:
-    case BLOCK.packet:
-    case BLOCK.simplePacket:
-    case BLOCK.sectionHeader:
-    case BLOCK.interfaceDescription:
-      return MAX_BLOCK_OCTETS;
-    case BLOCK.decryptionSecrets:
-      return MAX_SECRETS_BLOCK_OCTETS;
-    default:
-      return 0;
   }
 }
 
