@@ -10,6 +10,7 @@ import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
 import type { Mapping } from './endpoints.ts';
 import { endpointKey, type RecordedSide } from './interlock.ts';
+import { sayState } from './ls.ts';
 import { parseDurationMs, parseTime } from './options.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
@@ -122,6 +123,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const { target: mapping, copies, speed } = options;
   const archive = openArchive(dir);
   try {
+    sayState(archive);
     const { anchorAt, servers } = checkArchive(archive, dir, mapping);
     warnOfRemaps(archive, plan.logins);
     const clients = planRunClients(plan, clientsOf(archive, mapping.recordedPort));
