@@ -43,7 +43,7 @@ export class SessionDecoder extends FlowDecoder<SessionFlow> {
 type OpenTls = DialogueOptions['openTls'];
 
 /** Causes behind which the client's commands can still be made out. */
-const IS_COUNTED: ReadonlySet<SkipCause> = new Set(['gap', 'desync', 'replication']);
+const IS_COUNTED: ReadonlySet<SkipCause> = new Set(['gap', 'desync', 'replication', 'not-mysql']);
 
 /** What a connection needs while it lasts; given back when it closes. */
 interface Reading {
@@ -294,7 +294,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     if (!watched.server.started && !this.#joinedLate) return;
     if (this.#afterReset !== undefined) return;
     // Nothing more was to come.
-    if (this.#quit || this.clientFin || this.serverFin) {
+    if (this.#quit || this.clientFin) {
       this.#close('rst', this.resetAt);
       return;
     }
@@ -327,7 +327,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     const dialogue = reading?.dialogue;
     const cause =
       this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
-    if (dialogue !== undefined) this.#skippedCommands += dialogue.untold;
+    // What is not made out where nothing else is may not be commands at all.
+    if (dialogue !== undefined && this.#skip !== 'not-mysql') this.#skippedCommands += dialogue.untold;
     this.#push({
       type: 'skip',
       at: this.#at,
