@@ -42,6 +42,8 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   }
   if (mine.next < 0) return true;
   const other = fromClient ? flow.serverSide : flow.clientSide;
+  // Behind its own FIN nobody says anything.
+  if (mine.fin >= 0 && seqDiff(seq, mine.fin) > (segment.wireDataLength > 0 ? 0 : 1)) return false;
   if (flow.clientFin && flow.serverFin) {
     const isFar = Math.abs(seqDiff(seq, mine.next)) > JUMP_OCTETS;
     return segment.wireDataLength > 0 || isFar ? isSentAgain(mine, segment) : true;

@@ -1,4 +1,4 @@
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, countCommands } from '../mysql/command.ts';
 import { Dialogue, type DialogueOptions, type DialogueSink, type LostCause } from '../mysql/dialogue.ts';
 import type { LoginShown } from '../mysql/recorded-login.ts';
 import { WatchedConnection, type WatchedSink } from '../tcp/watched.ts';
@@ -160,6 +160,14 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   gap(fromClient: boolean, octets: number, at: CaptureNs): void {
     this.#comes(at);
     this.#reading?.dialogue.gap(fromClient, octets);
+  }
+
+  early(fromClient: boolean, octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
+    if (!fromClient) return;
+    this.#comes(at);
+    const commands = Math.max(1, countCommands(octets, from, to));
+    if (this.#opened) this.lost('joined-late', commands);
+    else this.#skippedCommands += commands;
   }
 
   /** The client's FIN closes the session, once the answers still due have come. */
