@@ -175,8 +175,9 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     this.#comes(at);
     const { watched, dialogue } = this.#reading as Reading;
     if (fromClient) dialogue.clientEnded();
-    if (!watched.client.ended) return;
-    if (watched.server.ended || (this.#opened && dialogue.pending === 0)) this.#close('fin', at);
+    // What never opened is told once nothing of it can come any more.
+    if (!this.#opened || !watched.client.ended) return;
+    if (watched.server.ended || dialogue.pending === 0) this.#close('fin', at);
   }
 
   // What the dialogue tells.
@@ -197,7 +198,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
 
   joined(commands: number): void {
     this.#open();
-    if (commands > 0) this.lost('joined-late', commands);
+    const before = commands + this.#skippedCommands;
+    if (before > 0) this.lost('joined-late', before);
   }
 
   command(command: Command): void {
