@@ -69,6 +69,8 @@ function isSentAgain(mine: Side, { seq, sequenceLength }: Segment): boolean {
 function isSameSyn(flow: Flow, seq: number, at: CaptureNs): boolean {
   const { clientSide: client, serverSide: server } = flow;
   if (client.iss >= 0 && client.iss !== seq) return false;
+  // The client's direction is captured late as a whole.
+  if (!client.seen) return client.first === seqAdd(seq, 1);
   // Who sends a FIN has had the SYN answered long ago; so has who was greeted.
   if (flow.clientFin || flow.serverFin) return false;
   if (server.hasData && at - flow.synAt > SYN_AGAIN_NS) return false;

@@ -349,16 +349,19 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     });
   }
 
-  /** What was on its way when the connection was reset: nobody heard it. */
+  /** What was on its way when the server reset the connection, and has no answer: nobody heard it. */
   #tellUnheard(): void {
     const events = this.#afterReset;
     if (events === undefined) return;
     this.#afterReset = undefined;
     for (const event of events) {
-      if (event.type === 'command' && event.command.com !== COM.quit) {
-        const { at, session } = event;
-        this.#push({ type: 'lost', at, session, cause: 'unheard', commands: 1 });
-      } else if (event.type !== 'reply') this.#push(event);
+      const isUnheard =
+        event.type === 'command' &&
+        !this.resetByClient &&
+        event.command.com !== COM.quit &&
+        event.command.reply === undefined;
+      const { at, session } = event;
+      this.#push(isUnheard ? { type: 'lost', at, session, cause: 'unheard', commands: 1 } : event);
     }
   }
 }
