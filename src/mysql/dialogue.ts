@@ -470,7 +470,8 @@ export class Dialogue {
   /** Whether the packet that was probed is a command: with it the segment ends, or another begins. */
   #endsProbe(octets: Uint8Array, at: number, to: number): boolean {
     this.#probing = false;
-    if (at === to || beginsCommand(octets, at, to)) {
+    // Of the next one there may be no more than a part of its header.
+    if (to - at <= HEADER_OCTETS || beginsCommand(octets, at, to)) {
       this.#clientLost = false;
       return true;
     }
