@@ -5,7 +5,9 @@ import { MytapeError } from '../errors.ts';
 import { findIdle, type IdleData, IdleGaps } from '../flow/idle.ts';
 import { Timetable } from '../flow/timetable.ts';
 import type { Timing, Window } from '../replay/engine-options.ts';
+import type { FixedMappings } from '../replay/mappings.ts';
 import type { CaptureNs } from '../time.ts';
+import { mappedSessions } from './mapping.ts';
 import { nextTime, type TimeChoice } from './options.ts';
 
 /** The range of time scales: from nothing left of a time to a thousand times as long. */
@@ -44,11 +46,11 @@ export function liveTiming(spreadMs: number): TimingJob {
   return { connectScale: 1, thinkScale: 1, catchUp: true, idle: undefined, spreadMs, window: {} };
 }
 
-/** Reads the archive once where idle times are to be found. Throws 'usage' where the window has nothing of the recording. */
+/** The times of the sessions that `mappings` take. Reads the archive once where idle times are to be found. Throws 'usage' where the window has nothing of the recording. */
 export async function planTiming(
   choices: TimingChoices,
   archive: Archive,
-  port: number,
+  mappings: FixedMappings,
   spreadMs: number,
 ): Promise<TimingJob> {
   const { skipIdle } = choices;
@@ -56,9 +58,9 @@ export async function planTiming(
     connectScale: choices.connectTimeScale,
     thinkScale: choices.thinkTimeScale,
     catchUp: choices.thinkTimeCorrect !== false,
-    idle: skipIdle === undefined ? undefined : await idleOf(archive, port, skipIdle),
+    idle: skipIdle === undefined ? undefined : await idleOf(archive, mappings, skipIdle),
     spreadMs,
-    window: windowOf(choices, archive),
+    window: windowOf(choices, archive, mappings),
   };
 }
 
@@ -71,10 +73,10 @@ export function openTiming(job: TimingJob, anchorAt: CaptureNs): { timing: Timin
   return { timing: { timetable, catchUp, spreadMs }, window };
 }
 
-async function idleOf(archive: Archive, port: number, mostMs: number): Promise<IdleData> {
+async function idleOf(archive: Archive, { ends }: FixedMappings, mostMs: number): Promise<IdleData> {
   const source = archive.packets();
   try {
-    const gaps = await findIdle(source, [port], mostMs * 1e6);
+    const gaps = await findIdle(source, ends, mostMs * 1e6);
     process.stderr.write(
       `mytape: --skip-idle: ${gaps.count} idle stretches, ${Math.round(gaps.cutNs / 1e9)} s of the recording cut\n`,
     );
@@ -85,11 +87,11 @@ async function idleOf(archive: Archive, port: number, mostMs: number): Promise<I
 }
 
 /** A time of day is that of the recording's own day, or of the next, where the recording began later that day. */
-function windowOf({ from, to }: TimingChoices, archive: Archive): Window {
+function windowOf({ from, to }: TimingChoices, archive: Archive, mappings: FixedMappings): Window {
   const { originSec } = archive.info;
   let first = Number.POSITIVE_INFINITY;
   let last = Number.NEGATIVE_INFINITY;
-  for (const { firstAt, lastAt } of archive.sessions()) {
+  for (const { firstAt, lastAt } of mappedSessions(archive.sessions(), mappings)) {
     first = Math.min(first, firstAt);
     last = Math.max(last, lastAt);
   }

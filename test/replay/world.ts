@@ -279,7 +279,7 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     elapsedMs: run.elapsedMs,
     transport: transport.stats(),
     orderBy: setup.order,
-    pooled: engines[0].pool !== undefined,
+    pooled: engines[0].isPooled,
     interrupted: false,
   });
   book.balance(run.summary);
