@@ -354,7 +354,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   freeAt(session: SessionReplay, command: Command): MonotonicMs {
-    const freeAt = this.#sideOf(session).order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
+    const freeAt =
+      this.#sideOf(session).order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
     if (freeAt === Infinity) this.rearm();
     return freeAt;
   }

@@ -77,9 +77,7 @@ export class LiveMappings implements Mappings {
   /** The mapping that names `server`, or else the one of its port that names none; -1: there is neither. */
   #indexOf(server: Address, port: number): number {
     const named = this.#jobs.findIndex((job) => job.port === port && job.source === server.text);
-    return named >= 0
-      ? named
-      : this.#jobs.findIndex((job) => job.port === port && job.source === undefined);
+    return named >= 0 ? named : this.#jobs.findIndex((job) => job.port === port && job.source === undefined);
   }
 
   /** Whose mapping `index` is, from now on at the latest. */

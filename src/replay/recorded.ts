@@ -47,7 +47,13 @@ export class RecordedSession {
   #base = 0;
 
   /** `times`: undefined where all is scheduled as it was recorded. */
-  constructor(meta: SessionMeta, openAt = meta.at, times?: SessionTimes, early?: EarlySession, destination = ONLY) {
+  constructor(
+    meta: SessionMeta,
+    openAt = meta.at,
+    times?: SessionTimes,
+    early?: EarlySession,
+    destination = ONLY,
+  ) {
     this.meta = meta;
     this.destination = destination;
     this.openAt = openAt;

@@ -55,10 +55,25 @@ export async function planMappings(mappings: readonly Mapping[]): Promise<Planne
   return { mappings, targets, jobs };
 }
 
+/** A mapping that the recording does not bear out, or that may mean several of its servers. */
+export class UnclearMapping extends MytapeError {
+  /** What is wrong, in a line. */
+  readonly what: string;
+  /** What to type in place of the mapping, where it may mean several servers. */
+  readonly choices: readonly string[];
+
+  constructor(what: string, choices: readonly string[] = [], advice = '') {
+    const lines = choices.map((choice) => `\n  ${choice}`).join('');
+    super('usage', `${what}${lines}${advice === '' ? '' : `\n${advice}`}`);
+    this.what = what;
+    this.choices = choices;
+  }
+}
+
 /**
  * The same mappings with the address of every recorded server. One that was named by its port only is the one server of
- * that port that no other mapping names. Throws 'usage', with the choices, where there are several, and where a mapping
- * names what is not in the recording.
+ * that port that no other mapping names. Throws UnclearMapping, with the choices, where there are several, and where a
+ * mapping names what is not in the recording.
  */
 export function resolveMappings(
   { mappings, jobs }: PlannedMappings,
@@ -66,15 +81,12 @@ export function resolveMappings(
   dir: string,
 ): MappingJob[] {
   const servers = serversOf(sessions);
-  const choices: string[] = [];
-  const resolved = jobs.map((job, i) => {
+  return jobs.map((job, i) => {
     const found = candidates(job, jobs, servers);
-    if (found.length === 0) throw new MytapeError('usage', missing(dir, mappings[i], servers));
-    if (found.length > 1) choices.push(...choicesOf(dir, mappings[i], found));
+    if (found.length === 0) throw new UnclearMapping(missing(dir, mappings[i], servers));
+    if (found.length > 1) throw choiceOf(dir, mappings[i], found);
     return { ...job, source: found[0].address };
   });
-  if (choices.length > 0) throw new MytapeError('usage', choices.join('\n'));
-  return resolved;
 }
 
 function serversOf(sessions: Iterable<ServedSession>): Served[] {
@@ -115,19 +127,22 @@ function missing(dir: string, mapping: Mapping, servers: readonly Served[]): str
   return `${dir} has no session of ${sourceText(mapping)}, it has ${has} (mend -x)`;
 }
 
-/** What to type in place of `mapping`. */
-function choicesOf(dir: string, mapping: Mapping, servers: readonly Served[]): string[] {
+/** Refuses to guess which of `servers` `mapping` means. */
+function choiceOf(dir: string, mapping: Mapping, servers: readonly Served[]): UnclearMapping {
   const target = endpointText(mapping.host, mapping.port);
   const options = servers.map(({ address, port }) => `${endpointText(address, port)}-${target}`);
   const listed = options.slice(0, MOST_CHOICES);
   const width = Math.max(...listed.map((option) => option.length));
   const more = options.length - listed.length;
-  return [
-    `${dir} has ${formatCount(servers.length)} servers on port ${mapping.recordedPort}, and -x ${mappingWords(mapping)} does not say which of them goes to ${target}. Name it by its address:`,
-    ...listed.map((option, i) => `  -x ${option.padEnd(width)}    ${sessionsText(servers[i].sessions)}`),
-    ...(more > 0 ? [`  … and ${formatCount(more)} more: mytape ls ${dir}`] : []),
-    `Sessions of the others are then skipped. Several may be named, with a target each, or, if they are one server with several addresses, with the same: -x ${options.slice(0, 2).join(',')}`,
-  ];
+  return new UnclearMapping(
+    `${dir} has ${formatCount(servers.length)} servers on port ${mapping.recordedPort}, and -x ${mappingWords(mapping)} does not say which one is meant. Name it by its address:`,
+    [
+      ...listed.map((option, i) => `-x ${option.padEnd(width)}    # ${sessionsText(servers[i].sessions)}`),
+      ...(more > 0 ? [`# and ${formatCount(more)} more: mytape ls ${dir}`] : []),
+    ],
+    'The sessions of servers that no -x names are skipped. To replay several, name each with its target; ' +
+      `if these are addresses of one server, name them with the same target: -x ${options.slice(0, 2).join(',')}`,
+  );
 }
 
 /** `1 session`, `1,204 sessions`. */

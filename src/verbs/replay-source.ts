@@ -122,10 +122,7 @@ export function liveSource(
 }
 
 /** The addresses of the servers that mappings without address have taken, by number of the mapping. */
-export function addressesTaken(
-  { places }: LiveJob,
-  mappings: readonly MappingJob[],
-): (string | undefined)[] {
+export function addressesTaken({ places }: LiveJob, mappings: readonly MappingJob[]): (string | undefined)[] {
   const live = new LiveMappings(mappings, places, () => {});
   return mappings.map((_, index) => live.addressOf(index)?.text);
 }
