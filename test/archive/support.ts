@@ -107,8 +107,9 @@ export function sessionFrames(
   clientPort: number,
   exchanges: number,
   isn = 1000,
+  to: Pick<TcpFields, 'server' | 'serverPort'> = {},
 ): Uint8Array[] {
-  const ends = { client, clientPort };
+  const ends = { client, clientPort, ...to };
   const command = mysqlPacket(0, Buffer.from('\x03select 1'));
   const answer = mysqlPacket(1, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
   const frames = [
