@@ -101,13 +101,16 @@ export function tcpFrame(fields: TcpFields): Uint8Array {
   return octets;
 }
 
-/** One session as its packets: SYN, SYN-ACK, then `exchanges` rounds of a command and an answer, then FINs. */
+/**
+ * One session as its packets: SYN, SYN-ACK, then `exchanges` rounds of a command and an answer, then FINs. The server's answer to
+ * the login is among them only where it `letsIn`.
+ */
 export function sessionFrames(
   client: string,
   clientPort: number,
   exchanges: number,
   isn = 1000,
-  to: Pick<TcpFields, 'server' | 'serverPort'> = {},
+  { letsIn = false, ...to }: Pick<TcpFields, 'server' | 'serverPort'> & { letsIn?: boolean } = {},
 ): Uint8Array[] {
   const ends = { client, clientPort, ...to };
   const command = mysqlPacket(0, Buffer.from('\x03select 1'));
@@ -121,6 +124,11 @@ export function sessionFrames(
   frames.push(tcpFrame({ ...ends, fromClient: true, seq: isn + 1, payload: hello }));
   let clientSeq = isn + 1 + hello.length;
   let serverSeq = 5001 + GREETING.length;
+  if (letsIn) {
+    const ok = mysqlPacket(2, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
+    frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, payload: ok }));
+    serverSeq += ok.length;
+  }
   for (let i = 0; i < exchanges; i++) {
     frames.push(tcpFrame({ ...ends, fromClient: true, seq: clientSeq, payload: command }));
     frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, payload: answer }));
