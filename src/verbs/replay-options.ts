@@ -20,7 +20,7 @@ const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
 const MAX_CHANNELS = 64;
 
 /** The option that says which recorded servers go where, in all verbs that have it. */
-export const MAPPING_FLAGS = '-x, --target <[address:]port-host:port>';
+export const MAPPING_FLAGS = '-x, --target <mapping>';
 
 export function parseCount(text: string): number {
   const count = Number(text);
@@ -90,7 +90,7 @@ export function runCommand(name: string) {
     .optionsGroup('Target, and the way there:')
     .requiredOption(
       MAPPING_FLAGS,
-      'recorded server (its address may be left out), and where its sessions go, e.g. 3307-10.128.6.83:3307, 10.0.0.5:3307-db.test:3307, [fd00::5]:3307-[fd00::3]:3307; several by comma, or -x again; sessions of other servers are skipped',
+      '[ADDRESS:]PORT-HOST:PORT, a recorded server and where its sessions go, e.g. 3307-10.128.6.83:3307, 10.0.0.5:3307-db.test:3307, [fd00::5]:3307-[fd00::3]:3307; several by comma, or -x again; sessions of other servers are skipped',
       collectMappings,
     )
     .option(

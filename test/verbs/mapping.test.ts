@@ -139,6 +139,7 @@ describe('-x with several servers', () => {
       /every server of port 3308 .* leave out 3308-10\.1\.0\.6:1/,
       ...['-x', '10.0.0.5:3308-10.1.0.5:1,10.0.0.9:3308-10.1.0.5:1,3308-10.1.0.6:1'],
     );
+    fails(/argument missing/, '-x');
     fails(/3307 is mapped twice/, '-x', '3307-10.1.0.5:3307', '-x', '3307-10.1.0.6:3307');
   });
 
