@@ -4,13 +4,12 @@
  */
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import type { Command } from '../mysql/command.ts';
 import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { LostCause, Observer, Outcome } from '../replay/outcome.ts';
-import { firstWordAt } from '../replay/sql.ts';
 import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
@@ -19,6 +18,7 @@ import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import { type DryPlace, type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
+import { hasText, kindOf, nameOfCom, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
 import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
@@ -30,8 +30,6 @@ import { planRoutes } from './route-plan.ts';
 
 /** Digests that are told apart; those behind them count as one. */
 const MOST_DIGESTS = 1_000;
-/** Of a statement, so much is shown. */
-const MOST_CHARACTERS = 160;
 /** Statements that are sent otherwise than recorded: so many are shown. */
 const MOST_CHANGES = 5;
 
@@ -284,36 +282,4 @@ export class DryRun implements Observer {
     if (this.#job.transport === 'socket') return 'this host';
     return [...spoken].sort();
   }
-}
-
-function hasText({ com }: Command): boolean {
-  return com === COM.query || com === COM.stmtPrepare;
-}
-
-/** The text of a statement as people are shown it. */
-function shown(packet: Uint8Array): string {
-  const text = Buffer.from(textOf(packet).subarray(0, 4 * MOST_CHARACTERS)).toString('utf8');
-  const line = text.replace(/\s+/g, ' ');
-  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line;
-}
-
-const NAMES = new Map<number, string>(Object.entries(COM).map(([name, com]) => [com, name]));
-
-/** `COM_STMT_EXECUTE`. */
-function nameOfCom(com: number): string {
-  const name = NAMES.get(com);
-  if (name === undefined) return `COM_0x${com.toString(16)}`;
-  return `COM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
-
-/** A statement's first word, or the command's name. */
-function kindOf(command: Command, text: Command): string {
-  if (!hasText(text)) return nameOfCom(command.com);
-  const octets = textOf(text.packet);
-  const from = firstWordAt(octets, 0);
-  const [word] = /^[a-z]*/i.exec(
-    Buffer.from(octets.subarray(from, from + 16)).toString('latin1'),
-  ) as RegExpExecArray;
-  const verb = word.toUpperCase() || 'other';
-  return command.com === COM.query ? verb : `${verb} by ${nameOfCom(command.com)}`;
 }

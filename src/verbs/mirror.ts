@@ -4,18 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
-import { LiveMappings } from '../replay/live-mappings.ts';
 import type { MappingJob } from '../replay/mappings.ts';
-import { type CapturePlace, placeToCapture } from './interfaces.ts';
 import { endpointKey, type RecordedSide, serversHere } from './interlock.ts';
-import { mappingWords, targetText } from './mapping.ts';
+import { targetText } from './mapping.ts';
+import { othersFilter, planLive } from './mirror-capture.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
 import { readPassword } from './passwords.ts';
 import { runCommand } from './replay-options.ts';
-import { carryOut, makeRunFolder, plannedJob, planRun, planTargets, type RunPlan } from './replay-run.ts';
+import { carryOut, makeRunFolder, plannedJob, planRun, planTargets } from './replay-run.ts';
 import type { ReplayJob } from './replay-share.ts';
-import type { LiveJob } from './replay-source.ts';
 import { liveTiming } from './replay-timing.ts';
 import type { Snapshotter } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
@@ -114,7 +112,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
   const out = makeRunFolder(options.out);
   // What an earlier run left there is of other sessions.
   rmSync(join(out, SNAPSHOTS_FILE), { force: true });
-  const { live, mappings } = planLive(options, plan, beside);
+  const { live, mappings } = planLive(options, plan, options.interface ?? beside?.iface);
   const { copies, snapshotFrom } = options;
   const serverPorts = [...new Set(mappings.map(({ port }) => port))];
   const job: ReplayJob = {
@@ -209,54 +207,6 @@ async function snapshotPassword(options: MirrorOptions): Promise<string | undefi
     'usage',
     '--snapshot-password-file is for the user of --snapshot-from (try: with both)',
   );
-}
-
-/** Where to capture for all mappings, and what of it. */
-function planLive(
-  options: MirrorOptions,
-  plan: RunPlan,
-  beside: Beside | undefined,
-): { live: LiveJob; mappings: MappingJob[] } {
-  const named = options.interface ?? beside?.iface;
-  const places = plan.jobs.map(({ source, port }) => placeToCapture(port, named, source));
-  const [{ iface, why }] = places;
-  const elsewhere = places.findIndex((place) => place.iface !== iface);
-  if (elsewhere > 0) {
-    const [one, other] = [plan.mappings[0], plan.mappings[elsewhere]].map(mappingWords);
-    throw new MytapeError(
-      'usage',
-      `-x ${one} is to be captured on ${iface}, -x ${other} on ${places[elsewhere].iface}: name one interface for both with -i, or run two mirrors`,
-    );
-  }
-  if (why !== undefined) say(`mytape: capturing on ${iface}: ${why}`);
-  const wanted = options.filter ?? places.map(serverFilter).join(' or ');
-  return {
-    live: {
-      iface,
-      filter: `(${wanted}) and ${othersFilter(plan)}`,
-      promiscuous: places.some(({ isHere }) => !isHere),
-      bufferOctets: options.buffer,
-      originSec: Math.floor(Date.now() / 1000),
-      places: LiveMappings.share(plan.jobs),
-    },
-    mappings: plan.jobs.map((job, i) => ({ ...job, alike: places[i].alike })),
-  };
-}
-
-/** All but what the targets say and hear: the mirror's own packets. */
-function othersFilter({ targets }: RunPlan): string {
-  return targets.map(({ address, port }) => `not (${endFilter([address.text], port)})`).join(' and ');
-}
-
-/** What a server says and hears, in pcap's syntax. */
-function serverFilter({ port, servers }: CapturePlace): string {
-  return servers === undefined ? `tcp port ${port}` : endFilter(servers, port);
-}
-
-function endFilter(hosts: readonly string[], port: number): string {
-  const towards = (end: 'src' | 'dst') =>
-    `(tcp ${end} port ${port} and (${hosts.map((host) => `${end} host ${host}`).join(' or ')}))`;
-  return `${towards('dst')} or ${towards('src')}`;
 }
 
 /** A mirror that runs beside a recording, in threads of its own. */

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Step } from '../../src/verbs/doctor-steps.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
 import { CTL } from '../../src/wire/segment.ts';
-import { interleave, recordArchive, sessionFrames, tcpFrame } from '../archive/support.ts';
+import { interleave, ORIGIN_SEC, recordArchive, sessionFrames, tcpFrame } from '../archive/support.ts';
 import { labObstacle } from '../e2e/support/capability.ts';
 import { mytape } from './mytape.ts';
 
@@ -73,6 +73,26 @@ describe('-x with several servers', () => {
         ['10.1.0.5:3307', ['10.0.0.5:3308 -> 10.1.0.5:3307'], 1, 5],
       ],
     );
+  });
+
+  test('the time of a run is that of the mapped sessions', () => {
+    const late = join(folder, 'late.tape');
+    const packets = interleave([sessionFrames('198.51.100.1', 40_001, 3, 1000, B)]);
+    const others = interleave([sessionFrames('198.51.100.2', 40_002, 100, 1000, A)]);
+    // B speaks for a few milliseconds, 100 s after A began, which goes on for 200 s.
+    for (const packet of packets) packet.at += 100e9;
+    for (const [i, packet] of others.entries()) packet.at += i * 1e9;
+    recordArchive(
+      late,
+      [...others, ...packets].sort((a, b) => a.at - b.at),
+    );
+    const x = ['-x', '10.0.0.6:3307-10.1.0.6:3307'];
+    const way = ['--dry-run', '--json', ...SOCKET, '--users', users];
+    const dry = (...args: string[]) => mytape('replay', late, ...x, ...way, ...args);
+    assert.ok(JSON.parse(dry().stdout).schedule.lasts_s < 1);
+    assert.match(dry('--skip-idle', '5s').stderr, /--skip-idle: 0 idle stretches/);
+    const from = new Date((ORIGIN_SEC + 150) * 1000).toISOString();
+    assert.match(dry('--from', from).stderr, /--from is .*, and the recording lasts from/);
   });
 
   test('several servers onto one target', () => {
