@@ -176,7 +176,8 @@ async function mirrored(
   password: string | undefined,
 ): Promise<RecordedSide> {
   const ports = mappings.map(({ port }) => port);
-  const { endpoints, ...side } = serversHere(ports, 'a server that is mirrored');
+  const what = `${mappings.length === 1 ? 'the' : 'a'} server that is mirrored`;
+  const { endpoints, ...side } = serversHere(ports, what);
   const named = mappings.flatMap(({ source, port }) =>
     source === undefined ? [] : [endpointKey(source, port)],
   );
