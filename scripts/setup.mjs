@@ -1,4 +1,4 @@
-// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|demo|lab|bench`.
+// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|fuzz|demo|lab|bench`.
 // Does only what is missing, so it stands in front of every npm script. Plain JavaScript without a dependency, since it is
 // what installs the dependencies and the compiler.
 import { spawn, spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { buildNeeds, install, installReason } from './setup/npm.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
-const PURPOSES = ['check', 'test', 'demo', 'lab', 'bench'];
+const PURPOSES = ['check', 'test', 'fuzz', 'demo', 'lab', 'bench'];
 const OLDEST_NODE = 20;
 
 const args = process.argv.slice(2);
@@ -40,7 +40,7 @@ function obstacle() {
   return undefined;
 }
 
-const real = purpose !== 'check';
+const real = purpose !== 'check' && purpose !== 'fuzz';
 const why = real ? obstacle() : undefined;
 if (why && purpose === 'demo') say(`the small demo, by ordinary connections: the whole one ${why}`);
 else if (why && purpose !== 'test') fail(`npm run ${purpose} ${why}`);
@@ -63,7 +63,7 @@ if (reason) {
   const code = await install();
   if (code !== 0) fail('npm ci failed: what it says is above');
 }
-if (real) {
+if (purpose !== 'check') {
   // The compiler believes its notes of what it has written before, even where that was deleted.
   if (!existsSync('dist/src/cli.js')) rmSync('dist/.tsbuildinfo', { force: true });
   const build = spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], {

@@ -12,6 +12,7 @@ import { mirrorCommand } from './verbs/mirror.ts';
 import { recordCommand } from './verbs/record.ts';
 import { replayCommand } from './verbs/replay.ts';
 import { routesCommand } from './verbs/routes.ts';
+import { showCommand } from './verbs/show.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -30,6 +31,7 @@ program.addHelpText(
 Examples:
   mytape record -i eth0 -p 3306 -o peak.tape --for 1h
   mytape ls peak.tape
+  mytape show peak.tape 17
   mytape routes peak.tape --via ASSISTANT          then type on the target what it prints
   mytape doctor -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --archive peak.tape
   mytape replay peak.tape -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
@@ -41,6 +43,7 @@ Each has its own: mytape replay --help. Exit code: 0 done, 1 failed, 2 usage, 3 
 for (const make of [
   recordCommand,
   lsCommand,
+  showCommand,
   exportCommand,
   importCommand,
   interceptCommand,

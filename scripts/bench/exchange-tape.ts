@@ -59,7 +59,7 @@ export class ExchangeTape {
   /** When the next packet is captured, ns since the first. Goes on by itself; set it forward to let time pass. */
   at = 0;
   readonly #writer: ArchiveWriter;
-  readonly #block = makeBlock(new Uint8Array(BLOCK_OCTETS), BLOCK_PACKETS);
+  readonly #block = makeBlock(new Uint8Array(BLOCK_OCTETS), BLOCK_PACKETS, LINKTYPE.ethernet);
   readonly #frames: FrameWriter;
   #fill = 0;
   readonly #mysql = new NullMysql();

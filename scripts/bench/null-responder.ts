@@ -83,7 +83,7 @@ async function main(): Promise<void> {
     sources.map(async (source) => {
       for await (const block of source) {
         crowded = block.count >= CROWD;
-        server.take(block, source.linkType, performance.now());
+        server.take(block, performance.now());
       }
     }),
   );

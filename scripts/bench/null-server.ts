@@ -76,8 +76,8 @@ export class NullServer {
   }
 
   /** Answers a block of Ethernet frames. `nowMs`: any clock that does not step back; TSval, too. */
-  take(block: PacketBlock, linkType: number, nowMs: number): void {
-    const { octets, view, count, offset, length } = block;
+  take(block: PacketBlock, nowMs: number): void {
+    const { linkType, octets, view, count, offset, length } = block;
     const segment = this.#segment;
     this.#now(nowMs);
     for (let i = 0; i < count; i++) {

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { MytapeError } from '../errors.ts';
+import { originOf } from '../flow/clock.ts';
 import type { PacketBlock, PacketSource, SourceStats } from '../wire/packets.ts';
 import { PcapParser } from '../wire/pcap.ts';
 import { isPcapng, PcapngParser } from '../wire/pcapng.ts';
@@ -67,7 +68,9 @@ export class CaptureFile implements PacketSource {
         head = Buffer.concat([head, piece.value]);
       }
       octets += head.length;
-      const parser = isPcapng(head) ? new PcapngParser() : new PcapParser();
+      const parser = isPcapng(head)
+        ? new PcapngParser(originBy(new PcapngParser(), head))
+        : new PcapParser(originBy(new PcapParser(), head));
       parser.push(head);
       // The first packets stay in the parser's block until they are pulled.
       while (!parser.pull() && !isOver(parser)) {
@@ -141,6 +144,15 @@ export class CaptureFile implements PacketSource {
         : `${where} stands something that is no packet: the file is damaged`,
     );
   }
+}
+
+/** The second that times are to count from, by the packets in the file's first octets; -1 where these hold none. */
+function originBy(parser: PcapParser | PcapngParser, head: Uint8Array): number {
+  parser.push(head);
+  if (!parser.pull()) return -1;
+  const { at, count } = parser.block;
+  const seconds = Array.from(at.subarray(0, count), (ns) => parser.originSec + Math.floor(ns / 1e9));
+  return originOf(seconds);
 }
 
 function isOver(parser: PcapParser | PcapngParser): boolean {

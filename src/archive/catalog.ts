@@ -6,6 +6,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { MytapeError } from '../errors.ts';
+import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureNs } from '../time.ts';
 import { unpackBlocks } from './block-list.ts';
 import type {
@@ -26,6 +27,17 @@ const APPLICATION_ID = 0x6d797461;
 
 /** The format's version: goes up when an older reader would misread a newer archive. */
 export const FORMAT_VERSION = 1;
+
+/** Archives that were made before clocks were looked at have no such table, and no steps that anybody knows of. */
+const CLOCK_STEPS = `
+  CREATE TABLE IF NOT EXISTS clock_steps (
+    packet INTEGER PRIMARY KEY,
+    before_at INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    jump INTEGER NOT NULL,
+    offset INTEGER NOT NULL
+  ) STRICT;
+`;
 
 const SCHEMA = `
   CREATE TABLE archive (
@@ -123,6 +135,7 @@ export class Catalog {
     db.pragma('synchronous = NORMAL');
     db.transaction(() => {
       db.exec(SCHEMA);
+      db.exec(CLOCK_STEPS);
       db.pragma(`application_id = ${APPLICATION_ID}`);
       db.pragma(`user_version = ${FORMAT_VERSION}`);
       db.prepare(
@@ -230,6 +243,22 @@ export class Catalog {
     );
   }
 
+  /** Steps of the clock at packets from number `packet` on, in order. */
+  clockSteps(packet = 0): ClockStep[] {
+    return this.#read(() => {
+      const table = this.#db.prepare(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'clock_steps'",
+      );
+      if (table.get() === undefined) return [];
+      return this.#db
+        .prepare(
+          `SELECT packet, before_at AS beforeAt, at, jump AS jumpNs, offset FROM clock_steps WHERE packet >= ?
+           ORDER BY packet`,
+        )
+        .all(packet) as ClockStep[];
+    });
+  }
+
   /** The blocks of one segment, in order. */
   blocksOfSegment(segment: number): BlockRow[] {
     return this.#read(
@@ -272,6 +301,7 @@ export class Catalog {
     this.#db.exec(
       'DELETE FROM segments; DELETE FROM blocks; DELETE FROM sessions; DELETE FROM session_blocks;',
     );
+    this.#db.exec(`${CLOCK_STEPS} DELETE FROM clock_steps;`);
   }
 
   /**
@@ -319,6 +349,11 @@ export class Catalog {
       'INSERT OR REPLACE INTO session_blocks VALUES (@session, @firstBlock, @blocks)',
     );
     for (const row of batch.sessionBlocks) list.run(row);
+    if (batch.clockSteps.length === 0) return;
+    const step = this.#db.prepare(
+      'INSERT OR REPLACE INTO clock_steps VALUES (@packet, @beforeAt, @at, @jumpNs, @offset)',
+    );
+    for (const row of batch.clockSteps) step.run(row);
   }
 
   #read<T>(query: () => T): T {

@@ -1,4 +1,5 @@
 /** What an archive's index will be told next: gathered while blocks are written, or found again in their segments. */
+import { ClockMender, type ClockStep } from '../flow/clock.ts';
 import { type IndexedSession, SessionIndex } from '../flow/session-index.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { packBlocks } from './block-list.ts';
@@ -8,21 +9,44 @@ import type { StoredBlock } from './segment.ts';
 /** A session's list of blocks is rewritten as it grows until it names so many; then a new one begins. */
 const BLOCKS_PER_LIST = 256;
 
-export class IndexBuilder {
+/** People are told so many steps of the clock; the index holds all. */
+const CLOCK_STEPS_NAMED = 5;
+
+/** What is known of the clock that stamps the packets. */
+export interface ClockFacts {
+  /** Steps so far … */
+  readonly clockSteps: number;
+  /** … and the first of them. */
+  readonly firstClockSteps: readonly ClockStep[];
+  /** What is added to the newest stamp, ns, for the steps to be taken out. */
+  readonly clockOffset: number;
+}
+
+export class IndexBuilder implements ClockFacts {
   readonly index: SessionIndex;
+  clockSteps = 0;
+  readonly firstClockSteps: ClockStep[] = [];
+  readonly #clock = new ClockMender();
   /** Captured octets of all packets so far. */
   octets = 0;
+  /** Steps that wait for `take`. */
+  #clockSteps: ClockStep[] = [];
   #blocks: BlockRow[] = [];
   #segments = new Map<number, SegmentRow>();
   #nextBlock = 0;
 
-  constructor(linkType: number, serverPorts: Iterable<number>) {
-    this.index = new SessionIndex(linkType, new Set(serverPorts));
+  constructor(serverPorts: Iterable<number>) {
+    this.index = new SessionIndex(new Set(serverPorts));
   }
 
-  /** Takes the packets of a block that was written to `segment`, in order of writing. */
+  get clockOffset(): number {
+    return this.#clock.offset;
+  }
+
+  /** Takes the packets of a block that was written to `segment`, in order of writing. Takes the clock's steps out of `packets`. */
   add(segment: number, stored: StoredBlock, octets: number, packets: PacketBlock): void {
     const { count, at, length } = packets;
+    this.#clock.mend(at, count, this.index.packets);
     const row: BlockRow = {
       number: this.#nextBlock++,
       segment,
@@ -41,7 +65,15 @@ export class IndexBuilder {
       this.octets += length[i];
     }
     this.#blocks.push(row);
+    this.#noteSteps();
     this.index.add(packets, row.number);
+  }
+
+  #noteSteps(): void {
+    for (const step of this.#clock.take()) {
+      this.#clockSteps.push(step);
+      if (this.clockSteps++ < CLOCK_STEPS_NAMED) this.firstClockSteps.push(step);
+    }
   }
 
   /** Keeps the row of a block that can't be read any more: its packets count, but belong to no session. */
@@ -72,12 +104,15 @@ export class IndexBuilder {
       });
       if (session.blocks.length >= BLOCKS_PER_LIST) session.blocks = [];
     }
+    const clockSteps = this.#clockSteps;
+    this.#clockSteps = [];
     const batch: CatalogBatch = {
       totals: this.totals(dropped, droppedByDisk),
       segments: [...this.#segments.values()],
       blocks: this.#blocks,
       sessions,
       sessionBlocks,
+      clockSteps,
     };
     this.#blocks = [];
     this.#segments.clear();

@@ -5,7 +5,9 @@
 import { chmodSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import type { DecodeOptions } from '../flow/decode.ts';
 import { KeyLog } from '../tls/key-log.ts';
+import { TlsStream } from '../tls/stream.ts';
 
 export const KEYS_FILE = 'keys.log';
 
@@ -18,6 +20,16 @@ export function readKeys(dir: string): KeyLog | undefined {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
+}
+
+/**
+ * How the TLS sessions of the archive in `dir` are decrypted: by its own secrets and those of `keyLog` (the text of a key log).
+ * undefined: no secret is known. Throws as `readKeys`.
+ */
+export function tlsReader(dir: string, keyLog: string | undefined): DecodeOptions['openTls'] {
+  const keys = readKeys(dir) ?? new KeyLog();
+  if (keyLog !== undefined) keys.add(keyLog);
+  return keys.size === 0 ? undefined : (plain) => new TlsStream(keys, plain);
 }
 
 /** Adds whole lines of a key log to the archive in `dir`. Throws `disk`. */

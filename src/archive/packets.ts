@@ -6,6 +6,7 @@ import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from
 import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
 import type { Catalog } from './catalog.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
+import { MendedTimes } from './mended-times.ts';
 import type { BlockRow } from './rows.ts';
 import { segmentPath } from './segment.ts';
 import { SessionFilter } from './session-filter.ts';
@@ -19,6 +20,8 @@ export interface PacketSelection {
   sessions?: Iterable<number>;
   from?: CaptureNs;
   to?: CaptureNs;
+  /** Times are those that were captured, of `from` and `to`, too. Default: the steps of the clock are taken out. */
+  asCaptured?: boolean;
 }
 
 /** Blocks of one file, one behind the other, and their octets. */
@@ -37,6 +40,8 @@ export class ArchivePackets implements PacketSource {
   readonly #codec: Codec;
   readonly #from: number;
   readonly #to: number;
+  /** Undefined: times are as captured. */
+  readonly #clock: MendedTimes | undefined;
   /** Undefined: all sessions. */
   readonly #filter: SessionFilter | undefined;
   /** 1 for each block that has packets of the sessions; undefined: all blocks. */
@@ -59,6 +64,7 @@ export class ArchivePackets implements PacketSource {
     this.originSec = originSec;
     this.#from = selection.from ?? Number.NEGATIVE_INFINITY;
     this.#to = selection.to ?? Number.POSITIVE_INFINITY;
+    this.#clock = selection.asCaptured === true ? undefined : new MendedTimes(catalog);
     if (selection.sessions === undefined) return;
     const wanted = new Uint8Array(catalog.blockCount());
     const rows = [];
@@ -71,7 +77,7 @@ export class ArchivePackets implements PacketSource {
       });
     }
     this.#wanted = wanted;
-    this.#filter = new SessionFilter(linkType, rows);
+    this.#filter = new SessionFilter(rows);
   }
 
   stats(): SourceStats {
@@ -84,7 +90,7 @@ export class ArchivePackets implements PacketSource {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<PacketBlock> {
     const octets = new Uint8Array(MAX_BLOCK_OCTETS);
-    const block = makeBlock(octets, MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS);
+    const block = makeBlock(octets, MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS, this.linkType);
     const runs = new RunReader(this.#dir, this.#codec, this.#rows());
     try {
       let reading = runs.next();
@@ -99,8 +105,10 @@ export class ArchivePackets implements PacketSource {
           if (this.#closed) return;
           this.#unpack(run, at, row, block);
           at += row.stored;
+          this.#clock?.mend(block, row.firstPacket);
           this.#filter?.apply(block, row.firstPacket);
-          if (row.firstAt < this.#from || row.lastAt > this.#to) this.#cutTimes(block);
+          const isWithin = row.firstAt >= this.#from && row.lastAt <= this.#to;
+          if (this.#clock === undefined || !isWithin) this.#cutTimes(block);
           if (block.count === 0) continue;
           this.#packets += block.count;
           yield block;
@@ -113,10 +121,12 @@ export class ArchivePackets implements PacketSource {
 
   *#rows(): Generator<BlockRow> {
     const wanted = this.#wanted;
+    // The index has mended times.
+    const [from, to] = this.#clock === undefined ? [-Infinity, Infinity] : [this.#from, this.#to];
     for (let next = 0; ; ) {
       if (wanted !== undefined) next = wanted.indexOf(1, next);
       if (next < 0) return;
-      const page = this.#catalog.blocksFrom(next, this.#from, this.#to);
+      const page = this.#catalog.blocksFrom(next, from, to);
       if (page.length === 0) return;
       for (const row of page) if (wanted === undefined || wanted[row.number] === 1) yield row;
       next = page[page.length - 1].number + 1;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import type { ClockStep } from '../flow/clock.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { Catalog, INDEX_FILE } from './catalog.ts';
 import { type Codec, makeCodec } from './codec.ts';
@@ -29,8 +30,10 @@ export interface Archive {
   /** In order of their ids. */
   sessions(): Iterable<SessionRow>;
   session(id: number): SessionRow | undefined;
+  /** Where the clock that stamped the packets was set, as far as is known, in order. All times but captured stamps are without these steps. */
+  clockSteps(): ClockStep[];
   /**
-   * The packets in capture order. Reads only the blocks that the selection needs. A block that is not what the index
+   * The packets in capture order, at times without the steps of the clock, unless captured ones are asked for. Reads only the blocks that the selection needs. A block that is not what the index
    * says rejects with `bad-archive`, naming segment and offset.
    */
   packets(selection?: PacketSelection): PacketSource;
@@ -127,6 +130,10 @@ class OpenArchive implements Archive {
 
   session(id: number): SessionRow | undefined {
     return this.#catalog.session(id);
+  }
+
+  clockSteps(): ClockStep[] {
+    return this.#catalog.clockSteps();
   }
 
   packets(selection: PacketSelection = {}): PacketSource {

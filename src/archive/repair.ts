@@ -19,8 +19,8 @@ const BATCH_BLOCKS = 4096;
 /** Repairs the archive in `dir`, whose lock the caller holds; answers what was done, for people. */
 export function repairArchive(dir: string, catalog: Catalog, codec: Codec): string {
   const { linkType, originSec, serverPorts, dropped, droppedByDisk, packets } = catalog.archive();
-  const builder = new IndexBuilder(linkType, serverPorts);
-  const block = makeBlock(new Uint8Array(0), MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS);
+  const builder = new IndexBuilder(serverPorts);
+  const block = makeBlock(new Uint8Array(0), MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS, linkType);
   const format = { littleEndian: true, unitNs: 1, linkType };
   const notes: string[] = [];
   let unreadable = 0;

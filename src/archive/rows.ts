@@ -1,4 +1,5 @@
 /** What the index holds, row by row. docs/archive-format.md has the meaning of each column. */
+import type { ClockStep } from '../flow/clock.ts';
 import type { Coverage } from '../flow/events.ts';
 import type { CaptureNs } from '../time.ts';
 
@@ -89,6 +90,7 @@ export interface CatalogBatch {
   blocks: BlockRow[];
   sessions: SessionRow[];
   sessionBlocks: SessionBlocksRow[];
+  clockSteps: ClockStep[];
 }
 
 /** How an archive ended: by its recorder, or mended later. */

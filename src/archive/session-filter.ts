@@ -11,24 +11,22 @@ type Ranges = SessionRow[];
  * lies between those of the session's first and last packet: among sessions of the same ends these never overlap.
  */
 export class SessionFilter {
-  readonly #linkType: number;
   readonly #segment = new Segment();
   /** IPv4: server's address and port as one number -> client's -> sessions. Two levels, so that keys stay exact. */
   readonly #byServer = new Map<number, Map<number, Ranges>>();
   readonly #byEnds6 = new Map<string, Ranges>();
 
-  constructor(linkType: number, sessions: Iterable<SessionRow>) {
-    this.#linkType = linkType;
+  constructor(sessions: Iterable<SessionRow>) {
     for (const session of sessions) this.#add(session);
   }
 
   /** Leaves in `block`, whose first packet is number `first` of the archive, only packets of the sessions. */
   apply(block: PacketBlock, first: number): void {
-    const { octets, view, offset, length, wireLength, at, count } = block;
+    const { linkType, octets, view, offset, length, wireLength, at, count } = block;
     const segment = this.#segment;
     let kept = 0;
     for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== 0) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== 0) continue;
       if (!this.#has(segment, first + i)) continue;
       offset[kept] = offset[i];
       length[kept] = length[i];

@@ -4,7 +4,7 @@ import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.t
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
 import { Catalog } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
-import { IndexBuilder } from './index-builder.ts';
+import { type ClockFacts, IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
 import type { CatalogBatch } from './rows.ts';
 import { SegmentWriter, type StoredBlock } from './segment.ts';
@@ -62,7 +62,7 @@ export class ArchiveWriter {
   readonly #catalog: Catalog;
   readonly #builder: IndexBuilder;
   /** The open block: whole records, and the columns over them. */
-  readonly #block: PacketBlock = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS);
+  readonly #block: PacketBlock;
   #fill = 0;
   #segment: SegmentWriter | undefined;
   #segments = 0;
@@ -85,6 +85,7 @@ export class ArchiveWriter {
     this.#options = options;
     this.#lock = lock;
     this.#codec = codec;
+    this.#block = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS, options.linkType);
     this.#second = options.originSec;
     this.#catalog = Catalog.create(dir, {
       codec: codec.name,
@@ -95,7 +96,7 @@ export class ArchiveWriter {
       iface: options.iface ?? null,
       startedMs: Date.now(),
     });
-    this.#builder = new IndexBuilder(options.linkType, options.serverPorts);
+    this.#builder = new IndexBuilder(options.serverPorts);
     this.#nextSegment();
   }
 
@@ -148,6 +149,11 @@ export class ArchiveWriter {
   /** Sessions whose commands could not be counted. */
   get uncounted(): number {
     return this.#builder.index.uncounted;
+  }
+
+  /** Steps of the clock in whole blocks. */
+  get clock(): ClockFacts {
+    return this.#builder;
   }
 
   /** Files begun. */

@@ -1,14 +1,22 @@
-import { COM, type Command, countCommands } from '../mysql/command.ts';
+import { COM, type Command } from '../mysql/command.ts';
 import { Dialogue, type DialogueOptions, type DialogueSink, type LostCause } from '../mysql/dialogue.ts';
 import type { LoginShown } from '../mysql/recorded-login.ts';
-import { Reassembly } from '../tcp/reassembly.ts';
+import { WatchedConnection, type WatchedSink } from '../tcp/watched.ts';
 import type { CaptureNs } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
-import { type DecodedSessions, decodeBlocks, FlowDecoder, type FlowOptions } from './decoder.ts';
+import { RESET_GRACE_NS } from './belongs.ts';
+import { CommandCount } from './command-count.ts';
+import {
+  type DecodedSessions,
+  decodeBlocks,
+  FlowDecoder,
+  type FlowOptions,
+  type FlowSink,
+} from './decoder.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
-import { type Endpoints, Flow, isClosed } from './table.ts';
+import { type Endpoints, Flow } from './table.ts';
 
 export interface DecodeOptions extends FlowOptions {
   /** Reads TLS, where keys are known; undefined: sessions under TLS are skipped. */
@@ -20,29 +28,32 @@ export interface DecodeOptions extends FlowOptions {
  * packets that they came from. Rejects where the source does.
  */
 export function decodeSessions(source: PacketSource, options: DecodeOptions): DecodedSessions {
-  return decodeBlocks(source, new SessionDecoder(source.linkType, options));
+  return decodeBlocks(source, new SessionDecoder(options));
 }
 
 /** The work of `decodeSessions`, block by block. */
 export class SessionDecoder extends FlowDecoder<SessionFlow> {
-  constructor(linkType: number, options: DecodeOptions) {
+  constructor(options: DecodeOptions) {
     const { openTls } = options;
-    super(linkType, options, (endpoints, id, at, push) => new SessionFlow(endpoints, id, at, push, openTls));
+    super(options, (endpoints, id, at, sink) => new SessionFlow(endpoints, id, at, sink, openTls));
   }
 }
 
 type OpenTls = DialogueOptions['openTls'];
 
+/** Causes behind which the client's commands can still be made out. */
+const IS_COUNTED: ReadonlySet<SkipCause> = new Set(['gap', 'desync', 'replication']);
+
 /** What a connection needs while it lasts; given back when it closes. */
 interface Reading {
-  client: Reassembly;
-  server: Reassembly;
+  watched: WatchedConnection;
+  /** Reads the conversation; once that is given up before it opened, what is left counts its commands. */
   dialogue: Dialogue;
 }
 
 /** One connection: from its segments to its events. */
-class SessionFlow extends Flow implements DialogueSink {
-  readonly #push: (event: FlowEvent) => void;
+class SessionFlow extends Flow implements DialogueSink, WatchedSink {
+  readonly #sink: FlowSink | undefined;
   readonly #session: SessionMeta;
   readonly #openTls: OpenTls;
   /** undefined: nothing came yet, or nothing can be read, or it is closed. */
@@ -50,32 +61,37 @@ class SessionFlow extends Flow implements DialogueSink {
   /** Its beginning was not captured. */
   #joinedLate = false;
   #opened = false;
+  #closing = false;
   #closed = false;
   #quit = false;
-  /** Why it cannot be replayed at all, and how many commands that costs. */
+  /** Why it cannot be replayed at all … */
   #skip: SkipCause | undefined;
+  /** Why what follows in it cannot be replayed. */
+  #over: SkipCause | undefined;
+  /** … and how many commands that costs, as far as they were counted before. */
   #skippedCommands = 0;
+  /** Since a reset, until it is sure: what came after it. */
+  #afterReset: FlowEvent[] | undefined;
+  /** Of what is told now: never runs backwards. */
   #at: CaptureNs;
 
-  constructor(
-    endpoints: Endpoints,
-    id: number,
-    at: CaptureNs,
-    push: ((event: FlowEvent) => void) | undefined,
-    openTls: OpenTls,
-  ) {
+  constructor(endpoints: Endpoints, id: number, at: CaptureNs, sink: FlowSink | undefined, openTls: OpenTls) {
     super(id, at);
     this.#at = at;
     // Nobody wants it: as good as closed.
-    this.#closed = push === undefined;
-    this.#push = push ?? (() => {});
+    this.#closed = sink === undefined;
+    this.#sink = sink;
     this.#openTls = openTls;
     this.#session = { id, ...endpoints, at, connectionId: 0, capabilities: 0, extendedCapabilities: 0 };
   }
 
-  segment(segment: Segment, fromClient: boolean, at: CaptureNs): void {
+  /** Whether the passing of time may change something: `settle` is to be called. */
+  get unsettled(): boolean {
+    return !this.#closed && (this.#afterReset !== undefined || this.#reading?.watched.waits === true);
+  }
+
+  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void {
     if (this.#closed) return;
-    this.#at = at;
     const { flags } = segment;
     if ((flags & CTL.syn) !== 0) this.#synchronize(segment, fromClient);
     else if (this.#reading === undefined && this.#skip === undefined) {
@@ -83,38 +99,80 @@ class SessionFlow extends Flow implements DialogueSink {
       this.#reading = this.#newReading();
     }
     const reading = this.#reading;
-    if (reading === undefined) {
-      this.#unreadable(segment, fromClient);
-      return;
-    }
+    if (reading === undefined) return;
     if ((flags & CTL.rst) !== 0) {
-      // Before the server's SYN it answers the SYN of an earlier connection: this one may still come to stand.
-      if (reading.server.started || this.#joinedLate) this.#close('rst');
+      if (this.resetAt >= 0) this.#reset(reading);
       return;
     }
-    const mine = fromClient ? reading.client : reading.server;
-    const other = fromClient ? reading.server : reading.client;
+    if (this.resetRefuted) this.#resume();
+    const { watched } = reading;
+    const { client, server } = watched;
+    const mine = fromClient ? client : server;
     if (!mine.started && segment.wireDataLength > 0) mine.start(segment.seq);
     // Until then it speaks of an earlier connection of the same ports (a challenge ACK, RFC 5961).
-    if (mine.started && (flags & CTL.ack) !== 0) this.#acknowledge(segment, fromClient, other);
+    const hasAck = mine.started && (flags & CTL.ack) !== 0;
+    if (hasAck) this.#startOther(segment, fromClient, watched);
     const seq = (flags & CTL.syn) !== 0 ? seqAdd(segment.seq, 1) : segment.seq;
-    mine.segment(
+    watched.segment(
+      fromClient,
       segment.octets,
       segment.dataOffset,
       segment.dataLength,
       segment.wireDataLength,
       seq,
+      hasAck ? segment.ack : -1,
       (flags & CTL.fin) !== 0,
       at,
+      now,
     );
+  }
+
+  /** The capture has come to `now`. */
+  settle(now: CaptureNs): void {
+    if (this.#closed) return;
+    this.#reading?.watched.settle(now);
+    if (this.#afterReset !== undefined && now - this.resetAt > RESET_GRACE_NS)
+      this.#close('rst', this.resetAt);
   }
 
   /** The table gives it up: closed a while ago, idle for too long, its ports used anew, or the capture is over. */
   ended(at: CaptureNs): void {
     if (this.#closed) return;
-    this.#at = at;
-    this.#close(this.reset ? 'rst' : this.clientFin || this.serverFin ? 'fin' : 'cut');
+    if (this.resetAt >= 0) this.#close('rst', this.#afterReset === undefined ? at : this.resetAt);
+    else this.#close(this.clientFin || this.serverFin ? 'fin' : 'cut', at);
   }
+
+  // What the watched connection hands over.
+
+  data(
+    fromClient: boolean,
+    octets: Uint8Array,
+    from: number,
+    to: number,
+    at: CaptureNs,
+    caughtUp: boolean,
+  ): void {
+    const dialogue = (this.#reading as Reading).dialogue;
+    this.#comes(at);
+    if (fromClient) dialogue.fromClient(octets, from, to, this.#at, caughtUp);
+    else dialogue.fromServer(octets, from, to, this.#at, caughtUp);
+  }
+
+  gap(fromClient: boolean, octets: number, at: CaptureNs): void {
+    this.#comes(at);
+    this.#reading?.dialogue.gap(fromClient, octets);
+  }
+
+  /** The client's FIN closes the session, once the answers still due have come. */
+  end(fromClient: boolean, at: CaptureNs): void {
+    this.#comes(at);
+    const { watched, dialogue } = this.#reading as Reading;
+    if (fromClient) dialogue.clientEnded();
+    if (!watched.client.ended) return;
+    if (watched.server.ended || (this.#opened && dialogue.pending === 0)) this.#close('fin', at);
+  }
+
+  // What the dialogue tells.
 
   login(login: LoginShown): void {
     const session = this.#session;
@@ -137,7 +195,7 @@ class SessionFlow extends Flow implements DialogueSink {
 
   command(command: Command): void {
     // Behind its FIN the server hears nothing: a client that did not look will say it again on another connection.
-    if (this.#reading?.server.ended === true && command.com !== COM.quit) {
+    if (this.#reading?.watched.server.ended === true && command.com !== COM.quit) {
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause: 'unheard', commands: 1 });
       return;
     }
@@ -147,17 +205,46 @@ class SessionFlow extends Flow implements DialogueSink {
 
   reply(command: Command): void {
     this.#push({ type: 'reply', at: this.#at, session: this.#session, command });
-    if (this.#reading?.client.ended === true && this.#reading.dialogue.pending === 0) this.#close('fin');
+    const reading = this.#reading;
+    if (reading?.watched.client.ended === true && reading.dialogue.pending === 0)
+      this.#close('fin', this.#at);
   }
 
   lost(cause: LostCause, commands: number): void {
-    if (!this.#opened) {
-      this.#skip = cause;
-      this.#skippedCommands += commands + (this.#reading?.dialogue.unanswered ?? 0);
-      this.#reading = undefined;
-    } else {
+    if (this.#opened) {
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause, commands });
+      if (cause !== 'replication') return;
+      this.#over = cause;
+      this.#count();
+      return;
     }
+    this.#skip = cause;
+    this.#skippedCommands += commands + (this.#reading?.dialogue.untold ?? 0);
+    if (IS_COUNTED.has(cause)) this.#count();
+    else this.#stopReading();
+  }
+
+  /** Commands that were made out where nothing else can be done with them. */
+  counted(commands: number): void {
+    if (!this.#opened) this.#skippedCommands += commands;
+    else
+      this.#push({
+        type: 'lost',
+        at: this.#at,
+        session: this.#session,
+        cause: this.#over as SkipCause,
+        commands,
+      });
+  }
+
+  /** Nothing that follows can be replayed, but what is said is counted. */
+  #count(): void {
+    if (this.#reading !== undefined)
+      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true });
+  }
+
+  #comes(at: CaptureNs): void {
+    if (at > this.#at) this.#at = at;
   }
 
   #open(): void {
@@ -165,29 +252,37 @@ class SessionFlow extends Flow implements DialogueSink {
     this.#push({ type: 'open', at: this.#at, session: this.#session });
   }
 
+  #push(event: FlowEvent): void {
+    if (this.#afterReset !== undefined) this.#afterReset.push(event);
+    else this.#sink?.push(event);
+  }
+
   #newReading(): Reading {
-    const reading: Reading = {
-      client: new Reassembly({
-        data: (octets, from, to, at) => reading.dialogue.fromClient(octets, from, to, at),
-        gap: (octets) => reading.dialogue.gap(true, octets),
-        end: () => this.#fin(reading),
-      }),
-      server: new Reassembly({
-        data: (octets, from, to, at) => reading.dialogue.fromServer(octets, from, to, at),
-        gap: (octets) => reading.dialogue.gap(false, octets),
-        end: () => this.#fin(reading),
-      }),
+    const { waits, budget } = this.#sink as FlowSink;
+    return {
+      watched: new WatchedConnection(this, waits, budget),
       dialogue: new Dialogue(this, { openTls: this.#openTls, joinedLate: this.#joinedLate }),
     };
-    return reading;
+  }
+
+  #stopReading(): void {
+    this.#reading?.watched.stop();
+    this.#reading = undefined;
   }
 
   #synchronize(segment: Segment, fromClient: boolean): void {
-    if (this.#reading === undefined) {
-      if (this.#skip !== undefined) return;
+    // What no server sends to its client, and no client to its server, is noise.
+    if (((segment.flags & CTL.ack) !== 0) === fromClient || this.#skip !== undefined) return;
+    const late = this.#joinedLate && !this.#opened;
+    if (this.#reading === undefined || (late && isUnread(this.#reading))) {
+      // A SYN that was captured behind the ACK of its SYN-ACK.
+      this.#joinedLate = false;
+      const heard = this.#reading?.watched;
       this.#reading = this.#newReading();
+      if (heard?.server.started) this.#reading.watched.server.start(heard.server.next);
+      if (heard?.client.started) this.#reading.watched.client.start(heard.client.next);
     }
-    const { client, server } = this.#reading;
+    const { client, server } = this.#reading.watched;
     const next = seqAdd(segment.seq, 1);
     if (fromClient) {
       if (!client.started) client.start(next);
@@ -198,57 +293,85 @@ class SessionFlow extends Flow implements DialogueSink {
     }
   }
 
-  #acknowledge(segment: Segment, fromClient: boolean, other: Reassembly): void {
-    const answers = segment.wireDataLength > 0;
-    if (other.started) {
-      other.acknowledged(segment.ack, answers, this.#at);
-    } else if (this.#joinedLate) {
-      other.start(segment.ack);
-    } else if (fromClient) {
-      // The server's SYN is missing. The first ACK without data tells its number; one with data comes after the greeting.
-      other.start(segment.ack);
-      if (answers) this.#reading?.dialogue.gap(false, 0);
+  /** The other direction's numbers, where its SYN is missing: what this segment acknowledges. */
+  #startOther(
+    { ack, wireDataLength }: Segment,
+    fromClient: boolean,
+    { client, server }: WatchedConnection,
+  ): void {
+    const other = fromClient ? server : client;
+    if (other.started) return;
+    // In order, the client's first ACK has no data; one that has some follows the greeting, which may come late.
+    if (this.#joinedLate || (fromClient && wireDataLength === 0)) other.start(ack, this.#joinedLate);
+  }
+
+  #reset({ watched }: Reading): void {
+    // Before the server's SYN it answers the SYN of an earlier connection: this one may still come to stand.
+    if (!watched.server.started && !this.#joinedLate) return;
+    if (this.#afterReset !== undefined) return;
+    // Nothing more was to come.
+    if (this.#quit || this.clientFin || this.serverFin) {
+      this.#close('rst', this.resetAt);
+      return;
     }
+    this.#comes(this.resetAt);
+    this.#afterReset = [];
   }
 
-  /** One side has sent its FIN. The client's closes the session, once the answers still due have come. */
-  #fin(reading: Reading): void {
-    const { client, server, dialogue } = reading;
-    if (client.ended && (server.ended || dialogue.pending === 0)) this.#close('fin');
+  /** The reset was none of this connection's. */
+  #resume(): void {
+    const events = this.#afterReset;
+    this.#afterReset = undefined;
+    for (const event of events ?? []) this.#sink?.push(event);
   }
 
-  /** Of what cannot be read, the commands are counted as far as they show. */
-  #unreadable(segment: Segment, fromClient: boolean): void {
-    const shows = this.#skip === 'gap';
-    const { octets, dataOffset, dataLength } = segment;
-    if (shows && fromClient)
-      this.#skippedCommands += countCommands(octets, dataOffset, dataOffset + dataLength);
-    if (isClosed(this)) this.#close('fin');
-  }
-
-  #close(how: CloseHow): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  #close(how: CloseHow, at: CaptureNs): void {
+    if (this.#closed || this.#closing) return;
+    this.#closing = true;
     const reading = this.#reading;
-    this.#reading = undefined;
     // Delivers what waits behind holes.
-    reading?.client.finish(this.#at);
-    reading?.server.finish(this.#at);
+    reading?.watched.finish(at);
+    this.#comes(at);
+    this.#closed = true;
     reading?.dialogue.finish();
-    if (!this.#opened) {
-      const dialogue = reading?.dialogue;
-      const cause =
-        this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
-      if (this.#skip === undefined) this.#skippedCommands += dialogue?.unanswered ?? 0;
-      this.#push({
-        type: 'skip',
-        at: this.#at,
-        session: this.#session,
-        cause,
-        commands: this.#skippedCommands,
-      });
-    } else {
+    this.#stopReading();
+    this.#tellUnheard();
+    this.#session.coverage = this.coverage;
+    if (this.#opened) {
+      const untold = reading?.dialogue.untold ?? 0;
+      if (untold > 0) this.counted(untold);
       this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });
+      return;
+    }
+    const dialogue = reading?.dialogue;
+    const cause =
+      this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
+    if (dialogue !== undefined) this.#skippedCommands += dialogue.untold;
+    this.#push({
+      type: 'skip',
+      at: this.#at,
+      session: this.#session,
+      cause,
+      commands: this.#skippedCommands,
+      how,
+    });
+  }
+
+  /** What was on its way when the connection was reset: nobody heard it. */
+  #tellUnheard(): void {
+    const events = this.#afterReset;
+    if (events === undefined) return;
+    this.#afterReset = undefined;
+    for (const event of events) {
+      if (event.type === 'command' && event.command.com !== COM.quit) {
+        const { at, session } = event;
+        this.#push({ type: 'lost', at, session, cause: 'unheard', commands: 1 });
+      } else if (event.type !== 'reply') this.#push(event);
     }
   }
+}
+
+/** Whether no data was handed over yet. */
+function isUnread({ watched, dialogue }: Reading): boolean {
+  return !watched.waits && !dialogue.begun;
 }

@@ -1,4 +1,5 @@
 /** From a capture's packets to the events of its connections, whatever their protocol. */
+import { HeldBudget, type WatchWaits } from '../tcp/watched.ts';
 import type { CaptureNs } from '../time.ts';
 import type { PacketBlock, PacketSource } from '../wire/packets.ts';
 import { PARSE, Segment } from '../wire/segment.ts';
@@ -10,6 +11,30 @@ export interface FlowOptions extends TableOptions {
   serverPorts: ReadonlySet<number>;
   /** Which sessions (SessionMeta.id) to read, default all: the others have no events, and cost next to nothing. */
   wants?: (id: number) => boolean;
+  /** How long octets that are captured late are waited for; default: as suits a file. */
+  waits?: WatchWaits;
+}
+
+/**
+ * Of a file: the queues of a network card differ by milliseconds, the clocks of a tap's two directions, or of two files that were
+ * merged, by up to a second.
+ */
+const FILE_WAITS: WatchWaits = { holeNs: 100e6, directionNs: 1e9 };
+
+/** Of a live capture, where everything comes from one ring, and the load must not wait. */
+export const LIVE_WAITS: WatchWaits = { holeNs: 20e6, directionNs: 50e6 };
+
+/** What all connections together may hold back. */
+const HELD_OCTETS = 256 * 1024 * 1024;
+
+/** A stamp this far behind the newest is of a clock that was set back. */
+const SET_BACK_NS = 10e9;
+
+/** What the connections of a decoder share. */
+export interface FlowSink {
+  push(event: FlowEvent): void;
+  readonly waits: WatchWaits;
+  readonly budget: HeldBudget;
 }
 
 /** What went through a decoder so far. */
@@ -17,6 +42,8 @@ export interface DecodeCounters {
   packets: number;
   /** Of them, packets that are no TCP segment or are malformed or cut in their headers. */
   unreadable: number;
+  /** Packets that are copies of others: captured before and after address translation, or at two ports. */
+  copies: number;
   /** Connections, whatever came of them. */
   sessions: number;
   /** Commands told. */
@@ -34,18 +61,18 @@ export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
 
 /** A connection that makes events of its segments. */
 export interface DecodedFlow extends Flow {
-  segment(segment: Segment, fromClient: boolean, at: CaptureNs): void;
+  /** `now`: the newest stamp of the capture. */
+  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void;
+  /** Whether the passing of time may change something: then `settle` is called. */
+  readonly unsettled: boolean;
+  /** All packets of before `now` were read. */
+  settle(now: CaptureNs): void;
   /** The table gives it up: closed a while ago, idle for too long, its ports used anew, or the capture is over. */
   ended(at: CaptureNs): void;
 }
 
-/** Makes a connection; `push` is told its events: undefined where nobody wants them. */
-export type MakeFlow<F> = (
-  endpoints: Endpoints,
-  id: number,
-  at: CaptureNs,
-  push: ((event: FlowEvent) => void) | undefined,
-) => F;
+/** Makes a connection; `sink` is told its events: undefined where nobody wants them. */
+export type MakeFlow<F> = (endpoints: Endpoints, id: number, at: CaptureNs, sink: FlowSink | undefined) => F;
 
 /** Reads `source` by `decoder`. */
 export function decodeBlocks<F extends DecodedFlow>(
@@ -70,46 +97,54 @@ export class FlowDecoder<F extends DecodedFlow> {
   readonly counters: DecodeCounters = {
     packets: 0,
     unreadable: 0,
+    copies: 0,
     sessions: 0,
     commands: 0,
     answered: 0,
     lost: 0,
   };
-  readonly #linkType: number;
   readonly #segment = new Segment();
   readonly #table: FlowTable<F>;
+  readonly #unsettled = new Set<F>();
   #events: FlowEvent[] = [];
-  #at: CaptureNs = 0;
+  /** The newest stamp. */
+  #now: CaptureNs = 0;
 
-  constructor(linkType: number, options: FlowOptions, make: MakeFlow<F>) {
-    const { serverPorts, wants } = options;
-    this.#linkType = linkType;
-    const push = (event: FlowEvent) => this.#push(event);
+  constructor(options: FlowOptions, make: MakeFlow<F>) {
+    const { serverPorts, wants, waits = FILE_WAITS } = options;
+    const budget = new HeldBudget(HELD_OCTETS);
+    const sink: FlowSink = { push: (event) => this.#push(event), waits, budget };
     const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
       this.counters.sessions++;
-      return make(endpoints, id, at, wants?.(id) === false ? undefined : push);
+      return make(endpoints, id, at, wants?.(id) === false ? undefined : sink);
     };
-    const ended = (flow: F) => flow.ended(this.#at);
+    const ended = (flow: F) => flow.ended(this.#now);
     this.#table = new FlowTable<F>(serverPorts, { create, ended }, options);
   }
 
   block(block: PacketBlock): FlowEvent[] {
     this.#events = [];
-    const { octets, view, offset, length, at } = block;
+    const { linkType, octets, view, offset, length, at } = block;
     const segment = this.#segment;
     const table = this.#table;
     for (let i = 0; i < block.count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== PARSE.ok) {
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) {
         this.counters.unreadable++;
         continue;
       }
-      this.#at = at[i];
-      const flow = table.find(segment, at[i]);
-      flow.segment(segment, table.fromClient, at[i]);
-      this.read(flow);
+      const moment = at[i];
+      if (moment > this.#now || moment < this.#now - SET_BACK_NS) this.#now = moment;
+      const flow = table.find(segment, moment);
+      if (flow === undefined) continue;
+      flow.segment(segment, table.fromClient, moment, this.#now);
+      if (flow.unsettled) this.#unsettled.add(flow);
     }
     this.counters.packets += block.count;
-    this.settle(this.#at);
+    this.counters.copies = table.copies;
+    for (const flow of this.#unsettled) {
+      flow.settle(this.#now);
+      if (!flow.unsettled) this.#unsettled.delete(flow);
+    }
     return this.#events;
   }
 
@@ -119,12 +154,6 @@ export class FlowDecoder<F extends DecodedFlow> {
     this.#table.finish();
     return this.#events;
   }
-
-  /** A segment of `flow` was read. */
-  protected read(_flow: F): void {}
-
-  /** All packets of before `at` were read. */
-  protected settle(_at: CaptureNs): void {}
 
   #push(event: FlowEvent): void {
     this.#events.push(event);

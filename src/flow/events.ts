@@ -3,8 +3,11 @@ import type { HandshakeResponse } from '../mysql/handshake.ts';
 import type { CaptureNs } from '../time.ts';
 import type { Address } from '../wire/address.ts';
 
-/** How much of a session the capture holds. */
-export type Coverage = 'whole' | 'joined-late' | 'gaps';
+/**
+ * How much of a session the capture holds. Where several are true of it: the first of `one-sided` (one direction is missing),
+ * `cut` (the capture has less of its packets than was on the wire: a snapshot length), `joined-late` (it began before), `gaps`.
+ */
+export type Coverage = 'whole' | 'joined-late' | 'gaps' | 'cut' | 'one-sided';
 
 /** Why a session cannot be replayed. Each has a line of its own in the summary. */
 export type SkipCause =
@@ -13,6 +16,8 @@ export type SkipCause =
   | 'gap'
   | 'desync'
   | 'login-failed'
+  /** The server was at a limit, and said so in the place of its greeting. */
+  | 'no-room'
   | 'not-mysql'
   | 'replication'
   /** Said behind the server's FIN: nobody heard it. */
@@ -38,6 +43,8 @@ export interface SessionMeta {
   capabilities: number;
   /** MariaDB's extended capabilities in force. Both are as guessed from the answers in a session joined late. */
   extendedCapabilities: number;
+  /** Known at its end: `close`, or `skip`. */
+  coverage?: Coverage;
 }
 
 export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';
@@ -58,4 +65,12 @@ export type FlowEvent =
   | { type: 'reply'; at: CaptureNs; session: SessionMeta; command: Command }
   | { type: 'lost'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number }
   | { type: 'close'; at: CaptureNs; session: SessionMeta; how: CloseHow }
-  | { type: 'skip'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number };
+  | {
+      type: 'skip';
+      at: CaptureNs;
+      session: SessionMeta;
+      cause: SkipCause;
+      commands: number;
+      /** How its connection ended. */
+      how: CloseHow;
+    };

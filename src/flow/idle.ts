@@ -1,6 +1,7 @@
 import type { CaptureNs } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { PARSE, Segment } from '../wire/segment.ts';
+import type { FollowedClock } from './followed-clock.ts';
 import { type ServerEnd, ServerEnds } from './server-ends.ts';
 
 /** Plain data, so that it can be sent to other threads. */
@@ -58,28 +59,30 @@ export class IdleGaps {
 
 /**
  * Reads all of `source` for stretches of more than `mostNs` in which nobody said anything: no segment with data from or to
- * one of `servers`. Each is to be cut down to `mostNs`. Rejects where the source does.
+ * one of `servers`. Each is to be cut down to `mostNs`. `clock`: times are those that it followed. Rejects where the source does.
  */
 export async function findIdle(
   source: PacketSource,
   servers: readonly ServerEnd[],
   mostNs: number,
+  clock?: FollowedClock,
 ): Promise<IdleGaps> {
   const ends = new ServerEnds(servers);
   const from: number[] = [];
   const until: number[] = [];
   const segment = new Segment();
   let last = Number.POSITIVE_INFINITY;
-  for await (const { octets, view, count, offset, length, at } of source) {
+  for await (const { linkType, octets, view, count, offset, length, at } of source) {
     for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], source.linkType) !== PARSE.ok) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
       if (segment.wireDataLength === 0 || !ends.has(segment)) continue;
-      if (at[i] - last > mostNs) {
+      const time = clock === undefined ? at[i] : clock.at(at[i]);
+      if (time - last > mostNs) {
         from.push(last + mostNs);
-        until.push(at[i]);
+        until.push(time);
       }
       // Packets of several rings may be a little out of order.
-      if (at[i] > last || last === Number.POSITIVE_INFINITY) last = at[i];
+      if (time > last || last === Number.POSITIVE_INFINITY) last = time;
     }
   }
   return IdleGaps.from({ from: Float64Array.from(from), until: Float64Array.from(until) });

@@ -43,6 +43,12 @@ export class Pacer {
     return ns > 0 ? this.#anchorMs + ns / 1e6 / this.#speed : this.#behindMs + ns / 1e6 / this.#behindSpeed;
   }
 
+  /** What is due at `dueMs`, which lies ahead; undefined: at full speed nothing has a time of its own. */
+  momentAt(dueMs: MonotonicMs): CaptureNs | undefined {
+    const ns = (dueMs - this.#anchorMs) * 1e6 * this.#speed;
+    return Number.isFinite(ns) ? this.#anchorAt + ns : undefined;
+  }
+
   /** What `ns` of the recording take at this speed, ms. */
   spanMs(ns: number): number {
     return ns / 1e6 / this.#speed;

@@ -11,7 +11,6 @@ import type { Address } from '../wire/address.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
-import type { Coverage } from './events.ts';
 import { type Endpoints, Flow, FlowTable } from './table.ts';
 
 /** How far the walk over a client's octets has come. */
@@ -55,11 +54,13 @@ export class IndexedSession extends Flow {
   changed = false;
   walk: number = WALK.hello;
   counted = 0;
+  /** What of its commands the totals hold. */
+  totalled: number | null = 0;
   /** Capabilities of the server's greeting; all, where that was not seen. */
   offered = 0xffffffff;
   greeted = false;
-  /** The client's next octet in order, as a sequence number. */
-  next = 0;
+  /** The client's next octet in order, as a sequence number; -1 until it is known. */
+  next = -1;
   /** Payload octets of the current packet that are still to come. */
   payloadLeft = 0;
   /** Pieces of a packet header that was cut by a segment's end. */
@@ -76,13 +77,10 @@ export class IndexedSession extends Flow {
     this.serverPort = endpoints.serverPort;
   }
 
-  get coverage(): Coverage {
-    return this.clientIss < 0 ? 'joined-late' : 'whole';
-  }
-
   /** Commands of the client's; null where they could not be counted. */
   get commands(): number | null {
-    return this.walk === WALK.lost ? null : this.counted;
+    if (this.walk === WALK.lost || this.clientSide.hasGaps) return null;
+    return this.coverage === 'one-sided' ? null : this.counted;
   }
 }
 
@@ -92,18 +90,26 @@ export class SessionIndex {
   sessions = 0;
   /** Packets so far, those that belong to no session (not TCP, fragments) included. */
   packets = 0;
-  /** Commands of the sessions that they could be counted of. */
+  /** As of the last `takeChanged`: commands of the sessions that they could be counted of. */
   commands = 0;
-  /** Sessions that they could not be counted of. */
+  /** And sessions that they could not be counted of. */
   uncounted = 0;
-  readonly #linkType: number;
   readonly #table: FlowTable<IndexedSession>;
   readonly #segment = new Segment();
   #changed: IndexedSession[] = [];
 
+  /** Packets that are copies of others: captured before and after address translation, or at two ports. */
+  get copies(): number {
+    return this.#table.copies;
+  }
+
+  /** Packets of connections that a server's host made from a server's port. */
+  get outgoing(): number {
+    return this.#table.outgoing;
+  }
+
   /** `serverPorts`: as for FlowTable. */
-  constructor(linkType: number, serverPorts: ReadonlySet<number>) {
-    this.#linkType = linkType;
+  constructor(serverPorts: ReadonlySet<number>) {
     this.#table = new FlowTable(serverPorts, {
       create: (endpoints, id, at) => {
         this.sessions++;
@@ -115,15 +121,16 @@ export class SessionIndex {
 
   /** Takes the packets of `block`, which is block `number` of the archive. */
   add(block: PacketBlock, number: number): void {
-    const { octets, view, count, offset, length, at } = block;
+    const { linkType, octets, view, count, offset, length, at } = block;
     const segment = this.#segment;
     for (let i = 0; i < count; i++) {
       const packet = this.packets++;
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== 0) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== 0) continue;
       const session = this.#table.find(segment, at[i]);
+      if (session === undefined) continue;
       if (session.packets++ === 0) {
         session.firstPacket = packet;
-        if (session.clientIss < 0) this.#lose(session);
+        if (!session.fromStart) this.#lose(session);
       }
       session.lastPacket = packet;
       if (session.lastBlock !== number) {
@@ -153,8 +160,21 @@ export class SessionIndex {
   takeChanged(): IndexedSession[] {
     const changed = this.#changed;
     this.#changed = [];
-    for (const session of changed) session.changed = false;
+    for (const session of changed) {
+      session.changed = false;
+      this.#total(session);
+    }
     return changed;
+  }
+
+  /** Brings the totals up to what is known of `session` now. */
+  #total(session: IndexedSession): void {
+    const { totalled, commands } = session;
+    if (totalled === null) this.uncounted--;
+    else this.commands -= totalled;
+    if (commands === null) this.uncounted++;
+    else this.commands += commands;
+    session.totalled = commands;
   }
 
   #greeting(session: IndexedSession, segment: Segment): void {
@@ -165,12 +185,10 @@ export class SessionIndex {
   }
 
   #fromClient(session: IndexedSession, segment: Segment): void {
-    if (segment.flags & CTL.syn) {
-      session.next = seqAdd(segment.seq, 1);
-      return;
-    }
+    if (segment.flags & CTL.syn) return;
     const { wireDataLength, dataLength, dataOffset } = segment;
     if (wireDataLength === 0) return;
+    if (session.next < 0) session.next = session.clientSide.first;
     const ahead = seqDiff(segment.seq, session.next);
     if (ahead + wireDataLength <= 0) return; // Sent again, or a keep-alive probe.
     if (ahead > 0 || dataLength < wireDataLength) {
@@ -203,7 +221,6 @@ export class SessionIndex {
       session.headerOctets = 0;
       if (sequenceId === 0) {
         session.counted++;
-        this.commands++;
       } else if (sequenceId === LAST_SEQUENCE_ID) {
         this.#lose(session);
         return;
@@ -248,7 +265,5 @@ export class SessionIndex {
     if (session.walk === WALK.lost) return;
     session.walk = WALK.lost;
     session.hello = undefined;
-    this.commands -= session.counted;
-    this.uncounted++;
   }
 }

@@ -1,6 +1,10 @@
 import type { CaptureNs } from '../time.ts';
 import { type Address, addressFromOctets } from '../wire/address.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
+import { seqAdd } from '../wire/sequence.ts';
+import { belongs, track } from './belongs.ts';
+import { Side } from './coverage.ts';
+import type { Coverage } from './events.ts';
 
 /** How long a closed connection still takes in late packets (a last ACK, a FIN sent again) before it is forgotten. */
 const LINGER_NS = 60e9;
@@ -10,6 +14,13 @@ const SWEEP_NS = 10e9;
 
 /** More addresses than this are not kept for the sake of sharing them. */
 const MOST_ADDRESSES = 65_536;
+
+/** A second view of a packet comes within so long. */
+const TWIN_NS = 1e9;
+const MOST_TWINS = 65_536;
+
+/** Stands in the table for ends whose connection is not one to the server there. */
+const OUTGOING = null;
 
 export interface TableOptions {
   /** Of the first connection; default 0. */
@@ -34,21 +45,47 @@ export class Flow {
   readonly id: number;
   readonly firstAt: CaptureNs;
   lastAt: CaptureNs;
-  /** The client's initial sequence number, or -1 where no SYN of the client's was seen. */
-  clientIss = -1;
-  clientFin = false;
-  serverFin = false;
-  reset = false;
+  readonly clientSide = new Side();
+  readonly serverSide = new Side();
+  /** It was reset at this time, and nothing has shown since that the RST was none of its own; -1: not so. */
+  resetAt = -1;
+  /** Whether the RST was the client's. */
+  resetByClient = false;
+  /** The segment looked up last showed that the reset before it was none. */
+  resetRefuted = false;
+  /** The client's SYN came again after data. */
+  synRepeated = false;
+  /** Packets of it that are copies of others: captured before and after address translation, or at two ports. */
+  copies = 0;
+  /** Its beginning was seen, or is known by what came next: the SYN, the SYN-ACK or the greeting. */
+  fromStart = false;
 
   constructor(id: number, firstAt: CaptureNs) {
     this.id = id;
     this.firstAt = firstAt;
     this.lastAt = firstAt;
   }
+
+  get clientFin(): boolean {
+    return this.clientSide.fin >= 0;
+  }
+
+  get serverFin(): boolean {
+    return this.serverSide.fin >= 0;
+  }
+
+  /** How much of it the capture holds. */
+  get coverage(): Coverage {
+    const { clientSide: client, serverSide: server } = this;
+    if ((!client.seen && server.hasData) || (!server.seen && client.hasData)) return 'one-sided';
+    if (client.cut || server.cut) return 'cut';
+    if (!this.fromStart) return 'joined-late';
+    return client.hasGaps || server.hasGaps ? 'gaps' : 'whole';
+  }
 }
 
 export function isClosed(flow: Flow): boolean {
-  return flow.reset || (flow.clientFin && flow.serverFin);
+  return flow.resetAt >= 0 || (flow.clientFin && flow.serverFin);
 }
 
 export interface FlowOwner<F extends Flow> {
@@ -60,20 +97,30 @@ export interface FlowOwner<F extends Flow> {
 
 /**
  * From segments to the connections that they belong to. The archive's index and the replay's decoder both go through
- * here, so that session 17 of the one is session 17 of the other.
+ * here, so that session 17 of the one is session 17 of the other, with the same coverage.
  *
- * A connection ends when its client sends a SYN with another sequence number (its ports were used anew), and is
- * forgotten a minute after it closed, or when it was idle for as long as the options say.
+ * A connection ends when its ports are used anew, which belongs.ts tells, and is forgotten a minute after it closed, or
+ * when it was idle for as long as the options say.
  */
 export class FlowTable<F extends Flow> {
   /** Whether the segment last looked up came from the client. */
   fromClient = false;
+  /** Packets of connections that a server's host made from a server's port: they belong to no connection here. */
+  outgoing = 0;
+  /** Packets that are copies of others, and connections that have such. */
+  copies = 0;
+  copiedFlows = 0;
   #owner: FlowOwner<F>;
   #serverPorts: ReadonlySet<number>;
-  /** IPv4: server's address and port as one number -> client's -> connection. Two levels, so that keys stay exact. */
-  #byServer = new Map<number, Map<number, F>>();
-  #byServer6 = new Map<string, F>();
+  /**
+   * IPv4: server's address and port as one number -> client's -> connection, or OUTGOING. Two levels, so that keys stay
+   * exact.
+   */
+  #byServer = new Map<number, Map<number, F | typeof OUTGOING>>();
+  #byServer6 = new Map<string, F | typeof OUTGOING>();
   readonly #addresses = new Map<string, Address>();
+  /** The newest connection of a client's ends, whatever its server: a second view of it has the same numbers. */
+  readonly #byClient = new Map<string, F>();
   #nextId: number;
   readonly #idStep: number;
   readonly #idleNs: number;
@@ -89,34 +136,48 @@ export class FlowTable<F extends Flow> {
     this.#idleNs = idleNs;
   }
 
-  /** The connection of `segment`, made if it is new; sets `fromClient`, and updates the Flow's own fields. */
-  find(segment: Segment, at: CaptureNs): F {
+  /**
+   * The connection of `segment`, made if it is new; sets `fromClient`, and updates the Flow's own fields. Undefined for a
+   * connection that the server's host made itself, from the server's port.
+   */
+  find(segment: Segment, at: CaptureNs): F | undefined {
     if (at - this.#lastSweep > SWEEP_NS) this.#sweep(at);
     this.fromClient = this.#isFromClient(segment);
-    const { flags } = segment;
-    const startsAnew = this.fromClient && (flags & (CTL.syn | CTL.ack)) === CTL.syn;
     let flow = segment.family === 4 ? this.#find4(segment) : this.#find6(segment);
-    if (flow !== undefined && startsAnew && flow.clientIss !== segment.seq) {
+    if (flow === OUTGOING) {
+      const syn = segment.flags & (CTL.syn | CTL.ack);
+      // The client that has come to use these ports is a client of the server's.
+      if (syn !== CTL.syn || !this.fromClient) {
+        this.outgoing++;
+        return undefined;
+      }
+      flow = undefined;
+    } else if (flow !== undefined && !belongs(flow, segment, this.fromClient, at)) {
       this.#owner.ended(flow);
       flow = undefined;
     }
     if (flow === undefined) {
-      flow = this.#create(segment, at);
-      if (startsAnew) flow.clientIss = segment.seq;
+      if (this.#isOutgoing(segment)) {
+        this.#put(segment, OUTGOING);
+        this.outgoing++;
+        return undefined;
+      }
+      flow = this.#twin(segment, at) ?? this.#create(segment, at);
     }
-    flow.lastAt = at;
-    if (flags & CTL.fin) {
-      if (this.fromClient) flow.clientFin = true;
-      else flow.serverFin = true;
-    }
-    if (flags & CTL.rst) flow.reset = true;
+    // Packets of several queues of a card are out of order: a connection's own time never runs back.
+    if (at > flow.lastAt) flow.lastAt = at;
+    if (track(flow, segment, this.fromClient, at)) this.copies++;
     return flow;
   }
 
   /** Connections known now, closed ones that linger included. */
   *flows(): IterableIterator<F> {
-    for (const clients of this.#byServer.values()) yield* clients.values();
-    yield* this.#byServer6.values();
+    // One that is seen with two server's addresses stands at both.
+    const all = new Set<F>();
+    for (const flows of [...this.#byServer.values(), this.#byServer6]) {
+      for (const flow of flows.values()) if (flow !== OUTGOING) all.add(flow);
+    }
+    yield* all;
   }
 
   /** The capture is over: every connection ends, in order of their ids. */
@@ -144,13 +205,18 @@ export class FlowTable<F extends Flow> {
     return segment.dstPort <= segment.srcPort;
   }
 
-  #find4(segment: Segment): F | undefined {
+  #find4(segment: Segment): F | typeof OUTGOING | undefined {
     return this.fromClient
       ? this.#get4(segment.dst, segment.dstPort, segment.src, segment.srcPort)
       : this.#get4(segment.src, segment.srcPort, segment.dst, segment.dstPort);
   }
 
-  #get4(server: number, serverPort: number, client: number, clientPort: number): F | undefined {
+  #get4(
+    server: number,
+    serverPort: number,
+    client: number,
+    clientPort: number,
+  ): F | typeof OUTGOING | undefined {
     return this.#byServer.get(server * 65536 + serverPort)?.get(client * 65536 + clientPort);
   }
 
@@ -161,7 +227,7 @@ export class FlowTable<F extends Flow> {
     return known ?? address;
   }
 
-  #find6(segment: Segment): F | undefined {
+  #find6(segment: Segment): F | typeof OUTGOING | undefined {
     return this.#byServer6.get(key6(segment, this.fromClient));
   }
 
@@ -174,9 +240,16 @@ export class FlowTable<F extends Flow> {
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };
     const flow = this.#owner.create(endpoints, this.#nextId, at);
     this.#nextId += this.#idStep;
-    if (family === 6) {
+    this.#put(segment, flow);
+    if (this.#byClient.size >= MOST_TWINS) this.#byClient.clear();
+    this.#byClient.set(this.#clientKey(segment), flow);
+    return flow;
+  }
+
+  #put(segment: Segment, flow: F | typeof OUTGOING): void {
+    if (segment.family === 6) {
       this.#byServer6.set(key6(segment, this.fromClient), flow);
-      return flow;
+      return;
     }
     const serverKey = this.fromClient
       ? segment.dst * 65536 + segment.dstPort
@@ -187,19 +260,57 @@ export class FlowTable<F extends Flow> {
     let clients = this.#byServer.get(serverKey);
     if (clients === undefined) this.#byServer.set(serverKey, (clients = new Map()));
     clients.set(clientKey, flow);
+  }
+
+  /** Whether the host of a server's has begun, or takes in an answer on, a connection of its own. */
+  #isOutgoing({ flags }: Segment): boolean {
+    if (this.#serverPorts.size === 0) return false;
+    const syn = flags & (CTL.syn | CTL.ack);
+    return this.fromClient ? syn === (CTL.syn | CTL.ack) : syn === CTL.syn;
+  }
+
+  /**
+   * The connection whose newest packet is this very one, seen with another server's address: the host translates addresses,
+   * and the capture has each packet before and after. What comes by these ends is that connection's.
+   */
+  #twin(segment: Segment, at: CaptureNs): F | undefined {
+    const flow = this.#byClient.get(this.#clientKey(segment));
+    if (flow === undefined || Math.abs(at - flow.lastAt) > TWIN_NS) return undefined;
+    const mine = this.fromClient ? flow.clientSide : flow.serverSide;
+    const other = this.fromClient ? flow.serverSide : flow.clientSide;
+    const hasAck = (segment.flags & CTL.ack) !== 0;
+    // The answer may come by these ends first.
+    if (mine.seen && mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
+    if (!mine.seen && !hasAck) return undefined;
+    if (hasAck ? other.seen && other.next !== segment.ack : other.seen) return undefined;
+    this.#put(segment, flow);
+    this.copiedFlows++;
     return flow;
+  }
+
+  #clientKey({ octets, family, srcOffset, dstOffset, srcPort, dstPort }: Segment): string {
+    const from = this.fromClient ? srcOffset : dstOffset;
+    const address = octets.subarray(from, from + (family === 4 ? 4 : 16));
+    return String.fromCharCode(...address, this.fromClient ? srcPort : dstPort);
   }
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
+    // One that is seen with two server's addresses stands at both.
+    const over = new Set<F>();
     for (const flows of [...this.#byServer.values(), this.#byServer6]) {
-      for (const [key, flow] of flows as Map<unknown, F>) {
+      for (const [key, flow] of flows as Map<unknown, F | typeof OUTGOING>) {
+        if (flow === OUTGOING) continue;
         if (at - flow.lastAt < (isClosed(flow) ? LINGER_NS : this.#idleNs)) continue;
         flows.delete(key as never);
-        this.#owner.ended(flow);
+        over.add(flow);
       }
     }
+    if (over.size > 0) {
+      for (const [key, flow] of this.#byClient) if (over.has(flow)) this.#byClient.delete(key);
+    }
+    for (const flow of over) this.#owner.ended(flow);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { CaptureNs } from '../time.ts';
+import type { FollowedClock } from './followed-clock.ts';
 import type { IdleGaps } from './idle.ts';
 
 /** 2^32 over the golden ratio: multiples of it, modulo 2^32, are spread evenly however many there are. */
@@ -11,6 +12,8 @@ export interface TimetableOptions {
   connectScale: number;
   /** And times from an answer to the session's next command. */
   thinkScale: number;
+  /** The steps of the recording's clock are kept: everything below is by its time. */
+  clock?: FollowedClock | undefined;
   /** Stretches to cut down, before anything is scaled. */
   idle?: IdleGaps | undefined;
 }
@@ -21,21 +24,24 @@ export interface TimetableOptions {
  */
 export class Timetable {
   readonly thinkScale: number;
+  readonly #clock: FollowedClock | undefined;
   readonly #idle: IdleGaps | undefined;
   readonly #connectScale: number;
   readonly #anchorAt: CaptureNs;
   readonly #anchorCut: CaptureNs;
 
-  constructor({ anchorAt, connectScale, thinkScale, idle }: TimetableOptions) {
+  constructor({ anchorAt, connectScale, thinkScale, clock, idle }: TimetableOptions) {
     this.thinkScale = thinkScale;
+    this.#clock = clock;
     this.#connectScale = connectScale;
     this.#idle = idle;
     this.#anchorAt = anchorAt;
     this.#anchorCut = this.cut(anchorAt);
   }
 
-  /** `at` without what is cut before it. */
+  /** `at` by the clock that is followed, without what is cut before it. */
   cut(at: CaptureNs): CaptureNs {
+    if (this.#clock !== undefined) at = this.#clock.at(at);
     return this.#idle === undefined ? at : this.#idle.cut(at);
   }
 

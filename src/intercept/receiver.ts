@@ -81,14 +81,14 @@ export class Receiver {
    * Takes in one block of the capture, and sends what that calls for. `epochNs` is the time now as the capture's packets
    * count theirs: it tells how old they are.
    */
-  take(block: PacketBlock, linkType: number, epochNs: CaptureNs): void {
+  take(block: PacketBlock, epochNs: CaptureNs): void {
     this.now = this.clock.now();
     const segment = this.#segment;
-    const { octets, view, count, offset, length, at } = block;
+    const { linkType, octets, view, count, offset, length, at } = block;
     for (let i = 0; i < count; i++) {
       const parsed = segment.parse(octets, view, offset[i], length[i], linkType);
       if (parsed !== PARSE.ok) {
-        if (parsed !== PARSE.notTcp || !this.#takeError(block, i, linkType)) this.foreign++;
+        if (parsed !== PARSE.notTcp || !this.#takeError(block, i)) this.foreign++;
         continue;
       }
       const flow = this.table.of(segment);
@@ -200,9 +200,9 @@ export class Receiver {
   }
 
   /** A router's word that a packet of ours was too long for it. Answers false where it is something else. */
-  #takeError(block: PacketBlock, i: number, linkType: number): boolean {
+  #takeError(block: PacketBlock, i: number): boolean {
     const icmp = this.#icmp;
-    const { octets, view, offset, length } = block;
+    const { linkType, octets, view, offset, length } = block;
     if (icmp.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) return false;
     const flow = this.table.ofQuoted(icmp, octets);
     if (flow === undefined) return false;

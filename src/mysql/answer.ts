@@ -78,8 +78,8 @@ export class Answer {
   #optionalMetadata = false;
   /** Whether packets of an answer have consecutive ids: compressed, their ids are whatever the frames had. */
   #numbered = true;
-  /** The protocol of before 4.1. */
-  #old = false;
+  /** The protocol of before 4.1; undefined: not known, and learnt from the first EOF. */
+  #old: boolean | undefined = false;
   #stage: number = STAGE.done;
   #definitionsLeft = 0;
   /** Columns of the statement being prepared, whose definitions come after those of its parameters. */
@@ -154,6 +154,7 @@ export class Answer {
   guess(): void {
     this.#deprecateEof = undefined;
     this.#flagged = undefined;
+    this.#old = undefined;
   }
 
   /** Answers are those of the protocol of before 4.1 (no CLIENT_PROTOCOL_41). */
@@ -306,7 +307,8 @@ export class Answer {
 
   /** What stands behind definitions shows whether CLIENT_DEPRECATE_EOF is in force. */
   #learnEof(first: number, length: number): void {
-    this.#deprecateEof = first !== MARK.eof || length !== EOF_OCTETS;
+    this.#old ??= first === MARK.eof && length === OLD_EOF_OCTETS;
+    this.#deprecateEof = !this.#old && (first !== MARK.eof || length !== EOF_OCTETS);
     if (this.#deprecateEof) this.#afterDefinitions();
   }
 
@@ -320,7 +322,8 @@ export class Answer {
         break;
       case STAGE.definitionsEof:
         if (mark !== MARK.eof || length >= EOF_BELOW) this.#stage = STAGE.broken;
-        else if (this.#preparing || this.#old || (octets[from + 3] & STATUS.cursorExists) === 0)
+        // The shorter one of the old protocol has no status.
+        else if (this.#preparing || length < EOF_OCTETS || (octets[from + 3] & STATUS.cursorExists) === 0)
           this.#afterDefinitions();
         // The rows wait behind a cursor, for COM_STMT_FETCH.
         else this.#eof(octets, from, length);
@@ -394,7 +397,8 @@ export class Answer {
 
   #eof(octets: Uint8Array, from: number, length: number): void {
     if (length === EOF_OCTETS) this.#endResult(octets[from + 3] | (octets[from + 4] << 8));
-    else if (this.#old && length === OLD_EOF_OCTETS) this.#endResult(0);
+    // No row is as short and begins so.
+    else if (length === OLD_EOF_OCTETS) this.#endResult(0);
     else if (this.#deprecateEof !== false) this.#ok(octets, from, length, false);
     else this.#stage = STAGE.broken;
   }

@@ -101,6 +101,42 @@ export function countCommands(octets: Uint8Array, from: number, to: number): num
   return at === to ? count : 0;
 }
 
+/** Octets of payload of the commands that have no more than their number and fixed fields. */
+const FIXED_OCTETS: ReadonlyMap<number, number> = new Map([
+  [COM.quit, 1],
+  [COM.statistics, 1],
+  [COM.processInfo, 1],
+  [COM.debug, 1],
+  [COM.ping, 1],
+  [COM.resetConnection, 1],
+  [COM.setOption, 3],
+  [COM.processKill, 5],
+  [COM.stmtClose, 5],
+  [COM.stmtReset, 5],
+  [COM.stmtFetch, 9],
+]);
+
+/** Whether a command may begin at `from`, of which [from, to) is at hand: by its header and its command octet. */
+export function beginsCommand(octets: Uint8Array, from: number, to: number): boolean {
+  if (to - from <= HEADER_OCTETS || octets[from + 3] !== 0) return false;
+  const length = payloadLength(octets, from);
+  const com = octets[from + HEADER_OCTETS];
+  if (!isCommand(com) || length === 0) return false;
+  return (FIXED_OCTETS.get(com) ?? length) === length;
+}
+
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(COM).map(([name, com]) => [
+    com,
+    `COM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`,
+  ]),
+);
+
+/** The name of a command octet as the manual has it: `COM_STMT_EXECUTE`; `COM_0x55` where it has none. */
+export function comName(com: number): string {
+  return NAMES.get(com) ?? `COM_0x${com.toString(16).padStart(2, '0')}`;
+}
+
 /** The longest file of a LOAD DATA LOCAL INFILE that is kept. */
 const MOST_FILE_OCTETS = 256 * 1024 * 1024;
 

@@ -1,13 +1,24 @@
 import type { CaptureNs } from '../time.ts';
 import { PacketAssembler } from './assembler.ts';
 import { CLIENT, has } from './capabilities.ts';
-import { COM, type Command, countCommands, EXPECT, expectOf, isCommand, LocalFile } from './command.ts';
+import {
+  beginsCommand,
+  COM,
+  type Command,
+  countCommands,
+  EXPECT,
+  expectOf,
+  isCommand,
+  LocalFile,
+} from './command.ts';
 import { Decompressor, isCompressed } from './compression.ts';
-import { markOf } from './handshake.ts';
+import { beginsHello, markOf } from './handshake.ts';
+import { saysNoRoom } from './no-room.ts';
 import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
 import type { Reply } from './reply.ts';
 import { ReplyReader } from './reply-reader.ts';
+import { Turns } from './turns.ts';
 
 /** The longest command that a server can be set to take in: max_allowed_packet's own limit. */
 const COMMAND_OCTETS = 1024 * 1024 * 1024;
@@ -28,6 +39,16 @@ const COMPRESSED_HEADER_OCTETS = 7;
 /** The version of every greeting since MySQL 3.21. */
 const PROTOCOL_V10 = 10;
 
+/** TLS's type of application data, and the major version of all TLS (RFC 8446 5.1). */
+const TLS_APPLICATION_DATA = 23;
+const TLS_MAJOR = 3;
+
+/** Commands of one turn whose answers are looked for where it is not sure whose they are. */
+const MOST_ON_TRIAL = 10_000;
+
+/** Turns that were answered without anything left over, until a client that pipelines is believed to have nothing under way. */
+const CLEAN_ROUNDS = 3;
+
 /** Why a conversation cannot be read, for good or (gap, desync) for a while. */
 export type LostCause =
   | 'tls'
@@ -35,6 +56,7 @@ export type LostCause =
   | 'desync'
   | 'joined-late'
   | 'login-failed'
+  | 'no-room'
   | 'not-mysql'
   | 'replication';
 
@@ -43,13 +65,13 @@ export interface DialogueSink {
   login(login: LoginShown): void;
   /** The server refused it, with its error `errno`: nothing follows. */
   refused(login: LoginShown, errno: number): void;
-  /**
-   * The login was not seen, and the first command is found whose answer agrees with it: it is told next. `commands` before it
-   * were seen and are not told.
-   */
+  /** The login was not seen, and the first command is made out: it is told next. `commands` before it are not told. */
   joined(commands: number): void;
   command(command: Command): void;
-  /** The answer to `command` was read whole; it is `command.reply` already. */
+  /**
+   * The answer to `command` was read whole; it is `command.reply` already. It is not told where it is not sure that the
+   * answer is this command's.
+   */
   reply(command: Command): void;
   /**
    * Something was missed: `commands` that the client is known to have sent and that are never told. After gap and desync
@@ -86,12 +108,22 @@ type Stage =
   /** The connection's beginning was not captured, and nothing was made out yet. */
   'middle' | 'greeting' | 'hello' | 'authentication' | 'commands' | 'over';
 
+/** How sure it is whose answer the server's next octets are. */
+type Pairing =
+  /** Answers come in the order of the commands that wait for them. */
+  | 'sure'
+  /** Commands were sent with nothing under way, as far as that shows; their answers are told once the client goes on from them. */
+  | 'trial'
+  /** Nobody knows: answers stay unknown. */
+  | 'none';
+
 /**
- * One connection's conversation, from the octets of both directions, each in order: login, then commands and their
- * answers.
+ * One connection's conversation, from the octets of both directions, each in order, and no octets before those that they
+ * acknowledge: login, then commands and their answers.
  *
- * After octets were missed it finds its feet again. On the client's side at a segment that commands fill exactly; on the
- * server's at the answer to a command read since then, told by its sequence id of 1. The answers in between stay unknown.
+ * After octets were missed it finds its feet again by evidence alone. Commands begin where the client speaks after the
+ * server did, or fill a segment. An answer belongs to a command that was sent while nothing was under way (turns.ts), if the
+ * client then goes on with that answer read, and nothing else came with it. Answers of which that is not known stay unknown.
  */
 export class Dialogue {
   readonly #sink: DialogueSink;
@@ -99,28 +131,51 @@ export class Dialogue {
   readonly #client = new PacketAssembler(COMMAND_OCTETS);
   #server: ReplyReader;
   #stage: Stage;
+  #begun = false;
   /** Until the command phase. */
   #login: RecordedLogin | undefined = new RecordedLogin();
+  /** Octets of the server's are missing from the login: whether it succeeded, a command will show. */
+  #loginMissed = false;
   #tls: Layer | undefined;
   /** Where the session is compressed, from the command phase on. */
   #compressed: { client: Decompressor; server: Decompressor } | undefined;
   #ordinal = 0;
+  readonly #turns = new Turns();
+  #pairing: Pairing;
   /** Commands whose answers the reader expects. */
   #awaiting: Command[] = [];
+  /** The commands on trial that were answered, and their answers. */
+  #trial: { command: Command; reply: Reply }[] = [];
+  /** The client has gone on from the answers on trial; it is yet to be seen whether it now says more than it waits for. */
+  #provisional = false;
+  /** It was known before that turn that the client does not wait for answers. */
+  #knownToPipeline = false;
+  /** Rounds without a doubt since the last one with. */
+  #cleanRounds = 0;
+  /** Where nobody knows: answers that have begun since the client spoke. */
+  #answersSeen = 0;
+  /** Where nobody knows: the commands of this turn that have an answer. */
+  #turnCommands: Command[] = [];
+  /** The server's next octets are the first after a turn that they can only answer. */
+  #armed = false;
   /** The client's octets make no sense until they begin a command again. */
   #clientLost: boolean;
-  /** The server's octets make no sense until they begin an answer … */
-  #serverLost: boolean;
-  /** … to this command. */
-  #candidate: Command | undefined;
+  /** What the assembler holds began where a command may begin; it is one if it ends where commands do. */
+  #probing = false;
+  /** The segment at work begins a turn of the client's. */
+  #turnBegins = false;
+  /** The client goes on though an answer seems not to be whole: that lied. */
+  #answerLied = false;
+  /** What this turn lost was told, or counted. */
+  #turnCounted = false;
   #unanswered = 0;
   /** The id of the next packet of what the server has asked the client for, where packets are numbered. */
   #dataId = 0;
-  /** Lost, commands since the server spoke. Of several sent at once nobody can say which the next answer belongs to. */
-  #commandsUnheard = 0;
-  /** The server spoke since the client did … */
-  #serverSpoke = false;
-  /** … and the client sent a command since the server spoke. */
+  /** The client is sending what the server has asked for, in octets that are missing. */
+  #inData = false;
+  /** The command told last. */
+  #last: Command | undefined;
+  /** The client sent a command since the server spoke. */
   #clientSpoke = false;
   #at: CaptureNs = 0;
 
@@ -129,9 +184,14 @@ export class Dialogue {
     this.#openTls = openTls;
     this.#stage = joinedLate ? 'middle' : 'greeting';
     this.#clientLost = joinedLate;
-    this.#serverLost = joinedLate;
+    this.#pairing = joinedLate ? 'none' : 'sure';
     this.#server = this.#newReader();
     if (joinedLate) this.#server.joinedLate();
+  }
+
+  /** Whether octets came, or were missed. */
+  get begun(): boolean {
+    return this.#begun;
   }
 
   /** Commands that wait for their answers. */
@@ -139,9 +199,14 @@ export class Dialogue {
     return this.#awaiting.length;
   }
 
-  /** Commands whose answers were missed; before `joined`: that were seen and not told. */
+  /** Commands whose answers are unknown; before `joined`: that were seen and not told. */
   get unanswered(): number {
-    return this.#unanswered + (this.#stage === 'middle' && this.#candidate !== undefined ? 1 : 0);
+    return this.#unanswered;
+  }
+
+  /** Commands that were seen and not told. */
+  get untold(): number {
+    return this.#stage === 'middle' ? this.#unanswered : 0;
   }
 
   /** Whether the client tried to log in. */
@@ -149,52 +214,94 @@ export class Dialogue {
     return this.#login?.shown !== undefined || this.#stage === 'commands';
   }
 
-  /** The client's next octets, [from, to): those of one segment, where segments are known. */
-  fromClient(octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
+  /**
+   * The client's next octets, [from, to): those of one segment, where segments are known. `caughtUp`: it had acknowledged
+   * everything of the server's that came before.
+   */
+  fromClient(octets: Uint8Array, from: number, to: number, at: CaptureNs, caughtUp = true): void {
     this.#at = at;
     if (this.#stage === 'over') return;
+    this.#clientComes(caughtUp);
     if (this.#stage === 'greeting') this.#end('not-mysql', 0);
     else if (this.#tls !== undefined) this.#layer(this.#tls.fromClient(octets, from, to));
     else this.#clientOctets(octets, from, to);
   }
 
-  /** The server's next octets, [from, to): those of one segment, where segments are known. */
-  fromServer(octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
+  /**
+   * The server's next octets, [from, to): those of one segment, where segments are known. `caughtUp`: it had acknowledged
+   * everything of the client's that came before.
+   */
+  fromServer(octets: Uint8Array, from: number, to: number, at: CaptureNs, caughtUp = true): void {
     this.#at = at;
     if (this.#stage === 'over') return;
+    this.#begun = true;
+    if (this.#turns.server(caughtUp)) this.#armed = caughtUp && this.#turns.isClean;
     if (this.#tls !== undefined) this.#layer(this.#tls.fromServer(octets, from, to));
     else this.#serverOctets(octets, from, to);
   }
 
+  /** The client's FIN: it has read what it wanted to read. */
+  clientEnded(): void {
+    if (this.#pairing === 'trial' && this.#awaiting.length === 0) this.#judge(true);
+    this.#settleTrial();
+  }
+
   /** Nothing follows: a command that is not whole was never one. */
   finish(): void {
+    if (this.#stage !== 'commands' && this.#stage !== 'middle') return;
+    if (this.#pairing === 'trial') this.#judge(true);
+    this.#settleTrial();
     const held = this.#client.heldOctets + (this.#compressed?.client.heldOctets ?? 0);
-    if (this.#stage === 'commands' && held > 0 && !this.#server.wantsData) this.#clientBroke('desync');
+    if (held === 0 || this.#server.wantsData) return;
+    if (this.#clientLost) this.#missTurn();
+    else this.#clientBroke('desync');
   }
 
   /** So many octets are missing here, in the client's direction or in the server's. */
   gap(fromClient: boolean, octets: number): void {
-    if (this.#stage === 'over' || this.#stage === 'middle') return;
+    if (this.#stage === 'over') return;
     if (this.#tls !== undefined) this.#layer(this.#tls.gap(fromClient, octets));
     this.#gap(fromClient);
   }
 
   #gap(fromClient: boolean): void {
     if (this.#stage === 'over') return;
-    if (this.#stage === 'authentication' && !fromClient) {
-      // Whether the login succeeded, the client will show: by a command.
-      this.#serverLost = true;
-    } else if (this.#stage !== 'commands') {
-      this.#end('gap', 0);
-    } else if (fromClient) {
-      this.#clientBroke('gap');
-    } else if (!this.#serverLost) {
-      this.#loseServer();
-      this.#server.resync();
-      this.#sink.lost('gap', 0);
-    } else {
-      this.#dropCandidate();
+    if (fromClient) this.#clientComes(false);
+    else {
+      this.#begun = true;
+      this.#turns.server(true);
+      this.#armed = false;
     }
+    if (this.#stage === 'authentication' && !fromClient) this.#loginMissed = true;
+    else if (this.#stage !== 'commands' && this.#stage !== 'middle') this.#end('gap', 0);
+    else if (fromClient) this.#clientGap();
+    else this.#serverGap();
+  }
+
+  #clientGap(): void {
+    this.#turns.clientGap();
+    if (!this.#clientLost) {
+      this.#clientBroke('gap');
+      return;
+    }
+    this.#forgetCommands();
+    this.#missTurn();
+  }
+
+  #serverGap(): void {
+    if (this.#stage === 'middle') {
+      // They are commands, whatever was answered.
+      if (this.#turnCommands.length > 0) this.#join(this.#turnCommands);
+    } else {
+      this.#settleTrial();
+      if (this.#pairing === 'trial') this.#failTrial();
+      else if (this.#pairing === 'sure') {
+        this.#loseServer();
+        this.#server.resync();
+        this.#sink.lost('gap', 0);
+      }
+    }
+    this.#turnCommands = [];
   }
 
   #newReader(): ReplyReader {
@@ -211,6 +318,50 @@ export class Dialogue {
     this.#end(state === 'broken' && this.#stage === 'commands' ? 'desync' : 'tls', 0);
   }
 
+  /** The client speaks, or octets of it are missing: then it is not `caughtUp`. */
+  #clientComes(caughtUp: boolean): void {
+    const isFirst = !this.#begun;
+    this.#begun = true;
+    this.#armed = false;
+    this.#turnBegins = this.#turns.begins || isFirst;
+    if (!this.#turnBegins) return;
+    this.#turnCounted = false;
+    this.#inData = false;
+    this.#answersSeen = 0;
+    this.#turns.client(caughtUp, this.#seemsAnswered(caughtUp));
+    // The server does not speak into a command: this was none.
+    this.#forgetCommands();
+  }
+
+  /** Whether everything that the client said before the turn that begins is answered, as far as that shows. */
+  #seemsAnswered(caughtUp: boolean): boolean {
+    this.#answerLied = false;
+    if (this.#pairing === 'none') return this.#turns.isShort;
+    if (this.#pairing === 'trial') return this.#server.wantsData || this.#judge(caughtUp);
+    if (this.#awaiting.length === 0) return true;
+    // A client that always waited for its answer goes on in the midst of it: its header lied.
+    const isLie = this.#server.inPacket && this.#awaiting.length === 1 && !this.#turns.pipelines;
+    this.#answerLied = isLie && caughtUp;
+    return this.#answerLied;
+  }
+
+  /** What the assembler probes, and the commands of this turn, are not to be believed, or not to be answered. */
+  #forgetCommands(): void {
+    if (this.#probing) {
+      this.#probing = false;
+      this.#client.reset();
+    }
+    this.#turnCommands = [];
+  }
+
+  /** Something of this turn is lost. */
+  #missTurn(): void {
+    if (this.#turnCounted) return;
+    this.#turnCounted = true;
+    if (this.#stage === 'middle') this.#unanswered++;
+    else this.#sink.lost('gap', 1);
+  }
+
   /** Octets without encryption. */
   #clientOctets(octets: Uint8Array, from: number, to: number): void {
     const decompressor = this.#compressed?.client;
@@ -222,14 +373,19 @@ export class Dialogue {
     if (this.#clientLost) {
       // Some clients send the header in a segment of its own.
       const isHeader = to - from === COMPRESSED_HEADER_OCTETS;
-      if (isWhole || isHeader) decompressor.reset();
-      else if (decompressor.heldOctets === 0) return;
-      if (!decompressor.feed(octets, from, to)) decompressor.reset();
+      if (isWhole || isHeader || this.#turnBegins) decompressor.reset();
+      else if (decompressor.heldOctets === 0) {
+        this.#missTurn();
+        return;
+      }
+      if (!decompressor.feed(octets, from, to)) {
+        decompressor.reset();
+        this.#missTurn();
+      }
       return;
     }
     // As in #clientPlain: the header of the packet before lied.
-    if (isWhole && decompressor.heldOctets > 0 && this.#serverSpoke) this.#clientBroke('desync');
-    this.#serverSpoke = false;
+    if (isWhole && decompressor.heldOctets > 0 && this.#turnBegins) this.#clientBroke('desync');
     if (!decompressor.feed(octets, from, to)) this.#clientBroke('desync');
   }
 
@@ -239,45 +395,35 @@ export class Dialogue {
       this.#serverPlain(octets, from, to);
       return;
     }
-    if (!this.#serverLost) {
-      // As in #serverPlain: the header of the packet before lied.
-      const isAnew = this.#clientSpoke && decompressor.heldOctets > 0;
-      this.#serverSpoke = true;
-      this.#clientSpoke = false;
-      if (isAnew && isCompressed(octets, from, to, octets[from + 3])) this.#answeredAnew();
-      else {
-        if (!decompressor.feed(octets, from, to)) this.#serverBroke();
-        return;
-      }
+    this.#settleTrial();
+    // As in #serverPlain: the header of the packet before lied.
+    const isAnew = this.#pairing === 'sure' && this.#clientSpoke && decompressor.heldOctets > 0;
+    this.#clientSpoke = false;
+    if (isAnew && isCompressed(octets, from, to, octets[from + 3])) this.#answersAnew();
+    if (this.#pairing === 'none') {
+      if (!this.#armed) return;
+      decompressor.reset();
     }
-    // It begins again with what answers the candidate.
-    if (this.#candidate === undefined) return;
-    if (decompressor.feed(octets, from, to)) return;
-    decompressor.reset();
-    this.#dropCandidate();
+    if (!decompressor.feed(octets, from, to)) this.#serverBroke();
   }
 
   /** Octets without compression. */
   #clientPlain(octets: Uint8Array, from: number, to: number): void {
     // As long as nothing was made out, every segment has to be commands to be believed.
-    if (this.#clientLost || this.#stage === 'middle') {
-      if (countCommands(octets, from, to) === 0) return;
-      this.#clientLost = false;
-    }
+    if ((this.#clientLost || this.#stage === 'middle') && !this.#findCommand(octets, from, to)) return;
     // A client that was answered and sends a whole command is through with the one before: its header lied.
-    if (this.#client.heldOctets > 0 && this.#serverSpoke && this.#stage === 'commands') {
-      if (!this.#server.wantsData && countCommands(octets, from, to) > 0) {
-        this.#clientBroke('desync');
-        this.#clientLost = false;
-      }
+    if (this.#client.heldOctets > 0 && this.#turnBegins && this.#stage === 'commands') {
+      if (!this.#server.wantsData && countCommands(octets, from, to) > 0) this.#clientBroke('desync');
+      if (this.#clientLost && !this.#findCommand(octets, from, to)) return;
     }
-    this.#serverSpoke = false;
     for (let p = from; p < to && this.#stage !== 'over'; ) {
       const tls = this.#tls;
       p = this.#client.take(octets, p, to);
-      if (this.#client.whole) this.#clientPacket();
-      else if (this.#client.tooLong) this.#clientBroke('desync');
-      if (this.#clientLost) return;
+      if (this.#client.whole) {
+        if (this.#probing && !this.#endsProbe(octets, p, to)) return;
+        this.#clientPacket();
+      } else if (this.#client.tooLong) this.#clientBroke('desync');
+      if (this.#clientLost && !this.#probing && this.#stage === 'commands') return;
       // SSLRequest was read: what stands behind it is not plain.
       if (this.#tls !== undefined && tls === undefined) {
         if (p < to) this.#layer(this.#tls.fromClient(octets, p, to));
@@ -286,22 +432,70 @@ export class Dialogue {
     }
   }
 
+  /** Whether commands begin at `from`, or go on there, now that it is not known where they do. */
+  #findCommand(octets: Uint8Array, from: number, to: number): boolean {
+    if (this.#probing) return true;
+    if (countCommands(octets, from, to) > 0) {
+      this.#clientLost = false;
+      return true;
+    }
+    if (this.#turnBegins && beginsCommand(octets, from, to)) {
+      this.#probing = true;
+      return true;
+    }
+    if (this.#isNoCommand(octets, from, to)) {
+      // Nor is what may be missing of it.
+      this.#turnCounted = true;
+      return false;
+    }
+    // Another one of the same turn, of which the capture has no more than its beginning.
+    if (to - from <= HEADER_OCTETS || beginsCommand(octets, from, to)) this.#turnCounted = false;
+    this.#missTurn();
+    return false;
+  }
+
+  /** Whether what stands there is known to be something else than a command, or part of one. */
+  #isNoCommand(octets: Uint8Array, from: number, to: number): boolean {
+    // Packets of a login, or of what the server has asked for.
+    if (answers(octets, from, to) || beginsHello(octets, from, to)) return true;
+    // Of a session under TLS that was joined late nobody can say how many commands it has.
+    const isTls = octets[from] === TLS_APPLICATION_DATA && octets[from + 1] === TLS_MAJOR;
+    return this.#stage === 'middle' && isTls;
+  }
+
+  /** Whether the packet that was probed is a command: with it the segment ends, or another begins. */
+  #endsProbe(octets: Uint8Array, at: number, to: number): boolean {
+    this.#probing = false;
+    if (at === to || beginsCommand(octets, at, to)) {
+      this.#clientLost = false;
+      return true;
+    }
+    this.#missTurn();
+    return false;
+  }
+
   #serverPlain(octets: Uint8Array, from: number, to: number): void {
     if (this.#stage === 'middle' && this.#greets(octets, from, to)) this.#beginLate();
+    this.#settleTrial();
     // A server that answers anew is through with the answer before: its header lied.
     const isAnew = this.#clientSpoke && this.#server.inPacket && beginsAnswer(octets, from, to);
-    if (isAnew && !this.#serverLost) this.#answeredAnew();
-    this.#serverSpoke = true;
     this.#clientSpoke = false;
-    this.#commandsUnheard = 0;
-    if (this.#serverLost && !this.#findAnswer(octets, from, to)) return;
+    if (isAnew && this.#pairing === 'sure') this.#answersAnew();
+    if (this.#pairing === 'none' && !this.#tryAnswer(octets, from, to)) {
+      // More answers than commands: the client does not wait for them.
+      const isAnswer = beginsAnswer(octets, from, to);
+      if (isAnswer && ++this.#answersSeen > Math.max(1, this.#turns.answered)) this.#turns.pipelines = true;
+      return;
+    }
     this.#server.feed(octets, from, to, this.#at);
+    // Something follows the answer that the client had not asked for then: others were under way.
+    if (this.#pairing === 'trial' && this.#server.heldOctets > 0) this.#contradicted();
   }
 
   /** Whether a greeting fills [from, to): the capture joined between the SYN and it. */
   #greets(octets: Uint8Array, from: number, to: number): boolean {
     return (
-      this.#candidate === undefined &&
+      this.#turnCommands.length === 0 &&
       to - from > HEADER_OCTETS &&
       from + HEADER_OCTETS + payloadLength(octets, from) === to &&
       octets[from + 3] === 0 &&
@@ -312,7 +506,7 @@ export class Dialogue {
   #beginLate(): void {
     this.#stage = 'greeting';
     this.#clientLost = false;
-    this.#serverLost = false;
+    this.#pairing = 'sure';
     this.#server = this.#newReader();
   }
 
@@ -348,9 +542,11 @@ export class Dialogue {
       // The server did not ask: its answer was misread.
       this.#serverBroke();
       this.#server.resync();
-    } else if (id !== 0 && (id === this.#dataId || this.#serverLost)) {
-      // More of a file that the server has had enough of; or an answer to what was missed.
-      this.#dataId = nextId(id, end - start);
+    } else if (id !== 0 && (id === this.#dataId || this.#pairing === 'none')) {
+      this.#strayData(octets, start, end);
+      return;
+    } else if (this.#inData && id === this.#dataId) {
+      this.#strayData(octets, start, end);
       return;
     }
     const com = end - start > HEADER_OCTETS ? octets[start + HEADER_OCTETS] : -1;
@@ -370,27 +566,29 @@ export class Dialogue {
       // A replay keeps statements as long as their sessions live: in memory of their own.
       packet: com === COM.stmtPrepare ? copyOf(octets, start, end) : this.#client.owned(),
     };
-    if (this.#stage === 'middle') {
-      // Not told before its answer agrees.
-      if (command.expect === EXPECT.none) return;
-      this.#dropCandidate();
-      this.#candidate = this.#commandsUnheard++ === 0 ? command : undefined;
-      if (this.#candidate === undefined) this.#unanswered++;
-      return;
+    if (this.#stage !== 'middle') {
+      this.#ordinal++;
+      this.#last = command;
+      this.#sink.command(command);
     }
-    this.#ordinal++;
-    this.#sink.command(command);
-    if (command.expect === EXPECT.none) return;
-    if (this.#serverLost) {
-      this.#dropCandidate();
-      this.#candidate = this.#commandsUnheard++ === 0 ? command : undefined;
-      if (this.#candidate === undefined) this.#unanswered++;
-      this.#compressed?.server.reset();
-    } else {
+    if (command.expect !== EXPECT.none) this.#expect(command);
+    // Not told before the server shows that it was one.
+    else if (this.#stage === 'middle') this.#unanswered++;
+  }
+
+  /** The server is going to answer `command`. */
+  #expect(command: Command): void {
+    this.#turns.command();
+    if (this.#pairing === 'sure') {
+      if (this.#awaiting.length > 0 && !this.#answerLied) this.#turns.pipelines = true;
       this.#clientSpoke = true;
       this.#awaiting.push(command);
       this.#server.expect(command.expect);
+      return;
     }
+    if (this.#pairing === 'trial' && !this.#provisional) this.#contradicted();
+    this.#unanswered++;
+    if (this.#turnCommands.length < MOST_ON_TRIAL) this.#turnCommands.push(command);
   }
 
   /** What the server has asked for in the midst of its answer. */
@@ -404,14 +602,29 @@ export class Dialogue {
     } else if (end - start > HEADER_OCTETS + 1) command.withPassword = true;
   }
 
+  /** More of a file that the server has had enough of; or what it asked for in octets that are missing. */
+  #strayData(octets: Uint8Array, start: number, end: number): void {
+    const id = octets[start + 3];
+    const last = this.#last;
+    // The first packet of a file answers the request, whose id is 1.
+    if (this.#pairing === 'none' && id === 2 && last !== undefined && this.#turnBegins) {
+      if (last.com === COM.query || last.com === COM.stmtExecute) last.file ??= new LocalFile();
+    }
+    this.#inData = end - start > HEADER_OCTETS;
+    if (this.#pairing === 'none' && last?.file?.whole === false) last.file.add(octets, start, end);
+    this.#dataId = nextId(id, end - start);
+  }
+
   /** A command while the login seems to be under way: if octets of the server's are missing, its OK was among them. */
   #commandWithoutOk(octets: Uint8Array, start: number, end: number): void {
-    if (!this.#serverLost) {
+    if (!this.#loginMissed) {
       this.#end('desync', 1);
       return;
     }
     this.#loggedIn();
     if (this.#stage !== 'commands') return;
+    this.#pairing = 'none';
+    this.#server.resync();
     this.#sink.lost('gap', 0);
     this.#commandPacket(octets, start, end);
   }
@@ -426,10 +639,11 @@ export class Dialogue {
     const mark = markOf(octets, from, to);
     if (this.#stage === 'greeting') {
       if (login.greeting(octets, from, to)) this.#stage = 'hello';
-      else this.#end(mark === MARK.err ? 'login-failed' : 'not-mysql', 0);
+      else if (mark === MARK.err) this.#endUngreeted(login.refused(octets, from, to));
+      else this.#end('not-mysql', 0);
     } else if (mark === MARK.err) {
       const { shown } = login;
-      if (shown === undefined) this.#end('login-failed', 0);
+      if (shown === undefined) this.#endUngreeted(login.refused(octets, from, to));
       else {
         this.#stop();
         this.#sink.refused(shown, login.refused(octets, from, to));
@@ -439,6 +653,11 @@ export class Dialogue {
     } else if (mark === MARK.ok) {
       this.#loggedIn();
     } else login.asked(octets, from, to);
+  }
+
+  /** The server turned its client away by `errno` before that said who it was. */
+  #endUngreeted(errno: number): void {
+    this.#end(saysNoRoom(errno) ? 'no-room' : 'login-failed', 0);
   }
 
   #loggedIn(): void {
@@ -463,29 +682,38 @@ export class Dialogue {
   #reply(reply: Reply): void {
     const command = this.#awaiting.shift();
     if (command === undefined) return;
+    if (this.#pairing === 'trial') {
+      this.#trial.push({ command, reply });
+      return;
+    }
     command.reply = reply;
     this.#sink.reply(command);
   }
 
   /** From here on the client's commands are unknown, and so is what the server's answers belong to. */
   #clientBroke(cause: 'gap' | 'desync'): void {
-    if (this.#clientLost) return;
-    if (this.#stage === 'middle') {
-      this.#client.reset();
-      this.#clientLost = true;
-      return;
-    }
-    const commands = this.#server.wantsData ? 0 : 1;
+    if (this.#clientLost && !this.#probing) return;
+    this.#settleTrial();
+    this.#probing = false;
     this.#client.reset();
     this.#compressed?.client.reset();
     this.#clientLost = true;
+    if (this.#stage === 'middle') {
+      this.#missTurn();
+      this.#turnCommands = [];
+      return;
+    }
+    const commands = this.#server.wantsData ? 0 : 1;
+    this.#turnCounted = true;
     this.#loseServer();
     this.#server.resync();
     this.#sink.lost(cause, commands);
   }
 
   #serverBroke(): void {
-    if (this.#stage === 'commands') {
+    if (this.#pairing === 'trial') {
+      this.#failTrial();
+    } else if (this.#stage === 'commands') {
       this.#loseServer();
       this.#sink.lost('desync', 0);
     } else {
@@ -494,61 +722,116 @@ export class Dialogue {
   }
 
   /** The server answers the last command, though the answer before seems to go on. */
-  #answeredAnew(): void {
-    const last = this.#awaiting.at(-1);
-    if (last === undefined) return;
+  #answersAnew(): void {
+    const ofTurn = this.#awaiting.slice(-this.#turns.answered);
     this.#server.resync();
     this.#loseServer();
-    this.#unanswered--;
-    this.#candidate = last;
+    this.#turnCommands = ofTurn;
     this.#sink.lost('desync', 0);
   }
 
+  /** Which answers come next is not known any more. */
   #loseServer(): void {
+    if (this.#pairing === 'trial') this.#failTrial();
     this.#unanswered += this.#awaiting.length;
     this.#awaiting = [];
-    this.#dropCandidate();
-    this.#serverLost = true;
+    this.#pairing = 'none';
+    this.#cleanRounds = 0;
+    this.#turnCommands = [];
     this.#compressed?.server.reset();
   }
 
-  #dropCandidate(): void {
-    if (this.#candidate === undefined) return;
-    this.#unanswered++;
-    this.#candidate = undefined;
-  }
-
-  /** Whether a whole first packet of an answer stands at `from`, now that one is expected. */
-  #findAnswer(octets: Uint8Array, from: number, to: number): boolean {
-    const command = this.#candidate;
-    if (command === undefined) return false;
-    const plausible =
+  /** Whether the first packet of an answer stands at `from`, whole, and can only answer the commands of this turn. */
+  #tryAnswer(octets: Uint8Array, from: number, to: number): boolean {
+    const commands = this.#turnCommands;
+    const isArmed = this.#armed && commands.length === this.#turns.answered;
+    this.#armed = false;
+    this.#turnCommands = [];
+    if (commands.length === 0) return false;
+    const isPlausible =
       to - from > HEADER_OCTETS &&
       (octets[from + 3] === 1 || this.#compressed !== undefined) &&
       payloadLength(octets, from) > 0 &&
       from + HEADER_OCTETS + payloadLength(octets, from) <= to;
-    if (!plausible) {
-      this.#dropCandidate();
-      return false;
-    }
-    this.#candidate = undefined;
-    this.#serverLost = false;
-    if (this.#stage === 'middle') this.#join(command);
-    this.#awaiting.push(command);
+    if (!isPlausible) return false;
+    if (this.#stage === 'middle') this.#join(commands);
+    if (!isArmed) return false;
+    this.#pairing = 'trial';
+    this.#awaiting = commands;
     this.#server.resync();
-    this.#server.expect(command.expect);
+    for (const command of commands) this.#server.expect(command.expect);
     return true;
   }
 
-  /** Both directions agree: `command` is the first that is told. */
-  #join(command: Command): void {
+  /** The client goes on, or ends: may those be the answers to the commands on trial? */
+  #judge(caughtUp: boolean): boolean {
+    this.#server.concede();
+    this.#provisional = this.#awaiting.length === 0 && caughtUp && this.#server.heldOctets === 0;
+    if (!this.#provisional) this.#contradicted();
+    this.#knownToPipeline = this.#turns.pipelines;
+    return this.#provisional;
+  }
+
+  /** The client's turn after the answers on trial is over: unless it showed that the client does not wait, they are its. */
+  #settleTrial(): void {
+    if (!this.#provisional) return;
+    this.#provisional = false;
+    const next = this.#turnCommands;
+    if (this.#turns.pipelines && !this.#knownToPipeline) {
+      this.#failTrial();
+      return;
+    }
+    const trial = this.#trial;
+    this.#trial = [];
+    if (this.#turns.pipelines && ++this.#cleanRounds < CLEAN_ROUNDS) {
+      this.#pairing = 'none';
+      return;
+    }
+    this.#pairing = 'sure';
+    this.#unanswered -= trial.length;
+    for (const { command, reply } of trial) {
+      command.reply = reply;
+      this.#sink.reply(command);
+    }
+    this.#turnCommands = [];
+    // More than are kept for a trial: nobody knows the others.
+    if (next.length < this.#turns.answered) {
+      this.#loseServer();
+      return;
+    }
+    this.#unanswered -= next.length;
+    this.#awaiting = next;
+    for (const command of next) this.#server.expect(command.expect);
+  }
+
+  /** More was under way than the commands on trial: the client speaks before it is answered. */
+  #contradicted(): void {
+    this.#turns.pipelines = true;
+    this.#failTrial();
+  }
+
+  /** The answers to the commands on trial stay unknown. */
+  #failTrial(): void {
+    this.#trial = [];
+    this.#provisional = false;
+    this.#awaiting = [];
+    this.#pairing = 'none';
+    this.#cleanRounds = 0;
+    this.#server.resync();
+    this.#compressed?.server.reset();
+  }
+
+  /** `commands` are the first that are told. */
+  #join(commands: Command[]): void {
     this.#stage = 'commands';
     this.#login = undefined;
-    const commands = this.#unanswered;
-    this.#unanswered = 0;
-    this.#ordinal++;
-    this.#sink.joined(commands);
-    this.#sink.command(command);
+    this.#sink.joined(this.#unanswered - commands.length);
+    this.#unanswered = commands.length;
+    for (const command of commands) {
+      command.ordinal = this.#ordinal++;
+      this.#last = command;
+      this.#sink.command(command);
+    }
   }
 
   #end(cause: LostCause, commands: number): void {
@@ -561,6 +844,7 @@ export class Dialogue {
     this.#stage = 'over';
     this.#unanswered += this.#awaiting.length;
     this.#awaiting = [];
+    this.#trial = [];
     this.#client.reset();
     this.#server.resync();
     this.#compressed?.client.reset();
@@ -578,6 +862,16 @@ function beginsAnswer(octets: Uint8Array, from: number, to: number): boolean {
     if (at > to) return id > 1;
   }
   return at > from;
+}
+
+/** Whether packets with ascending ids that are not 0 fill [from, to): a client's that answers the server. */
+function answers(octets: Uint8Array, from: number, to: number): boolean {
+  let at = from;
+  for (let id = octets[from + 3]; to - at >= HEADER_OCTETS; id++) {
+    if (octets[at + 3] === 0 || octets[at + 3] !== (id & 255)) return false;
+    at += HEADER_OCTETS + payloadLength(octets, at);
+  }
+  return at === to;
 }
 
 /** The id behind that of a packet which begins with `id` and takes so many octets, headers included. */

@@ -47,6 +47,7 @@ const SCRAMBLE_HEAD = 8;
 const SCRAMBLE_TAIL = 13;
 
 /** HandshakeResponse41: fixed fields, then 23 octets of filler, the last 4 of them MariaDB's. */
+const FILLER_AT = 9;
 const FILLER_OCTETS = 19;
 const SSL_REQUEST_OCTETS = 32;
 
@@ -82,6 +83,19 @@ export function parseGreeting(octets: Uint8Array, from: number, to: number): Gre
     scramble,
     authPlugin,
   };
+}
+
+/**
+ * Whether the first packet of a client of 4.1 or later (HandshakeResponse41 or SSLRequest) begins at `from`, of which
+ * [from, to) is at hand: by its id, its capabilities and its filler.
+ */
+export function beginsHello(octets: Uint8Array, from: number, to: number): boolean {
+  const filler = from + HEADER_OCTETS + FILLER_AT;
+  if (to < filler + FILLER_OCTETS || octets[from + 3] !== 1) return false;
+  if (!has(octets[from + HEADER_OCTETS] | (octets[from + HEADER_OCTETS + 1] << 8), CLIENT.protocol41))
+    return false;
+  for (let i = 0; i < FILLER_OCTETS; i++) if (octets[filler + i] !== 0) return false;
+  return true;
 }
 
 /** Parses a client's first packet (header included) at [from, to). */

@@ -200,14 +200,17 @@ export class ReplyReader {
     this.#answer.oldProtocol();
   }
 
+  /** The client goes on: an answer that may be whole is, since the client knew it. */
+  concede(): void {
+    if (!this.#answer.maybeDone || this.#part !== undefined) return;
+    this.#answer.drop();
+    this.#finish();
+  }
+
   /** A command was sent whose answer has this shape (EXPECT). One without an answer leaves no trace. */
   expect(shape: number): void {
     if (shape === EXPECT.none || this.#broken) return;
-    // The client knew that it was whole.
-    if (this.#answer.maybeDone && this.#part === undefined) {
-      this.#answer.drop();
-      this.#finish();
-    }
+    this.concede();
     if (!this.#answer.done) {
       this.#shapes ??= [];
       this.#shapes.push(shape);

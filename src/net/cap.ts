@@ -103,8 +103,8 @@ class CapSource implements PacketSource, AsyncIterator<PacketBlock, undefined> {
   readonly originSec: number;
   #cap: Cap;
   /** Filled while the other is lent out. */
-  #filling = makeBlock(new Uint8Array(BLOCK_OCTETS), BLOCK_PACKETS);
-  #lent = makeBlock(new Uint8Array(BLOCK_OCTETS), BLOCK_PACKETS);
+  #filling: PacketBlock;
+  #lent: PacketBlock;
   #end = 0;
   #waiting: ((pull: Pull) => void) | undefined;
   #scheduled = false;
@@ -115,6 +115,8 @@ class CapSource implements PacketSource, AsyncIterator<PacketBlock, undefined> {
   constructor(cap: Cap, packet: Buffer, linkType: number, originSec: number) {
     this.#cap = cap;
     this.linkType = linkType;
+    this.#filling = makeBlock(new Uint8Array(BLOCK_OCTETS), BLOCK_PACKETS, linkType);
+    this.#lent = makeBlock(new Uint8Array(BLOCK_OCTETS), BLOCK_PACKETS, linkType);
     this.originSec = originSec;
     const originMs = performance.timeOrigin - originSec * 1000;
     cap.on('packet', (octets) => {

@@ -49,7 +49,7 @@ export class LatencyRing implements RingReader {
   #lent = 0;
 
   /** Makes the ring on a packet socket that is not yet bound to a protocol. */
-  constructor(fd: number, bufferOctets: number, originSec: number) {
+  constructor(fd: number, bufferOctets: number, linkType: number, originSec: number) {
     const rows = Math.max(1, Math.floor(bufferOctets / ROW_OCTETS));
     this.#fd = fd;
     this.#slots = (rows * ROW_OCTETS) / SLOT_OCTETS;
@@ -62,9 +62,9 @@ export class LatencyRing implements RingReader {
     this.#words = words;
     this.#signed = signed;
     this.#halves = halves;
-    this.#block = makeBlock(octets, MAX_PACKETS);
+    this.#block = makeBlock(octets, MAX_PACKETS, linkType);
     const whole = new Uint8Array(new ArrayBuffer(WHOLE_OCTETS));
-    this.#whole = makeBlock(whole, MAX_PACKETS);
+    this.#whole = makeBlock(whole, MAX_PACKETS, linkType);
     this.#wholeAddress = addressOf(whole);
   }
 

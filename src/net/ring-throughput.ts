@@ -45,7 +45,7 @@ export class ThroughputRing implements RingReader {
   #lent = -1;
 
   /** Makes the ring on a packet socket that is not yet bound to a protocol. */
-  constructor(fd: number, bufferOctets: number, originSec: number) {
+  constructor(fd: number, bufferOctets: number, linkType: number, originSec: number) {
     this.#blocks = Math.max(2, Math.floor(bufferOctets / BLOCK_OCTETS));
     this.#blockWords = BLOCK_OCTETS / 4;
     this.#originSec = originSec;
@@ -63,7 +63,7 @@ export class ThroughputRing implements RingReader {
     this.#words = words;
     this.#signed = signed;
     this.#halves = halves;
-    this.#block = makeBlock(octets, Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS));
+    this.#block = makeBlock(octets, Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS), linkType);
   }
 
   take(): PacketBlock | undefined {

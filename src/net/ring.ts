@@ -105,7 +105,7 @@ export function openRing(options: RingOptions): PacketSource {
     if (hardware === ARPHRD_LOOPBACK || options.incomingOnly === true)
       setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'PACKET_IGNORE_OUTGOING');
     const Ring = mode === 'throughput' ? ThroughputRing : LatencyRing;
-    const reader = new Ring(fd, options.bufferOctets ?? DEFAULT_OCTETS[mode], originSec);
+    const reader = new Ring(fd, options.bufferOctets ?? DEFAULT_OCTETS[mode], linkType, originSec);
     bindPacket(fd, index, ETH_P_ALL);
     if (getOption(fd, SOL_SOCKET, SO_ERROR, 'SO_ERROR') !== 0) {
       throw new MytapeError(

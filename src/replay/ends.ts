@@ -1,14 +1,14 @@
 /** How connections end before their sessions, and what that means for these. */
+import {
+  saysNoRoom,
+  TOO_MANY_CONNECTIONS,
+  TOO_MANY_USER_CONNECTIONS,
+  USER_LIMIT_REACHED,
+} from '../mysql/no-room.ts';
 import type { CloseCause } from '../transport/transport.ts';
 import type { Stage } from './contact.ts';
 import type { LostCause } from './outcome.ts';
 
-/** ER_CON_COUNT_ERROR: max_connections. */
-const TOO_MANY_CONNECTIONS = 1040;
-/** ER_TOO_MANY_USER_CONNECTIONS: max_user_connections, of all users. */
-const TOO_MANY_USER_CONNECTIONS = 1203;
-/** ER_USER_LIMIT_REACHED: of this user. Which of its limits the message alone tells. */
-const USER_LIMIT_REACHED = 1226;
 /** ER_HOST_IS_BLOCKED: max_connect_errors handshakes from there, one after the other, came to no end. */
 export const HOST_IS_BLOCKED = 1129;
 const SERVER_SHUTDOWN = 1053;
@@ -31,6 +31,14 @@ export const RETRIED_LOGINS: ReadonlySet<number> = new Set([
   CONNECTION_KILLED,
   SESSION_WAS_KILLED,
 ]);
+
+/**
+ * Whether production refused a login by an error that says how production was at that moment, and nothing of the login: it was
+ * full, or shutting down. The target need not be.
+ */
+export function wasOfTheMoment(errno: number | undefined): boolean {
+  return errno !== undefined && (saysNoRoom(errno) || RETRIED_LOGINS.has(errno));
+}
 
 /** What a session is lost by whose login met the error `errno` (0: none of the server's). */
 export function loginLostBy(errno: number): LostCause {

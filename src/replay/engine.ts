@@ -42,6 +42,16 @@ const SWEEP_MS = 1_000;
 /** From one alarm to the next at least: what is due in between goes together, because to be woken costs more than to send. */
 const WAKES_APART_MS = 0.1;
 
+/** A time in which nothing is due is a rest from so much on, ms. */
+const LEAST_REST_MS = 5_000;
+
+/** A time in which nothing is due, because nothing was recorded. */
+export interface Rest {
+  until: MonotonicMs;
+  /** What was recorded when it ends; undefined where times are not as recorded. */
+  at: CaptureNs | undefined;
+}
+
 /** Whether an answer that differs need not have. */
 function isComparable({ command, text }: Outcome): boolean {
   return command.com !== COM.processInfo && notComparable(text.packet, sqlAt(text.packet)) === undefined;
@@ -80,6 +90,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   #sentTo: CaptureNs = 0;
   #wakeEnd: (() => void) | undefined;
   #stopped = false;
+  #isOver = false;
   /** It was stopped because its time was over: what is not begun is skipped. */
   #outOfTime = false;
 
@@ -142,6 +153,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     } finally {
       clearInterval(sweep);
       this.#alarm.close();
+      this.#isOver = true;
     }
     for (const recorded of this.#intake.recorded) this.#tellParked(recorded);
   }
@@ -166,6 +178,21 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   /** The latest scheduled moment of which a command was sent. */
   get sentTo(): CaptureNs {
     return this.#sentTo;
+  }
+
+  /** Nothing is under way, and nothing is due, until when? undefined: something is, or nothing is left. */
+  get rest(): Rest | undefined {
+    const until = this.#dueNext(this.#ahead.nextReadDue);
+    if (until === Infinity || until - this.now() < LEAST_REST_MS || this.#stopped || this.#isPaused)
+      return undefined;
+    for (const { state } of this.#live) if (state !== 'waiting' && state !== 'ready') return undefined;
+    const isAsRecorded = this.#options.timing?.timetable === undefined;
+    return { until, at: isAsRecorded ? this.#pacer?.momentAt(until) : undefined };
+  }
+
+  /** Every session that was read is over, and nothing more is to be read. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** From `now` on: the same for every share of a run. Infinity: as fast as the target takes it. */
@@ -637,8 +664,13 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   // Time.
 
+  /** When something is to be done next; `readAt`: about reading. */
+  #dueNext(readAt: MonotonicMs): MonotonicMs {
+    return Math.min(this.#due.nextDue, readAt, this.#admittedAt, this.#heldUntil);
+  }
+
   rearm(): void {
-    const next = Math.min(this.#due.nextDue, this.#ahead.nextDue, this.#admittedAt, this.#heldUntil);
+    const next = this.#dueNext(this.#ahead.nextDue);
     if (next >= this.#alarmDue || next === Infinity) return;
     this.#alarmDue = next;
     this.#alarm.set(Math.max(next, this.#wokeAt + WAKES_APART_MS) - this.now());

@@ -57,6 +57,11 @@ export class ReadAhead {
     return this.#goOn === undefined || !this.hasRoom ? Number.POSITIVE_INFINITY : this.#due;
   }
 
+  /** The soonest that anything which is still to be read can be due; Infinity where only `letGo` will tell. */
+  get nextReadDue(): MonotonicMs {
+    return this.nextDue + READ_AHEAD_MS;
+  }
+
   /** `command` was read. */
   add(command: Command): void {
     this.#commands++;

@@ -14,6 +14,7 @@ import {
   lostBy,
   RETRIED,
   RETRIED_LOGINS,
+  wasOfTheMoment,
 } from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
 import { Fitting } from './fitting.ts';
@@ -370,7 +371,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #loggedIn(): void {
     const { refused } = this.recorded.meta;
-    if (refused !== undefined) {
+    if (wasOfTheMoment(refused)) this.#leaveRefused();
+    else if (refused !== undefined) {
       this.#lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
       this.#finish('login-diverged');
     } else if (this.#opened) this.#rebuild();
@@ -396,11 +398,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #loginFailed(errno: number, message: string): void {
     const { refused } = this.recorded.meta;
-    if (errno !== 0 && errno === refused) {
-      // As it was recorded. The server closes.
-      this.state = 'closing';
-      this.busySince = this.#owner.now();
-      this.#connection?.end();
+    const isAsRecorded = errno !== 0 && errno === refused;
+    if (isAsRecorded || (wasOfTheMoment(refused) && errno !== HOST_IS_BLOCKED)) {
+      this.#leaveRefused();
       return;
     }
     this.#lostDetail = `user ${this.#plan.user}: ${message}${loginHint(errno)}`;
@@ -413,6 +413,13 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#finish(
         refused === undefined || errno === HOST_IS_BLOCKED ? loginLostBy(errno) : 'login-diverged',
       );
+  }
+
+  /** It ends as it was recorded: with its login. */
+  #leaveRefused(): void {
+    this.state = 'closing';
+    this.busySince = this.#owner.now();
+    this.#connection?.end();
   }
 
   /** A step of COM_CHANGE_USER, whose end its answer tells. */

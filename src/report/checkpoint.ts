@@ -1,5 +1,6 @@
 import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
+import { saysNoRoom } from '../mysql/no-room.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import { addCause, type Causes, type Tally } from './tally.ts';
 
@@ -11,6 +12,7 @@ export type Accounts = Pick<
   | 'scheduledSessions'
   | 'completed'
   | 'refused'
+  | 'refusedForRoom'
   | 'lostSessions'
   | 'skippedSessions'
   | 'answered'
@@ -27,6 +29,7 @@ export function emptyAccounts(): Accounts {
     scheduledSessions: 0,
     completed: 0,
     refused: 0,
+    refusedForRoom: {},
     lostSessions: {},
     skippedSessions: {},
     answered: 0,
@@ -40,9 +43,10 @@ export function emptyAccounts(): Accounts {
 /** As short as JSON can have them; `unpackAccounts` reads that. */
 export function packAccounts(accounts: Accounts): string {
   const { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost } = accounts;
-  const { lostSessions, skippedSessions, lost, skipped, divergence } = accounts;
+  const { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom } = accounts;
   const counts = [sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost];
-  return JSON.stringify([...counts, lostSessions, skippedSessions, lost, skipped, nonZero(divergence)]);
+  const causes = [lostSessions, skippedSessions, lost, skipped, nonZero(divergence), refusedForRoom];
+  return JSON.stringify([...counts, ...causes]);
 }
 
 export function unpackAccounts(text: string): Accounts {
@@ -60,11 +64,14 @@ export function unpackAccounts(text: string): Accounts {
       Causes,
       Causes,
       Causes,
+      Causes?,
     ];
-  const [lostSessions, skippedSessions, lost, skipped, divergence] = causes;
+  // The last is not in checkpoints of earlier versions.
+  const [lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom = {}] = causes;
   const counts = { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost };
   const differences = { ...emptyAccounts().divergence, ...divergence };
-  return { ...counts, lostSessions, skippedSessions, lost, skipped, divergence: differences };
+  const all = { ...counts, lostSessions, skippedSessions, lost, skipped, refusedForRoom };
+  return { ...all, divergence: differences };
 }
 
 function nonZero(causes: Causes): Causes {
@@ -109,9 +116,9 @@ export class ClosedSessions implements Observer {
   settle(whole: Tally): void {
     this.#open.clear();
     const { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost } = whole;
-    const { lostSessions, skippedSessions, lost, skipped, divergence } = whole;
+    const { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom } = whole;
     const numbers = { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost };
-    this.#sum = { ...numbers, lostSessions, skippedSessions, lost, skipped, divergence };
+    this.#sum = { ...numbers, lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom };
   }
 
   scheduled({ id }: SessionMeta, copy: number): void {
@@ -137,7 +144,10 @@ export class ClosedSessions implements Observer {
     const open = this.#open.get(id);
     if (open === undefined) return;
     open.accounts.completed++;
-    if (refused !== undefined) open.accounts.refused++;
+    if (refused !== undefined) {
+      open.accounts.refused++;
+      if (saysNoRoom(refused)) addCause(open.accounts.refusedForRoom, String(refused));
+    }
     this.#over(id, open);
   }
 
@@ -207,6 +217,7 @@ export function addAccounts(sum: Accounts, part: Accounts): void {
   sum.refused += part.refused;
   sum.answered += part.answered;
   sum.sentAndLost += part.sentAndLost;
+  addAll(sum.refusedForRoom, part.refusedForRoom);
   addAll(sum.lostSessions, part.lostSessions);
   addAll(sum.skippedSessions, part.skippedSessions);
   addAll(sum.lost, part.lost);

@@ -1,6 +1,7 @@
 import type { Histogram } from 'hdr-histogram-js';
 import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
+import { saysNoRoom } from '../mysql/no-room.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
@@ -52,8 +53,10 @@ export interface Summary {
     lost: number;
     lost_by: Record<string, number>;
     skipped: Record<string, number>;
-    /** Of the completed: whose login the target refused, as production had. */
+    /** Of the completed: whose login production had refused, as they were replayed, too … */
     refused: number;
+    /** … and of those, for want of room, by production's error, whatever the target said. */
+    refused_for_room: Record<string, number>;
     /** Of the opened: joined late, and set up by what is known of them. */
     adopted: number;
     /** How often one went on with another connection, because its own had ended. Each of those … */
@@ -145,6 +148,7 @@ export class SummaryObserver implements Observer {
     opened: 0,
     completed: 0,
     refused: 0,
+    refusedForRoom: {},
     adopted: 0,
     reconnected: 0,
     rebuildCommands: 0,
@@ -223,7 +227,9 @@ export class SummaryObserver implements Observer {
 
   completed({ refused }: SessionMeta): void {
     this.#counted.completed++;
-    if (refused !== undefined) this.#counted.refused++;
+    if (refused === undefined) return;
+    this.#counted.refused++;
+    if (saysNoRoom(refused)) addCause(this.#counted.refusedForRoom, String(refused));
   }
 
   adopted(_session: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
@@ -343,6 +349,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       lost_by: byName(tally.lostSessions),
       skipped: byName(tally.skippedSessions),
       refused: tally.refused,
+      refused_for_room: byName(tally.refusedForRoom),
       adopted: tally.adopted,
       reconnected: tally.reconnected,
       rebuild_commands: tally.rebuildCommands,

@@ -20,8 +20,9 @@ export interface Tally {
   scheduledSessions: number;
   opened: number;
   completed: number;
-  /** Of them, whose login was refused as it had been; and sessions joined late. */
+  /** Of them, whose login had been refused; of those, for want of room, by error; and sessions joined late. */
   refused: number;
+  refusedForRoom: Causes;
   adopted: number;
   /** Connections in place of ones that ended early, commands that set them up, and what could not be. */
   reconnected: number;
@@ -65,6 +66,7 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     opened: sum.opened + tally.opened,
     completed: sum.completed + tally.completed,
     refused: sum.refused + tally.refused,
+    refusedForRoom: sumOf(sum.refusedForRoom, tally.refusedForRoom),
     adopted: sum.adopted + tally.adopted,
     reconnected: sum.reconnected + tally.reconnected,
     rebuildCommands: sum.rebuildCommands + tally.rebuildCommands,

@@ -54,9 +54,14 @@ export function renderSummary(summary: Summary, folder: string): string {
 }
 
 /** Sessions that began in another way than by a login that succeeded. */
-function logins({ refused, adopted }: Summary['sessions']): string[] {
+function logins({ refused, refused_for_room: byErrno, adopted }: Summary['sessions']): string[] {
+  const forRoom = Object.values(byErrno).reduce((sum, n) => sum + n, 0);
+  const errors = Object.keys(byErrno).join(', ');
   const said = [
-    ...(refused > 0 ? [`${count(refused)} logins refused, as they had been`] : []),
+    ...(refused > forRoom ? [`${count(refused - forRoom)} logins refused, as they had been`] : []),
+    ...(forRoom > 0
+      ? [`${count(forRoom)} logins that production had no room for (${errors}), each closed at once`]
+      : []),
     ...(adopted > 0 ? [`${count(adopted)} sessions adopted that began before the recording`] : []),
   ];
   return said.length === 0 ? [] : ['', `Logins       ${said.join('; ')}`];

@@ -50,7 +50,7 @@ export function localAnswers(
   });
   let closing = false;
   const capture = (async () => {
-    for await (const block of source) receiver.take(block, source.linkType, captureNow(source.originSec));
+    for await (const block of source) receiver.take(block, captureNow(source.originSec));
   })().catch((error: Error) => {
     if (closing) return;
     say(`the capture of answers failed: ${error.message}`);

@@ -1,4 +1,5 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
+import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { formatCount, formatDuration } from './output.ts';
 
 /** Commands of one statement, but for its literals, that would not be sent for one cause. */
@@ -61,7 +62,10 @@ export interface DryReport {
     /** Until the last command is due; 0 at speed max. */
     lasts_s: number;
     most_connections: number;
+    on_clock_step: OnClockStep;
   };
+  /** Where the clock that stamped the recording was set: the first 100 times. */
+  clock_steps: ClockStepJson[];
   /** Why the recording could not be read to its end, if it could not. */
   unread: string | undefined;
 }

@@ -4,7 +4,7 @@
  */
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
-import type { Command } from '../mysql/command.ts';
+import { type Command, comName } from '../mysql/command.ts';
 import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
@@ -17,8 +17,9 @@ import { routeLine } from '../transport/diagnosis.ts';
 import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
+import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { type DryPlace, type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
-import { hasText, kindOf, nameOfCom, shown } from './dry-statement.ts';
+import { hasText, kindOf, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
 import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
@@ -45,6 +46,9 @@ export interface DryRunFacts {
   allowLive: boolean;
   /** When it would begin, ms since 1970; undefined: at once. */
   startMs: number | undefined;
+  /** Where the recording's clock was set, and what becomes of that. */
+  clockSteps: ClockStepJson[];
+  onClockStep: OnClockStep;
 }
 
 /** Prints what a run of `job` would do. Connects to nothing. Throws 'refused' where the target has a recorded server's address. */
@@ -65,7 +69,7 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const run: RunFacts = { ...facts, copies, speed, elapsedMs: 0, transport, interrupted: false, unread };
   const summary = summarize(mergeTallies([tally]), run);
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
-  const report = dry.report(summary, { lastsMs, startMs: facts.startMs });
+  const report = dry.report(summary, { lastsMs, ...facts });
   await addRoutes(report, job);
   process.stdout.write(asJson ? `${JSON.stringify(report, null, 2)}\n` : renderDryRun(report));
 }
@@ -196,7 +200,7 @@ export class DryRun implements Observer {
   }
 
   #unsentBy(cause: string, session: SessionMeta, command: Command, copies: number): void {
-    const digest = hasText(command) ? this.#digestOf(command) : nameOfCom(command.com);
+    const digest = hasText(command) ? this.#digestOf(command) : comName(command.com);
     const key = `${cause}\0${digest}`;
     const known = this.#unsent.get(this.#unsent.size < MOST_DIGESTS || this.#unsent.has(key) ? key : cause);
     if (known !== undefined) {
@@ -223,7 +227,10 @@ export class DryRun implements Observer {
   }
 
   /** Without routes. */
-  report(summary: Summary, schedule: { lastsMs: number; startMs: number | undefined }): DryReport {
+  report(
+    summary: Summary,
+    schedule: { lastsMs: number } & Pick<DryRunFacts, 'startMs' | 'clockSteps' | 'onClockStep'>,
+  ): DryReport {
     const { captured, sessions, commands, copies, speed, reasons } = summary;
     const byCount = (a: { commands: number }, b: { commands: number }) => b.commands - a.commands;
     return {
@@ -257,7 +264,9 @@ export class DryRun implements Observer {
         begins: schedule.startMs === undefined ? undefined : new Date(schedule.startMs).toISOString(),
         lasts_s: Math.round(schedule.lastsMs) / 1000,
         most_connections: this.#openings.most,
+        on_clock_step: schedule.onClockStep,
       },
+      clock_steps: schedule.clockSteps,
       // Of a run that was not made, only what its recording lacks can be said.
       unread: reasons.find((reason) => /^the recording could not be read/.test(reason)),
     };

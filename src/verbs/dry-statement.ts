@@ -1,5 +1,5 @@
 /** Commands as a dry run shows them to people. */
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, comName } from '../mysql/command.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { firstWordAt } from '../replay/sql.ts';
 
@@ -18,23 +18,14 @@ export function shown(packet: Uint8Array): string {
   return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line;
 }
 
-const NAMES = new Map<number, string>(Object.entries(COM).map(([name, com]) => [com, name]));
-
-/** `COM_STMT_EXECUTE`. */
-export function nameOfCom(com: number): string {
-  const name = NAMES.get(com);
-  if (name === undefined) return `COM_0x${com.toString(16)}`;
-  return `COM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}
-
 /** A statement's first word, or the command's name. */
 export function kindOf(command: Command, text: Command): string {
-  if (!hasText(text)) return nameOfCom(command.com);
+  if (!hasText(text)) return comName(command.com);
   const octets = textOf(text.packet);
   const from = firstWordAt(octets, 0);
   const [word] = /^[a-z]*/i.exec(
     Buffer.from(octets.subarray(from, from + 16)).toString('latin1'),
   ) as RegExpExecArray;
   const verb = word.toUpperCase() || 'other';
-  return command.com === COM.query ? verb : `${verb} by ${nameOfCom(command.com)}`;
+  return command.com === COM.query ? verb : `${verb} by ${comName(command.com)}`;
 }

@@ -61,7 +61,8 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
     if (archive.session(id) !== undefined) continue;
     throw new MytapeError('usage', `${dir} has no session ${id} (see: mytape ls ${dir})`);
   }
-  const source = archive.packets(options.session === undefined ? {} : { sessions: options.session });
+  const sessions = options.session === undefined ? {} : { sessions: options.session };
+  const source = archive.packets({ ...sessions, asCaptured: true });
   const toStdout = options.output === '-';
   // People's data: readable by whoever exports it, and nobody else.
   const fd = toStdout ? STDOUT : openOutput(options.output);

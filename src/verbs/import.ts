@@ -7,6 +7,7 @@ import { EXIT } from '../errors.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
+import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
@@ -82,7 +83,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     throw error;
   }
 
-  const ports = new PortFilter(source.linkType, port);
+  const ports = new PortFilter(port);
   const begun = performance.now();
   let interrupted = false;
   const stop = () => {
@@ -117,8 +118,11 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     writer.close(source.stats());
     progress.clear();
   }
+  const { clockSteps, firstClockSteps } = writer.clock;
+  new ClockStepTeller(source.originSec, 'hold').end(firstClockSteps, clockSteps);
   if (source.truncatedOctets > 0) say(`mytape: ${file} ends inside a packet: that one is left out`);
-  summarize(options, writer, ports, secrets, performance.now() - begun);
+  const jumps = stepsAsJson(firstClockSteps, source.originSec);
+  summarize(options, writer, ports, secrets, jumps, performance.now() - begun);
   if (writer.packets === 0 && !interrupted && !diskTrouble) {
     // Said why; a second try is to find no archive in its way.
     rmSync(options.output, { recursive: true });
@@ -132,6 +136,7 @@ function summarize(
   writer: ArchiveWriter,
   ports: PortFilter,
   secrets: number,
+  clockSteps: ClockStepJson[],
   ms: number,
 ): void {
   const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
@@ -148,6 +153,7 @@ function summarize(
       uncounted,
       segments,
       secrets,
+      clockSteps,
     };
     printJson({ ...counts, seconds });
   } else {
@@ -179,23 +185,21 @@ class PortFilter {
   /** Packets that were not kept. */
   leftOut = 0;
   readonly wanted: ReadonlySet<number>;
-  readonly #linkType: number;
   readonly #segment = new Segment();
   /** Ports that connections were taken at, with how many. */
   readonly #servers = new Map<number, number>();
 
-  constructor(linkType: number, ports: readonly number[]) {
-    this.#linkType = linkType;
+  constructor(ports: readonly number[]) {
     this.wanted = new Set(ports);
   }
 
   /** Takes the packets of other ports out of the block's columns. */
   apply(block: PacketBlock): void {
-    const { octets, view, offset, length, wireLength, at, count } = block;
+    const { linkType, octets, view, offset, length, wireLength, at, count } = block;
     const segment = this.#segment;
     let kept = 0;
     for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], this.#linkType) !== PARSE.ok) continue;
+      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
       const { srcPort, dstPort, flags } = segment;
       if (!this.wanted.has(srcPort) && !this.wanted.has(dstPort)) {
         const accepts = (flags & (CTL.syn | CTL.ack)) === (CTL.syn | CTL.ack);

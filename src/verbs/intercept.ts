@@ -195,7 +195,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     stop = resolve as (error?: Error) => void;
   });
   const captures = sources.map(async (source) => {
-    for await (const block of source) receiver.take(block, source.linkType, captureNow(source.originSec));
+    for await (const block of source) receiver.take(block, captureNow(source.originSec));
   });
   for (const capture of captures) capture.catch((error: Error) => stop(error));
   const onSignal = () => stop();

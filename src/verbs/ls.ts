@@ -1,9 +1,11 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
+import { ClockStepTeller } from './clock-steps.ts';
 import {
   type Column,
   formatCount,
   formatDuration,
+  formatEndpoint,
   formatOctets,
   formatTime,
   printJson,
@@ -48,6 +50,7 @@ export function lsCommand() {
       const archive = openArchive(dir);
       try {
         sayState(archive);
+        new ClockStepTeller(archive.info.originSec, 'hold').end(archive.clockSteps());
         list(archive, options);
       } finally {
         archive.close();
@@ -91,7 +94,7 @@ function list(archive: Archive, options: LsOptions): void {
 function toCells(session: SessionRow, originSec: number): string[] {
   return [
     String(session.id),
-    endpoint(session.client, session.clientPort),
+    formatEndpoint(session.client, session.clientPort),
     session.user ?? '-',
     session.schema ?? '-',
     formatTime(originSec * 1000 + session.firstAt / 1e6),
@@ -107,14 +110,10 @@ function toJson(session: SessionRow, originSec: number): unknown {
   const { id, client, clientPort, server, serverPort, firstAt, lastAt, ...rest } = session;
   return {
     id,
-    client: endpoint(client, clientPort),
-    server: endpoint(server, serverPort),
+    client: formatEndpoint(client, clientPort),
+    server: formatEndpoint(server, serverPort),
     start: new Date(originSec * 1000 + firstAt / 1e6).toISOString(),
     seconds: (lastAt - firstAt) / 1e9,
     ...rest,
   };
-}
-
-function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

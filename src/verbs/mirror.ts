@@ -5,6 +5,7 @@ import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { MappingJob } from '../replay/mappings.ts';
+import { captureNow } from '../time.ts';
 import { endpointKey, type RecordedSide, serversHere } from './interlock.ts';
 import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
@@ -147,13 +148,12 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
           const onto = plan.targets.map(targetText).join(', ');
           say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {
-            const { originSec } = live;
             const onNotice = (line: string) => say(`mytape: ${line}`);
             snapshotter = snapshots.Snapshotter.start({
               server: snapshotFrom,
               password,
               dir: out,
-              originSec,
+              now: () => captureNow(live.originSec),
               onNotice,
             });
             await firstSnapshot(snapshotter);

@@ -5,6 +5,23 @@ export function say(line: string): void {
   process.stderr.write(line + '\n');
 }
 
+/** Lines on stdout, written some 64 KiB at a time: a write for each would cost more than making it. */
+export class LineWriter {
+  #waiting = '';
+
+  line(text: string): void {
+    this.#waiting += `${text}\n`;
+    if (this.#waiting.length > WRITE_CHARACTERS) this.flush();
+  }
+
+  flush(): void {
+    if (this.#waiting !== '') process.stdout.write(this.#waiting);
+    this.#waiting = '';
+  }
+}
+
+const WRITE_CHARACTERS = 64 * 1024;
+
 /** One JSON object as one line on stdout. */
 export function printJson(value: unknown): void {
   process.stdout.write(JSON.stringify(value) + '\n');
@@ -95,6 +112,18 @@ export function formatDuration(ms: number): string {
   return minutes < 60
     ? `${minutes}m${two(seconds % 60)}s`
     : `${Math.floor(minutes / 60)}h${two(minutes % 60)}m`;
+}
+
+/** `0.042ms`, `1.23ms`, `12.3ms`, `250ms`, `12.3s`: three digits are enough to compare latencies by. */
+export function formatLatency(ms: number): string {
+  if (ms >= 1000) return formatDuration(ms);
+  if (ms < 1) return `${ms.toFixed(3)}ms`;
+  return `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)}ms`;
+}
+
+/** `10.0.0.1:4711`, `[2001:db8::1]:4711`. */
+export function formatEndpoint(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** `2026-01-31 09:08:07.123`, local time. */

@@ -2,7 +2,9 @@ import { Command, Option } from '@commander-js/extra-typings';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { CAPTURE_DRIVERS, type CaptureDriver, openCapture } from '../net/drivers.ts';
+import { type CaptureNs, captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { defaultInterface } from './interfaces.ts';
 import { startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
@@ -159,13 +161,18 @@ async function record(options: RecordOptions, others?: string): Promise<number> 
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   const end = options.for === undefined ? undefined : setTimeout(stop, options.for);
+  const clock = new ClockStepTeller(source.originSec, 'hold');
   const tick = setInterval(() => {
     const stats = source.stats();
     writer.tick(stats);
+    if (writer.clock.clockSteps > 0) progress.clear();
+    clock.tell(writer.clock.firstClockSteps);
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
   say(`recording on ${iface} (${filter}) into ${options.output}`);
-  const snapshotter = startSnapshots(snapshots, options, password, source.originSec, progress);
+  // As its sessions' times are.
+  const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
+  const snapshotter = startSnapshots(snapshots, options, password, now, progress);
   try {
     for await (const block of source) writer.write(block);
   } finally {
@@ -177,6 +184,7 @@ async function record(options: RecordOptions, others?: string): Promise<number> 
     await snapshotter?.stop();
     progress.clear();
   }
+  clock.end(writer.clock.firstClockSteps, writer.clock.clockSteps);
   summarize(options, writer, source, snapshotter, performance.now() - begun);
   return diskTrouble ? EXIT.failed : EXIT.done;
 }
@@ -200,7 +208,7 @@ function startSnapshots(
   snapshots: Snapshots | undefined,
   options: RecordOptions,
   password: string | undefined,
-  originSec: number,
+  now: () => CaptureNs,
   progress: Progress,
 ): Snapshotter | undefined {
   const { snapshotFrom: server, output: dir } = options;
@@ -209,7 +217,7 @@ function startSnapshots(
     progress.clear();
     say(`mytape: ${message}`);
   };
-  return snapshots.Snapshotter.start({ server, password, dir, originSec, onNotice });
+  return snapshots.Snapshotter.start({ server, password, dir, now, onNotice });
 }
 
 /** Lets go of a source that nobody wants to read. */
@@ -231,7 +239,8 @@ function summarize(
     const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
     const seconds = Number((ms / 1000).toFixed(3));
     const counts = { packets, dropped, droppedByDisk, octets, sessions, commands, uncounted, segments };
-    printJson({ ...counts, snapshots, seconds });
+    const clockSteps = stepsAsJson(writer.clock.firstClockSteps, source.originSec);
+    printJson({ ...counts, clockSteps, snapshots, seconds });
     return;
   }
   process.stdout.write(

@@ -39,6 +39,7 @@ import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { addressesTaken } from './replay-source.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 import type { TargetJob } from './replay-transport.ts';
+import { RestTeller } from './rest-teller.ts';
 
 const PROGRESS_MS = 1_000;
 
@@ -163,7 +164,9 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   // Should what follows fail, it goes with the process.
   const guard = await guardOf(targets);
   const isBeside = source.isBeside === true;
-  const sayLine = (line: string) => process.stderr.write(`mytape: ${line}\n`);
+  // On a terminal, in the place of the progress.
+  const lineBegin = process.stderr.isTTY ? '\r\x1b[K' : '';
+  const sayLine = (line: string) => process.stderr.write(`${lineBegin}mytape: ${line}\n`);
   const threads = await openThreads(job, options.channels, sayLine, isBeside);
   const endsByHand = job.live !== undefined || course.loops === Number.POSITIVE_INFINITY;
   const now = () => performance.timeOrigin + realClock.now();
@@ -179,6 +182,11 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   await source.begun?.(() => threads.stop());
+  const { originSec = 0 } = recording ?? {};
+  const rests = new RestTeller({ originSec, skipsIdle: job.timing.idle !== undefined, say: sayLine });
+  // What is live waits for what happens.
+  const look = () => job.live === undefined && rests.look(threads.progress, now());
+  const looking = setInterval(look, PROGRESS_MS);
   const progress = isBeside ? () => {} : showProgress(threads, control, course.startMs);
   let startedAt = realClock.now();
   let endedAt = startedAt;
@@ -198,6 +206,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     results = await threads.end();
   } finally {
     await guard?.close();
+    clearInterval(looking);
     progress();
     process.off('SIGINT', onSignal);
     process.off('SIGTERM', onSignal);

@@ -1,5 +1,5 @@
-import { readKeys } from '../archive/keys.ts';
-import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
+import { tlsReader } from '../archive/keys.ts';
+import { decodeSessions } from '../flow/decode.ts';
 import { decodeRawSessions } from '../flow/raw.ts';
 import { openAlarm } from '../net/timer.ts';
 import type { Trouble } from '../replay/contact.ts';
@@ -15,8 +15,6 @@ import { partOf, type Share } from '../replay/share.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
-import { KeyLog } from '../tls/key-log.ts';
-import { TlsStream } from '../tls/stream.ts';
 import type { Transport, TransportStats } from '../transport/transport.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
@@ -94,6 +92,10 @@ export interface Progress {
   reconnected: number;
   /** The latest scheduled moment of which a command was sent. */
   sentTo: CaptureNs;
+  /** Nothing is due before, ms since 1970; 0: something is under way, Infinity: nothing is left. */
+  restsUntilMs: number;
+  /** What was recorded then, where that is known. */
+  restsTo: CaptureNs | undefined;
 }
 
 /** What became of a share. Plain data. */
@@ -106,13 +108,6 @@ export interface ShareResult {
   unusedRules: string[];
   /** What a live run captured; undefined: it was none. */
   captured: SourceStats | undefined;
-}
-
-/** How TLS is read; undefined: no keys are known. */
-function openTls({ archive, keyLog }: ReplayJob): DecodeOptions['openTls'] {
-  const keys = readKeys(archive) ?? new KeyLog();
-  if (keyLog !== undefined) keys.add(keyLog);
-  return keys.size === 0 ? undefined : (plain) => new TlsStream(keys, plain);
 }
 
 /** One share of a replay, in the thread that made it: an engine over the archive, with a transport of its own. */
@@ -176,12 +171,16 @@ export class ReplayShare {
 
   get progress(): Progress {
     const { answeredCommands, lostCommands, reconnectedSessions } = this.#observer;
+    const rest = this.#engine?.rest;
+    const restsUntilMs = rest === undefined ? 0 : performance.timeOrigin + rest.until;
     return {
       answered: answeredCommands,
       lost: lostCommands,
       open: this.#engine?.openSessions ?? 0,
       reconnected: reconnectedSessions,
       sentTo: this.#engine?.sentTo ?? 0,
+      restsUntilMs: this.#engine?.isOver === true ? Number.POSITIVE_INFINITY : restsUntilMs,
+      restsTo: rest?.at,
     };
   }
 
@@ -241,7 +240,7 @@ export class ReplayShare {
         decode(source.packets, {
           ...source.decode,
           serverPorts: new Set(serverPorts),
-          openTls: openTls(this.#job),
+          openTls: tlsReader(this.#job.archive, this.#job.keyLog),
         }),
       );
     } catch (error) {

@@ -2,6 +2,7 @@
 import { openArchive } from '../archive/reader.ts';
 import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
+import { MendedSource } from '../flow/mended-source.ts';
 import { clientShareFilter } from '../net/client-share.ts';
 import { openCapture } from '../net/drivers.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
@@ -13,6 +14,7 @@ import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';
 import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { ClockStepTeller } from './clock-steps.ts';
 import { endpointText } from './endpoints.ts';
 import type { ReplayJob } from './replay-share.ts';
 
@@ -88,15 +90,21 @@ export function openLiveCapture(
   });
 }
 
-/** `say` is told of servers whose sessions are not mirrored because another one has their port. */
+/**
+ * What `capture` has, the steps of its clock taken out. `say` is told of these, and of servers whose sessions are not mirrored
+ * because another one has their port.
+ */
 export function liveSource(
-  packets: PacketSource,
+  capture: PacketSource,
   job: ReplayJob,
   share: Share,
   say: (line: string) => void,
 ): RunSource {
-  const { originSec } = packets;
+  const { originSec } = capture;
   const { places } = job.live as LiveJob;
+  const steps = new ClockStepTeller(originSec, 'mirror', say);
+  // All threads have the same clock: one of them tells.
+  const packets = new MendedSource(capture, (step) => share.index === 0 && steps.add(step));
   const snapshots = new SnapshotFollower(job.archive);
   return {
     packets,
@@ -104,7 +112,7 @@ export function liveSource(
     engine: {
       share: WHOLE,
       connections: LiveConnectionIds.of(job.connections),
-      live: { now: () => captureNow(originSec) },
+      live: { now: () => packets.now(captureNow(originSec)) },
       mappings: new LiveMappings(job.mappings, places, (server, port, first) => {
         const [other, taken] = [server, first].map(({ text }) => endpointText(text, port));
         say(

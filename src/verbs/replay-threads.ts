@@ -13,6 +13,17 @@ import {
 } from './replay-share.ts';
 import type { FromWorker, ToWorker } from './replay-worker.ts';
 
+/** Before it has begun. */
+const NO_PROGRESS: Progress = {
+  answered: 0,
+  lost: 0,
+  open: 0,
+  reconnected: 0,
+  sentTo: 0,
+  restsUntilMs: 0,
+  restsTo: undefined,
+};
+
 /** All shares of a run, in as many threads. */
 export interface ReplayThreads {
   readonly progress: Progress;
@@ -82,13 +93,16 @@ class WorkerThreads implements ReplayThreads {
   }
 
   get progress(): Progress {
-    const sum = { answered: 0, lost: 0, open: 0, reconnected: 0, sentTo: 0 };
+    const sum = { ...NO_PROGRESS, restsUntilMs: Number.POSITIVE_INFINITY };
     for (const { progress } of this.#threads) {
       sum.answered += progress.answered;
       sum.lost += progress.lost;
       sum.open += progress.open;
       sum.reconnected += progress.reconnected;
       sum.sentTo = Math.max(sum.sentTo, progress.sentTo);
+      if (progress.restsUntilMs >= sum.restsUntilMs) continue;
+      sum.restsUntilMs = progress.restsUntilMs;
+      sum.restsTo = progress.restsTo;
     }
     return sum;
   }
@@ -143,7 +157,7 @@ class WorkerThreads implements ReplayThreads {
 
 /** One worker thread, seen from the main thread. */
 class ShareThread {
-  progress: Progress = { answered: 0, lost: 0, open: 0, reconnected: 0, sentTo: 0 };
+  progress: Progress = NO_PROGRESS;
   readonly ready: Promise<void>;
   readonly result: Promise<ShareResult>;
   readonly ended: Promise<void>;

@@ -1,12 +1,15 @@
 /** `mytape replay`'s options about time: which part of the recording, and when its moments are due. */
+import { Option } from '@commander-js/extra-typings';
 import { InvalidArgumentError } from 'commander';
 import type { Archive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
+import { FollowedClock, type FollowedData } from '../flow/followed-clock.ts';
 import { findIdle, type IdleData, IdleGaps } from '../flow/idle.ts';
 import { Timetable } from '../flow/timetable.ts';
 import type { Timing, Window } from '../replay/engine-options.ts';
 import type { FixedMappings } from '../replay/mappings.ts';
 import type { CaptureNs } from '../time.ts';
+import { CLOCK_STEP_CHOICES, type OnClockStep } from './clock-steps.ts';
 import { mappedSessions } from './mapping.ts';
 import { nextTime, type TimeChoice } from './options.ts';
 
@@ -20,6 +23,15 @@ export function parseScale(text: string): number {
   return scale;
 }
 
+export function onClockStepOption() {
+  return new Option(
+    '--on-clock-step <what>',
+    'where the clock that stamped the recording was set: hold takes the step out, follow keeps it and waits for a step ahead',
+  )
+    .choices(CLOCK_STEP_CHOICES)
+    .default(CLOCK_STEP_CHOICES[0]);
+}
+
 export interface TimingChoices {
   connectTimeScale: number;
   thinkTimeScale: number;
@@ -29,6 +41,8 @@ export interface TimingChoices {
   skipIdle?: number | undefined;
   from?: TimeChoice | undefined;
   to?: TimeChoice | undefined;
+  /** What becomes of steps of the recording's clock; undefined: they are taken out. */
+  onClockStep?: OnClockStep | undefined;
 }
 
 /** What the choices come to for an archive. Plain data: it crosses to worker threads. */
@@ -36,6 +50,8 @@ export interface TimingJob {
   connectScale: number;
   thinkScale: number;
   catchUp: boolean;
+  /** The steps of the recording's clock are kept; undefined: there are none, or they are taken out. */
+  clock: FollowedData | undefined;
   idle: IdleData | undefined;
   spreadMs: number;
   window: Window;
@@ -43,7 +59,8 @@ export interface TimingJob {
 
 /** Live: everything as it comes. */
 export function liveTiming(spreadMs: number): TimingJob {
-  return { connectScale: 1, thinkScale: 1, catchUp: true, idle: undefined, spreadMs, window: {} };
+  const asItComes = { connectScale: 1, thinkScale: 1, catchUp: true, clock: undefined, idle: undefined };
+  return { ...asItComes, spreadMs, window: {} };
 }
 
 /** The times of the sessions that `mappings` take. Reads the archive once where idle times are to be found. Throws 'usage' where the window has nothing of the recording. */
@@ -53,12 +70,15 @@ export async function planTiming(
   mappings: FixedMappings,
   spreadMs: number,
 ): Promise<TimingJob> {
-  const { skipIdle } = choices;
+  const { skipIdle, onClockStep } = choices;
+  const steps = onClockStep === 'follow' ? archive.clockSteps() : [];
+  const clock = steps.length === 0 ? undefined : FollowedClock.of(steps);
   return {
     connectScale: choices.connectTimeScale,
     thinkScale: choices.thinkTimeScale,
     catchUp: choices.thinkTimeCorrect !== false,
-    idle: skipIdle === undefined ? undefined : await idleOf(archive, mappings, skipIdle),
+    clock: clock?.data,
+    idle: skipIdle === undefined ? undefined : await idleOf(archive, mappings, skipIdle, clock),
     spreadMs,
     window: windowOf(choices, archive, mappings),
   };
@@ -68,15 +88,23 @@ export async function planTiming(
 export function openTiming(job: TimingJob, anchorAt: CaptureNs): { timing: Timing; window: Window } {
   const { connectScale, thinkScale, catchUp, spreadMs, window } = job;
   const idle = job.idle === undefined ? undefined : IdleGaps.from(job.idle);
-  const asRecorded = connectScale === 1 && thinkScale === 1 && catchUp && (idle?.count ?? 0) === 0;
-  const timetable = asRecorded ? undefined : new Timetable({ anchorAt, connectScale, thinkScale, idle });
+  const clock = job.clock === undefined ? undefined : FollowedClock.from(job.clock);
+  const isScaled = connectScale !== 1 || thinkScale !== 1 || !catchUp;
+  const asRecorded = !isScaled && clock === undefined && (idle?.count ?? 0) === 0;
+  const options = { anchorAt, connectScale, thinkScale, clock, idle };
+  const timetable = asRecorded ? undefined : new Timetable(options);
   return { timing: { timetable, catchUp, spreadMs }, window };
 }
 
-async function idleOf(archive: Archive, { ends }: FixedMappings, mostMs: number): Promise<IdleData> {
+async function idleOf(
+  archive: Archive,
+  { ends }: FixedMappings,
+  mostMs: number,
+  clock: FollowedClock | undefined,
+): Promise<IdleData> {
   const source = archive.packets();
   try {
-    const gaps = await findIdle(source, ends, mostMs * 1e6);
+    const gaps = await findIdle(source, ends, mostMs * 1e6, clock);
     process.stderr.write(
       `mytape: --skip-idle: ${gaps.count} idle stretches, ${Math.round(gaps.cutNs / 1e9)} s of the recording cut\n`,
     );

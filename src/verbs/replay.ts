@@ -5,6 +5,7 @@ import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
 import type { CaptureNs } from '../time.ts';
 import { firstLeft, readRunLeft } from './checkpoint-run.ts';
+import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
 import { endpointKey, type RecordedSide } from './interlock.ts';
@@ -13,7 +14,7 @@ import { parseDurationMs, parseTime } from './options.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
-import { parseScale, planTiming } from './replay-timing.ts';
+import { onClockStepOption, parseScale, planTiming } from './replay-timing.ts';
 
 const EXAMPLES = `
 Examples:
@@ -86,6 +87,7 @@ function replayOptions() {
       parseTime,
     )
     .option('--to <time>', 'the recording ends there', parseTime)
+    .addOption(onClockStepOption())
     .option(
       '--loop <n|forever>',
       'the recording again and again, each time when the time before is over',
@@ -130,6 +132,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const { sessions, packets, dropped, serverPorts } = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
     const timing = await planTiming(options, archive, fixed, options.spread ?? 0);
+    const clockSteps = archive.clockSteps();
+    new ClockStepTeller(archive.info.originSec, options.onClockStep).end(clockSteps);
     const recorded = { archive: dir, serverPorts, mappings };
     const job = { ...plannedJob(plan, targets), ...recorded, speed, timing, connections, keyLog };
     if (options.dryRun === true) {
@@ -142,6 +146,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
         servers,
         allowLive,
         startMs,
+        clockSteps: stepsAsJson(clockSteps, archive.info.originSec),
+        onClockStep: options.onClockStep,
       };
       await dryRun(job, facts, options.json === true);
       return;

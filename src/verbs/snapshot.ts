@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Connection, createConnection } from 'mysql2';
 import { SnapshotWriter } from '../archive/snapshot-writer.ts';
 import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
-import { captureNow } from '../time.ts';
+import type { CaptureNs } from '../time.ts';
 import { askSessions } from './snapshot-queries.ts';
 import { nameOfServer, type SnapshotServer } from './snapshot-server.ts';
 
@@ -16,7 +16,8 @@ export interface SnapshotterOptions {
   password: string | undefined;
   /** The archive's folder. */
   dir: string;
-  originSec: number;
+  /** What its times are: those of the sessions that it is about. */
+  now: () => CaptureNs;
   /** Told once for each spell of trouble, and when the server answers again. */
   onNotice: (message: string) => void;
 }
@@ -105,7 +106,7 @@ export class Snapshotter {
   }
 
   async #ask(): Promise<Snapshot | undefined> {
-    const { server, originSec, onNotice } = this.#options;
+    const { server, now, onNotice } = this.#options;
     let limit: NodeJS.Timeout | undefined;
     const brokenOff = new Promise<never>((_, reject) => {
       this.#breakOff = reject;
@@ -116,7 +117,7 @@ export class Snapshotter {
       if (this.#silent) onNotice(`${nameOfServer(server)} answers again`);
       this.#silent = false;
       this.#tellLacks(lacks);
-      return { at: captureNow(originSec), sessions, server: identity, lacks };
+      return { at: now(), sessions, server: identity, lacks };
     } catch (error) {
       this.#disconnect();
       if (this.#stopped || this.#silent) return undefined;

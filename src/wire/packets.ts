@@ -18,6 +18,8 @@ export const LINKTYPE = {
  * Lifetime: everything in it, the octets above all, is valid until the next block is pulled from its source.
  */
 export interface PacketBlock {
+  /** What its packets begin with; all of a block's with the same. A source may change it from block to block. */
+  linkType: number;
   octets: Uint8Array;
   /** Over the same memory as `octets`, so that offsets are the same. */
   view: DataView;
@@ -44,6 +46,7 @@ export interface SourceStats {
  * Iterating ends when the source is exhausted or `close` was called; an error rejects.
  */
 export interface PacketSource extends AsyncIterable<PacketBlock> {
+  /** That of its first packets; what counts for each packet is its block's. */
   readonly linkType: number;
   /** Whole seconds since 1970 from which this source counts its CaptureNs. */
   readonly originSec: number;
@@ -52,8 +55,9 @@ export interface PacketSource extends AsyncIterable<PacketBlock> {
 }
 
 /** An empty block with room for `capacity` packets over `octets`. */
-export function makeBlock(octets: Uint8Array, capacity: number): PacketBlock {
+export function makeBlock(octets: Uint8Array, capacity: number, linkType: number): PacketBlock {
   return {
+    linkType,
     octets,
     view: new DataView(octets.buffer, octets.byteOffset, octets.byteLength),
     count: 0,

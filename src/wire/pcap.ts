@@ -152,7 +152,7 @@ export class PcapParser {
   format: PcapFormat | undefined;
   /** Whole seconds that the blocks' times count from: those of the first packet, unless given. -1: no packet yet. */
   originSec: number;
-  readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY);
+  readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY, -1);
   #octets: Uint8Array = new Uint8Array(0);
   #next = 0;
 
@@ -204,6 +204,7 @@ export class PcapParser {
       return;
     }
     this.format = format;
+    this.block.linkType = format.linkType;
     this.state = 'records';
     this.#next += PCAP_HEADER_OCTETS;
   }

@@ -83,7 +83,7 @@ export class PcapngParser {
   originSec: number;
   /** Key logs of the decryption secrets so far, as text. */
   readonly secrets: string[] = [];
-  readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY);
+  readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY, -1);
   #octets: Uint8Array = new Uint8Array(0);
   #view = viewOf(this.#octets);
   #next = 0;
@@ -253,6 +253,7 @@ export class PcapngParser {
     if (!this.#sawPacket) {
       this.#sawPacket = true;
       this.linkType = from.linkType;
+      this.block.linkType = from.linkType;
       if (this.originSec < 0) this.originSec = sec;
     } else if (from.linkType !== this.linkType) {
       this.state = 'mixed-links';

@@ -70,7 +70,7 @@ describe('archive', () => {
         }
         writer.close({ packets: input.length, dropped: 0 });
         const archive = openArchive(path);
-        assert.deepEqual(await collect(archive.packets()), input);
+        assert.deepEqual(await collect(archive.packets({ asCaptured: true })), input);
         assert.equal(archive.info.packets, input.length);
         archive.close();
       }),

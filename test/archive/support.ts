@@ -24,9 +24,9 @@ export function temporaryFolder(t: TestContext): string {
   return dir;
 }
 
-export function blockOf(packets: readonly Packet[]): PacketBlock {
+export function blockOf(packets: readonly Packet[], linkType: number = LINKTYPE.ethernet): PacketBlock {
   const total = packets.reduce((sum, packet) => sum + packet.octets.length, 0);
-  const block = makeBlock(new Uint8Array(total), packets.length);
+  const block = makeBlock(new Uint8Array(total), packets.length, linkType);
   let end = 0;
   for (const [i, packet] of packets.entries()) {
     block.octets.set(packet.octets, end);
@@ -62,6 +62,7 @@ export interface TcpFields {
   serverPort?: number;
   fromClient: boolean;
   seq: number;
+  ack?: number;
   flags?: number;
   payload?: Uint8Array;
 }
@@ -95,6 +96,7 @@ export function tcpFrame(fields: TcpFields): Uint8Array {
   view.setUint16(tcp, fields.fromClient ? fields.clientPort : serverPort);
   view.setUint16(tcp + 2, fields.fromClient ? serverPort : fields.clientPort);
   view.setUint32(tcp + 4, fields.seq);
+  view.setUint32(tcp + 8, fields.ack ?? 0);
   octets[tcp + 12] = 0x50;
   octets[tcp + 13] = fields.flags ?? CTL.ack;
   octets.set(payload, tcp + 20);
@@ -117,26 +119,27 @@ export function sessionFrames(
   const answer = mysqlPacket(1, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
   const frames = [
     tcpFrame({ ...ends, fromClient: true, seq: isn, flags: CTL.syn }),
-    tcpFrame({ ...ends, fromClient: false, seq: 5000, flags: CTL.syn | CTL.ack }),
+    tcpFrame({ ...ends, fromClient: false, seq: 5000, ack: isn + 1, flags: CTL.syn | CTL.ack }),
   ];
   const hello = handshakeResponse('app', 'shop');
-  frames.push(tcpFrame({ ...ends, fromClient: false, seq: 5001, payload: GREETING }));
-  frames.push(tcpFrame({ ...ends, fromClient: true, seq: isn + 1, payload: hello }));
-  let clientSeq = isn + 1 + hello.length;
-  let serverSeq = 5001 + GREETING.length;
-  if (letsIn) {
-    const ok = mysqlPacket(2, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
-    frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, payload: ok }));
-    serverSeq += ok.length;
-  }
+  let clientSeq = isn + 1;
+  let serverSeq = 5001;
+  const says = (fromClient: boolean, payload: Uint8Array, flags: number = CTL.ack) => {
+    const [seq, ack] = fromClient ? [clientSeq, serverSeq] : [serverSeq, clientSeq];
+    frames.push(tcpFrame({ ...ends, fromClient, seq, ack, payload, flags }));
+    const octets = payload.length + (flags & CTL.fin);
+    if (fromClient) clientSeq += octets;
+    else serverSeq += octets;
+  };
+  says(false, GREETING);
+  says(true, hello);
+  if (letsIn) says(false, mysqlPacket(2, Buffer.from('\x00\x00\x00\x02\x00\x00\x00')));
   for (let i = 0; i < exchanges; i++) {
-    frames.push(tcpFrame({ ...ends, fromClient: true, seq: clientSeq, payload: command }));
-    frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, payload: answer }));
-    clientSeq += command.length;
-    serverSeq += answer.length;
+    says(true, command);
+    says(false, answer);
   }
-  frames.push(tcpFrame({ ...ends, fromClient: true, seq: clientSeq, flags: CTL.fin | CTL.ack }));
-  frames.push(tcpFrame({ ...ends, fromClient: false, seq: serverSeq, flags: CTL.fin | CTL.ack }));
+  says(true, new Uint8Array(0), CTL.fin | CTL.ack);
+  says(false, new Uint8Array(0), CTL.fin | CTL.ack);
   return frames;
 }
 

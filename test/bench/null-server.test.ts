@@ -28,7 +28,7 @@ class Talk {
   readonly mysql = new NullMysql(3);
   readonly #sent: Sent[] = [];
   readonly #server: NullServer;
-  readonly #block = makeBlock(new Uint8Array(SLOT), 1);
+  readonly #block = makeBlock(new Uint8Array(SLOT), 1, LINKTYPE.ethernet);
   readonly #writer = new FrameWriter(this.#block.octets, this.#block.view);
   readonly #options: number;
 
@@ -55,7 +55,7 @@ class Talk {
     const length = this.#writer.write(0, CLIENT, seq, ack, flags, options, octets, 0, octets.length, sum);
     this.#block.count = 1;
     this.#block.length[0] = length;
-    this.#server.take(this.#block, LINKTYPE.ethernet, nowMs);
+    this.#server.take(this.#block, nowMs);
     return this.#sent.splice(0);
   }
 

@@ -1,6 +1,9 @@
 /** Many short sessions at once onto a server with little room. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { runClients } from '../../scripts/lab/workload.ts';
+import { ROOT } from '../support/root.ts';
+import { mytape } from '../verbs/mytape.ts';
 import { assertAddsUp, labTests, type TestBed } from './support/path.ts';
 
 /** Connections that target has had at once since its start, those of the tests included. */
@@ -41,6 +44,22 @@ labTests('admission', (it) => {
     assert.ok(admission.wait_ms.max > 1_000 && lateness_ms.p99 < 100);
     // One more is the tests' own.
     assert.ok((await mostOnTarget(bed)) <= 11 + 1, `${await mostOnTarget(bed)} at once`);
+  });
+
+  it('logins that production had no room for: the target lets them in, and they end as they were', async (bed) => {
+    const archive = join(bed.lab.runFolder, 'no-room.tape');
+    const capture = join(ROOT, 'fixtures/cases/23-no-room-behind-login.pcap');
+    const imported = mytape('import', capture, '-o', archive, '-p', '3307');
+    assert.equal(imported.status, 0, imported.stderr);
+    const replay = await bed.replayAnyhow({ path: 'socket', archive, copies: 3 });
+    assert.equal(replay.code, 0, replay.stderr);
+    const summary = replay.summary();
+    assertAddsUp(summary);
+    assert.equal(summary.verdict, 'valid');
+    const { completed, opened, refused, refused_for_room } = summary.sessions;
+    assert.deepEqual([completed, opened, refused], [6, 0, 6]);
+    assert.deepEqual(refused_for_room, { 1040: 3, 1203: 3 });
+    await bed.assertNobodyOnTarget();
   });
 
   it('one user with no more than five connections: 1203 or 1226, and all get in', async (bed) => {

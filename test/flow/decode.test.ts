@@ -91,12 +91,15 @@ test('a capture that begins in the middle: joined late, from the first command o
       const late = await decode(rearranged(pcapSource(fixture(name)), (numbers) => numbers.slice(first)));
       const told = lines(late);
       assert.match(told[0], /^0 open /);
-      const isOf = (line: string) => / (command|reply) /.test(line);
-      const bare = (line: string) => line.replace(/^0 (command|reply) \d+/, '$1');
-      const later = told.filter(isOf).map(bare);
-      const all = whole.filter(isOf).map(bare);
-      assert.deepEqual(later, all.slice(all.length - later.length), `${name} from packet ${first}`);
-      assert.ok(later.length >= all.length - first, `${name} from packet ${first}: ${later.length}`);
+      // The first answers are told once it shows whose they are, after the command behind them.
+      for (const what of ['command', 'reply']) {
+        const bare = (lines: string[]) =>
+          lines.filter((line) => line.startsWith(`0 ${what} `)).map((line) => line.replace(/^0 \w+ \d+/, ''));
+        const later = bare(told);
+        const all = bare(whole);
+        assert.deepEqual(later, all.slice(all.length - later.length), `${name} from packet ${first}`);
+        assert.ok(later.length >= all.length - first, `${name} from packet ${first}: ${later.length}`);
+      }
     }
   }
 });
@@ -324,7 +327,7 @@ test('a command and its answer that were both missed cost themselves only', asyn
   const told = await scripted(script.segments);
   assert.deepEqual(
     told.filter((line) => / lost /.test(line)),
-    ['0 lost gap 0', '0 lost gap 1'],
+    ['0 lost gap 1'],
   );
   assert.equal(told.filter((line) => / reply /.test(line)).length, 2);
 });

@@ -216,7 +216,7 @@ describe('raw sessions of a capture', () => {
   test('a turn is told at the end of its block once it is long enough ago', async () => {
     const script = new Script().handshake().client(text('BLPOP')).serverSays(CTL.ack);
     const source = scriptedSource(script.segments);
-    const decoder = new RawDecoder(source.linkType, { serverPorts: new Set([SERVER_PORT]) });
+    const decoder = new RawDecoder({ serverPorts: new Set([SERVER_PORT]) });
     for await (const block of source) {
       block.at[4] = 150e6;
       assert.deepEqual(decoder.block(block).map(line), ['open']);
@@ -230,7 +230,7 @@ describe('raw sessions of a capture', () => {
     assert.deepEqual(decoder.finish().map(line), ['close cut', 'close cut']);
     assert.deepEqual(
       { ...decoder.counters },
-      { packets: 8, unreadable: 0, sessions: 2, commands: 1, answered: 0, lost: 0 },
+      { packets: 8, unreadable: 0, copies: 0, sessions: 2, commands: 1, answered: 0, lost: 0 },
     );
   });
 

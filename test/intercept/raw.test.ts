@@ -11,7 +11,6 @@ import type { Reply } from '../../src/mysql/reply.ts';
 import type { Progress } from '../../src/tcp/progress.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
-import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
 import { blockOf, FakeInjector, makePacket, RecordingOwner } from './support.ts';
@@ -69,7 +68,7 @@ async function channel(t: TestContext, raw: boolean) {
   await until(() => owner.told.length === 1);
   const take = (seq: number, flags: number, data?: Uint8Array) => {
     const fields = { src: TARGET, dst: CLIENT, srcPort: 6379, dstPort: 40_000, seq, ack: ISS + 1, flags };
-    receiver.take(blockOf(makePacket({ ...fields, ...(data && { data }) })), LINKTYPE.raw, 0);
+    receiver.take(blockOf(makePacket({ ...fields, ...(data && { data }) })), 0);
   };
   take(IRS, CTL.syn | CTL.ack);
   return { owner, take };

@@ -6,7 +6,6 @@ import type { Reply } from '../../src/mysql/reply.ts';
 import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address, parseAddress } from '../../src/wire/address.ts';
-import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
 import { column, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
@@ -69,7 +68,7 @@ function setUp() {
     owner,
     port,
     attach,
-    take: (...segments: Uint8Array[]) => receiver.take(blockOf(...segments), LINKTYPE.raw, 0),
+    take: (...segments: Uint8Array[]) => receiver.take(blockOf(...segments), 0),
     sent: () => brief(injector.take()),
     /** Lets the time go by as intercept's own timer would. */
     wait: (ms: number) => {
@@ -259,7 +258,7 @@ describe('receiver', () => {
     const { receiver, sent, wait } = established();
     const block = blockOf(answer({ seq: IRS + 1, ack: ISS + 1, data: new Uint8Array(1000) }));
     block.length[0] = 40 + 300;
-    receiver.take(block, LINKTYPE.raw, 0);
+    receiver.take(block, 0);
     wait(100);
     assert.deepEqual(sent(), [`. ${ISS + 1} ack ${IRS + 301}`]);
   });
@@ -383,7 +382,7 @@ describe('receiver', () => {
     const back = new Tuple(target, 3307, tuples[1].client, 40_000);
     const stranger = new Tuple(target, 3307, parseAddress('2001:db8:1::3')!, 40_000);
     const fields = { seq: IRS, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1440, shift: 7 };
-    receiver.take(blockOf(makeSegment(back, fields), makeSegment(stranger, fields)), LINKTYPE.raw, 0);
+    receiver.take(blockOf(makeSegment(back, fields), makeSegment(stranger, fields)), 0);
     assert.deepEqual(owner.take(), [['established', 2, ISS + 1, 60_000, IRS + 1, 1440, '7']]);
     assert.equal(receiver.foreign, 1);
     const [ack] = injector.packets;
@@ -428,7 +427,7 @@ describe('receiver', () => {
     });
     const told = (mtu: number, seq: number) => {
       new DataView(packet.buffer).setUint32(24, seq);
-      receiver.take(blockOf(fragmentationNeeded(packet, mtu)), LINKTYPE.raw, 0);
+      receiver.take(blockOf(fragmentationNeeded(packet, mtu)), 0);
       return owner.take();
     };
     assert.deepEqual(told(1400, ISS + 1), [['tooLong', 1, 1400]]);

@@ -20,7 +20,6 @@ import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
-import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
 import { column, eof, packets, payload, row } from '../mysql/support/packets.ts';
@@ -209,7 +208,7 @@ describe('relay', { concurrency: true }, () => {
     test(`a flow from SYN to FIN, ${key === undefined ? 'in the clear on loopback' : 'with the key'}`, async (t) => {
       const { port, receiver, injector, log } = await startIntercept(t, key);
       const { client, owner } = await connect(t, port, key);
-      const take = (...segments: Uint8Array[]) => receiver.take(blockOf(...segments), LINKTYPE.raw, 0);
+      const take = (...segments: Uint8Array[]) => receiver.take(blockOf(...segments), 0);
       const told = async (count: number) => {
         await until(() => owner.told.length >= count, `${count} messages`);
         return owner.take();
@@ -282,7 +281,6 @@ describe('relay', { concurrency: true }, () => {
         answer(103, 1, 11, CTL.rst),
         makePacket({ ...bare, flags: CTL.syn | CTL.ack }),
       ),
-      LINKTYPE.raw,
       0,
     );
     await until(() => owner.told.length === 5, 'five messages');
@@ -303,7 +301,7 @@ describe('relay', { concurrency: true }, () => {
       client.flush();
     });
     for (const { owner } of ends) await until(() => owner.told.length === 1, 'registered');
-    receiver.take(blockOf(answer(202, 0, 11, CTL.syn | CTL.ack)), LINKTYPE.raw, 0);
+    receiver.take(blockOf(answer(202, 0, 11, CTL.syn | CTL.ack)), 0);
     await until(() => ends[2].owner.told.length === 2, 'established');
     assert.deepEqual(
       ends.map(({ owner }) => owner.told.length),
@@ -317,7 +315,7 @@ describe('relay', { concurrency: true }, () => {
     client.register(1, tupleOf(300), 10);
     client.flush();
     await until(() => owner.told.length === 1, 'registered');
-    receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), LINKTYPE.raw, 0);
+    receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), 0);
     await until(() => injector.take().length === 1, 'the ACK');
     await client.close();
     await until(() => injector.packets.length === 1, 'a packet');
@@ -333,7 +331,7 @@ describe('relay', { concurrency: true }, () => {
     client.register(1, tupleOf(300), 10);
     client.flush();
     await until(() => owner.told.length === 1, 'registered');
-    receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), LINKTYPE.raw, 0);
+    receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), 0);
     await until(() => owner.told.length === 2, 'established');
     owner.take();
     const asked = client.stats();
@@ -366,11 +364,7 @@ describe('relay', { concurrency: true }, () => {
     client.flush();
     await until(() => owner.told.length === 1, 'registered');
     assert.deepEqual(owner.take(), [['registered', 1]]);
-    receiver.take(
-      blockOf(answer(300, 1, 20, CTL.ack, packets(1, payload(0, 3, 0, 2, 0, 0, 0)))),
-      LINKTYPE.raw,
-      0,
-    );
+    receiver.take(blockOf(answer(300, 1, 20, CTL.ack, packets(1, payload(0, 3, 0, 2, 0, 0, 0)))), 0);
     await until(() => owner.told.some(([what]) => what === 'reply'), 'a reply');
     assert.deepEqual(injector.take(), [], 'nothing was reset');
     assert.equal(receiver.flows, 1);
@@ -483,7 +477,7 @@ describe('relay', { concurrency: true }, () => {
       client.flush();
     });
     for (const { owner } of ends) await until(() => owner.told.length === 1, 'registered');
-    receiver.take(blockOf(...ends.map((_, i) => answer(400 + i, 0, 11, CTL.syn | CTL.ack))), LINKTYPE.raw, 0);
+    receiver.take(blockOf(...ends.map((_, i) => answer(400 + i, 0, 11, CTL.syn | CTL.ack))), 0);
     for (const { owner } of ends) await until(() => owner.told.length === 2, 'established');
     await until(() => injector.packets.length === 4, 'four ACKs');
     injector.take();
@@ -496,11 +490,7 @@ describe('relay', { concurrency: true }, () => {
         [401, CTL.rst],
       ],
     );
-    receiver.take(
-      blockOf(answer(402, 1, 11, CTL.fin | CTL.ack), answer(403, 1, 11, CTL.fin | CTL.ack)),
-      LINKTYPE.raw,
-      0,
-    );
+    receiver.take(blockOf(answer(402, 1, 11, CTL.fin | CTL.ack), answer(403, 1, 11, CTL.fin | CTL.ack)), 0);
     for (const { owner } of ends.slice(2)) await until(() => owner.told.at(-1)![0] === 'fin', 'fin');
   });
 

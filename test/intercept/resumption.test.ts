@@ -9,7 +9,6 @@ import type { Reply } from '../../src/mysql/reply.ts';
 import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
-import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
 import { column, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
@@ -60,7 +59,7 @@ class Bed {
   ): void {
     const ends = { src: TARGET, dst: CLIENT, srcPort: 3307, dstPort: 40_000 };
     const made = fields.map((one) => makePacket({ ...ends, flags: CTL.ack, ...one }));
-    this.receiver.take(blockOf(...made), LINKTYPE.raw, 0);
+    this.receiver.take(blockOf(...made), 0);
   }
 
   establish(): void {

@@ -128,7 +128,7 @@ export function makeSegment(tuple: Tuple, fields: Omit<PacketFields, 'src' | 'ds
 
 /** Packets as one block of a capture of raw IP. */
 export function blockOf(...packets: Uint8Array[]): PacketBlock {
-  const block = makeBlock(new Uint8Array(Buffer.concat(packets)), packets.length);
+  const block = makeBlock(new Uint8Array(Buffer.concat(packets)), packets.length, LINKTYPE.raw);
   let at = 0;
   packets.forEach((packet, i) => {
     block.offset[i] = at;

@@ -15,7 +15,7 @@ test('the first command whose answer agrees is the first that is told', () => {
     .client(command(COM.query, 'select 1'))
     .server(packets(1, payload(1), column('a'), eof(), row('x'), eof()));
   log.client(command(COM.ping)).server(packets(1, ok()));
-  assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'reply 0 rows', 'command 1 14', 'reply 1 ok']);
+  assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'command 1 14', 'reply 0 rows', 'reply 1 ok']);
 });
 
 test('a command that nobody answers as one is not told, but counted', () => {
@@ -24,13 +24,46 @@ test('a command that nobody answers as one is not told, but counted', () => {
     .server(packets(7, row('x')))
     .client(command(COM.stmtClose, 1, 0, 0, 0))
     .client(Buffer.from('no command at all'))
+    .server(packets(7, row('y')))
+    .client(command(COM.ping))
+    .server(packets(1, ok()))
+    .end();
+  assert.deepEqual(log.take(), ['joined 3', 'command 0 14', 'reply 0 ok']);
+});
+
+test('commands that were sent at once are told, but of the answers nobody can say whose they are', () => {
+  const log = late()
     .client(command(COM.ping))
     .client(command(COM.ping))
     .server(packets(1, ok()))
     .client(command(COM.ping))
     .server(packets(1, ok()));
-  // Of the two pings nobody can say which was answered.
-  assert.deepEqual(log.take(), ['joined 3', 'command 0 14', 'reply 0 ok']);
+  assert.deepEqual(log.end().take(), ['joined 0', 'command 0 14', 'command 1 14', 'command 2 14']);
+  assert.equal(log.dialogue.unanswered, 3);
+});
+
+test('an answer that the client does not wait for is no answer to its command', () => {
+  const log = late()
+    .client(command(COM.query, 'the second of two'))
+    .server(packets(1, ok(1)))
+    .server(packets(1, ok(2)));
+  assert.deepEqual(log.end().take(), ['joined 0', 'command 0 3']);
+});
+
+test('a command whose answer was missed is told without one', () => {
+  const log = late().client(command(COM.stmtPrepare, 'drop table a'));
+  log.dialogue.gap(false, 12);
+  log.dialogue.gap(true, 20);
+  log.server(packets(1, ok()));
+  log.client(command(COM.ping)).server(packets(1, ok())).client(command(COM.quit)).end();
+  assert.deepEqual(log.take(), [
+    'joined 0',
+    'command 0 22',
+    'lost gap 1',
+    'command 1 14',
+    'command 2 1',
+    'reply 1 ok',
+  ]);
 });
 
 test('one that never agrees says how many commands it saw', () => {
@@ -50,7 +83,8 @@ test('whether EOFs are deprecated is learnt from the first answer that shows it'
     assert.equal(log.dialogue.pending, 0);
   }
   const empty = packets(1, payload(1), column('a'), okAsEof());
-  assert.deepEqual(late().client(select).server(empty).take().slice(1), ['command 0 3', 'reply 0 rows']);
+  const log = late().client(select).server(empty).end();
+  assert.deepEqual(log.take().slice(1), ['command 0 3', 'reply 0 rows']);
 });
 
 test('a PREPARE with parameters only: its end is known with the next command where EOFs are deprecated', () => {
@@ -66,7 +100,8 @@ test('a PREPARE with parameters only: its end is known with the next command whe
 test('optional metadata: a count with its flag is one that stands for no definitions', () => {
   const log = late()
     .client(command(COM.query, 'select 1'))
-    .server(packets(1, payload(1, 0), eof(), row('x'), eof()));
+    .server(packets(1, payload(1, 0), eof(), row('x'), eof()))
+    .end();
   assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'reply 0 rows']);
 });
 
@@ -85,15 +120,20 @@ test('a client of compressed packets is never taken for one that sends commands'
 for (const name of ['sysbench-text', 'sysbench-prepared', 'mysql2'] as const) {
   test(`golden capture ${name}: joined at any turn, what follows is told as in the whole`, async () => {
     const turns = await sessionTurns(name, name === 'mysql2' ? 1 : 0);
+    const replies = (log: Log) =>
+      log.lines
+        .splice(0)
+        .filter((line) => line.startsWith('reply'))
+        .map((line) => line.replace(/ \d+/, ''));
     const tell = (log: Log, from: number) => {
       const told: string[][] = [];
       for (const { fromClient, octets } of turns.slice(from)) {
         if (fromClient) log.client(octets);
         else log.server(octets);
-        const replies = log.lines.splice(0).filter((line) => line.startsWith('reply'));
-        told.push(replies.map((line) => line.replace(/ \d+/, '')));
+        told.push(replies(log));
       }
-      return told;
+      log.end();
+      return [...told, replies(log)];
     };
     const whole = tell(new Log(), 0);
     for (let from = 3; from < turns.length; from++) {
@@ -119,6 +159,7 @@ test('query attributes and the rest of what was agreed on do not matter to the a
   assert.ok(flags > 0);
   const log = late()
     .client(command(COM.query, 0, 1, 'select 1'))
-    .server(packets(1, ok()));
+    .server(packets(1, ok()))
+    .end();
   assert.deepEqual(log.take(), ['joined 0', 'command 0 3', 'reply 0 ok']);
 });

@@ -140,7 +140,10 @@ test('compressed: what is no compressed packet is a desync, and the way is found
   log.client(compressed(0, command(COM.ping), false)).server(payload(9, 0, 0, 1, 50, 0, 0, 'not deflated'));
   log.client(compressed(0, command(COM.ping), false)).server(compressed(1, packets(1, ok()), false));
   log.client(payload(9, 0, 0, 0, 50, 0, 0, 'not deflated'));
-  log.client(compressed(0, command(COM.ping), false)).server(compressed(1, packets(1, ok()), false));
+  log
+    .client(compressed(0, command(COM.ping), false))
+    .server(compressed(1, packets(1, ok()), false))
+    .end();
   assert.deepEqual(log.take(), [
     'command 0 14',
     'lost desync 0',
@@ -163,7 +166,10 @@ test('compressed: gaps in either direction cost what they held', () => {
   log.client(compressed(0, command(COM.ping), false).subarray(0, 5));
   log.dialogue.gap(true, 8);
   log.server(compressed(1, packets(1, ok()), false));
-  log.client(compressed(0, command(COM.ping), false)).server(compressed(1, packets(1, ok()), false));
+  log
+    .client(compressed(0, command(COM.ping), false))
+    .server(compressed(1, packets(1, ok()), false))
+    .end();
   assert.deepEqual(log.take(), [
     'command 0 3',
     'lost gap 0',

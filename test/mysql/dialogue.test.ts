@@ -88,7 +88,9 @@ test('what ends a conversation, and why', () => {
     ],
     ['lost not-mysql 0', new Log().client(Buffer.from('GET / HTTP/1.1\r\n\r\n'))],
     ['lost not-mysql 0', new Log().server(packets(0, payload('SSH-2.0')))],
-    ['lost login-failed 0', new Log().server(packets(0, err(1040)))],
+    ['lost login-failed 0', new Log().server(packets(0, err(1129)))],
+    ['lost no-room 0', new Log().server(packets(0, err(1040)))],
+    ['lost no-room 0', new Log().server(packets(0, err(1203)))],
     [
       'refused u 1045',
       new Log()
@@ -129,7 +131,7 @@ test("a gap in the server's octets costs the answers under way, and no command",
     .server(packets(1, payload(1), column('a')));
   log.dialogue.gap(false, 1);
   log.server(packets(9, row('x'), eof()));
-  log.client(command(COM.query, 'select 2')).server(packets(1, ok()));
+  log.client(command(COM.query, 'select 2')).server(packets(1, ok())).end();
   assert.deepEqual(log.take(), ['command 0 3', 'lost gap 0', 'command 1 3', 'reply 1 ok']);
   assert.equal(log.dialogue.unanswered, 1);
 });
@@ -141,7 +143,8 @@ test("a gap in the client's octets costs at least a command; the next whole one 
   log.server(packets(1, ok()));
   log
     .client(command(COM.query, 'select 2'))
-    .server(packets(1, payload(1), column('a'), eof(), row('x'), eof()));
+    .server(packets(1, payload(1), column('a'), eof(), row('x'), eof()))
+    .end();
   assert.deepEqual(log.take(), ['lost gap 1', 'command 0 3', 'reply 0 rows']);
 });
 
@@ -149,12 +152,12 @@ test('octets that are no command lose the way, and it is found again', () => {
   const log = ready().client(packets(0, payload(0x77, 1, 2, 3)));
   log.client(command(COM.ping)).server(packets(1, ok()));
   log.client(command(COM.ping)).server(packets(1, payload(0, 0)));
-  log.client(command(COM.ping)).server(packets(1, ok()));
+  log.client(command(COM.ping)).server(packets(1, ok())).end();
   assert.deepEqual(log.take(), [
     'lost desync 1',
     'command 0 14',
-    'reply 0 ok',
     'command 1 14',
+    'reply 0 ok',
     'lost desync 0',
     'command 2 14',
     'reply 2 ok',
@@ -171,7 +174,7 @@ test('a gap during the login ends it', () => {
 test('a login whose OK was missed has succeeded if a command follows', () => {
   const log = new Log().server(greeting()).client(hello());
   log.dialogue.gap(false, 1);
-  log.client(command(COM.ping)).server(packets(1, ok()));
+  log.client(command(COM.ping)).server(packets(1, ok())).end();
   assert.deepEqual(log.take(), [
     `login u ${CAPABILITIES.toString(16)}`,
     'lost gap 0',

@@ -51,7 +51,10 @@ describe('a client that sends commands at once (MariaDB connectors pipeline), wh
     const log = new Log({ joinedLate: true });
     log.client(two).server(answers);
     log.client(command(COM.query, 'update 3')).server(packets(1, ok(3)));
-    log.client(command(COM.query, 'update 4')).server(packets(1, ok(4)));
+    log
+      .client(command(COM.query, 'update 4'))
+      .server(packets(1, ok(4)))
+      .end();
     const told = affected(log);
     const last = Math.max(...Object.keys(told).map(Number));
     assert.equal(told[last], 4, JSON.stringify(log.lines));
@@ -62,7 +65,10 @@ describe('a client that sends commands at once (MariaDB connectors pipeline), wh
     log.dialogue.gap(false, 100);
     log.client(two).server(answers);
     log.client(command(COM.query, 'update 3')).server(packets(1, ok(3)));
-    log.client(command(COM.query, 'update 4')).server(packets(1, ok(4)));
+    log
+      .client(command(COM.query, 'update 4'))
+      .server(packets(1, ok(4)))
+      .end();
     const told = affected(log);
     for (const [ordinal, rows] of Object.entries(told)) assert.equal(rows, Number(ordinal) + 1);
     assert.equal(told[3], 4);

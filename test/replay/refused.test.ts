@@ -136,6 +136,66 @@ describe('a login that production refused', () => {
     assert.equal(run.summary.sessions.refused, 1);
   });
 
+  for (const errno of [TOO_MANY_CONNECTIONS, 1041, 1135, 1203, 1226]) {
+    test(`for want of room, by ${errno}: it connects, and is closed at once, whatever the target says`, async () => {
+      for (const says of [undefined, DENIED, UNKNOWN_SCHEMA, TOO_MANY_CONNECTIONS, 1203, 1053]) {
+        const target: FakeTarget = {
+          users: USERS,
+          refuses: (user) => (user === 'joe' ? says : undefined),
+        };
+        const tape = refused(errno, { user: 'joe' });
+        const run = await replay(tape, { passwords: { app: 'secret', joe: 'x' }, target, copies: 2 });
+        assert.deepEqual(run.book.endsOf(1), [undefined, undefined], `${says}`);
+        const { opened, completed, lost, refused: counted, refused_for_room } = run.summary.sessions;
+        assert.deepEqual(
+          { opened, completed, lost, counted, refused_for_room },
+          { opened: 2, completed: 4, lost: 0, counted: 2, refused_for_room: { [errno]: 2 } },
+        );
+        assert.equal(run.summary.verdict, 'valid', run.summary.reasons.join());
+        const { connections } = run.transport;
+        assert.equal(connections.length, 4, 'each was tried once');
+        for (const { hello, clientEnd, received } of connections.slice(2)) {
+          assert.equal(hello?.user, 'joe');
+          assert.deepEqual([clientEnd, received.length], ['fin', 0]);
+        }
+        assert.deepEqual(run.summary.admission.turned_away, {}, 'nor does it say anything of the target');
+      }
+    });
+  }
+
+  test('for want of room, onto a target that refuses it in the place of a greeting', async () => {
+    const target: FakeTarget = {
+      users: USERS,
+      meets: ({ id }) => (id === 1 ? 1203 : 'greets'),
+    };
+    const run = await replay(refused(TOO_MANY_CONNECTIONS), { target });
+    assert.deepEqual(run.book.endsOf(1), [undefined]);
+    assert.equal(run.summary.verdict, 'valid');
+  });
+
+  test('because production was shutting down is no divergence either, and is none for want of room', async () => {
+    const run = await replay(refused(1053));
+    const { refused: counted, refused_for_room } = run.summary.sessions;
+    assert.deepEqual({ counted, refused_for_room }, { counted: 1, refused_for_room: {} });
+    assert.equal(run.summary.verdict, 'valid');
+  });
+
+  test('for want of room, onto a target that blocks our host, is lost all the same', async () => {
+    const target: FakeTarget = {
+      users: USERS,
+      refuses: (user) => (user === 'joe' ? 1129 : undefined),
+    };
+    const tape = refused(TOO_MANY_CONNECTIONS, { user: 'joe' });
+    const run = await replay(tape, { passwords: { app: 'secret', joe: 'x' }, target });
+    assert.deepEqual(run.book.endsOf(1), ['host-blocked']);
+  });
+
+  test('for want of room, with a pool: on a connection of its own', async () => {
+    const run = await replay(refused(TOO_MANY_CONNECTIONS), { engine: { pool: 2 } });
+    assert.deepEqual(run.summary.sessions.refused_for_room, { [TOO_MANY_CONNECTIONS]: 1 });
+    assert.equal(run.summary.verdict, 'valid');
+  });
+
   test('gives its place to the next at full speed', async () => {
     const tape = new Tape();
     for (let i = 0; i < 40; i++) {

@@ -27,7 +27,7 @@ export class Tape {
   /** A session that the decoder itself gave up. */
   skipped(atMs: number, cause: SkipCause, commands: number, options?: SessionOptions): void {
     const session = this.session(atMs, options);
-    session.events.push({ type: 'skip', at: atMs * MS, session: session.meta, cause, commands });
+    session.events.push({ type: 'skip', at: atMs * MS, session: session.meta, cause, commands, how: 'fin' });
   }
 
   events(): FlowEvent[] {

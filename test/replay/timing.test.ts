@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { FollowedClock } from '../../src/flow/followed-clock.ts';
 import { IdleGaps } from '../../src/flow/idle.ts';
 import { Timetable, type TimetableOptions } from '../../src/flow/timetable.ts';
 import { Tape } from './tape.ts';
@@ -55,6 +56,69 @@ describe('time, as it is asked for', () => {
     const idle = IdleGaps.from({ from: Float64Array.of(1010 * MS), until: Float64Array.of(10_010 * MS) });
     const run = await replay(tape, { engine: { timing: { timetable: timetable({ idle }) } } });
     assert.deepEqual(arrivals(run), [10, 1010, 1020]);
+  });
+
+  test('a clock that was set back and is followed: what comes behind the step is due at once, in its order', async () => {
+    const tape = new Tape();
+    tape.session(0).query(100).query(600).quit(1_700);
+    tape.session(400).query(450).quit(1_650);
+    tape.session(700).query(800).quit(1_600);
+    const back = { packet: 9, beforeAt: 500 * MS, at: -499 * MS, jumpNs: -1_000 * MS, offset: 1_000 * MS };
+    const clock = FollowedClock.of([back]);
+    const run = await replay(tape, { engine: { timing: { timetable: timetable({ clock }) } } });
+    assert.deepEqual(openings(run), [0, 400, 500]);
+    assert.deepEqual(
+      [0, 1, 2].map((connection) => arrivals(run, connection)),
+      [
+        [100, 500, 700],
+        [450, 650],
+        [500, 600],
+      ],
+    );
+  });
+
+  test('a clock that was set ahead and is followed is waited for, and that nothing is due is known', async () => {
+    const tape = new Tape();
+    tape.session(0).query(100).query(600).quit(700);
+    const ahead = {
+      packet: 9,
+      beforeAt: 500 * MS,
+      at: 90_501 * MS,
+      jumpNs: 90_000 * MS,
+      offset: -90_000 * MS,
+    };
+    const clock = FollowedClock.of([ahead]);
+    let rest: unknown;
+    const run = await replay(tape, {
+      engine: { timing: { timetable: timetable({ clock }) } },
+      at: [[1_000, ({ engine }) => (rest = engine.rest)]],
+    });
+    const [first, second] = arrivals(run);
+    assert.equal(first, 100);
+    assert.ok(second >= 90_600 && second < 90_800, `${second}`);
+    assert.deepEqual(rest, { until: START_MS + 90_600, at: undefined });
+  });
+
+  test('a run rests while nothing is due, and says until when', async () => {
+    const tape = new Tape();
+    tape.session(0).query(100, 'SELECT 1', { replyMs: 50 }).query(80_000).quit(80_100);
+    const slow = { users: { app: 'secret' }, reacts: () => ({ reply: {}, afterMs: 1_000 }) };
+    const rests: unknown[] = [];
+    const look = ({ engine }: Run) => rests.push(engine.rest);
+    const run = await replay(tape, {
+      target: slow,
+      at: [
+        [500, look],
+        [2_000, look],
+        [78_000, look],
+        [79_000, ({ engine }) => engine.pause()],
+        [79_100, look],
+        [79_200, ({ engine }) => engine.resume()],
+      ],
+    });
+    assert.deepEqual(rests, [undefined, { until: START_MS + 80_000, at: 80_000 * MS }, undefined, undefined]);
+    assert.equal(run.engine.rest, undefined);
+    assert.ok(run.engine.isOver);
   });
 
   test('copies are spread, each with all of its sessions', async () => {

@@ -135,6 +135,7 @@ test('accounts survive their packing', () => {
     scheduledSessions: count,
     completed: count,
     refused: count,
+    refusedForRoom: causes,
     lostSessions: causes,
     skippedSessions: causes,
     answered: count,
@@ -148,4 +149,6 @@ test('accounts survive their packing', () => {
       assert.deepEqual(unpackAccounts(packAccounts(one)), JSON.parse(JSON.stringify(one)));
     }),
   );
+  // As earlier versions wrote it.
+  assert.deepEqual(unpackAccounts('[1,0,0,0,0,0,0,{},{},{},{},{}]'), { ...emptyAccounts(), sessions: 1 });
 });

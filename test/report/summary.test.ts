@@ -48,7 +48,7 @@ function eventful(): SummaryObserver {
       if (id === 9) observer.sessionLost(meta, copy, 'connect');
       else observer.opened();
       if (id === 8) observer.sessionLost(meta, copy, 'reset');
-      if (id < 8) observer.completed(id === 7 ? { ...meta, refused: 1045 } : meta);
+      if (id < 8) observer.completed(id === 7 ? { ...meta, refused: copy === 0 ? 1045 : 1040 } : meta);
     }
   }
   observer.reconnected(meta, 0, new Set(['transaction', 'lock'] as const), 4);
@@ -90,6 +90,7 @@ const EVENTFUL: Summary = {
     lost_by: { connect: 2, reset: 2 },
     skipped: { 'joined-late': 2, tls: 2 },
     refused: 2,
+    refused_for_room: { 1040: 1 },
     adopted: 1,
     reconnected: 3,
     rebuild_commands: 8,
@@ -253,7 +254,7 @@ scheduled                             20         1,198
     connect                            2            20
     reset                              2             8
 
-Logins       2 logins refused, as they had been; 1 sessions adopted that began before the recording
+Logins       1 logins refused, as they had been; 1 logins that production had no room for (1040), each closed at once; 1 sessions adopted that began before the recording
 
 Reconnected  3 times, set up again by 8 commands; without: lock 1 times, prepared-statement 1 times, transaction 2 times
 

@@ -13,7 +13,6 @@ import { RecordedClients } from '../../src/transport/clients.ts';
 import { PacketTransport } from '../../src/transport/packet.ts';
 import type { Connection } from '../../src/transport/transport.ts';
 import { parseAddress } from '../../src/wire/address.ts';
-import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { seqAdd } from '../../src/wire/sequence.ts';
 import { blockOf, FakeInjector, makePacket, type Parsed, parsePacket } from '../intercept/support.ts';
@@ -198,7 +197,7 @@ export function setUp(t: TestContext, { resumable = false, raw = false } = {}): 
       const { packets: out } = injector;
       injector.packets = [];
       out.forEach(deliver);
-      if (answers.length > 0) bed.receiver.take(blockOf(...answers.splice(0)), LINKTYPE.raw, 0);
+      if (answers.length > 0) bed.receiver.take(blockOf(...answers.splice(0)), 0);
     }
   };
   t.after(() => transport.dispose());

@@ -31,7 +31,15 @@ function fakeRun({
   const clock = { ms: 10_000 };
   const control = new RunControl({
     threads: {
-      progress: { answered: 5, lost: 1, open: 2, reconnected: 0, sentTo: 3e9 },
+      progress: {
+        answered: 5,
+        lost: 1,
+        open: 2,
+        reconnected: 0,
+        restsUntilMs: 0,
+        restsTo: undefined,
+        sentTo: 3e9,
+      },
       lateness: async () => LATENESS,
       steer: (steering) => steered.push(steering),
       stop: (cause = 'interrupted') => stopped.push(cause),

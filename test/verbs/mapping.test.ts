@@ -37,7 +37,8 @@ describe('-x with several servers', () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   function scan(server: string, serverPort: number): Uint8Array[] {
-    const ends = { client: '198.51.100.9', clientPort: 50_000, server, serverPort, seq: 1 };
+    // Two SYNs of one number, from one port, would be one packet before and after address translation.
+    const ends = { client: '198.51.100.9', clientPort: 50_000, server, serverPort, seq: serverPort };
     return [
       tcpFrame({ ...ends, fromClient: true, flags: CTL.syn }),
       tcpFrame({ ...ends, fromClient: false, flags: CTL.rst | CTL.ack }),

@@ -58,7 +58,8 @@ export function rearranged(source: PacketSource, change: (numbers: number[]) => 
           offset: pick(block.offset),
           length: pick(block.length),
           wireLength: pick(block.wireLength),
-          at: block.at.slice(0, numbers.length),
+          // Whatever comes where: times go up.
+          at: Float64Array.from(numbers, (_, i) => block.at[Math.min(i, block.count - 1)]),
         };
       }
     },

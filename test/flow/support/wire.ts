@@ -75,7 +75,11 @@ const SERVER_ISS = 5;
 export function scriptedSource(segments: Scripted[], family: 4 | 6 = 4): PacketSource {
   const ipOctets = family === 4 ? 20 : 40;
   const sizes = segments.map(({ data }) => ipOctets + 20 + data.length);
-  const block = makeBlock(new Uint8Array(sizes.reduce((sum, size) => sum + size, 0)), segments.length);
+  const block = makeBlock(
+    new Uint8Array(sizes.reduce((sum, size) => sum + size, 0)),
+    segments.length,
+    LINKTYPE.raw,
+  );
   const { octets, view } = block;
   let at = 0;
   segments.forEach((segment, i) => {

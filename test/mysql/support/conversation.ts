@@ -81,6 +81,12 @@ export class Log {
     return this;
   }
 
+  /** Nothing follows. */
+  end(): this {
+    this.dialogue.finish();
+    return this;
+  }
+
   /** The lines since the last call, shortened to what a scenario is about. */
   take(): string[] {
     const lines = this.lines.splice(0);

@@ -1,0 +1,137 @@
+/**
+ * Whether a segment belongs to the connection that had its ends last, or ports were used anew; and what the table learns of a
+ * connection from each of its segments.
+ */
+import type { CaptureNs } from '../time.ts';
+import { CTL, type Segment } from '../wire/segment.ts';
+import { seqAdd, seqDiff } from '../wire/sequence.ts';
+import type { Side } from './coverage.ts';
+import { isGreeting, isHello } from './login-evidence.ts';
+import type { Flow } from './table.ts';
+
+/** Both directions jump by more than this at once: numbers of another connection, not octets that were missed. */
+const JUMP_OCTETS = 1 << 20;
+
+/** Octets before the newest that may still be sent again. */
+const OLD_OCTETS = 1 << 24;
+
+/** A RST this far past what the receiver expects may be in its window; the window's scale is not always known. */
+const WINDOW_OCTETS = 1 << 20;
+
+/** So long after a reset, what was on its way may still come. */
+export const RESET_GRACE_NS = 1e9;
+
+/** A copy of a packet comes sooner after it than a retransmission does. */
+const COPY_NS = 5e6;
+
+/** Whether `segment`, which has the ends of `flow`, is one of its segments. */
+export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: CaptureNs): boolean {
+  const mine = fromClient ? flow.clientSide : flow.serverSide;
+  const { flags, seq } = segment;
+  if (seq === mine.next && (flags & CTL.syn) === 0 && flow.resetAt < 0) return true;
+  if ((flags & CTL.syn) !== 0) {
+    const isAck = (flags & CTL.ack) !== 0;
+    // What no server sends to its client, and no client to its server, is noise.
+    if (isAck === fromClient) return true;
+    return fromClient ? isSameSyn(flow, seq) : isSameSynAck(flow, segment);
+  }
+  if ((flags & CTL.rst) !== 0) return true;
+  if (flow.resetAt >= 0) {
+    const goesOn = segment.wireDataLength > 0 && at - flow.resetAt > RESET_GRACE_NS;
+    return !goesOn || isSentAgain(mine, segment);
+  }
+  if (mine.next < 0) return true;
+  const other = fromClient ? flow.serverSide : flow.clientSide;
+  if (flow.clientFin && flow.serverFin) {
+    const isFar = Math.abs(seqDiff(seq, mine.next)) > JUMP_OCTETS;
+    return segment.wireDataLength > 0 || isFar ? isSentAgain(mine, segment) : true;
+  }
+  const ahead = seqDiff(seq, mine.next);
+  const hasJumped = Math.abs(ahead) > JUMP_OCTETS && (flags & CTL.ack) !== 0;
+  if (hasJumped && other.next >= 0 && Math.abs(seqDiff(segment.ack, other.next)) > JUMP_OCTETS) return false;
+  const mayBeLogin = segment.wireDataLength > 0 && mine.hasData && (ahead > 0 || ahead < -OLD_OCTETS);
+  return !(mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment)));
+}
+
+/** Octets of the connection that had been seen, or its FIN. */
+function isSentAgain(mine: Side, { seq, sequenceLength }: Segment): boolean {
+  if (mine.next < 0) return false;
+  const beyond = seqDiff(seqAdd(seq, sequenceLength), mine.next);
+  return beyond <= 0 && beyond > -OLD_OCTETS;
+}
+
+/** Whether a client's SYN is (once more) the one that began `flow`. */
+function isSameSyn(flow: Flow, seq: number): boolean {
+  const { clientSide: client, serverSide: server } = flow;
+  if (client.iss >= 0 && client.iss !== seq) return false;
+  // Who sends a FIN has had the SYN answered long ago.
+  if (flow.clientFin || flow.serverFin) return false;
+  // Captured behind what followed it.
+  if (client.iss < 0) return client.first === seqAdd(seq, 1);
+  return flow.resetAt < 0 || (!client.hasData && !server.hasData);
+}
+
+/** Whether a server's SYN-ACK answers the SYN that began `flow`. */
+function isSameSynAck(flow: Flow, { seq, ack }: Segment): boolean {
+  const { clientSide: client, serverSide: server } = flow;
+  // The SYN had come once more, too: a connection with the numbers of the one before, whose end was missed.
+  if (server.iss >= 0 && server.iss === seq) return !flow.synRepeated;
+  const answersIt = client.first < 0 || client.first === ack;
+  if (server.first < 0) return answersIt;
+  // Its SYN-ACK was captured late, or the server has made a new one for the same SYN.
+  return seqAdd(seq, 1) === server.first || (answersIt && !client.hasData && !server.hasData);
+}
+
+/** Takes `segment` in, which belongs to `flow`. Returns whether it is a copy of the packet before it. */
+export function track(flow: Flow, segment: Segment, fromClient: boolean, at: CaptureNs): boolean {
+  const mine = fromClient ? flow.clientSide : flow.serverSide;
+  const other = fromClient ? flow.serverSide : flow.clientSide;
+  const { flags, seq } = segment;
+  flow.resetRefuted = false;
+  if ((flags & CTL.rst) !== 0) {
+    if (isInWindow(mine, segment)) {
+      flow.resetAt = at;
+      flow.resetByClient = fromClient;
+    }
+    return false;
+  }
+  const isSyn = (flags & CTL.syn) !== 0;
+  if (isSyn && ((flags & CTL.ack) !== 0) === fromClient) return false;
+  if (isSyn) {
+    // The SYN that is sent again once the old connection of the same ports is reset.
+    if (fromClient) {
+      flow.resetAt = -1;
+      flow.synRepeated = mine.iss === seq && mine.hasData;
+    } else if (other.first < 0) other.first = segment.ack;
+    flow.fromStart = true;
+  } else if (flow.resetAt >= 0 && fromClient === flow.resetByClient && goesOn(mine, other, segment)) {
+    flow.resetAt = -1;
+    flow.resetRefuted = true;
+  } else if (!fromClient && !mine.hasData && segment.dataLength > 0 && isGreeting(segment)) {
+    flow.fromStart = true;
+  }
+  const isCopy =
+    segment.sequenceLength > 0 &&
+    seq === mine.lastSeq &&
+    seqAdd(seq, segment.sequenceLength) === mine.next &&
+    Math.abs(at - mine.lastAt) < COPY_NS;
+  if (isCopy) flow.copies++;
+  mine.sent(segment, at);
+  if ((flags & CTL.ack) !== 0 && (other.next < 0 || Math.abs(seqDiff(segment.ack, other.next)) < 1 << 30))
+    other.acknowledged(segment.ack);
+  return isCopy;
+}
+
+/** RFC 5961 (3.2), as far as it can be told from beside: the receiver takes a RST that it expects. */
+function isInWindow(mine: Side, { seq }: Segment): boolean {
+  // Nothing of this side was seen: it refuses the connection.
+  if (mine.next < 0 || seq === mine.next || seq === mine.acked) return true;
+  const ahead = seqDiff(seq, mine.acked < 0 ? mine.next : mine.acked);
+  return ahead >= 0 && ahead < WINDOW_OCTETS;
+}
+
+/** The side that is said to have sent a RST says more: it did not send it. */
+function goesOn(mine: Side, other: Side, { seq, wireDataLength, ack, flags }: Segment): boolean {
+  if (wireDataLength > 0) return seqDiff(seqAdd(seq, wireDataLength), mine.next) > 0;
+  return (flags & CTL.ack) !== 0 && other.acked >= 0 && seqDiff(ack, other.acked) > 0;
+}

@@ -1,0 +1,120 @@
+/** What a capture holds of a connection, read off sequence and acknowledgement numbers alone. */
+import type { CaptureNs } from '../time.ts';
+import { CTL, type Segment } from '../wire/segment.ts';
+import { seqAdd, seqDiff } from '../wire/sequence.ts';
+
+/** A segment further ahead than any window reaches (RFC 7323 2.3) says nothing of holes. */
+const MAX_AHEAD = 1 << 30;
+
+/** Holes that are told apart; with more, the session has gaps and keeps them. */
+const MOST_HOLES = 64;
+
+/** One direction of a connection. */
+export class Side {
+  /** Sequence number of the SYN, or -1. */
+  iss = -1;
+  /** Of the first octet that was seen or, by the peer's SYN-ACK, is known to be first; -1 before that. */
+  first = -1;
+  /** One past the highest octet seen, SYN and FIN counted; -1 before any. */
+  next = -1;
+  /** The highest acknowledgement of the peer's; -1 before any. */
+  acked = -1;
+  /** Sequence number of the FIN, or -1. */
+  fin = -1;
+  /** Sequence number and time of the newest segment that was in order. */
+  lastSeq = -1;
+  lastAt: CaptureNs = 0;
+  /** Whether a packet of it, and whether data of it, was captured. */
+  seen = false;
+  hasData = false;
+  /** Whether the capture has less of a packet than was on the wire. */
+  cut = false;
+  /** [from, to) of octets that were passed over, as pairs; undefined: none ever. */
+  #holes: number[] | undefined;
+  #tooManyHoles = false;
+
+  /** Takes in a segment that this side sent. */
+  sent(segment: Segment, at: CaptureNs): void {
+    const { seq, flags, wireDataLength, dataLength } = segment;
+    this.seen = true;
+    if (wireDataLength > 0) {
+      this.hasData = true;
+      if (dataLength < wireDataLength) this.cut = true;
+    }
+    if ((flags & CTL.syn) !== 0) this.#begin(seq);
+    if ((flags & CTL.fin) !== 0) this.fin = seqAdd(seq, wireDataLength);
+    const end = seqAdd(seq, segment.sequenceLength);
+    if (seq === this.next) {
+      this.next = end;
+      this.lastSeq = seq;
+      this.lastAt = at;
+      return;
+    }
+    if (this.next < 0) {
+      if (this.first < 0) this.first = (flags & CTL.syn) !== 0 ? seqAdd(seq, 1) : seq;
+      this.next = end;
+      this.lastSeq = seq;
+      this.lastAt = at;
+      return;
+    }
+    const ahead = seqDiff(seq, this.next);
+    if (ahead > 0) {
+      if (ahead > MAX_AHEAD) return;
+      this.#open(this.next, seq);
+      this.next = end;
+      this.lastSeq = seq;
+      this.lastAt = at;
+    } else {
+      if (seqDiff(end, this.next) > 0) this.next = end;
+      if (this.#holes !== undefined) this.#fill(seq, end);
+    }
+  }
+
+  #begin(iss: number): void {
+    this.iss = iss;
+    const first = seqAdd(iss, 1);
+    if (this.first === first) return;
+    // What came before it was of an earlier connection of the same ports.
+    this.first = first;
+    this.next = first;
+    this.acked = -1;
+    this.#holes = undefined;
+  }
+
+  /** The peer has acknowledged everything before `ack`. */
+  acknowledged(ack: number): void {
+    if (this.acked < 0 || seqDiff(ack, this.acked) > 0) this.acked = ack;
+  }
+
+  /** Whether octets that were on the wire are missing from the capture. */
+  get hasGaps(): boolean {
+    if (this.#tooManyHoles || (this.#holes?.length ?? 0) > 0) return true;
+    if (!this.seen || this.next < 0 || this.acked < 0) return false;
+    // A single octet beyond the last is a FIN that was not captured.
+    const beyond = seqDiff(this.acked, this.next);
+    return beyond > 1 && beyond < MAX_AHEAD;
+  }
+
+  #open(from: number, to: number): void {
+    this.#holes ??= [];
+    if (this.#holes.length < 2 * MOST_HOLES) this.#holes.push(from, to);
+    else this.#tooManyHoles = true;
+  }
+
+  /** [from, to) came after all. */
+  #fill(from: number, to: number): void {
+    const left: number[] = [];
+    const holes = this.#holes as number[];
+    for (let i = 0; i < holes.length; i += 2) {
+      const holeFrom = holes[i];
+      const holeTo = holes[i + 1];
+      if (seqDiff(to, holeFrom) <= 0 || seqDiff(from, holeTo) >= 0) {
+        left.push(holeFrom, holeTo);
+        continue;
+      }
+      if (seqDiff(from, holeFrom) > 0) left.push(holeFrom, from);
+      if (seqDiff(to, holeTo) < 0) left.push(to, holeTo);
+    }
+    this.#holes = left;
+  }
+}
