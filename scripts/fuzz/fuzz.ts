@@ -7,8 +7,8 @@ import { Command, Option } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
 import { parseCount } from '../../src/verbs/replay-options.ts';
 import { EACH, KINDS, type Kind } from '../../test/flow/support/mutate.ts';
-import { nameOf, run, shrink, type Trial, Trials, trialsOfEach } from '../../test/flow/support/property.ts';
 import { wholeNames } from '../../test/flow/support/reference.ts';
+import { nameOf, run, shrink, type Trial, Trials, trialsOfEach } from '../../test/flow/support/trials.ts';
 
 const SECONDS = 60;
 
@@ -123,6 +123,12 @@ const { seconds, count, seed, fixture, each } = new Command('fuzz')
   .opts();
 
 const names = wholeNames();
+// A reader that has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done);
+  throw error;
+});
+
 const chosen = fixture?.split(',') ?? names;
 for (const name of chosen) {
   if (names.includes(name)) continue;

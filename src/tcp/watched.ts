@@ -59,6 +59,8 @@ export class WatchedStream {
   ended = false;
   /** Whether a packet of it was captured. */
   seen = false;
+  /** Nothing of it came while it was waited for: the capture is of the other direction, and nothing is to be waited for. */
+  isAbsent = false;
   /** Whether where it starts was taken from what the peer acknowledged, and nothing of it was handed over since. */
   supposed = false;
   readonly held = new HeldSegments();
@@ -136,6 +138,7 @@ export class WatchedConnection {
       } else if (seqDiff(ack, other.acked) > 0) other.acked = ack;
     }
     mine.seen = true;
+    mine.isAbsent = false;
     if (this.#over || mine.next < 0) return;
     this.#order++;
     if (wireLength === 0 && !fin) {
@@ -149,8 +152,7 @@ export class WatchedConnection {
       const behind = seqDiff(mine.next, seq);
       if (behind > 0 && behind <= wireLength) mine.next = seq;
     }
-    if (ahead > 0 && !other.seen) {
-      // A capture of one direction: there is nothing to wait for.
+    if (ahead > 0 && other.isAbsent) {
       this.#gapTo(other, ack, at);
       if (this.#over) return;
       ahead = 0;
@@ -314,7 +316,7 @@ export class WatchedConnection {
     if (seqDiff(first.seq, mine.next) > 0) {
       if (seqDiff(mine.acked, first.seq) >= 0) return this.#waits.holeNs;
       // Not acknowledged: the sender will send it again, however long that takes.
-      return other.seen ? Number.POSITIVE_INFINITY : this.#waits.directionNs;
+      return other.isAbsent ? this.#waits.directionNs : Number.POSITIVE_INFINITY;
     }
     return other.started && other.held.count > 0 ? this.#waits.holeNs : this.#waits.directionNs;
   }
@@ -335,6 +337,7 @@ export class WatchedConnection {
       this.#gapTo(mine, first.seq, first.at);
       return;
     }
+    if (!other.seen) other.isAbsent = true;
     if (!other.started) {
       other.start(first.ack, true);
       this.#sink.gap(other === this.client, 0, first.at);

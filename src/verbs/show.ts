@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { Command } from '@commander-js/extra-typings';
 import { tlsReader } from '../archive/keys.ts';
 import { type Archive, openArchive } from '../archive/reader.ts';
@@ -177,6 +178,8 @@ class Reading {
         ...(sessions.length === 0 ? {} : { wants: (id: number) => wanted.has(id) }),
       });
       for await (const events of decoded) {
+        // Blocks that were read at once come one after another without a turn of the event loop, which Ctrl-C needs.
+        await setImmediate();
         // Then the decoder ends every session where it was stopped, which is not where the session ended.
         if (this.interrupted) return;
         yield events;

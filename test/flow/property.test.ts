@@ -1,8 +1,9 @@
 /** Captures damaged in every way that happens to captures: what must hold of what is told of them. `npm run fuzz` has more of it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { check, report, run, type Trial, Trials, trialsOfEach } from './support/property.ts';
+import { check } from './support/property.ts';
 import { wholeNames } from './support/reference.ts';
+import { report, run, type Trial, Trials, trialsOfEach } from './support/trials.ts';
 
 const TRIALS = 600;
 /** Of these each packet is lost once: they have several commands sent at once, and statements prepared, executed and closed. */

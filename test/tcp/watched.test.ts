@@ -117,11 +117,15 @@ test('a hole that nobody acknowledged is not given up: it will be sent again', (
   assert.equal(watched.client(2, 'cde', { at: 1e12 }).text, 'abcdefgh');
 });
 
-test('where the other direction is not captured at all, no acknowledgement can come: it is given up by time', () => {
+test('a capture of one direction: the other is waited for once, and then taken for missing', () => {
   const watched = new Watched();
   watched.connection.server.seen = false;
-  watched.client(2, 'c').settle(1001);
-  assert.equal(watched.text, '<2>c');
+  watched.client(0, 'ab', { ack: 5, at: 0 });
+  assert.equal(watched.all, '');
+  assert.equal(watched.settle(1001).all, '<5>ab');
+  assert.equal(watched.client(2, 'cd', { ack: 9, at: 1002 }).all, '<5>ab<4>cd');
+  // No acknowledgement can come: a hole is given up by time.
+  assert.equal(watched.client(6, 'gh', { ack: 9, at: 1003 }).settle(2004).all, '<5>ab<4>cd<2>gh');
 });
 
 test('an answer that was captured before its question is handed over after it', () => {

@@ -7,19 +7,8 @@ import { SessionIndex } from '../../../src/flow/session-index.ts';
 import { type Command, EXPECT } from '../../../src/mysql/command.ts';
 import type { Reply } from '../../../src/mysql/reply.ts';
 import { type Packet, parseFrame } from './frames.ts';
-import { diceOf, KINDS, type Kind, type Mutation, mutate } from './mutate.ts';
-import {
-  blocksOf,
-  type KnownCommand,
-  overlay,
-  PORTS,
-  readWhole,
-  StatementTexts,
-  type ToldSession,
-  tell,
-  type Whole,
-  wrapped,
-} from './reference.ts';
+import type { KnownCommand, Whole } from './reference.ts';
+import { blocksOf, PORTS, StatementTexts, type ToldSession, tell } from './told.ts';
 
 /** How one statement of the property does not hold. */
 export interface Failure {
@@ -59,7 +48,7 @@ export function check(whole: Whole, packets: readonly Packet[]): Checked {
   const clients = new Set([...whole.clients.keys(), ...told.map(({ client }) => client)]);
   for (const client of clients) {
     const sessions = told.filter((session) => session.client === client);
-    failures.push(...againstWhole(client, whole.clients.get(client) ?? [], sessions, captured, counts));
+    failures.push(...againstWhole(client, whole, sessions, captured, counts));
   }
   return { failures, yield: counts };
 }
@@ -92,12 +81,13 @@ function presence(
 
 function againstWhole(
   client: string,
-  known: readonly KnownCommand[],
+  whole: Whole,
   sessions: readonly ToldSession[],
   captured: ReadonlyMap<number, number>,
   counts: Yield,
 ): Failure[] {
   const failures: Failure[] = [];
+  const known = whole.clients.get(client) ?? [];
   const present = known.map((command) => presence(command, captured));
   const mayBeTold = (i: number) => present[i] === 'all' || present[i] === 'unknown';
   const commands = sessions.flatMap((session) => session.commands);
@@ -106,7 +96,7 @@ function againstWhole(
   const matches: (number | undefined)[] = commands.map((command) => {
     const fits = (i: number) => mayBeTold(i) && known[i].packet.equals(command.packet);
     let i = next;
-    while (i < known.length && !(fits(i) && isSameOrUnknown(command.reply, known[i].reply))) i++;
+    while (i < known.length && !(fits(i) && isSameOrUnknown(command.reply, known[i]))) i++;
     if (i === known.length) {
       i = next;
       while (i < known.length && !fits(i)) i++;
@@ -139,8 +129,7 @@ function againstWhole(
   let lost = 0;
   for (const session of sessions) {
     // Encrypted, or compressed and the login, which says so, is missing: nobody can count.
-    if (session.lost === undefined || (session.skipped && known.some(({ compressed }) => compressed)))
-      return failures;
+    if (session.lost === undefined || (session.skipped && whole.opaque.has(client))) return failures;
     lost += session.lost;
   }
   if (commands.length + lost < there) {
@@ -197,10 +186,10 @@ function times(client: string, sessions: readonly ToldSession[]): Failure[] {
 
 const COMPARED = ['kind', 'errno', 'affected', 'columns', 'rows', 'hash', 'statementId', 'params'] as const;
 
-function isSameOrUnknown(told: Reply | undefined, known: Reply | undefined): boolean {
-  // Where the undamaged capture leaves it open, there is nothing to compare with.
-  if (told === undefined || known === undefined) return true;
-  return COMPARED.every((field) => told[field] === known[field]);
+function isSameOrUnknown(told: Reply | undefined, { reply, truth }: KnownCommand): boolean {
+  if (told === undefined) return true;
+  if (reply !== undefined) return COMPARED.every((field) => told[field] === reply[field]);
+  return truth !== undefined && COMPARED.every((field) => told[field] === (truth[field] ?? told[field]));
 }
 
 function describeReply(reply: Reply | undefined): string {
@@ -223,7 +212,7 @@ function againstIndex(told: readonly ToldSession[], packets: readonly Packet[], 
   const say = (what: string) => failures.push({ kind: 'index', what });
   const rows = new Map(index.takeChanged().map((row) => [row.id, row]));
   if (rows.size !== told.length) say(`${rows.size} sessions in the index, ${told.length} decoded`);
-  for (const { id, client, server, user, commands, lost } of told) {
+  for (const { id, client, server, user, coverage, commands, lost } of told) {
     const row = rows.get(id);
     if (row === undefined) {
       say(`session ${id} is not in the index`);
@@ -234,102 +223,10 @@ function againstIndex(told: readonly ToldSession[], packets: readonly Packet[], 
       say(`session ${id}: ${ends} in the index, ${client} ${server}`);
     if (row.user !== undefined && user !== undefined && row.user !== user)
       say(`session ${id}: user ${row.user} in the index, ${user}`);
+    if (row.coverage !== coverage) say(`session ${id}: coverage ${row.coverage} in the index, ${coverage}`);
     if (row.commands === null || lost === undefined) continue;
     if (row.commands !== commands.length + lost)
       say(`session ${id}: ${row.commands} commands in the index, ${commands.length} told, ${lost} lost`);
   }
   return failures;
-}
-
-/** One experiment: a capture, and what is done to it. The same seed makes the same one. */
-export interface Trial {
-  seed: number;
-  whole: Whole;
-  mutations: Mutation[];
-}
-
-const MOST_MUTATIONS = 3;
-/** One of so many captures has another laid over it, or has its sequence numbers wrap. */
-const OVERLAY = 8;
-const WRAP = 8;
-const MOST_AHEAD = 20_000;
-
-/** Makes trials of the captures of these names. */
-export class Trials {
-  readonly #wholes: readonly Whole[];
-
-  constructor(names: readonly string[]) {
-    this.#wholes = names.map(readWhole);
-  }
-
-  get wholes(): readonly Whole[] {
-    return this.#wholes;
-  }
-
-  make(seed: number): Trial {
-    const dice = diceOf(seed);
-    let whole = this.#wholes[dice(this.#wholes.length)];
-    if (dice(OVERLAY) === 0) {
-      const others = this.#wholes.filter(({ linkType }) => linkType === whole.linkType);
-      whole = overlay(whole, others[dice(others.length)]);
-    }
-    if (dice(WRAP) === 0) whole = wrapped(whole, 1 + dice(MOST_AHEAD));
-    const mutations = Array.from({ length: 1 + dice(MOST_MUTATIONS) }, () => ({
-      kind: KINDS[dice(KINDS.length)] as Kind,
-      seed: dice(2 ** 31),
-    }));
-    return { seed, whole, mutations };
-  }
-}
-
-/** Each packet of each capture in turn. */
-export function* trialsOfEach(wholes: readonly Whole[], kinds: readonly Kind[]): Generator<Trial> {
-  for (const whole of wholes) {
-    for (const kind of kinds) {
-      for (let at = 0; at < whole.packets.length; at++)
-        yield { seed: 0, whole, mutations: [{ kind, seed: 0, at }] };
-    }
-  }
-}
-
-export interface Result extends Checked {
-  /** What was done, step by step. */
-  notes: string[];
-}
-
-export function run({ whole, mutations }: Pick<Trial, 'whole' | 'mutations'>): Result {
-  const setting = { linkType: whole.linkType, ports: PORTS };
-  const notes: string[] = [];
-  let packets: Packet[] = whole.packets;
-  for (const mutation of mutations) {
-    const done = mutate(packets, mutation, setting);
-    packets = done.packets;
-    notes.push(done.note);
-  }
-  return { ...check(whole, packets), notes };
-}
-
-/** The trial with as few of its mutations as still fail in the same way. */
-export function shrink(trial: Trial, kind: Failure['kind']): Trial {
-  for (let i = 0; i < trial.mutations.length; i++) {
-    const fewer = { ...trial, mutations: trial.mutations.toSpliced(i, 1) };
-    if (run(fewer).failures.some((failure) => failure.kind === kind)) return shrink(fewer, kind);
-  }
-  return trial;
-}
-
-/** The capture, and the seed where one made it. */
-export function nameOf({ seed, whole, mutations }: Trial): string {
-  return mutations.some(({ at }) => at !== undefined) ? whole.name : `seed ${seed}, ${whole.name}`;
-}
-
-/** What failed, and how to see it again. */
-export function report(trial: Trial): string {
-  const { failures } = run(trial);
-  const smallest = shrink(trial, failures[0].kind);
-  const { failures: found, notes } = run(smallest);
-  return [
-    `${nameOf(smallest)}: ${notes.join('; ') || 'unchanged'}`,
-    ...found.map(({ kind, what }) => `  ${kind}: ${what}`),
-  ].join('\n');
 }
