@@ -4,6 +4,7 @@ import { originOf } from '../flow/clock.ts';
 import type { PacketBlock, PacketSource, SourceStats } from '../wire/packets.ts';
 import { PcapParser } from '../wire/pcap.ts';
 import { isPcapng, PcapngParser } from '../wire/pcapng.ts';
+import type { LeftOut } from '../wire/pcapng-interface.ts';
 
 /** What is read at once. */
 const PIECE_OCTETS = 256 * 1024;
@@ -79,14 +80,20 @@ export class CaptureFile implements PacketSource {
         octets += piece.value.length;
         parser.push(piece.value);
       }
-      const linkType = parser instanceof PcapngParser ? parser.linkType : (parser.format?.linkType ?? -1);
-      if (linkType < 0) throw notACapture(name, head, path);
+      if (parser.state === 'header' || (isOver(parser) && !hasBegun(parser)))
+        throw notACapture(name, head, path);
+      const linkType = parser instanceof PcapngParser ? parser.linkType : parser.format!.linkType;
       return new CaptureFile(name, parser, linkType, input, pieces, octets);
     } catch (cause) {
       destroy(input);
       if (cause instanceof MytapeError) throw cause;
       throw new MytapeError('bad-file', `cannot read ${name}: ${(cause as Error).message}`, { cause });
     }
+  }
+
+  /** Packets of a pcapng file that could not be read so far. */
+  get leftOut(): readonly LeftOut[] {
+    return this.#parser instanceof PcapngParser ? this.#parser.leftOut : [];
   }
 
   /** Key logs that the file had with it and that were not taken yet. */
@@ -134,15 +141,7 @@ export class CaptureFile implements PacketSource {
   }
 
   #wrong(): MytapeError {
-    const { state } = this.#parser;
-    const where = `${this.#name}: behind packet ${this.#packets}`;
-    return new MytapeError(
-      'bad-file',
-      state === 'mixed-links'
-        ? `${where} comes one of another link type, and an archive has one ` +
-            "(try: tshark -r FILE -Y 'frame.interface_id == 0' -w ONE, for each interface)"
-        : `${where} stands something that is no packet: the file is damaged`,
-    );
+    return new MytapeError('bad-file', `${this.#name} is damaged after its packet ${this.#packets}`);
   }
 }
 
@@ -156,7 +155,12 @@ function originBy(parser: PcapParser | PcapngParser, head: Uint8Array): number {
 }
 
 function isOver(parser: PcapParser | PcapngParser): boolean {
-  return parser.state === 'malformed' || parser.state === 'mixed-links';
+  return parser.state === 'malformed';
+}
+
+/** Whether the front of the file was right. */
+function hasBegun(parser: PcapParser | PcapngParser): boolean {
+  return parser instanceof PcapngParser ? parser.hasSection : parser.format !== undefined;
 }
 
 function notACapture(name: string, head: Buffer, path: string): MytapeError {

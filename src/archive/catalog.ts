@@ -19,89 +19,9 @@ import type {
   SessionRow,
   Totals,
 } from './rows.ts';
+import { APPLICATION_ID, CLOCK_STEPS, FORMAT_VERSION, OLDEST_VERSION, SCHEMA, UPGRADES } from './schema.ts';
 
 export const INDEX_FILE = 'index.db';
-
-/** `myta`, so that `file` and we can tell an index from any other database. */
-const APPLICATION_ID = 0x6d797461;
-
-/** The format's version: goes up when an older reader would misread a newer archive. */
-export const FORMAT_VERSION = 1;
-
-/** Archives that were made before clocks were looked at have no such table, and no steps that anybody knows of. */
-const CLOCK_STEPS = `
-  CREATE TABLE IF NOT EXISTS clock_steps (
-    packet INTEGER PRIMARY KEY,
-    before_at INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    jump INTEGER NOT NULL,
-    offset INTEGER NOT NULL
-  ) STRICT;
-`;
-
-const SCHEMA = `
-  CREATE TABLE archive (
-    codec TEXT NOT NULL,
-    link_type INTEGER NOT NULL,
-    origin_sec INTEGER NOT NULL,
-    server_ports TEXT NOT NULL,
-    filter TEXT,
-    iface TEXT,
-    started_ms INTEGER NOT NULL,
-    ended_ms INTEGER,
-    packets INTEGER NOT NULL,
-    octets INTEGER NOT NULL,
-    sessions INTEGER NOT NULL,
-    commands INTEGER NOT NULL,
-    uncounted INTEGER NOT NULL,
-    dropped INTEGER NOT NULL,
-    dropped_by_disk INTEGER NOT NULL,
-    complete INTEGER NOT NULL,
-    repaired TEXT
-  ) STRICT;
-  CREATE TABLE segments (
-    number INTEGER PRIMARY KEY,
-    octets INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE blocks (
-    number INTEGER PRIMARY KEY,
-    segment INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    stored INTEGER NOT NULL,
-    octets INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    first_packet INTEGER NOT NULL,
-    packets INTEGER NOT NULL,
-    first_at INTEGER NOT NULL,
-    last_at INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY,
-    client TEXT NOT NULL,
-    client_port INTEGER NOT NULL,
-    server TEXT NOT NULL,
-    server_port INTEGER NOT NULL,
-    first_at INTEGER NOT NULL,
-    last_at INTEGER NOT NULL,
-    first_packet INTEGER NOT NULL,
-    last_packet INTEGER NOT NULL,
-    packets INTEGER NOT NULL,
-    client_octets INTEGER NOT NULL,
-    server_octets INTEGER NOT NULL,
-    coverage TEXT NOT NULL,
-    user TEXT,
-    schema TEXT,
-    tls INTEGER NOT NULL,
-    compressed INTEGER NOT NULL,
-    commands INTEGER
-  ) STRICT;
-  CREATE TABLE session_blocks (
-    session INTEGER NOT NULL,
-    first_block INTEGER NOT NULL,
-    blocks BLOB NOT NULL,
-    PRIMARY KEY (session, first_block)
-  ) STRICT, WITHOUT ROWID;
-`;
 
 /** Rows of a table that are read at once, so that no statement stays open while others want the database. */
 const PAGE = 1000;
@@ -118,14 +38,20 @@ type StoredSession = Omit<SessionRow, 'tls' | 'compressed'> & { tls: number; com
 export class Catalog {
   readonly #db: Database.Database;
   readonly #dir: string;
+  /** The index's format: older where it is only read. */
+  readonly #version: number;
 
-  private constructor(dir: string, db: Database.Database) {
+  private constructor(dir: string, db: Database.Database, version: number) {
     this.#dir = dir;
     this.#db = db;
+    this.#version = version;
   }
 
-  /** Makes the index of a new archive; on return it is on the disk. */
-  static create(dir: string, archive: ArchiveRow): Catalog {
+  /**
+   * Makes the index of a new archive; on return it is on the disk. `partial`: what is said of the archive unless a later
+   * `commit` takes it back.
+   */
+  static create(dir: string, archive: ArchiveRow, partial: string | null): Catalog {
     const path = join(dir, INDEX_FILE);
     // SQLite gives its -wal and -shm files the permissions of the database.
     closeSync(openSync(path, 'wx', 0o600));
@@ -140,13 +66,14 @@ export class Catalog {
       db.pragma(`user_version = ${FORMAT_VERSION}`);
       db.prepare(
         `INSERT INTO archive VALUES (@codec, @linkType, @originSec, @serverPorts, @filter, @iface, @startedMs, NULL,
-           0, 0, 0, 0, 0, 0, 0, 0, NULL)`,
-      ).run({ ...archive, serverPorts: JSON.stringify(archive.serverPorts) });
+           0, 0, 0, 0, 0, 0, 0, 0, NULL, @partial, 0)`,
+      ).run({ ...archive, partial, serverPorts: JSON.stringify(archive.serverPorts) });
     })();
     db.pragma('wal_checkpoint(TRUNCATE)');
-    return new Catalog(dir, db);
+    return new Catalog(dir, db, FORMAT_VERSION);
   }
 
+  /** Opens an index; one of an older format is brought up to date if it is to be written. */
   static open(dir: string, mode: 'read' | 'write'): Catalog {
     const path = join(dir, INDEX_FILE);
     let db: Database.Database | undefined;
@@ -157,13 +84,16 @@ export class Catalog {
         throw new MytapeError('bad-archive', `${path} is not an index of mytape's`);
       }
       const version = db.pragma('user_version', { simple: true }) as number;
-      if (version !== FORMAT_VERSION) {
+      if (version < OLDEST_VERSION || version > FORMAT_VERSION) {
         throw new MytapeError(
           'bad-archive',
-          `${dir} has format ${version}, this mytape reads format ${FORMAT_VERSION} (use the mytape that recorded it)`,
+          `${dir} has format ${version}, this mytape reads formats ${OLDEST_VERSION} to ${FORMAT_VERSION} ` +
+            '(use the mytape that recorded it)',
         );
       }
-      return new Catalog(dir, db);
+      if (mode === 'read') return new Catalog(dir, db, version);
+      upgrade(db, version);
+      return new Catalog(dir, db, FORMAT_VERSION);
     } catch (error) {
       db?.close();
       throw Catalog.#explain(dir, error);
@@ -182,7 +112,8 @@ export class Catalog {
           .prepare(
             `SELECT codec, link_type AS linkType, origin_sec AS originSec, server_ports AS serverPorts, filter, iface,
                started_ms AS startedMs, ended_ms AS endedMs, packets, octets, sessions, commands, uncounted, dropped,
-               dropped_by_disk AS droppedByDisk, complete, repaired FROM archive`,
+               dropped_by_disk AS droppedByDisk, complete, repaired, ${this.#version < 2 ? 'NULL AS partial, 0 AS copies' : 'partial, copies'}
+             FROM archive`,
           )
           .get() as
           | (Omit<ArchiveRow, 'serverPorts'> &
@@ -195,8 +126,30 @@ export class Catalog {
   }
 
   segments(): SegmentRow[] {
+    const linkType = this.#version < 2 ? '(SELECT link_type FROM archive)' : 'link_type';
     return this.#read(
-      () => this.#db.prepare('SELECT number, octets FROM segments ORDER BY number').all() as SegmentRow[],
+      () =>
+        this.#db
+          .prepare(`SELECT number, octets, ${linkType} AS linkType FROM segments ORDER BY number`)
+          .all() as SegmentRow[],
+    );
+  }
+
+  /** The segments that have blocks, by number. */
+  segmentsInUse(): number[] {
+    return this.#read(
+      () =>
+        this.#db.prepare('SELECT DISTINCT segment FROM blocks ORDER BY segment').pluck().all() as number[],
+    );
+  }
+
+  /** The segment of block `number`. */
+  segmentOfBlock(number: number): number | undefined {
+    return this.#read(
+      () =>
+        this.#db.prepare('SELECT segment FROM blocks WHERE number = ?').pluck().get(number) as
+          | number
+          | undefined,
     );
   }
 
@@ -286,7 +239,9 @@ export class Catalog {
       this.#put(batch);
       if (end === undefined) return;
       this.#db
-        .prepare('UPDATE archive SET ended_ms = @endedMs, complete = @complete, repaired = @repaired')
+        .prepare(
+          'UPDATE archive SET ended_ms = @endedMs, complete = @complete, repaired = @repaired, partial = @partial',
+        )
         .run({ ...end, complete: Number(end.complete) });
     });
   }
@@ -327,10 +282,10 @@ export class Catalog {
     this.#db
       .prepare(
         `UPDATE archive SET packets = @packets, octets = @octets, sessions = @sessions, commands = @commands,
-           uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk`,
+           uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk, copies = @copies`,
       )
       .run(totals);
-    const segment = this.#db.prepare('INSERT OR REPLACE INTO segments VALUES (@number, @octets)');
+    const segment = this.#db.prepare('INSERT OR REPLACE INTO segments VALUES (@number, @octets, @linkType)');
     for (const row of batch.segments) segment.run(row);
     const block = this.#db.prepare(
       `INSERT OR REPLACE INTO blocks VALUES (@number, @segment, @offset, @stored, @octets, @checksum, @firstPacket,
@@ -363,6 +318,14 @@ export class Catalog {
       throw Catalog.#explain(this.#dir, error);
     }
   }
+}
+
+function upgrade(db: Database.Database, from: number): void {
+  if (from === FORMAT_VERSION) return;
+  db.transaction(() => {
+    for (let version = from; version < FORMAT_VERSION; version++) db.exec(UPGRADES[version]);
+    db.pragma(`user_version = ${FORMAT_VERSION}`);
+  })();
 }
 
 function toSession(row: StoredSession): SessionRow {

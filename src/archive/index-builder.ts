@@ -82,8 +82,8 @@ export class IndexBuilder implements ClockFacts {
     this.index.skip(row.packets);
   }
 
-  segment(number: number, octets: number): void {
-    this.#segments.set(number, { number, octets });
+  segment(number: number, octets: number, linkType: number): void {
+    this.#segments.set(number, { number, octets, linkType });
   }
 
   /** Blocks that wait for `take`. */
@@ -120,8 +120,8 @@ export class IndexBuilder implements ClockFacts {
   }
 
   totals(dropped: number, droppedByDisk: number): Totals {
-    const { packets, sessions, commands, uncounted } = this.index;
-    return { packets, octets: this.octets, sessions, commands, uncounted, dropped, droppedByDisk };
+    const { packets, sessions, commands, uncounted, copies } = this.index;
+    return { packets, octets: this.octets, sessions, commands, uncounted, copies, dropped, droppedByDisk };
   }
 }
 

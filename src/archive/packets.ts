@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { CaptureNs } from '../time.ts';
@@ -8,11 +7,9 @@ import type { Catalog } from './catalog.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
 import { MendedTimes } from './mended-times.ts';
 import type { BlockRow } from './rows.ts';
+import { type Run, RunReader } from './run-reader.ts';
 import { segmentPath } from './segment.ts';
 import { SessionFilter } from './session-filter.ts';
-
-/** Neighbouring blocks are read in one go of at most this; one such run is read ahead while the last is being used. */
-const RUN_OCTETS = 1024 * 1024;
 
 /** Which packets. Times are CaptureNs of the archive, both ends included. */
 export interface PacketSelection {
@@ -22,13 +19,6 @@ export interface PacketSelection {
   to?: CaptureNs;
   /** Times are those that were captured, of `from` and `to`, too. Default: the steps of the clock are taken out. */
   asCaptured?: boolean;
-}
-
-/** Blocks of one file, one behind the other, and their octets. */
-interface Run {
-  rows: BlockRow[];
-  octets: Uint8Array;
-  path: string;
 }
 
 /** The packets of an archive that a selection asks for. Its blocks are the archive's, so each has whole packets. */
@@ -46,6 +36,8 @@ export class ArchivePackets implements PacketSource {
   readonly #filter: SessionFilter | undefined;
   /** 1 for each block that has packets of the sessions; undefined: all blocks. */
   readonly #wanted: Uint8Array | undefined;
+  /** Link types by segment, as far as they are known. */
+  readonly #linkTypes = new Map<number, number>();
   #packets = 0;
   #closed = false;
 
@@ -100,11 +92,9 @@ export class ArchivePackets implements PacketSource {
         reading = runs.next();
         // It is awaited in the next round; until then an error must not count as one that nobody handles.
         reading.catch(() => {});
-        let at = 0;
-        for (const row of run.rows) {
+        for (const [i, row] of run.rows.entries()) {
           if (this.#closed) return;
-          this.#unpack(run, at, row, block);
-          at += row.stored;
+          this.#unpack(run, i, block);
           this.#clock?.mend(block, row.firstPacket);
           this.#filter?.apply(block, row.firstPacket);
           const isWithin = row.firstAt >= this.#from && row.lastAt <= this.#to;
@@ -133,24 +123,36 @@ export class ArchivePackets implements PacketSource {
     }
   }
 
-  /** Fills `block` with the packets of the packed block at `at` of the run. */
-  #unpack(run: Run, at: number, row: BlockRow, block: PacketBlock): void {
+  /** Fills `block` with the packets of block `i` of the run. */
+  #unpack(run: Run, i: number, block: PacketBlock): void {
     const codec = this.#codec;
+    const row = run.rows[i];
+    const at = run.at[i];
     const fail = (what: string): never => {
-      const where = `${basename(run.path)}, block ${row.number} at offset ${row.offset}`;
+      const path = segmentPath(this.#dir, row.segment, codec);
+      const where = `${basename(path)}, block ${row.number} at offset ${row.offset}`;
       throw new MytapeError('bad-archive', `${this.#dir}: ${where}: ${what}`);
     };
     const end = at + row.stored;
-    if (end > run.octets.length) fail('the file ends before it');
+    if (!run.isWhole[i]) fail('the file ends before it');
     const length = codec.unpack(run.octets, at, end, block.octets);
     if (length < 0) fail(codec.answer === 'corrupt' ? 'damaged, its checksum is wrong' : 'not a block');
     if (length !== row.octets || codec.checksum(run.octets, at, row.stored) !== row.checksum) {
       fail('not the block that the index names: the segment was changed, or belongs to another archive');
     }
     block.count = 0;
-    const format = { littleEndian: true, unitNs: 1, linkType: this.linkType };
+    block.linkType = this.#linkTypeOf(row.segment);
+    const format = { littleEndian: true, unitNs: 1, linkType: block.linkType };
     const read = readPcapRecords(block, 0, length, format, this.originSec);
     if (read !== length || block.count !== row.packets) fail('its packet records are malformed');
+  }
+
+  /** An archive that is being recorded gets new segments. */
+  #linkTypeOf(segment: number): number {
+    if (!this.#linkTypes.has(segment)) {
+      for (const { number, linkType } of this.#catalog.segments()) this.#linkTypes.set(number, linkType);
+    }
+    return this.#linkTypes.get(segment) ?? this.linkType;
   }
 
   #cutTimes(block: PacketBlock): void {
@@ -165,90 +167,5 @@ export class ArchivePackets implements PacketSource {
       kept++;
     }
     block.count = kept;
-  }
-}
-
-/** Reads runs of blocks, into two buffers by turns: a run is valid until the second next one is asked for. */
-class RunReader {
-  readonly #dir: string;
-  readonly #codec: Codec;
-  readonly #rows: Iterator<BlockRow>;
-  readonly #buffers = [new Uint8Array(RUN_OCTETS), new Uint8Array(RUN_OCTETS)];
-  #turn = 0;
-  #ahead: BlockRow | undefined;
-  #segment = -1;
-  #file: FileHandle | undefined;
-  #reading: Promise<Run | undefined> = Promise.resolve(undefined);
-
-  constructor(dir: string, codec: Codec, rows: Iterator<BlockRow>) {
-    this.#dir = dir;
-    this.#codec = codec;
-    this.#rows = rows;
-  }
-
-  /** The next run; undefined at the end. Not to be called again before it settled. */
-  next(): Promise<Run | undefined> {
-    this.#reading = this.#read();
-    return this.#reading;
-  }
-
-  async close(): Promise<void> {
-    await this.#reading.catch(() => {});
-    await this.#file?.close();
-  }
-
-  async #read(): Promise<Run | undefined> {
-    const rows = this.#takeRows();
-    if (rows.length === 0) return undefined;
-    const { segment, offset } = rows[0];
-    const last = rows[rows.length - 1];
-    const length = last.offset + last.stored - offset;
-    const path = segmentPath(this.#dir, segment, this.#codec);
-    const file = await this.#open(segment, path);
-    const buffer = this.#buffers[this.#turn];
-    this.#turn = 1 - this.#turn;
-    let done = 0;
-    while (done < length) {
-      const { bytesRead } = await file.read(buffer, done, length - done, offset + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return { rows, octets: buffer.subarray(0, done), path };
-  }
-
-  #takeRows(): BlockRow[] {
-    const rows: BlockRow[] = [];
-    let end = 0;
-    let octets = 0;
-    while (true) {
-      this.#ahead ??= this.#nextRow();
-      const row = this.#ahead;
-      if (row === undefined) return rows;
-      octets += row.stored;
-      if (rows.length > 0) {
-        if (row.segment !== rows[0].segment || row.offset !== end || octets > RUN_OCTETS) return rows;
-      }
-      rows.push(row);
-      end = row.offset + row.stored;
-      this.#ahead = undefined;
-    }
-  }
-
-  #nextRow(): BlockRow | undefined {
-    const step = this.#rows.next();
-    return step.done ? undefined : step.value;
-  }
-
-  async #open(segment: number, path: string): Promise<FileHandle> {
-    if (this.#segment === segment && this.#file !== undefined) return this.#file;
-    await this.#file?.close();
-    this.#file = undefined;
-    try {
-      this.#file = await open(path, 'r');
-    } catch (cause) {
-      throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
-    }
-    this.#segment = segment;
-    return this.#file;
   }
 }

@@ -37,6 +37,8 @@ export interface Archive {
    * says rejects with `bad-archive`, naming segment and offset.
    */
   packets(selection?: PacketSelection): PacketSource;
+  /** Link types that these sessions' packets have, default all packets; the archive's own where there are none. */
+  linkTypes(sessions?: Iterable<number>): number[];
   /** Ends nothing that `packets` handed out: those have descriptors of their own, but read the index. */
   close(): void;
 }
@@ -89,9 +91,10 @@ function repairUnderLock(dir: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof MytapeError) throw error;
-    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    const { message, code } = error as Error & { code?: string };
+    const next =
+      code === 'SQLITE_FULL' || code === 'ENOSPC' ? ' (make room on the disk, then try again)' : '';
+    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${message}${next}`, { cause: error });
   } finally {
     catalog.close();
   }
@@ -140,6 +143,21 @@ class OpenArchive implements Archive {
     const { linkType, originSec } = this.info;
     const codec = codecOf(this.#catalog, this.#dir);
     return new ArchivePackets(this.#dir, this.#catalog, codec, linkType, originSec, selection);
+  }
+
+  linkTypes(sessions?: Iterable<number>): number[] {
+    const bySegment = new Map(this.#catalog.segments().map(({ number, linkType }) => [number, linkType]));
+    const used = new Set<number>();
+    const add = (segment: number | undefined) => used.add(bySegment.get(segment ?? -1) ?? this.info.linkType);
+    const inUse = this.#catalog.segmentsInUse();
+    if (sessions === undefined) for (const segment of inUse) add(segment);
+    else if (new Set(inUse.map((segment) => bySegment.get(segment))).size <= 1) add(inUse[0]);
+    else {
+      for (const id of sessions) {
+        this.#catalog.blocksOfSession(id, (block) => add(this.#catalog.segmentOfBlock(block)));
+      }
+    }
+    return used.size === 0 ? [this.info.linkType] : [...used].sort((a, b) => a - b);
   }
 
   close(): void {

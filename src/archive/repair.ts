@@ -3,70 +3,86 @@
  * anew from them. Anew and whole, because a session's counts can't be carried on from the middle, and because so there
  * is one way from packets to index, the recorder's own.
  */
-import { closeSync, openSync, readdirSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
-import { makeBlock } from '../wire/packets.ts';
-import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
 import type { Catalog } from './catalog.ts';
-import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
+import { type Codec, makeCodec } from './codec.ts';
 import { IndexBuilder } from './index-builder.ts';
-import { mendSegment, type ScannedBlock, scanSegment, segmentPath } from './segment.ts';
+import { segmentPath } from './segment.ts';
+import { SegmentScan } from './segment-scan.ts';
 
 /** Blocks whose rows are kept in memory before they go to the index. */
 const BATCH_BLOCKS = 4096;
 
 /** Repairs the archive in `dir`, whose lock the caller holds; answers what was done, for people. */
 export function repairArchive(dir: string, catalog: Catalog, codec: Codec): string {
-  const { linkType, originSec, serverPorts, dropped, droppedByDisk, packets } = catalog.archive();
+  const { linkType, originSec, serverPorts, dropped, droppedByDisk, packets, partial } = catalog.archive();
   const builder = new IndexBuilder(serverPorts);
-  const block = makeBlock(new Uint8Array(0), MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS, linkType);
-  const format = { littleEndian: true, unitNs: 1, linkType };
   const notes: string[] = [];
   let unreadable = 0;
-  const numbers = segmentNumbers(dir, codec);
-  // Everything that the index knew, before it forgets it.
-  const known = numbers.map((number) => new Map(catalog.blocksOfSegment(number).map((b) => [b.offset, b])));
-  catalog.transaction(() => {
+  const linkTypes = new Map(catalog.segments().map((segment) => [segment.number, segment.linkType]));
+  const scans = segmentNumbers(dir, codec).map(
+    (number) =>
+      // Each with a codec of its own, because several are read by turns.
+      new SegmentScan(dir, number, makeCodec(codec.name)!, {
+        originSec,
+        // Everything that the index knew, before it forgets it.
+        known: catalog.blocksOfSegment(number),
+        linkType: linkTypes.get(number) ?? linkType,
+      }),
+  );
+  const mend = () => {
     catalog.clear();
-    for (const [i, number] of numbers.entries()) {
-      const path = segmentPath(dir, number, codec);
-      const takeBlock = (scanned: ScannedBlock): boolean => {
-        block.octets = scanned.octets;
-        block.view = new DataView(scanned.octets.buffer);
-        block.count = 0;
-        if (readPcapRecords(block, 0, scanned.length, format, originSec) !== scanned.length) return false;
-        builder.add(number, scanned, scanned.length, block);
-        if (builder.waiting >= BATCH_BLOCKS) catalog.commit(builder.take(dropped, droppedByDisk));
-        return true;
-      };
-      const nextKnown = (offset: number, fileOctets: number): number | undefined => {
-        const row = known[i].get(offset);
-        if (row === undefined || offset + row.stored > fileOctets) return undefined;
-        builder.keep(row);
+    for (const scan of inOrder(scans)) {
+      const { item } = scan;
+      if (item?.type === 'damaged') {
+        builder.keep(item.row);
         unreadable++;
-        return offset + row.stored;
-      };
-      const fd = openSync(path, 'r+');
-      try {
-        const end = scanSegment(fd, codec, linkType, takeBlock, nextKnown);
-        const whole = end.end + codec.end.length;
-        if (!end.headWhole || end.answer !== 'end' || end.octets !== whole) {
-          mendSegment(fd, codec, linkType, end);
-          const cut = Math.max(0, end.octets - end.end);
-          notes.push(`${basename(path)}: cut ${cut} octets behind the last whole block, and ended it`);
-        }
-        builder.segment(number, whole);
-      } finally {
-        closeSync(fd);
+      } else if (item !== undefined) {
+        builder.add(scan.number, item.scanned, item.scanned.length, scan.block);
       }
+      if (builder.waiting >= BATCH_BLOCKS) catalog.commit(builder.take(dropped, droppedByDisk));
+    }
+    for (const scan of scans) {
+      notes.push(...scan.notes);
+      builder.segment(scan.number, scan.octets, scan.linkType);
     }
     if (unreadable > 0) notes.push(`${unreadable} blocks are damaged and were left as they are`);
     notes.push(`indexed anew: ${builder.index.packets} packets, of which the index knew ${packets}`);
-    const end = { endedMs: null, complete: false, repaired: notes.join('; ') };
+    const end = { endedMs: null, complete: false, repaired: notes.join('; '), partial };
     catalog.commit(builder.take(dropped, droppedByDisk), end);
-  });
+  };
+  try {
+    catalog.transaction(mend);
+  } finally {
+    for (const scan of scans) scan.close();
+  }
   return notes.join('; ');
+}
+
+/**
+ * Goes through the blocks of all segments in the order of capture; yields the scan that has the next at hand. Segments of one
+ * link type follow one another; those of different ones were written side by side, see `isBefore`.
+ */
+function* inOrder(scans: readonly SegmentScan[]): Generator<SegmentScan> {
+  const waiting = new Map<number, SegmentScan[]>();
+  for (const scan of scans) {
+    scan.open();
+    const chain = waiting.get(scan.linkType);
+    if (chain === undefined) waiting.set(scan.linkType, [scan]);
+    else chain.push(scan);
+  }
+  const chains = [...waiting.values()];
+  while (true) {
+    let next: SegmentScan | undefined;
+    for (const chain of chains) {
+      while (chain.length > 0 && !chain[0].begin()) chain.shift();
+      if (chain.length > 0 && (next === undefined || chain[0].isBefore(next))) next = chain[0];
+    }
+    if (next === undefined) return;
+    yield next;
+    next.advance();
+  }
 }
 
 /** Numbers of the segments there are, which must go up from 0 without a hole. */

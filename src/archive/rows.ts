@@ -6,6 +6,7 @@ import type { CaptureNs } from '../time.ts';
 /** What the whole archive says of itself. */
 export interface ArchiveRow {
   codec: string;
+  /** Of its first segment. */
   linkType: number;
   originSec: number;
   serverPorts: number[];
@@ -24,6 +25,8 @@ export interface Totals {
   commands: number;
   /** … and how many sessions those are that they couldn't. */
   uncounted: number;
+  /** Packets that are copies of others: captured before and after address translation, or at two ports. */
+  copies: number;
   /** Packets that the kernel lost before we had them. */
   dropped: number;
   /** Packets that could not be written. */
@@ -34,6 +37,7 @@ export interface SegmentRow {
   number: number;
   /** Size of the file. */
   octets: number;
+  linkType: number;
 }
 
 export interface BlockRow {
@@ -98,4 +102,6 @@ export interface CatalogEnd {
   endedMs: number | null;
   complete: boolean;
   repaired: string | null;
+  /** Why it has not all that it was to have, for people: an import that did not finish. */
+  partial: string | null;
 }

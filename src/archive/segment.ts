@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { PCAP_HEADER_OCTETS, writePcapHeader } from '../wire/pcap.ts';
+import { PCAP_HEADER_OCTETS, readPcapHeader, writePcapHeader } from '../wire/pcap.ts';
 import { type BlockAnswer, type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
 
 export function segmentPath(dir: string, number: number, codec: Codec): string {
@@ -33,6 +33,17 @@ export function segmentHead(codec: Codec, linkType: number): Uint8Array {
   return head.slice(0, codec.prefix.length + length);
 }
 
+/** The link type that the head of the segment in `fd` names; undefined: it is torn. */
+export function readLinkType(fd: number, codec: Codec): number | undefined {
+  const head = new Uint8Array(codec.prefix.length + codec.bound(PCAP_HEADER_OCTETS));
+  const end = readSync(fd, head, 0, head.length, 0);
+  const header = new Uint8Array(PCAP_HEADER_OCTETS);
+  if (Buffer.compare(head.subarray(0, codec.prefix.length), codec.prefix) !== 0) return undefined;
+  if (codec.unpack(head, codec.prefix.length, end, header) !== PCAP_HEADER_OCTETS) return undefined;
+  const format = readPcapHeader(header);
+  return typeof format === 'object' ? format.linkType : undefined;
+}
+
 /** Where a block went, and its checksum. */
 export interface StoredBlock {
   offset: number;
@@ -44,6 +55,7 @@ export interface StoredBlock {
 /** Writes one segment. Errors of the file system are thrown, and leave the file as it was. */
 export class SegmentWriter {
   readonly number: number;
+  readonly linkType: number;
   readonly #fd: number;
   readonly #codec: Codec;
   /** Where the end mark stands and the next block goes. */
@@ -53,8 +65,9 @@ export class SegmentWriter {
   #syncing = 0;
   #closed = false;
 
-  private constructor(number: number, fd: number, codec: Codec, head: Uint8Array) {
+  private constructor(number: number, linkType: number, fd: number, codec: Codec, head: Uint8Array) {
     this.number = number;
+    this.linkType = linkType;
     this.#fd = fd;
     this.#codec = codec;
     this.#output = new Uint8Array(codec.bound(MAX_BLOCK_OCTETS) + codec.end.length);
@@ -62,8 +75,8 @@ export class SegmentWriter {
   }
 
   /**
-   * Makes the file (it must not exist), readable by its owner only: it holds people's data. On return its name is on the
-   * disk; on an error there is no file.
+   * Makes the file (it must not exist), readable by its owner only: it holds people's data. On return its name and head are
+   * on the disk, so that no block is ever in a file of which nobody knows the link type; on an error there is no file.
    */
   static create(dir: string, number: number, codec: Codec, linkType: number): SegmentWriter {
     const path = segmentPath(dir, number, codec);
@@ -71,8 +84,9 @@ export class SegmentWriter {
     try {
       const head = segmentHead(codec, linkType);
       writeWhole(fd, Buffer.concat([head, codec.end]), 0);
+      fdatasyncSync(fd);
       syncFolder(dir);
-      return new SegmentWriter(number, fd, codec, head);
+      return new SegmentWriter(number, linkType, fd, codec, head);
     } catch (error) {
       closeSync(fd);
       rmSync(path, { force: true });
@@ -150,7 +164,7 @@ function writeWhole(fd: number, octets: Uint8Array, position: number): void {
   }
 }
 
-/** What a scan hands over of each block. Valid during the call. */
+/** What a scan hands over of each block. */
 export interface ScannedBlock extends StoredBlock {
   /** Its unpacked octets: [0, length) of `octets`. */
   octets: Uint8Array;
@@ -172,17 +186,18 @@ export interface ScanEnd {
 const WINDOW_OCTETS = 1024 * 1024;
 
 /**
- * Reads the segment in `fd` from its front and checks every block. Stops at the first that is not whole: unless
- * `nextKnown` says where the block after it begins (the index knows that of blocks that were on the disk once).
- * `onBlock` answers false for a block that it can't read: that counts as corrupt.
+ * Reads the segment in `fd` from its front, checks every block and yields those that are whole, each valid until the next is
+ * asked for: with false for one whose octets turn out to be no packets, which counts as corrupt. Ends at the first block
+ * that is not whole, unless `nextKnown` says where the block after it begins (the index knows that of blocks that were on
+ * the disk once): then it yields the offset of what is damaged, and goes on behind it. `codec` serves no other segment
+ * meanwhile.
  */
-export function scanSegment(
+export function* scanSegment(
   fd: number,
   codec: Codec,
   linkType: number,
-  onBlock: (block: ScannedBlock) => boolean,
   nextKnown: (offset: number, fileOctets: number) => number | undefined,
-): ScanEnd {
+): Generator<ScannedBlock | number, ScanEnd, boolean> {
   const fileOctets = fstatSync(fd).size;
   const head = segmentHead(codec, linkType);
   const window = new Uint8Array(WINDOW_OCTETS);
@@ -202,7 +217,7 @@ export function scanSegment(
     const length = stored < 0 ? -1 : codec.unpack(window, at, Math.min(windowOctets, at + stored), octets);
     if (length >= 0) {
       const checksum = codec.checksum(window, at, stored);
-      if (onBlock({ offset, stored, checksum, octets, length })) {
+      if (yield { offset, stored, checksum, octets, length }) {
         offset += stored;
         continue;
       }
@@ -212,6 +227,7 @@ export function scanSegment(
       const answer = length >= 0 ? 'corrupt' : codec.answer;
       return { headWhole, end: offset, answer, octets: fileOctets };
     }
+    yield offset;
     offset = next;
   }
 }

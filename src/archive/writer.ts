@@ -4,6 +4,7 @@ import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.t
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
 import { Catalog } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
+import { whyNotEmpty } from './in-the-way.ts';
 import { type ClockFacts, IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
 import type { CatalogBatch } from './rows.ts';
@@ -30,6 +31,7 @@ const CONSEQUENCE = {
 } as const;
 
 export interface ArchiveOptions {
+  /** Of the first segment; others begin as packets of other link types come. */
   linkType: number;
   /** Whole seconds since 1970 that the packets' times count from. */
   originSec: number;
@@ -40,6 +42,8 @@ export interface ArchiveOptions {
   iface?: string;
   /** A segment is closed, and the next begun, when its file has so many octets. Default: never. */
   rotateOctets?: number;
+  /** What the archive says of itself until it is closed: why it may not have all that it was to have. */
+  partial?: string;
   /** Told, once for each spell of it, that something can't be written; recording goes on. */
   onProblem?: (message: string) => void;
 }
@@ -64,7 +68,8 @@ export class ArchiveWriter {
   /** The open block: whole records, and the columns over them. */
   readonly #block: PacketBlock;
   #fill = 0;
-  #segment: SegmentWriter | undefined;
+  /** The segment that blocks of a link type go to. One for each, so that packets of two by turns don't make a file each. */
+  readonly #open = new Map<number, SegmentWriter>();
   #segments = 0;
   /** Segments with octets that were not synced yet. */
   #unsynced = new Set<SegmentWriter>();
@@ -87,7 +92,7 @@ export class ArchiveWriter {
     this.#codec = codec;
     this.#block = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS, options.linkType);
     this.#second = options.originSec;
-    this.#catalog = Catalog.create(dir, {
+    const row = {
       codec: codec.name,
       linkType: options.linkType,
       originSec: options.originSec,
@@ -95,9 +100,10 @@ export class ArchiveWriter {
       filter: options.filter ?? null,
       iface: options.iface ?? null,
       startedMs: Date.now(),
-    });
+    };
+    this.#catalog = Catalog.create(dir, row, options.partial ?? null);
     this.#builder = new IndexBuilder(options.serverPorts);
-    this.#nextSegment();
+    this.#nextSegment(options.linkType);
   }
 
   /**
@@ -110,10 +116,7 @@ export class ArchiveWriter {
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       if (readdirSync(dir).length > 0) {
-        throw new MytapeError(
-          'archive-exists',
-          `${dir} is not empty, and a recording is never written over another (choose another folder, or remove it)`,
-        );
+        throw new MytapeError('archive-exists', whyNotEmpty(dir));
       }
       lock = ArchiveLock.take(dir);
       if (!(lock instanceof ArchiveLock)) throw new Error('the folder cannot be locked');
@@ -156,6 +159,11 @@ export class ArchiveWriter {
     return this.#builder;
   }
 
+  /** Packets that are copies of others. */
+  get copies(): number {
+    return this.#builder.index.copies;
+  }
+
   /** Files begun. */
   get segments(): number {
     return this.#segments;
@@ -166,6 +174,11 @@ export class ArchiveWriter {
     const { octets, view, count, offset, length, wireLength, at } = source;
     const block = this.#block;
     const { octets: out, view: outView } = block;
+    if (source.linkType !== block.linkType) {
+      // Blocks stay in the order of capture, so the open one ends here.
+      if (count > 0 && block.count > 0) this.#flush();
+      if (count > 0) block.linkType = source.linkType;
+    }
     for (let i = 0; i < count; i++) {
       const captured = Math.min(length[i], MAX_PACKET_OCTETS);
       if (this.#fill + PCAP_RECORD_OCTETS + captured > FILL_OCTETS && block.count > 0) this.#flush();
@@ -207,24 +220,31 @@ export class ArchiveWriter {
     const done = (error: Error | null) => {
       this.#trouble('sync', error);
       if (--waiting > 0 || this.#closed) return;
-      for (const segment of segments) if (segment !== this.#segment) segment.close();
+      for (const segment of segments) if (!this.#isOpen(segment)) segment.close();
       this.#syncing = [];
       this.#commit();
     };
     for (const segment of segments) segment.sync(done);
   }
 
-  /** Ends the archive: everything is durable on return, or `onProblem` was told what is not. */
-  close(stats: SourceStats): void {
+  /**
+   * Ends the archive: everything is durable on return, or `onProblem` was told what is not. `partial`: why the archive has
+   * not all that it was to have.
+   */
+  close(stats: SourceStats, partial: string | null = null): void {
     this.#dropped = stats.dropped;
     if (this.#block.count > 0) this.#flush();
     this.#closed = true;
-    const segments = new Set([...this.#syncing, ...this.#unsynced]);
-    if (this.#segment !== undefined) segments.add(this.#segment);
+    const segments = new Set([...this.#syncing, ...this.#unsynced, ...this.#open.values()]);
     try {
       for (const segment of segments) segment.syncNow();
       if (this.#uncommitted !== undefined) this.#catalog.commit(this.#uncommitted);
-      this.#catalog.commit(this.#takeBatch(), { endedMs: Date.now(), complete: true, repaired: null });
+      this.#catalog.commit(this.#takeBatch(), {
+        endedMs: Date.now(),
+        complete: true,
+        repaired: null,
+        partial,
+      });
       this.#catalog.settle();
     } catch (error) {
       this.#trouble('close', error as Error);
@@ -235,7 +255,8 @@ export class ArchiveWriter {
   }
 
   #takeBatch(): CatalogBatch {
-    if (this.#segment !== undefined) this.#builder.segment(this.#segment.number, this.#segment.octets);
+    for (const { number, octets, linkType } of this.#open.values())
+      this.#builder.segment(number, octets, linkType);
     return this.#builder.take(this.#dropped, this.droppedByDisk);
   }
 
@@ -251,11 +272,13 @@ export class ArchiveWriter {
     const length = this.#fill;
     const { count } = block;
     this.#fill = 0;
+    let segment = this.#open.get(block.linkType);
     let stored: StoredBlock;
     try {
       const { rotateOctets = Number.POSITIVE_INFINITY } = this.#options;
-      if (this.#segment === undefined || this.#segment.octets >= rotateOctets) this.#nextSegment();
-      stored = this.#segment!.append(block.octets, length);
+      if (segment === undefined || segment.octets >= rotateOctets)
+        segment = this.#nextSegment(block.linkType);
+      stored = segment.append(block.octets, length);
       this.#trouble('write', null);
     } catch (error) {
       this.droppedByDisk += count;
@@ -263,20 +286,26 @@ export class ArchiveWriter {
       this.#trouble('write', error as Error);
       return;
     }
-    this.#unsynced.add(this.#segment!);
-    this.#builder.add(this.#segment!.number, stored, length, block);
+    this.#unsynced.add(segment);
+    this.#builder.add(segment.number, stored, length, block);
     block.count = 0;
   }
 
-  #nextSegment(): void {
-    const next = SegmentWriter.create(this.#dir, this.#segments, this.#codec, this.#options.linkType);
-    if (this.#segment !== undefined) {
-      this.#builder.segment(this.#segment.number, this.#segment.octets);
-      this.#unsynced.add(this.#segment);
+  #nextSegment(linkType: number): SegmentWriter {
+    const next = SegmentWriter.create(this.#dir, this.#segments, this.#codec, linkType);
+    const last = this.#open.get(linkType);
+    if (last !== undefined) {
+      this.#builder.segment(last.number, last.octets, linkType);
+      this.#unsynced.add(last);
     }
-    this.#segment = next;
+    this.#open.set(linkType, next);
     this.#segments++;
     this.#unsynced.add(next);
+    return next;
+  }
+
+  #isOpen(segment: SegmentWriter): boolean {
+    return this.#open.get(segment.linkType) === segment;
   }
 
   /** Tells the index what was synced. On an error it is kept, and the next turn tries again before anything newer. */

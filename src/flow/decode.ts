@@ -16,6 +16,7 @@ import {
   type FlowSink,
 } from './decoder.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
+import { newSession } from './session-meta.ts';
 import { type Endpoints, Flow } from './table.ts';
 
 export interface DecodeOptions extends FlowOptions {
@@ -42,7 +43,7 @@ export class SessionDecoder extends FlowDecoder<SessionFlow> {
 type OpenTls = DialogueOptions['openTls'];
 
 /** Causes behind which the client's commands can still be made out. */
-const IS_COUNTED: ReadonlySet<SkipCause> = new Set(['gap', 'desync', 'replication']);
+const IS_COUNTED: ReadonlySet<SkipCause> = new Set(['gap', 'desync', 'replication', 'not-mysql']);
 
 /** What a connection needs while it lasts; given back when it closes. */
 interface Reading {
@@ -66,8 +67,6 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   #quit = false;
   /** Why it cannot be replayed at all … */
   #skip: SkipCause | undefined;
-  /** Why what follows in it cannot be replayed. */
-  #over: SkipCause | undefined;
   /** … and how many commands that costs, as far as they were counted before. */
   #skippedCommands = 0;
   /** Since a reset, until it is sure: what came after it. */
@@ -82,7 +81,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     this.#closed = sink === undefined;
     this.#sink = sink;
     this.#openTls = openTls;
-    this.#session = { id, ...endpoints, at, connectionId: 0, capabilities: 0, extendedCapabilities: 0 };
+    this.#session = newSession(this, endpoints, at);
   }
 
   /** Whether the passing of time may change something: `settle` is to be called. */
@@ -108,7 +107,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     const { watched } = reading;
     const { client, server } = watched;
     const mine = fromClient ? client : server;
-    if (!mine.started && segment.wireDataLength > 0) mine.start(segment.seq);
+    if (!mine.started && (segment.wireDataLength > 0 || this.#joinedLate))
+      mine.start(segment.seq, this.#joinedLate);
     // Until then it speaks of an earlier connection of the same ports (a challenge ACK, RFC 5961).
     const hasAck = mine.started && (flags & CTL.ack) !== 0;
     if (hasAck) this.#startOther(segment, fromClient, watched);
@@ -213,34 +213,19 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   lost(cause: LostCause, commands: number): void {
     if (this.#opened) {
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause, commands });
-      if (cause !== 'replication') return;
-      this.#over = cause;
-      this.#count();
       return;
     }
     this.#skip = cause;
     this.#skippedCommands += commands + (this.#reading?.dialogue.untold ?? 0);
-    if (IS_COUNTED.has(cause)) this.#count();
+    // Nothing of it can be replayed, but what it said is counted.
+    if (IS_COUNTED.has(cause) && this.#reading !== undefined)
+      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true });
     else this.#stopReading();
   }
 
-  /** Commands that were made out where nothing else can be done with them. */
+  /** Commands that were made out in a session that cannot be replayed. */
   counted(commands: number): void {
-    if (!this.#opened) this.#skippedCommands += commands;
-    else
-      this.#push({
-        type: 'lost',
-        at: this.#at,
-        session: this.#session,
-        cause: this.#over as SkipCause,
-        commands,
-      });
-  }
-
-  /** Nothing that follows can be replayed, but what is said is counted. */
-  #count(): void {
-    if (this.#reading !== undefined)
-      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true });
+    this.#skippedCommands += commands;
   }
 
   #comes(at: CaptureNs): void {
@@ -310,7 +295,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     if (!watched.server.started && !this.#joinedLate) return;
     if (this.#afterReset !== undefined) return;
     // Nothing more was to come.
-    if (this.#quit || this.clientFin || this.serverFin) {
+    if (this.#quit || this.clientFin) {
       this.#close('rst', this.resetAt);
       return;
     }
@@ -336,17 +321,15 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     reading?.dialogue.finish();
     this.#stopReading();
     this.#tellUnheard();
-    this.#session.coverage = this.coverage;
     if (this.#opened) {
-      const untold = reading?.dialogue.untold ?? 0;
-      if (untold > 0) this.counted(untold);
       this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });
       return;
     }
     const dialogue = reading?.dialogue;
     const cause =
       this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
-    if (dialogue !== undefined) this.#skippedCommands += dialogue.untold;
+    // What is not made out where nothing else is may not be commands at all.
+    if (dialogue !== undefined && this.#skip !== 'not-mysql') this.#skippedCommands += dialogue.untold;
     this.#push({
       type: 'skip',
       at: this.#at,

@@ -43,8 +43,8 @@ export interface SessionMeta {
   capabilities: number;
   /** MariaDB's extended capabilities in force. Both are as guessed from the answers in a session joined late. */
   extendedCapabilities: number;
-  /** Known at its end: `close`, or `skip`. */
-  coverage?: Coverage;
+  /** As of now: it may change as long as packets of the connection come. */
+  readonly coverage?: Coverage;
 }
 
 export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';

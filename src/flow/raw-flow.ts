@@ -6,6 +6,7 @@ import { RESET_GRACE_NS } from './belongs.ts';
 import type { FlowSink } from './decoder.ts';
 import type { CloseHow, SessionMeta, SkipCause } from './events.ts';
 import { RawDialogue, type RawSink, type Turn } from './raw-dialogue.ts';
+import { newSession } from './session-meta.ts';
 import { type Endpoints, Flow, isClosed } from './table.ts';
 
 /** One connection of a protocol that nobody knows: from its segments to its events. */
@@ -34,7 +35,7 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
     this.#at = at;
     this.#over = sink === undefined;
     this.#sink = sink;
-    this.#session = { id, ...endpoints, at, connectionId: 0, capabilities: 0, extendedCapabilities: 0 };
+    this.#session = newSession(this, endpoints, at);
   }
 
   /** Whether `settle` may have something to tell. */
@@ -195,7 +196,6 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
     this.#reading?.stop();
     this.#reading = undefined;
     this.#dialogue = undefined;
-    this.#session.coverage = this.coverage;
     const session = this.#session;
     // Told as closed at the gap.
     if (this.#unread === 'gap') return;

@@ -86,7 +86,9 @@ export class Receiver {
     const segment = this.#segment;
     const { linkType, octets, view, count, offset, length, at } = block;
     for (let i = 0; i < count; i++) {
-      const parsed = segment.parse(octets, view, offset[i], length[i], linkType);
+      // Plain only: the kernel would take nothing out of a tunnel for its own address either, and whoever can send us a
+      // tunnelled packet could forge the target's answers.
+      const parsed = segment.parsePlain(octets, view, offset[i], length[i], linkType);
       if (parsed !== PARSE.ok) {
         if (parsed !== PARSE.notTcp || !this.#takeError(block, i)) this.foreign++;
         continue;

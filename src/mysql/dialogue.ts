@@ -140,6 +140,8 @@ export class Dialogue {
   /** Where the session is compressed, from the command phase on. */
   #compressed: { client: Decompressor; server: Decompressor } | undefined;
   #ordinal = 0;
+  /** The client is a replica: nothing that it says is told, but counted. */
+  #replicates = false;
   readonly #turns = new Turns();
   #pairing: Pairing;
   /** Commands whose answers the reader expects. */
@@ -550,12 +552,15 @@ export class Dialogue {
       return;
     }
     const com = end - start > HEADER_OCTETS ? octets[start + HEADER_OCTETS] : -1;
+    // A replica acknowledges what it got (semi-synchronous replication) by packets that are no commands.
+    if (this.#replicates && !isCommand(com)) return;
     if (id !== 0 || !isCommand(com)) {
       this.#clientBroke('desync');
       return;
     }
-    if (REPLICATES.has(com)) {
-      this.#end('replication', 1);
+    if (REPLICATES.has(com)) this.#replicate();
+    if (this.#replicates) {
+      this.#sink.lost('replication', 1);
       return;
     }
     const command: Command = {
@@ -589,6 +594,17 @@ export class Dialogue {
     if (this.#pairing === 'trial' && !this.#provisional) this.#contradicted();
     this.#unanswered++;
     if (this.#turnCommands.length < MOST_ON_TRIAL) this.#turnCommands.push(command);
+  }
+
+  /** From here on the server sends its binary log, and the client hardly anything. */
+  #replicate(): void {
+    if (this.#replicates) return;
+    this.#replicates = true;
+    this.#loseServer();
+    this.#server.resync();
+    const { untold } = this;
+    this.#stage = 'commands';
+    if (untold > 0) this.#sink.lost('replication', untold);
   }
 
   /** What the server has asked for in the midst of its answer. */

@@ -13,6 +13,9 @@ const MAX_HELD_SEGMENTS = 4096;
 /** A segment further ahead than any window reaches (RFC 7323 2.3) is none of this connection's. */
 const MAX_AHEAD = 1 << 30;
 
+/** Where a stream starts is not known to be later than its first captured octets, by as much as this. */
+const MAX_LATE = 1 << 20;
+
 /** How long missing octets are waited for, in the capture's own time. */
 export interface WatchWaits {
   /** Where later octets of the same direction are there, and the peer has acknowledged the missing ones, ns. */
@@ -148,9 +151,9 @@ export class WatchedConnection {
     if (mine.ended) return;
     if (mine.supposed) {
       mine.supposed = false;
-      // Captured behind what acknowledges it.
-      const behind = seqDiff(mine.next, seq);
-      if (behind > 0 && behind <= wireLength) mine.next = seq;
+      // Captured behind what acknowledges it; or it was a keep-alive probe that told where it starts.
+      const ahead = seqDiff(seq, mine.next);
+      if (ahead === 1 || (ahead < 0 && ahead > -MAX_LATE)) mine.next = seq;
     }
     if (ahead > 0 && other.isAbsent) {
       this.#gapTo(other, ack, at);

@@ -1,7 +1,8 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { Command, Option } from '@commander-js/extra-typings';
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
+import { nameOfLinkType } from '../wire/link-types.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import {
   PCAP_HEADER_OCTETS,
@@ -27,6 +28,7 @@ const STDOUT = 1;
 interface ExportOptions {
   output: string;
   session?: number[] | undefined;
+  linkType?: number | undefined;
   precision: PcapPrecision;
 }
 
@@ -40,6 +42,7 @@ export function exportCommand() {
       'only this session (its number in `mytape ls`); may be given again',
       collectSession,
     )
+    .option('--link-type <number>', 'only packets of this link type, e.g. 1 (default: all)', parseLinkType)
     .addOption(
       new Option('--precision <unit>', 'of the times').choices(['ns', 'us'] as const).default('ns' as const),
     )
@@ -56,14 +59,16 @@ export function exportCommand() {
 }
 
 async function exportPackets(archive: Archive, options: ExportOptions): Promise<void> {
-  const { dir, linkType } = archive.info;
+  const { dir } = archive.info;
   for (const id of options.session ?? []) {
     if (archive.session(id) !== undefined) continue;
     throw new MytapeError('usage', `${dir} has no session ${id} (see: mytape ls ${dir})`);
   }
+  const linkType = chooseLinkType(archive, options);
   const sessions = options.session === undefined ? {} : { sessions: options.session };
   const source = archive.packets({ ...sessions, asCaptured: true });
   const toStdout = options.output === '-';
+  let packets = 0;
   // People's data: readable by whoever exports it, and nobody else.
   const fd = toStdout ? STDOUT : openOutput(options.output);
   try {
@@ -71,7 +76,11 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
     writePcapHeader(new DataView(header.buffer), 0, linkType, options.precision);
     writeAll(fd, header);
     const writer = new RecordWriter(archive.info.originSec, options.precision);
-    for await (const block of source) writeAll(fd, writer.records(block));
+    for await (const block of source) {
+      if (block.linkType !== linkType) continue;
+      writeAll(fd, writer.records(block));
+      packets += block.count;
+    }
   } catch (error) {
     // Whoever read our stdout has seen enough.
     if (toStdout && (error as NodeJS.ErrnoException).code === 'EPIPE') return;
@@ -82,7 +91,28 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
   } finally {
     if (!toStdout) closeSync(fd);
   }
-  say(`${formatCount(source.stats().packets)} packets written to ${toStdout ? 'stdout' : options.output}`);
+  say(`${formatCount(packets)} packets written to ${toStdout ? 'stdout' : options.output}`);
+}
+
+/** A pcap file has packets of one link type. */
+function chooseLinkType(archive: Archive, { session, linkType: wanted }: ExportOptions): number {
+  const found = archive.linkTypes(session);
+  if (wanted === undefined && found.length === 1) return found[0];
+  const names = found.map(nameOfLinkType).join(', ');
+  if (wanted === undefined) {
+    throw new MytapeError(
+      'usage',
+      `these packets have several link types, and a pcap file has one: ${names} ` +
+        `(try: --link-type ${found[0]} for one file, --link-type ${found[1]} for another)`,
+    );
+  }
+  if (found.includes(wanted)) return wanted;
+  throw new MytapeError('usage', `no packet here has ${nameOfLinkType(wanted)}: they have ${names}`);
+}
+
+function parseLinkType(text: string): number {
+  if (/^\d{1,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('a number as pcap has it, e.g. 1 for Ethernet.');
 }
 
 function openOutput(path: string): number {

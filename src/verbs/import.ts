@@ -3,11 +3,12 @@ import { Command } from '@commander-js/extra-typings';
 import { CaptureFile } from '../archive/capture-file.ts';
 import { addKeys } from '../archive/keys.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
-import { EXIT } from '../errors.ts';
+import { EXIT, MytapeError } from '../errors.ts';
 import { KeyLog } from '../tls/key-log.ts';
-import type { PacketBlock } from '../wire/packets.ts';
-import { CTL, PARSE, Segment } from '../wire/segment.ts';
 import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.ts';
+import { countsInWords, inWords, totalOf } from './import-census.ts';
+import { ImportFilter } from './import-filter.ts';
+import { sayCopies } from './ls.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
@@ -24,7 +25,9 @@ Examples:
   mytape import peak.pcapng -o peak.tape -p 3307 --keylog keys.log
   gzip -dc peak.pcap.gz | mytape import - -o peak.tape
 
-Only TCP from and to the ports goes into the archive. So do secrets of TLS sessions, from --keylog and from a pcapng
+Only TCP from and to the ports goes into the archive, out of whatever tunnel it is in; what is left out is counted by
+cause (docs/captures.md says what is read). An import that could not finish leaves an archive of what was read until then,
+which says that it is partial. So do secrets of TLS sessions, from --keylog and from a pcapng
 file's own: as keys.log, for its owner alone.
 Exit code: 0 done, 1 failed, 2 usage, 130 interrupted (the archive holds what was read until then).`;
 
@@ -63,8 +66,9 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   const { port = [DEFAULT_PORT] } = options;
   const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
   const source = await CaptureFile.open(file);
+  const name = file === '-' ? 'stdin' : file;
   const progress = new Progress();
-  let diskTrouble = false;
+  let diskTrouble: string | undefined;
   let writer: ArchiveWriter;
   try {
     writer = ArchiveWriter.create(options.output, {
@@ -72,8 +76,10 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
       originSec: source.originSec,
       serverPorts: port,
       ...(options.rotate === undefined ? {} : { rotateOctets: options.rotate }),
+      // What it says of itself if we are killed.
+      partial: `the import of ${name} did not finish`,
       onProblem: (message) => {
-        diskTrouble = true;
+        diskTrouble ??= message;
         progress.clear();
         say(`mytape: ${message}`);
       },
@@ -83,7 +89,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     throw error;
   }
 
-  const ports = new PortFilter(port);
+  const filter = new ImportFilter(port, (block) => writer.write(block));
   const begun = performance.now();
   let interrupted = false;
   const stop = () => {
@@ -101,51 +107,89 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     addKeys(options.output, text);
     secrets += KeyLog.parse(text).size;
   };
+  let partial: string | null = `the import of ${name} failed`;
+  let damaged = false;
   try {
     if (keyLog !== undefined) keep(keyLog);
     for await (const block of source) {
-      ports.apply(block);
-      writer.write(block);
+      filter.take(block);
       for (const text of source.takeSecrets()) keep(text);
-      // What was not written will not be read again: better no such archive than one with holes.
+      // What was not written will not be read again: better an archive that ends here than one with holes.
       if (writer.droppedByDisk > 0) break;
     }
     for (const text of source.takeSecrets()) keep(text);
+    partial = interrupted
+      ? `the import of ${name} was interrupted after ${formatOctets(source.octets)}`
+      : null;
+  } catch (error) {
+    if (!(error instanceof MytapeError && error.code === 'bad-file')) throw error;
+    damaged = true;
+    partial = error.message;
   } finally {
     clearInterval(tick);
     process.off('SIGINT', stop);
     process.off('SIGTERM', stop);
-    writer.close(source.stats());
+    filter.finish();
+    if (writer.droppedByDisk > 0) partial = `the import of ${name} stopped: ${diskTrouble?.split(';')[0]}`;
+    writer.close(source.stats(), partial);
     progress.clear();
   }
   const { clockSteps, firstClockSteps } = writer.clock;
   new ClockStepTeller(source.originSec, 'hold').end(firstClockSteps, clockSteps);
-  if (source.truncatedOctets > 0) say(`mytape: ${file} ends inside a packet: that one is left out`);
+  sayCopies(writer.copies);
+  if (source.truncatedOctets > 0) say(`mytape: ${name} ends inside a packet: that one is left out`);
+  if (partial === null && diskTrouble !== undefined) partial = diskTrouble;
   const jumps = stepsAsJson(firstClockSteps, source.originSec);
-  summarize(options, writer, ports, secrets, jumps, performance.now() - begun);
-  if (writer.packets === 0 && !interrupted && !diskTrouble) {
+  summarize(options, {
+    name,
+    source,
+    writer,
+    filter,
+    secrets,
+    jumps,
+    partial,
+    ms: performance.now() - begun,
+  });
+  if (writer.packets === 0 && !interrupted && diskTrouble === undefined) {
     // Said why; a second try is to find no archive in its way.
     rmSync(options.output, { recursive: true });
     return EXIT.failed;
   }
-  return diskTrouble ? EXIT.failed : interrupted ? EXIT.interrupted : EXIT.done;
+  if (partial !== null) sayHowToRetry(options.output, partial);
+  return damaged || diskTrouble !== undefined ? EXIT.failed : interrupted ? EXIT.interrupted : EXIT.done;
 }
 
-function summarize(
-  options: ImportOptions,
-  writer: ArchiveWriter,
-  ports: PortFilter,
-  secrets: number,
-  clockSteps: ClockStepJson[],
-  ms: number,
-): void {
-  const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
-  const { leftOut } = ports;
+function sayHowToRetry(dir: string, partial: string): void {
+  say(`mytape: ${dir} is partial: ${partial}`);
+  say(`  it can be used as it is; to import again, remove it first (rm -r ${dir}) or choose another -o`);
+}
+
+interface Summary {
+  name: string;
+  source: CaptureFile;
+  writer: ArchiveWriter;
+  filter: ImportFilter;
+  /** Of TLS sessions. */
+  secrets: number;
+  jumps: ClockStepJson[];
+  partial: string | null;
+  ms: number;
+}
+
+function summarize(options: ImportOptions, summary: Summary): void {
+  const { source, writer, filter, secrets, jumps, partial, ms } = summary;
+  const { packets, copies, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
+  const findings = filter.census.findings(source.leftOut);
+  const unwrapped = filter.census.unwrapped();
   if (options.json) {
-    const seconds = Number((ms / 1000).toFixed(3));
-    const counts = {
+    printJson({
       packets,
-      leftOut,
+      leftOut: totalOf(findings),
+      leftOutBy: findings,
+      unwrapped,
+      joined: { packets: filter.joined, fragments: filter.joinedFragments },
+      cut: { packets: filter.cut, octets: filter.cutTo },
+      copies,
       droppedByDisk,
       octets,
       sessions,
@@ -153,23 +197,56 @@ function summarize(
       uncounted,
       segments,
       secrets,
-      clockSteps,
-    };
-    printJson({ ...counts, seconds });
+      clockSteps: jumps,
+      partial,
+      seconds: Number((ms / 1000).toFixed(3)),
+    });
   } else {
     process.stdout.write(
       `${options.output}: ${describe(writer, ms)}, ${formatCount(commands)} commands` +
         (uncounted > 0 ? ` (not counted in ${formatCount(uncounted)} sessions)` : '') +
-        (leftOut > 0 ? `, ${formatCount(leftOut)} packets left out` : '') +
+        (findings.length > 0 ? `, ${formatCount(totalOf(findings))} packets left out` : '') +
         (secrets > 0 ? `, secrets of ${formatCount(secrets)} TLS sessions` : '') +
         '\n',
     );
   }
-  if (packets > 0) return;
-  const servers = ports.servers();
-  const next =
-    servers.length > 0 ? `servers in it listen on ${servers.join(', ')}; try: -p ${servers[0]}` : 'see -p';
-  say(`mytape: no packet is of port ${[...ports.wanted].join(' or ')} (${next})`);
+  if (packets === 0) {
+    sayNothingFound(summary);
+    return;
+  }
+  if (findings.length > 0) say(`${formatCount(totalOf(findings))} packets left out: ${inWords(findings)}`);
+  if (Object.keys(unwrapped).length > 0) say(`packets taken out of tunnels: ${countsInWords(unwrapped)}`);
+  if (filter.joined > 0) {
+    say(
+      `${formatCount(filter.joinedFragments)} fragments put together to ${formatCount(filter.joined)} packets`,
+    );
+  }
+  if (filter.cut > 0) {
+    say(
+      `mytape: ${formatCount(filter.cut)} of ${formatCount(packets)} packets are cut to ${formatCount(filter.cutTo)} ` +
+        "octets (snaplen): commands in them can't be replayed; capture with -s 0",
+    );
+  }
+}
+
+/** Tells what the capture has in place of what was looked for. */
+function sayNothingFound({ name, source, filter, partial }: Summary): void {
+  const { census, wanted } = filter;
+  if (partial !== null) say(`mytape: ${partial}`);
+  const findings = census.findings(source.leftOut);
+  if (findings.length === 0) {
+    say(`mytape: ${name} has no packets`);
+    return;
+  }
+  const ports = [...wanted].join(' or ');
+  const tunnels = countsInWords(census.othersUnwrapped());
+  const inTunnels = tunnels === '' ? '' : `; of other ports in tunnels: ${tunnels}`;
+  say(`mytape: no packet is of port ${ports}. ${name} has ${inWords(findings)}${inTunnels}`);
+  const servers = census.servers();
+  if (servers.ports.length > 0) {
+    const which = servers.sure ? 'servers in it listen on' : 'the busiest ports in it are';
+    say(`  ${which} ${servers.ports.join(', ')}; try: -p ${servers.ports[0]}`);
+  }
 }
 
 function describe(writer: ArchiveWriter, ms: number): string {
@@ -178,47 +255,4 @@ function describe(writer: ArchiveWriter, ms: number): string {
     `${formatCount(packets)} packets, ${formatOctets(octets)}, ${formatCount(sessions)} sessions, ` +
     formatDuration(ms)
   );
-}
-
-/** Keeps what a recording of these ports would have: TCP from and to them. */
-class PortFilter {
-  /** Packets that were not kept. */
-  leftOut = 0;
-  readonly wanted: ReadonlySet<number>;
-  readonly #segment = new Segment();
-  /** Ports that connections were taken at, with how many. */
-  readonly #servers = new Map<number, number>();
-
-  constructor(ports: readonly number[]) {
-    this.wanted = new Set(ports);
-  }
-
-  /** Takes the packets of other ports out of the block's columns. */
-  apply(block: PacketBlock): void {
-    const { linkType, octets, view, offset, length, wireLength, at, count } = block;
-    const segment = this.#segment;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
-      const { srcPort, dstPort, flags } = segment;
-      if (!this.wanted.has(srcPort) && !this.wanted.has(dstPort)) {
-        const accepts = (flags & (CTL.syn | CTL.ack)) === (CTL.syn | CTL.ack);
-        if (accepts) this.#servers.set(srcPort, (this.#servers.get(srcPort) ?? 0) + 1);
-        continue;
-      }
-      offset[kept] = offset[i];
-      length[kept] = length[i];
-      wireLength[kept] = wireLength[i];
-      at[kept] = at[i];
-      kept++;
-    }
-    this.leftOut += count - kept;
-    block.count = kept;
-  }
-
-  /** Those of the ports left out that servers listen on: the five with most connections. */
-  servers(): number[] {
-    const busiest = [...this.#servers].sort((a, b) => b[1] - a[1]).slice(0, 5);
-    return busiest.map(([port]) => port);
-  }
 }

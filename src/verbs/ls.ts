@@ -58,9 +58,21 @@ export function lsCommand() {
     });
 }
 
+/** Says that packets were captured twice, where any were. */
+export function sayCopies(copies: number): void {
+  if (copies === 0) return;
+  say(
+    `mytape: ${formatCount(copies)} packets were captured twice (before and after address translation, or at two ports): ` +
+      'each counts once',
+  );
+}
+
 /** Tells, on stderr, what is unusual about an archive. */
 export function sayState(archive: Archive): void {
-  const { dir, live, repairedNow, repaired, complete } = archive.info;
+  const { dir, live, repairedNow, repaired, complete, partial, copies } = archive.info;
+  // While an import is at work it is no news that it has not finished.
+  if (partial !== null && !live) say(`mytape: ${dir} is partial: ${partial}`);
+  sayCopies(copies);
   if (repairedNow) say(`mytape: ${dir} was not closed by its recorder; repaired: ${repaired}`);
   else if (live) say(`mytape: ${dir} is being recorded: this is what was durable a moment ago`);
   else if (!complete && repaired === null) {

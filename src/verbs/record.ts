@@ -6,6 +6,7 @@ import { type CaptureNs, captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { defaultInterface } from './interfaces.ts';
+import { sayCopies } from './ls.ts';
 import { startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
@@ -236,9 +237,19 @@ function summarize(
   const { dropped } = source.stats();
   const snapshots = snapshotter?.count;
   if (options.json) {
-    const { packets, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
+    const { packets, copies, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
     const seconds = Number((ms / 1000).toFixed(3));
-    const counts = { packets, dropped, droppedByDisk, octets, sessions, commands, uncounted, segments };
+    const counts = {
+      packets,
+      copies,
+      dropped,
+      droppedByDisk,
+      octets,
+      sessions,
+      commands,
+      uncounted,
+      segments,
+    };
     const clockSteps = stepsAsJson(writer.clock.firstClockSteps, source.originSec);
     printJson({ ...counts, clockSteps, snapshots, seconds });
     return;
@@ -249,6 +260,7 @@ function summarize(
       (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`) +
       '\n',
   );
+  sayCopies(writer.copies);
   if (dropped > 0)
     say('packets were dropped: the sessions they belong to have gaps (try: a larger --buffer)');
 }

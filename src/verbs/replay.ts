@@ -9,6 +9,7 @@ import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
 import { endpointKey, type RecordedSide } from './interlock.ts';
+import { sayState } from './ls.ts';
 import { mappedSessions, resolveMappings } from './mapping.ts';
 import { parseDurationMs, parseTime } from './options.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
@@ -124,6 +125,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const { copies, speed } = options;
   const archive = openArchive(dir);
   try {
+    sayState(archive);
     const mappings = resolveMappings(plan, archive.sessions(), dir);
     const fixed = new FixedMappings(mappings);
     const { anchorAt, servers } = readArchive(archive, dir, fixed);

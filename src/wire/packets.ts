@@ -1,15 +1,6 @@
 import type { CaptureNs } from '../time.ts';
 
-/** Link types as pcap numbers them (https://www.tcpdump.org/linktypes.html). */
-export const LINKTYPE = {
-  null: 0,
-  ethernet: 1,
-  raw: 101,
-  sll: 113,
-  ipv4: 228,
-  ipv6: 229,
-  sll2: 276,
-} as const;
+export { LINKTYPE } from './link-types.ts';
 
 /**
  * Many captured packets in one buffer. Columns, not objects, because an object a packet costs more than all the rest

@@ -29,8 +29,8 @@ const FRACTION = 4;
 const CAPTURED = 8;
 const WIRE = 12;
 
-/** The low 28 bits of the field are the link type; above them stand the FCS's length and flags. */
-const LINKTYPE_MASK = 0x0fffffff;
+/** The low 26 bits of the field are the link type, as libpcap has it; above them stand the FCS's length and flags. */
+const LINKTYPE_MASK = 0x03ffffff;
 
 /** How a pcap file's numbers are to be read. */
 export interface PcapFormat {
@@ -100,8 +100,8 @@ function isMagic(value: number): boolean {
 
 /**
  * Reads the records in [from, to) of `block.octets` into the block's columns, behind the `count` that it has, until the
- * octets or the columns' room end. Answers where the first record begins that was not taken (`to`, if all were), or -1
- * where what stands there cannot be a record. Times count from `originSec`.
+ * octets or the columns' room end, or the header of another file stands there. Answers where the first record begins that
+ * was not taken (`to`, if all were), or -1 where what stands there cannot be a record. Times count from `originSec`.
  */
 export function readPcapRecords(
   block: PacketBlock,
@@ -121,7 +121,7 @@ export function readPcapRecords(
       return -1;
     }
     const data = next + PCAP_RECORD_OCTETS;
-    if (data + captured > to) break;
+    if (data + captured > to || (captured === 0 && isFileHeader(view, next))) break;
     offset[count] = data;
     length[count] = captured;
     wireLength[count] = view.getUint32(next + WIRE, littleEndian);
@@ -134,6 +134,18 @@ export function readPcapRecords(
   return next;
 }
 
+/** Whether the 16 octets of a record's header at `at` are the front of a file's: magic, version 2.4, two fields of 0. */
+function isFileHeader(view: DataView, at: number): boolean {
+  for (const littleEndian of [true, false]) {
+    if (!isMagic(view.getUint32(at + MAGIC, littleEndian))) continue;
+    const version = view.getUint16(at + MAJOR, littleEndian) === VERSION_MAJOR;
+    return (
+      version && view.getUint16(at + MINOR, littleEndian) === VERSION_MINOR && view.getUint32(at + WIRE) === 0
+    );
+  }
+  return false;
+}
+
 /** Columns of a parser's block: enough that pieces of 64 KiB of ordinary traffic come in one block. */
 const PARSER_CAPACITY = 1024;
 
@@ -143,12 +155,13 @@ const PARSER_CAPACITY = 1024;
  *     parser.push(octets);
  *     while (parser.pull(block)) … ;            // block's contents are valid until the next pull or push
  *
- * Bad input ends the stream: `state` says how it stands.
+ * Files one behind another (`cat`) are read as one, each with its own link type and byte order. Bad input ends the
+ * stream: `state` says how it stands.
  */
 export class PcapParser {
   /** `header`: the file header is not whole yet. `malformed`: nothing more will come. */
   state: 'header' | 'records' | 'malformed' = 'header';
-  /** Known once the file header was read. */
+  /** Known once the file header was read: that of the file at hand. */
   format: PcapFormat | undefined;
   /** Whole seconds that the blocks' times count from: those of the first packet, unless given. -1: no packet yet. */
   originSec: number;
@@ -180,12 +193,15 @@ export class PcapParser {
 
   /** Fills `block` with the next whole packets; false when there is none until more is pushed. */
   pull(): boolean {
-    if (this.state === 'header') this.#readHeader();
-    if (this.state !== 'records') return false;
     const { block } = this;
     block.octets = this.#octets;
     block.view = viewOf(this.#octets);
     block.count = 0;
+    do {
+      if (this.#isAtHeader()) this.state = 'header';
+      if (this.state === 'header') this.#readHeader();
+    } while (this.#isAtHeader());
+    if (this.state !== 'records') return false;
     if (this.originSec < 0) {
       if (this.pendingOctets < PCAP_RECORD_OCTETS) return false;
       this.originSec = block.view.getUint32(this.#next + SEC, this.format!.littleEndian);
@@ -193,7 +209,13 @@ export class PcapParser {
     const next = readPcapRecords(block, this.#next, this.#octets.length, this.format!, this.originSec);
     if (next < 0) this.state = 'malformed';
     else this.#next = next;
-    return block.count > 0;
+    return block.count > 0 || (next >= 0 && this.#isAtHeader() && this.pull());
+  }
+
+  /** Behind the records of one file stands the header of another. */
+  #isAtHeader(): boolean {
+    const isRecord = this.state === 'records' && this.pendingOctets >= PCAP_RECORD_OCTETS;
+    return isRecord && isFileHeader(this.block.view, this.#next);
   }
 
   #readHeader(): void {

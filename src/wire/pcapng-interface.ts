@@ -1,4 +1,5 @@
 /** Interfaces of a pcapng section: what their packets' times and link types mean. */
+import { isLinkTypeRead } from './link-types.ts';
 import { PCAP_SNAPLEN } from './pcap.ts';
 
 /** Interface description block, octet offsets: link type, snapshot length, options. */
@@ -15,8 +16,17 @@ const DEFAULT_UNITS_PER_SEC = 1e6;
 /** Up to this, the remainders of a division of 64 bits by 16 at a time are whole numbers in a double. */
 const MAX_QUICK_UNITS = 2 ** 37;
 
+/**
+ * Why a packet was left out: its link type is not read; its interface's description is damaged, or the file has none; it is
+ * longer than its block or than any packet may be; its time is before 1970 or after 2106.
+ */
+export type LeftOutCause = 'link-type' | 'description' | 'undescribed' | 'length' | 'time';
+
 export interface PcapngInterface {
+  /** -1: not known. */
   linkType: number;
+  /** Set: its packets can't be read. */
+  unreadable: LeftOutCause | undefined;
   snapLength: number;
   /** Units of a time that make a second. */
   unitsPerSec: number;
@@ -24,36 +34,77 @@ export interface PcapngInterface {
   offsetSec: number;
 }
 
-/** Reads the interface description block at `at`, whose body ends at `end`. Undefined: malformed. */
+/**
+ * Reads the interface description block at `at`, whose body ends at `end`. Options that are unknown or damaged don't matter,
+ * unless they say how to read its packets.
+ */
 export function readInterface(
   view: DataView,
   at: number,
   end: number,
   littleEndian: boolean,
-): PcapngInterface | undefined {
-  if (at + OPTIONS > end) return undefined;
+): PcapngInterface {
+  const isWhole = at + OPTIONS <= end;
+  const linkType = isWhole ? view.getUint16(at + LINKTYPE_FIELD, littleEndian) : -1;
+  const unreadable = isLinkTypeRead(linkType) ? undefined : isWhole ? 'link-type' : 'description';
   const described: PcapngInterface = {
-    linkType: view.getUint16(at + LINKTYPE_FIELD, littleEndian),
-    snapLength: view.getUint32(at + SNAPLEN, littleEndian) || PCAP_SNAPLEN,
+    linkType,
+    unreadable,
+    snapLength: PCAP_SNAPLEN,
     unitsPerSec: DEFAULT_UNITS_PER_SEC,
     offsetSec: 0,
   };
+  if (unreadable !== undefined) return described;
+  described.snapLength = view.getUint32(at + SNAPLEN, littleEndian) || PCAP_SNAPLEN;
   for (let p = at + OPTIONS; p + 4 <= end; ) {
     const option = view.getUint16(p, littleEndian);
     const length = view.getUint16(p + 2, littleEndian);
     if (option === OPTION.end) break;
-    if (p + 4 + length > end) return undefined;
+    if (p + 4 + length > end) break;
     if (option === OPTION.tsresol && length === 1) {
       const value = view.getUint8(p + 4);
       // The highest bit says which power it is: of 2 or of 10.
       described.unitsPerSec = value & 0x80 ? 2 ** (value & 0x7f) : 10 ** value;
-      if (described.unitsPerSec >= 2 ** 64) return undefined;
+      if (described.unitsPerSec >= 2 ** 64) described.unreadable = 'description';
     } else if (option === OPTION.tsoffset && length === 8) {
       described.offsetSec = Number(view.getBigInt64(p + 4, littleEndian));
     }
     p += 4 + padded(length);
   }
   return described;
+}
+
+/** How many packets were left out, and why. */
+export interface LeftOut {
+  /** Its number in its section. */
+  interface: number;
+  linkType: number;
+  cause: LeftOutCause;
+  packets: number;
+}
+
+/** A file's interfaces are few; a hostile one's share the last count. */
+const MAX_COUNTS = 1000;
+
+export class LeftOutCounts {
+  readonly all: LeftOut[] = [];
+  readonly #byKey = new Map<string, LeftOut>();
+
+  /** One more packet of interface `number`; undefined: the file does not describe it. */
+  count(number: number, from: PcapngInterface | undefined, cause: LeftOutCause): void {
+    const linkType = from?.linkType ?? -1;
+    const key = `${number}/${linkType}/${cause}`;
+    let found = this.#byKey.get(key);
+    if (found === undefined) {
+      if (this.all.length === MAX_COUNTS) found = this.all[MAX_COUNTS - 1];
+      else {
+        found = { interface: number, linkType, cause, packets: 0 };
+        this.all.push(found);
+        this.#byKey.set(key, found);
+      }
+    }
+    found.packets++;
+  }
 }
 
 /** Octets that a value of `length` takes in a block. */

@@ -4,55 +4,39 @@
  */
 import { captureNs, makeBlock, type PacketBlock } from './packets.ts';
 import { PCAP_SNAPLEN } from './pcap.ts';
-import { type PcapngInterface, PcapngTime, readInterface } from './pcapng-interface.ts';
-
-const BLOCK = {
-  sectionHeader: 0x0a0d0d0a,
-  interfaceDescription: 1,
-  packet: 2,
-  simplePacket: 3,
-  enhancedPacket: 6,
-  decryptionSecrets: 10,
-} as const;
-
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
-const VERSION_MAJOR = 1;
-
-/** Type and length before a block's body, and the length again behind it. */
-const BLOCK_HEADER_OCTETS = 8;
-const BLOCK_TRAILER_OCTETS = 4;
-const MIN_BLOCK_OCTETS = BLOCK_HEADER_OCTETS + BLOCK_TRAILER_OCTETS;
-
-/** Section header, offsets in the block: magic, version; its least length. */
-const MAGIC = 8;
-const MAJOR = 12;
-const SECTION_OCTETS = 28;
-
-/** Enhanced packet and packet block: interface (packet block: in 2 octets), time, lengths, data. */
-const INTERFACE = 8;
-const TIME_HIGH = 12;
-const TIME_LOW = 16;
-const CAPTURED = 20;
-const WIRE = 24;
-const PACKET_DATA = 28;
-
-/** Simple packet: length on the wire, data. */
-const SIMPLE_WIRE = 8;
-const SIMPLE_DATA = 12;
-
-/** Decryption secrets: type, length, data. */
-const SECRETS_TYPE = 8;
-const SECRETS_LENGTH = 12;
-const SECRETS_DATA = 16;
-/** `TLSK`: the data is an NSS key log. */
-const TLS_KEY_LOG = 0x544c534b;
-
-/** No block that is read (the others are passed over) is longer: a packet and its options, or a key log. */
-const MAX_BLOCK_OCTETS = 2 * PCAP_SNAPLEN;
-const MAX_SECRETS_BLOCK_OCTETS = 64 * 1024 * 1024;
-
-/** A file with more interfaces is hostile. */
-const MAX_INTERFACES = 65_536;
+import {
+  type LeftOut,
+  LeftOutCounts,
+  type PcapngInterface,
+  PcapngTime,
+  readInterface,
+} from './pcapng-interface.ts';
+import {
+  BLOCK,
+  BLOCK_TRAILER_OCTETS,
+  BYTE_ORDER_MAGIC,
+  CAPTURED,
+  INTERFACE,
+  INTERFACE_END,
+  limitOf,
+  MAGIC,
+  MAJOR,
+  MAX_INTERFACES,
+  MAX_PASSED_OCTETS,
+  MIN_BLOCK_OCTETS,
+  PACKET_DATA,
+  SECRETS_DATA,
+  SECRETS_LENGTH,
+  SECRETS_TYPE,
+  SECTION_OCTETS,
+  SIMPLE_DATA,
+  SIMPLE_WIRE,
+  TIME_HIGH,
+  TIME_LOW,
+  TLS_KEY_LOG,
+  VERSION_MAJOR,
+  WIRE,
+} from './pcapng-layout.ts';
 
 /** In 2106 all pcap formats end. */
 const MAX_SEC = 0xffffffff;
@@ -68,19 +52,19 @@ export function isPcapng(octets: Uint8Array): boolean {
 }
 
 /**
- * A pcapng stream in pieces of any size -> blocks of packets; used as a PcapParser is. Bad input ends the stream, and
- * `state` says how it stands:
- *
- * - `header`: no section has begun yet.
- * - `malformed`: nothing more will come.
- * - `mixed-links`: the next packet is of an interface with another link type than those before it; nothing more will come.
+ * A pcapng stream in pieces of any size -> blocks of packets, each of one link type; used as a PcapParser is. A packet that
+ * can't be read is left out and counted (`leftOut`), a block of an unknown type is passed over. Where blocks no longer
+ * follow one another the stream ends, and `state` says how it stands: `header`, no section has begun yet; `malformed`,
+ * nothing more will come.
  */
 export class PcapngParser {
-  state: 'header' | 'blocks' | 'malformed' | 'mixed-links' = 'header';
-  /** Of the first packet's interface, or, until there is a packet, of the first interface. -1: not known yet. */
+  state: 'header' | 'blocks' | 'malformed' = 'header';
+  /** Of the first packet, or, until there is one, of the first interface. -1: not known yet. */
   linkType = -1;
   /** Whole seconds that the blocks' times count from: those of the first packet, unless given. -1: no packet yet. */
   originSec: number;
+  /** Whether a section has begun: the octets are those of a pcapng file, whatever follows. */
+  hasSection = false;
   /** Key logs of the decryption secrets so far, as text. */
   readonly secrets: string[] = [];
   readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY, -1);
@@ -95,6 +79,9 @@ export class PcapngParser {
   #littleEndian = true;
   #interfaces: PcapngInterface[] = [];
   #sawPacket = false;
+  /** The packet at hand has another link type than those in `block`: it is for the next. */
+  #isForNext = false;
+  readonly #leftOut = new LeftOutCounts();
   readonly #time = new PcapngTime();
 
   constructor(originSec = -1) {
@@ -104,6 +91,11 @@ export class PcapngParser {
   /** Octets that wait for the rest of their block, or are still to be passed over. More than 0 at the end: truncated. */
   get pendingOctets(): number {
     return this.#end - this.#next + this.#skip;
+  }
+
+  /** Packets that could not be read so far, by interface and cause. */
+  get leftOut(): readonly LeftOut[] {
+    return this.#leftOut.all;
   }
 
   /** Takes the stream's next octets; they must stay as they are until pulled. */
@@ -147,7 +139,7 @@ export class PcapngParser {
       this.#next += step;
       if (this.#skip > 0) return false;
     }
-    if (this.state === 'malformed' || this.state === 'mixed-links') return false;
+    if (this.state === 'malformed') return false;
     const view = this.#view;
     const at = this.#next;
     const there = this.#end - at;
@@ -165,23 +157,35 @@ export class PcapngParser {
     const length = view.getUint32(at + 4, this.#littleEndian);
     if (length < MIN_BLOCK_OCTETS || length % 4 !== 0) return this.#malformed();
     const limit = limitOf(type);
-    if (limit === 0) {
-      this.#skip = length;
-      return true;
-    }
-    if (length > limit) return this.#malformed();
+    if (length > Math.max(limit, MAX_PASSED_OCTETS)) return this.#malformed();
+    if (length > limit) return this.#passOver(type, at, length);
     if (length > there) return false;
     const end = at + length - BLOCK_TRAILER_OCTETS;
     if (view.getUint32(end, this.#littleEndian) !== length || !this.#body(type, at, end)) {
       return this.#malformed();
+    }
+    if (this.#isForNext) {
+      this.#isForNext = false;
+      return false;
     }
     this.#next = at + length;
     return true;
   }
 
   #malformed(): false {
-    if (this.state !== 'mixed-links') this.state = 'malformed';
+    this.state = 'malformed';
     return false;
+  }
+
+  /** Passes over a block that is not read, or too long to be. */
+  #passOver(type: number, at: number, length: number): boolean {
+    if (type === BLOCK.enhancedPacket || type === BLOCK.packet) {
+      if (at + INTERFACE_END > this.#end) return false;
+      const number = this.#interfaceOf(at, type === BLOCK.packet);
+      this.#leftOut.count(number, this.#interfaces[number], 'length');
+    } else if (limitOf(type) > 0 && type !== BLOCK.simplePacket) return this.#malformed();
+    this.#skip = length;
+    return true;
   }
 
   /** Reads the block at `at`, whose body ends at `end`; false: malformed. */
@@ -204,16 +208,25 @@ export class PcapngParser {
     if (end + BLOCK_TRAILER_OCTETS - at < SECTION_OCTETS) return false;
     if (this.#view.getUint16(at + MAJOR, this.#littleEndian) !== VERSION_MAJOR) return false;
     this.state = 'blocks';
+    this.hasSection = true;
     this.#interfaces = [];
     return true;
   }
 
   #interface(at: number, end: number): boolean {
+    if (this.#interfaces.length >= MAX_INTERFACES) return false;
     const described = readInterface(this.#view, at, end, this.#littleEndian);
-    if (described === undefined || this.#interfaces.length >= MAX_INTERFACES) return false;
+    // One that can't be read has its number all the same.
     this.#interfaces.push(described);
     if (this.linkType < 0) this.linkType = described.linkType;
     return true;
+  }
+
+  #interfaceOf(at: number, obsolete: boolean): number {
+    const little = this.#littleEndian;
+    return obsolete
+      ? this.#view.getUint16(at + INTERFACE, little)
+      : this.#view.getUint32(at + INTERFACE, little);
   }
 
   #decryptionSecrets(at: number, end: number): boolean {
@@ -231,57 +244,62 @@ export class PcapngParser {
     if (at + PACKET_DATA > end) return false;
     const view = this.#view;
     const little = this.#littleEndian;
-    const number = obsolete ? view.getUint16(at + INTERFACE, little) : view.getUint32(at + INTERFACE, little);
+    const number = this.#interfaceOf(at, obsolete);
     const from = this.#interfaces[number];
-    if (from === undefined) return false;
+    if (from === undefined || from.unreadable !== undefined) {
+      this.#leftOut.count(number, from, from?.unreadable ?? 'undescribed');
+      return true;
+    }
     this.#time.read(view.getUint32(at + TIME_HIGH, little), view.getUint32(at + TIME_LOW, little), from);
     const captured = view.getUint32(at + CAPTURED, little);
-    return this.#add(from, at + PACKET_DATA, captured, view.getUint32(at + WIRE, little), end);
+    this.#add(number, from, at + PACKET_DATA, captured, view.getUint32(at + WIRE, little), end);
+    return true;
   }
 
   /** A packet of the first interface. It has no time, so it gets that of the packet before it. */
   #simplePacket(at: number, end: number): boolean {
     const from = this.#interfaces[0];
-    if (from === undefined || at + SIMPLE_DATA > end) return false;
+    if (at + SIMPLE_DATA > end) return false;
+    if (from === undefined || from.unreadable !== undefined) {
+      this.#leftOut.count(0, from, from?.unreadable ?? 'undescribed');
+      return true;
+    }
     const wire = this.#view.getUint32(at + SIMPLE_WIRE, this.#littleEndian);
-    return this.#add(from, at + SIMPLE_DATA, Math.min(wire, from.snapLength), wire, end);
+    const captured = Math.min(wire, from.snapLength, end - at - SIMPLE_DATA);
+    this.#add(0, from, at + SIMPLE_DATA, captured, wire, end);
+    return true;
   }
 
-  #add(from: PcapngInterface, data: number, captured: number, wire: number, end: number): boolean {
+  #add(
+    number: number,
+    from: PcapngInterface,
+    data: number,
+    captured: number,
+    wire: number,
+    end: number,
+  ): void {
     const { sec, nsec } = this.#time;
-    if (captured > PCAP_SNAPLEN || data + captured > end || sec < 0 || sec > MAX_SEC) return false;
+    const isWhole = captured <= PCAP_SNAPLEN && data + captured <= end;
+    if (!isWhole || sec < 0 || sec > MAX_SEC) {
+      this.#leftOut.count(number, from, isWhole ? 'time' : 'length');
+      return;
+    }
+    const { block } = this;
+    if (block.count > 0 && from.linkType !== block.linkType) {
+      this.#isForNext = true;
+      return;
+    }
+    block.linkType = from.linkType;
     if (!this.#sawPacket) {
       this.#sawPacket = true;
       this.linkType = from.linkType;
-      this.block.linkType = from.linkType;
       if (this.originSec < 0) this.originSec = sec;
-    } else if (from.linkType !== this.linkType) {
-      this.state = 'mixed-links';
-      return false;
     }
-    const { block } = this;
     const i = block.count++;
     block.offset[i] = data;
     block.length[i] = captured;
     block.wireLength[i] = wire;
     block.at[i] = captureNs(sec, nsec, this.originSec);
-    return true;
-  }
-}
-
-/** How long a block of this type may be; 0: it is passed over. */
-function limitOf(type: number): number {
-  switch (type) {
-    case BLOCK.enhancedPacket:
-    case BLOCK.packet:
-    case BLOCK.simplePacket:
-    case BLOCK.sectionHeader:
-    case BLOCK.interfaceDescription:
-      return MAX_BLOCK_OCTETS;
-    case BLOCK.decryptionSecrets:
-      return MAX_SECRETS_BLOCK_OCTETS;
-    default:
-      return 0;
   }
 }
 

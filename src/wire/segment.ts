@@ -1,10 +1,12 @@
-import { ipOffset, NOT_IP } from './link-layer.ts';
+import { walkHeaders } from './header-walk.ts';
+import { Headers } from './headers.ts';
+import { ipOffset, TOO_SHORT } from './link-layer.ts';
+import { PARSE } from './parse.ts';
+
+export { PARSE } from './parse.ts';
 
 /** TCP control bits, RFC 9293 (3.1). */
 export const CTL = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 } as const;
-
-/** Why a packet is not a TCP segment that we can use. `ok` is 0 so that it tests as false. */
-export const PARSE = { ok: 0, notIp: 1, notTcp: 2, fragment: 3, truncated: 4, malformed: 5 } as const;
 
 const PROTOCOL_TCP = 6;
 
@@ -58,6 +60,10 @@ export class Segment {
   dataLength = 0;
   /** … and this many on the wire, by the IP header. More than `dataLength` where the capture cut the packet. */
   wireDataLength = 0;
+  /** What the segment was taken out of: bits of LAYER (headers.ts). */
+  layers = 0;
+  /** The way to the segment, or to what was found instead; of the last `parse` of a packet that was not plain. */
+  readonly headers = new Headers();
 
   /** Octets that this segment takes in sequence space (SEG.LEN). */
   get sequenceLength(): number {
@@ -65,26 +71,49 @@ export class Segment {
   }
 
   /**
-   * Parses the packet of `length` captured octets at `offset`. Answers PARSE.ok, or why not.
-   * `view` must be over the same memory as `octets`.
+   * Parses the packet of `length` captured octets at `offset`, out of whatever tunnels it is in: addresses and ports are
+   * the innermost. Answers PARSE.ok, or why not; then `headers` says what was found instead, but for a plain packet that is
+   * truncated or malformed. `view` must be over the same memory as `octets`.
    */
   parse(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
-    const end = offset + length;
-    const ip = ipOffset(octets, offset, length, linkType);
-    if (ip < 0) return ip === NOT_IP ? PARSE.notIp : PARSE.truncated;
-    const version = octets[ip] >> 4;
-    let tcp: number;
-    let wireEnd: number;
+    return this.#parse(octets, view, offset, length, linkType, false);
+  }
+
+  /**
+   * Parses as `parse` does, but only a packet that has nothing but VLAN tags between its link-layer header and IP, and
+   * nothing but extension headers between IP and TCP. For
+   * those who act on packets as the kernel would have taken them: whoever can send us a tunnelled packet could put any
+   * address into it.
+   */
+  parsePlain(octets: Uint8Array, view: DataView, offset: number, length: number, linkType: number): number {
+    return this.#parse(octets, view, offset, length, linkType, true);
+  }
+
+  /** One function, since nearly all packets are plain and go straight through it. */
+  #parse(
+    octets: Uint8Array,
+    view: DataView,
+    offset: number,
+    length: number,
+    linkType: number,
+    onlyPlain: boolean,
+  ): number {
+    let end = offset + length;
+    let ip = ipOffset(octets, offset, length, linkType);
+    let tcp = 0;
+    let wireEnd = 0;
+    let answer: number = PARSE.ok;
+    const version = ip < 0 ? 0 : octets[ip] >> 4;
     if (version === 4) {
       const headerLength = (octets[ip] & 15) << 2;
       if (headerLength < 20) return PARSE.malformed;
-      if (octets[ip + 9] !== PROTOCOL_TCP) return PARSE.notTcp;
-      // More fragments, or not the first: reassembling IP is not worth it, MySQL clients set DF.
-      if (view.getUint16(ip + 6) & 0x3fff) return PARSE.fragment;
       const total = view.getUint16(ip + 2);
       tcp = ip + headerLength;
       // Offload can leave 0 here in captures on the sending host: then the capture's length is all there is.
       wireEnd = total === 0 ? end : ip + total;
+      if (octets[ip + 9] !== PROTOCOL_TCP) answer = PARSE.notTcp;
+      // More fragments, or not the first.
+      else if (view.getUint16(ip + 6) & 0x3fff) answer = PARSE.fragment;
       this.family = 4;
       this.srcOffset = ip + 12;
       this.dstOffset = ip + 16;
@@ -102,15 +131,26 @@ export class Segment {
         next = octets[tcp];
         tcp += 8 + (octets[tcp + 1] << 3);
       }
-      if (next === 44) return PARSE.fragment;
-      if (next !== PROTOCOL_TCP) return PARSE.notTcp;
+      if (next === 44) answer = PARSE.fragment;
+      else if (next !== PROTOCOL_TCP) answer = PARSE.notTcp;
       this.family = 6;
       this.srcOffset = ip + 8;
       this.dstOffset = ip + 24;
       this.src = 0;
       this.dst = 0;
-    } else {
-      return PARSE.notIp;
+    } else if (ip === TOO_SHORT) return PARSE.truncated;
+    else answer = PARSE.notIp;
+    this.layers = 0;
+    if (answer !== PARSE.ok) {
+      if (onlyPlain) return answer;
+      const { headers } = this;
+      answer = walkHeaders(headers, octets, view, offset, length, linkType);
+      if (answer !== PARSE.ok) return answer;
+      ip = headers.ip;
+      tcp = headers.at;
+      wireEnd = headers.wireEnd;
+      end = headers.end;
+      this.#innermost(headers);
     }
     if (tcp + 20 > end) return PARSE.truncated;
     const dataOffset = tcp + ((octets[tcp + OFFSET] >> 4) << 2);
@@ -131,6 +171,15 @@ export class Segment {
     // Ethernet pads short frames: what stands behind the IP packet's end is no data.
     this.dataLength = (wireEnd < end ? wireEnd : end) - dataOffset;
     return PARSE.ok;
+  }
+
+  #innermost({ ip, family, layers, view }: Headers): void {
+    this.family = family;
+    this.layers = layers;
+    this.srcOffset = ip + (family === 4 ? 12 : 8);
+    this.dstOffset = ip + (family === 4 ? 16 : 24);
+    this.src = family === 4 ? view.getUint32(ip + 12) : 0;
+    this.dst = family === 4 ? view.getUint32(ip + 16) : 0;
   }
 
   /** Where option `kind` (RFC 9293 3.2) begins, or -1. Malformed options end the search. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { ArchiveWriter } from '../../src/archive/writer.ts';
+import { type ArchiveOptions, ArchiveWriter } from '../../src/archive/writer.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { LINKTYPE, makeBlock, type PacketBlock, type PacketSource } from '../../src/wire/packets.ts';
 import { CTL } from '../../src/wire/segment.ts';
@@ -199,10 +199,7 @@ export function recordArchive(
   return writer;
 }
 
-export function createWriter(
-  dir: string,
-  options: { rotateOctets?: number; serverPorts?: number[]; onProblem?: (message: string) => void } = {},
-): ArchiveWriter {
+export function createWriter(dir: string, options: Partial<ArchiveOptions> = {}): ArchiveWriter {
   return ArchiveWriter.create(dir, {
     linkType: LINKTYPE.ethernet,
     originSec: ORIGIN_SEC,

@@ -9,6 +9,7 @@ import { ipv4Address, parseAddress } from '../../src/wire/address.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
 import { column, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
+import { gre, ipv4 } from '../wire/frames.ts';
 import { blockOf, FakeInjector, makePacket, makeSegment, type Parsed, RecordingOwner } from './support.ts';
 
 const TARGET = 0xc0a80001;
@@ -390,6 +391,19 @@ describe('receiver', () => {
     assert.equal(octets[0] >> 4, 6);
     assert.ok(octets.subarray(8, 24).equals(tuples[1].client.octets));
     assert.ok(octets.subarray(24, 40).equals(target.octets));
+  });
+
+  test('an answer in a tunnel is none: who sends it need not be the target', () => {
+    const { port, owner, receiver, injector } = setUp();
+    port.register(1, TUPLE, ISS);
+    owner.take();
+    const forged = answer({ seq: IRS, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1460 });
+    receiver.take(blockOf(ipv4(4, forged), ipv4(47, gre(forged, 0x0800))), 0);
+    assert.deepEqual(owner.take(), []);
+    assert.equal(receiver.foreign, 2);
+    assert.equal(injector.packets.length, 0);
+    receiver.take(blockOf(forged), 0);
+    assert.equal(injector.packets.length, 1);
   });
 
   test('timestamps by the owner’s clock, and SACK blocks both ways', () => {

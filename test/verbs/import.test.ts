@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,11 @@ const PORT = '33917';
 const KEY_LINE = `CLIENT_RANDOM ${'0a'.repeat(32)} ${'0b'.repeat(48)}\n`;
 
 const skip = spawnSync('editcap', ['--version']).error === undefined ? false : 'needs editcap';
+
+const skipMount =
+  process.platform === 'linux' && process.getuid?.() === 0
+    ? false
+    : 'needs root on Linux, to mount a small disk';
 
 function run(args: string[], input?: Uint8Array) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, ...args], {
@@ -125,7 +130,11 @@ describe('import', () => {
     assert.equal(status, 1);
     assert.equal(existsSync(dir), false, 'an empty archive is left');
     assert.match(stdout, new RegExp(`0 packets.* ${packetsOfFixture()} packets left out`));
-    assert.match(stderr, /no packet is of port 3306 \(servers in it listen on 33917; try: -p 33917\)/);
+    assert.match(
+      stderr,
+      new RegExp(`no packet is of port 3306. .*mysql2.pcap has ${packetsOfFixture()} of other ports`),
+    );
+    assert.match(stderr, /servers in it listen on 33917; try: -p 33917/);
   });
 
   test('a file that ends inside a packet gives what is before it', async (t) => {
@@ -137,13 +146,24 @@ describe('import', () => {
     assert.equal((await contents(dir)).packets.length, packetsOfFixture() - 1);
   });
 
-  test('a damaged file: an error, and a whole archive of what is before it', async (t) => {
+  test('a damaged file: what is before it is kept, marked as partial, and a retry told how', async (t) => {
     const dir = join(temporaryFolder(t), 'a');
     const damaged = Buffer.concat([readFileSync(PCAP), Buffer.alloc(16, 0xff)]);
-    const { status, stderr } = run(['import', '-', '-o', dir, '-p', PORT], damaged);
+    const { status, stdout, stderr } = run(['import', '-', '-o', dir, '-p', PORT, '--json'], damaged);
     assert.equal(status, 1);
-    assert.match(stderr, /^bad-file: stdin: behind packet \d+ stands something that is no packet/m);
+    const partial = `stdin is damaged after its packet ${packetsOfFixture()}`;
+    assert.ok(stderr.includes(`${dir} is partial: ${partial}`));
+    assert.ok(stderr.includes(`rm -r ${dir}`));
+    assert.equal(JSON.parse(stdout).partial, partial);
     assert.equal((await contents(dir)).packets.length, packetsOfFixture());
+    assert.ok(run(['ls', dir]).stderr.includes(`${dir} is partial: ${partial}`));
+    const again = run(['import', PCAP, '-o', dir, '-p', PORT]);
+    assert.equal(again.status, 1);
+    assert.ok(again.stderr.includes(`${dir} has a partial archive from an earlier try: ${partial}`));
+    assert.ok(again.stderr.includes(`rm -r ${dir}`));
+    rmSync(dir, { recursive: true });
+    assert.equal(run(['import', PCAP, '-o', dir, '-p', PORT]).status, 0);
+    assert.equal(run(['ls', dir]).stderr, '');
   });
 
   test('what is no capture is refused with the next move, before an archive is begun', (t) => {
@@ -186,5 +206,49 @@ describe('import', () => {
     const [code] = await ended;
     assert.equal(code, 130);
     assert.equal((await contents(dir)).packets.length, packetsOfFixture());
+    assert.match(run(['ls', dir]).stderr, /is partial: the import of stdin was interrupted after/);
+  });
+
+  test('killed, it says so for ever after', { timeout: 20_000 }, async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const child = spawn(process.execPath, [CHILD, 'import', '-', '-o', dir, '-p', PORT], { stdio: 'pipe' });
+    t.after(() => child.kill('SIGKILL'));
+    const ended = once(child, 'close');
+    child.stdin.on('error', () => {});
+    child.stdin.write(readFileSync(PCAP));
+    while (durablePackets(dir) < packetsOfFixture()) await new Promise((resolve) => setTimeout(resolve, 20));
+    const during = run(['import', PCAP, '-o', dir, '-p', PORT]);
+    assert.match(during.stderr, /another mytape is writing/);
+    assert.doesNotMatch(run(['ls', dir]).stderr, /partial/);
+    child.kill('SIGKILL');
+    await ended;
+    for (let i = 0; i < 2; i++) {
+      assert.match(run(['ls', dir]).stderr, /is partial: the import of stdin did not finish/);
+    }
+  });
+
+  test('a full disk: what was written is kept, marked as partial', { skip: skipMount }, async (t) => {
+    const mount = join(temporaryFolder(t), 'disk');
+    mkdirSync(mount);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
+    try {
+      const dir = join(mount, 'a');
+      const ballast = join(mount, 'ballast');
+      writeFileSync(ballast, new Uint8Array(400_000));
+      const many = Buffer.concat(Array.from({ length: 1500 }, () => readFileSync(PCAP)));
+      const { status, stderr } = run(['import', '-', '-o', dir, '-p', PORT], many);
+      assert.equal(status, 1);
+      assert.match(
+        stderr,
+        /a is partial: the import of stdin (did not finish|stopped: cannot write to .*ENOSPC)/,
+      );
+      rmSync(ballast);
+      assert.match(
+        run(['ls', dir]).stderr,
+        /is partial: the import of stdin (did not finish|stopped: cannot write)/,
+      );
+    } finally {
+      execFileSync('umount', [mount]);
+    }
   });
 });

@@ -101,6 +101,51 @@ describe('pcap', () => {
     }
   });
 
+  test("the link type is read without the bits of the frame check sequence, as libpcap's LT_LINKTYPE", () => {
+    const octets = new Uint8Array(PCAP_HEADER_OCTETS);
+    for (const bits of [0x24000000, 0x04000000, 0xf4000000, 0xfc000000]) {
+      writePcapHeader(new DataView(octets.buffer), 0, (bits | LINKTYPE.sll2) >>> 0);
+      const format = readPcapHeader(octets);
+      assert.equal(typeof format === 'object' && format.linkType, LINKTYPE.sll2);
+    }
+  });
+
+  test('files one behind another are read as one, each in its own way', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(samples, fc.boolean(), fc.boolean()), { maxLength: 4 }),
+        fc.integer({ min: 1, max: 100 }),
+        (files, pieceOctets) => {
+          const octets = new Uint8Array(
+            Buffer.concat(
+              files.map(([packets, little, nano], i) => {
+                const file = pcapFile(packets, little, nano);
+                new DataView(file.buffer).setUint32(20, 100 + i, little);
+                return file;
+              }),
+            ),
+          );
+          const linkTypes: number[] = [];
+          const parser = new PcapParser();
+          const { block } = parser;
+          for (let i = 0; i < octets.length; i += pieceOctets) {
+            parser.push(octets.subarray(i, i + pieceOctets));
+            while (parser.pull()) for (let p = 0; p < block.count; p++) linkTypes.push(block.linkType);
+          }
+          assert.deepEqual(
+            parse(new PcapParser(), octets, pieceOctets),
+            files.flatMap(([packets]) => packets),
+          );
+          assert.deepEqual(
+            linkTypes,
+            files.flatMap(([packets], i) => packets.map(() => 100 + i)),
+          );
+          assert.equal(parser.pendingOctets, 0);
+        },
+      ),
+    );
+  });
+
   test('what is no pcap file is answered, not thrown', () => {
     const parser = new PcapParser();
     parser.push(new Uint8Array(100).fill(0x41));

@@ -227,16 +227,67 @@ describe('pcapng', () => {
     const orphan = new Writer(true).section().octets;
     const packet = new Writer(true).packet(0, 0n, Uint8Array.of(3)).octets;
     const { parser: after } = parse(new PcapngParser(), Buffer.concat([first.octets, orphan, packet]));
-    assert.equal(after.state, 'malformed', 'of an interface that the section does not have');
+    assert.equal(after.state, 'blocks', 'of an interface that the section does not have');
+    assert.deepEqual(after.leftOut, [{ interface: 0, linkType: -1, cause: 'undescribed', packets: 1 }]);
   });
 
-  test('packets of one link type are read up to the first of another', () => {
+  test('packets of several link types come in blocks of one each, in order', () => {
     const writer = new Writer(true).section().interface(LINKTYPE.raw).interface(LINKTYPE.ethernet);
-    writer.packet(1, 0n, Uint8Array.of(1)).packet(1, 0n, Uint8Array.of(2)).packet(0, 0n, Uint8Array.of(3));
-    const { parser, found } = parse(new PcapngParser(), writer.octets);
-    assert.equal(parser.linkType, LINKTYPE.ethernet, 'that of the first packet, not of the first interface');
-    assert.equal(found.length, 2);
-    assert.equal(parser.state, 'mixed-links');
+    const interfaces = [1, 1, 0, 1, 0, 0, 0];
+    for (const [i, number] of interfaces.entries()) writer.packet(number, BigInt(i), Uint8Array.of(i));
+    for (const cut of [1, 13, 1e6]) {
+      const parser = new PcapngParser();
+      const found: [number, number][] = [];
+      for (let at = 0; at < writer.octets.length; at += cut) {
+        parser.push(writer.octets.subarray(at, at + cut));
+        while (parser.pull()) {
+          const { linkType, octets, offset, count } = parser.block;
+          for (let i = 0; i < count; i++) found.push([linkType, octets[offset[i]]]);
+        }
+      }
+      const wanted = interfaces.map((number, i) => [number === 0 ? LINKTYPE.raw : LINKTYPE.ethernet, i]);
+      assert.deepEqual(found, wanted);
+      assert.equal(
+        parser.linkType,
+        LINKTYPE.ethernet,
+        'that of the first packet, not of the first interface',
+      );
+    }
+  });
+
+  test('packets that cannot be read are left out, and counted by interface', () => {
+    const words = (...values: number[]) => new Writer(true).u32(...values);
+    const writer = new Writer(true)
+      .section()
+      .interface(220)
+      .interface(LINKTYPE.ethernet, 0xffffffff, Buffer.of(99, 0, 1, 0, 5, 0, 0, 0))
+      // A resolution that no clock has, a description that ends too early, options longer than the block.
+      .block(1, words(1, 0), Buffer.of(9, 0, 1, 0, 200, 0, 0, 0))
+      .block(1)
+      .block(1, words(1, 0), new Writer(true).u16(2, 100))
+      .block(0x0bad, words(1, 2, 3));
+    for (const [i, number] of [0, 1, 2, 0, 3, 1, 4, 77].entries())
+      writer.packet(number, BigInt(i), Uint8Array.of(i));
+    writer.block(6, words(1, 0, 0, 5, 5), Uint8Array.of(1, 2, 3, 4));
+    writer.block(6, words(1, 0, 0, 600_000, 600_000), new Uint8Array(600_000));
+    writer.block(6, words(0, 0, 0, 600_000, 600_000), new Uint8Array(600_000));
+    writer.block(6, words(1, 0xffffffff, 0, 1, 1), Uint8Array.of(1, 0, 0, 0));
+    writer.packet(1, 9n, Uint8Array.of(9));
+    const { parser, found } = parse(new PcapngParser(), writer.octets, 1000);
+    assert.equal(parser.state, 'blocks');
+    assert.deepEqual(
+      found.map(({ octets }) => octets[0]),
+      [1, 5, 6, 9],
+    );
+    assert.deepEqual(parser.leftOut, [
+      { interface: 0, linkType: 220, cause: 'link-type', packets: 2 },
+      { interface: 2, linkType: 1, cause: 'description', packets: 1 },
+      { interface: 3, linkType: -1, cause: 'description', packets: 1 },
+      { interface: 77, linkType: -1, cause: 'undescribed', packets: 1 },
+      { interface: 1, linkType: 1, cause: 'length', packets: 2 },
+      { interface: 0, linkType: 220, cause: 'length', packets: 1 },
+      { interface: 1, linkType: 1, cause: 'time', packets: 1 },
+    ]);
   });
 
   test('hostile lengths are an answer, and cost no memory', () => {
@@ -250,16 +301,11 @@ describe('pcapng', () => {
       Buffer.concat([head().octets, new Writer(true).u32(6, 1 << 30, 0)]),
       Buffer.concat([head().octets, new Writer(true).u32(10, 1 << 30, 0)]),
       Buffer.concat([head().octets, new Writer(true).u32(5, 12, 16, 5, 12, 12)]).fill(6, 48, 49),
-      // Within blocks: captured lengths, options and secrets that are longer than they.
-      head().block(6, new Writer(true).u32(0, 0, 0, 5, 5), Uint8Array.of(1, 2, 3, 4)).octets,
-      head().block(6, new Writer(true).u32(0, 0, 0, 0xffffffff, 5)).octets,
-      head().block(6, new Writer(true).u32(7, 0, 0, 0, 0)).octets,
+      Buffer.concat([head().octets, new Writer(true).u32(0x0bad, 0xfffffff0, 0)]),
+      // Within blocks: secrets that are longer than they, a packet without its fields.
       head().block(6, new Writer(true).u32(0, 0)).octets,
       head().block(10, new Writer(true).u32(0x544c534b, 9, 0, 0)).octets,
       head().block(10, new Writer(true).u32(0x544c534b)).octets,
-      head().block(1, new Writer(true).u32(1, 0), new Writer(true).u16(9, 100)).octets,
-      head().block(1, new Writer(true).u32(1, 0), Uint8Array.of(9, 0, 1, 0, 200, 0, 0, 0)).octets,
-      head().block(1).octets,
       new Writer(true).block(3, new Writer(true).u32(0)).octets,
     ];
     for (const [i, octets] of malformed.entries()) {
@@ -267,15 +313,16 @@ describe('pcapng', () => {
       assert.equal(parser.state, 'malformed', `case ${i}`);
       assert.equal(found.length, 0);
     }
-    // What is passed over is not kept, however long it says that it is.
+    // What is passed over is not kept.
     const parser = new PcapngParser();
-    parser.push(Buffer.concat([head().octets, new Writer(true).u32(0x0bad, 0xfffffff0, 0)]));
+    const passedOctets = 16 * 1024 * 1024;
+    parser.push(Buffer.concat([head().octets, new Writer(true).u32(0x0bad, passedOctets, 0)]));
     parser.pull();
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 15; i++) {
       parser.push(new Uint8Array(1024 * 1024));
       assert.equal(parser.pull(), false);
     }
-    assert.equal(parser.pendingOctets, 0xfffffff0 - 12 - 100 * 1024 * 1024);
+    assert.equal(parser.pendingOctets, passedOctets - 12 - 15 * 1024 * 1024);
     assert.equal(parser.state, 'blocks');
   });
 
