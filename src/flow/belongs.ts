@@ -18,6 +18,9 @@ const OLD_OCTETS = 1 << 24;
 /** A RST this far past what the receiver expects may be in its window; the window's scale is not always known. */
 const WINDOW_OCTETS = 1 << 20;
 
+/** A SYN is not sent again so long after the first, once the connection stands. */
+const SYN_AGAIN_NS = 3e9;
+
 /** So long after a reset, what was on its way may still come. */
 export const RESET_GRACE_NS = 1e9;
 
@@ -33,7 +36,7 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
     const isAck = (flags & CTL.ack) !== 0;
     // What no server sends to its client, and no client to its server, is noise.
     if (isAck === fromClient) return true;
-    return fromClient ? isSameSyn(flow, seq) : isSameSynAck(flow, segment);
+    return fromClient ? isSameSyn(flow, seq, at) : isSameSynAck(flow, segment, at);
   }
   if ((flags & CTL.rst) !== 0) return true;
   if (flow.resetAt >= 0) {
@@ -42,6 +45,8 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   }
   if (mine.next < 0) return true;
   const other = fromClient ? flow.serverSide : flow.clientSide;
+  // Behind its own FIN nobody says anything.
+  if (mine.fin >= 0 && seqDiff(seq, mine.fin) > (segment.wireDataLength > 0 ? 0 : 1)) return false;
   if (flow.clientFin && flow.serverFin) {
     const isFar = Math.abs(seqDiff(seq, mine.next)) > JUMP_OCTETS;
     return segment.wireDataLength > 0 || isFar ? isSentAgain(mine, segment) : true;
@@ -61,21 +66,24 @@ function isSentAgain(mine: Side, { seq, sequenceLength }: Segment): boolean {
 }
 
 /** Whether a client's SYN is (once more) the one that began `flow`. */
-function isSameSyn(flow: Flow, seq: number): boolean {
+function isSameSyn(flow: Flow, seq: number, at: CaptureNs): boolean {
   const { clientSide: client, serverSide: server } = flow;
   if (client.iss >= 0 && client.iss !== seq) return false;
-  // Who sends a FIN has had the SYN answered long ago.
+  // Who sends a FIN has had the SYN answered long ago; so has who was greeted.
   if (flow.clientFin || flow.serverFin) return false;
+  if (server.hasData && at - flow.synAt > SYN_AGAIN_NS) return false;
   // Captured behind what followed it.
   if (client.iss < 0) return client.first === seqAdd(seq, 1);
   return flow.resetAt < 0 || (!client.hasData && !server.hasData);
 }
 
 /** Whether a server's SYN-ACK answers the SYN that began `flow`. */
-function isSameSynAck(flow: Flow, { seq, ack }: Segment): boolean {
+function isSameSynAck(flow: Flow, { seq, ack }: Segment, at: CaptureNs): boolean {
   const { clientSide: client, serverSide: server } = flow;
   // The SYN had come once more, too: a connection with the numbers of the one before, whose end was missed.
-  if (server.iss >= 0 && server.iss === seq) return !flow.synRepeated;
+  const isOver = flow.synRepeated || (flow.clientFin && flow.serverFin);
+  const isLate = client.hasData && at - flow.synAt > SYN_AGAIN_NS;
+  if (server.iss >= 0 && server.iss === seq) return !isOver && !isLate;
   const answersIt = client.first < 0 || client.first === ack;
   if (server.first < 0) return answersIt;
   // Its SYN-ACK was captured late, or the server has made a new one for the same SYN.
@@ -104,6 +112,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
       flow.synRepeated = mine.iss === seq && mine.hasData;
     } else if (other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
+    if (flow.synAt < 0) flow.synAt = at;
   } else if (flow.resetAt >= 0 && fromClient === flow.resetByClient && goesOn(mine, other, segment)) {
     flow.resetAt = -1;
     flow.resetRefuted = true;

@@ -1,4 +1,4 @@
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, countCommands } from '../mysql/command.ts';
 import { Dialogue, type DialogueOptions, type DialogueSink, type LostCause } from '../mysql/dialogue.ts';
 import type { LoginShown } from '../mysql/recorded-login.ts';
 import { WatchedConnection, type WatchedSink } from '../tcp/watched.ts';
@@ -163,13 +163,22 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     this.#reading?.dialogue.gap(fromClient, octets);
   }
 
+  early(fromClient: boolean, octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
+    if (!fromClient) return;
+    this.#comes(at);
+    const commands = Math.max(1, countCommands(octets, from, to));
+    if (this.#opened) this.lost('joined-late', commands);
+    else this.#skippedCommands += commands;
+  }
+
   /** The client's FIN closes the session, once the answers still due have come. */
   end(fromClient: boolean, at: CaptureNs): void {
     this.#comes(at);
     const { watched, dialogue } = this.#reading as Reading;
     if (fromClient) dialogue.clientEnded();
-    if (!watched.client.ended) return;
-    if (watched.server.ended || (this.#opened && dialogue.pending === 0)) this.#close('fin', at);
+    // What never opened is told once nothing of it can come any more.
+    if (!this.#opened || !watched.client.ended) return;
+    if (watched.server.ended || dialogue.pending === 0) this.#close('fin', at);
   }
 
   // What the dialogue tells.
@@ -190,7 +199,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
 
   joined(commands: number): void {
     this.#open();
-    if (commands > 0) this.lost('joined-late', commands);
+    const before = commands + this.#skippedCommands;
+    if (before > 0) this.lost('joined-late', before);
   }
 
   command(command: Command): void {

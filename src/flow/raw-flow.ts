@@ -106,6 +106,9 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
     this.#lose(fromClient);
   }
 
+  /** Cannot be: a connection is read from its beginning. */
+  early(): void {}
+
   end(fromClient: boolean, at: CaptureNs): void {
     this.#comes(at);
     const reading = this.#reading;

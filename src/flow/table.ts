@@ -53,6 +53,8 @@ export class Flow {
   resetByClient = false;
   /** The segment looked up last showed that the reset before it was none. */
   resetRefuted = false;
+  /** When its first SYN, or SYN-ACK, was captured; -1: neither was. */
+  synAt: CaptureNs = -1;
   /** The client's SYN came again after data. */
   synRepeated = false;
   /** Packets of it that are copies of others: captured before and after address translation, or at two ports. */

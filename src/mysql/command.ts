@@ -137,6 +137,18 @@ export function comName(com: number): string {
   return NAMES.get(com) ?? `COM_0x${com.toString(16).padStart(2, '0')}`;
 }
 
+/** How many commands begin in [from, to), of which the last may not be whole: 1 at least. */
+export function countBegun(octets: Uint8Array, from: number, to: number): number {
+  let count = 0;
+  for (let at = from; at < to; at += HEADER_OCTETS + payloadLength(octets, at)) {
+    const isCut = to - at <= HEADER_OCTETS;
+    if (!isCut && !beginsCommand(octets, at, to)) break;
+    count++;
+    if (isCut) break;
+  }
+  return Math.max(1, count);
+}
+
 /** The longest file of a LOAD DATA LOCAL INFILE that is kept. */
 const MOST_FILE_OCTETS = 256 * 1024 * 1024;
 

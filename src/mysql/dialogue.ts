@@ -5,6 +5,7 @@ import {
   beginsCommand,
   COM,
   type Command,
+  countBegun,
   countCommands,
   EXPECT,
   expectOf,
@@ -224,7 +225,8 @@ export class Dialogue {
     this.#at = at;
     if (this.#stage === 'over') return;
     this.#clientComes(caughtUp);
-    if (this.#stage === 'greeting') this.#end('not-mysql', 0);
+    // Where it says who it is, it was greeted.
+    if (this.#stage === 'greeting') this.#end(beginsHello(octets, from, to) ? 'gap' : 'not-mysql', 0);
     else if (this.#tls !== undefined) this.#layer(this.#tls.fromClient(octets, from, to));
     else this.#clientOctets(octets, from, to);
   }
@@ -356,12 +358,12 @@ export class Dialogue {
     this.#turnCommands = [];
   }
 
-  /** Something of this turn is lost. */
-  #missTurn(): void {
+  /** So many commands of this turn are lost. */
+  #missTurn(commands = 1): void {
     if (this.#turnCounted) return;
     this.#turnCounted = true;
-    if (this.#stage === 'middle') this.#unanswered++;
-    else this.#sink.lost('gap', 1);
+    if (this.#stage === 'middle') this.#unanswered += commands;
+    else this.#sink.lost('gap', commands);
   }
 
   /** Octets without encryption. */
@@ -452,7 +454,7 @@ export class Dialogue {
     }
     // Another one of the same turn, of which the capture has no more than its beginning.
     if (to - from <= HEADER_OCTETS || beginsCommand(octets, from, to)) this.#turnCounted = false;
-    this.#missTurn();
+    this.#missTurn(countBegun(octets, from, to));
     return false;
   }
 

@@ -49,6 +49,8 @@ export interface WatchedSink {
   ): void;
   /** Here this many octets of a direction are missing from the capture; 0: nobody knows how many. */
   gap(fromClient: boolean, octets: number, at: CaptureNs): void;
+  /** Octets that come before those which a direction was joined at: too late for their place. */
+  early(fromClient: boolean, octets: Uint8Array, from: number, to: number, at: CaptureNs): void;
   /** The direction's FIN: nothing of it follows. */
   end(fromClient: boolean, at: CaptureNs): void;
 }
@@ -66,6 +68,8 @@ export class WatchedStream {
   isAbsent = false;
   /** Whether where it starts was taken from what the peer acknowledged, and nothing of it was handed over since. */
   supposed = false;
+  /** Of a stream that was joined somewhere: the lowest sequence number that was seen; -1: none, or it has its beginning. */
+  lowest = -1;
   readonly held = new HeldSegments();
 
   get started(): boolean {
@@ -80,6 +84,7 @@ export class WatchedStream {
     this.next = next;
     this.acked = next;
     this.supposed = supposed;
+    this.lowest = supposed ? next : -1;
   }
 }
 
@@ -148,12 +153,20 @@ export class WatchedConnection {
       if (this.waits) this.#drain(now);
       return;
     }
+    if (this.#isEarly(mine, seq, wireLength)) {
+      mine.lowest = seq;
+      this.#sink.early(fromClient, octets, from, from + length, at);
+      return;
+    }
     if (mine.ended) return;
     if (mine.supposed) {
       mine.supposed = false;
       // Captured behind what acknowledges it; or it was a keep-alive probe that told where it starts.
       const ahead = seqDiff(seq, mine.next);
-      if (ahead === 1 || (ahead < 0 && ahead > -MAX_LATE)) mine.next = seq;
+      if (ahead === 1 || (ahead < 0 && ahead > -MAX_LATE)) {
+        mine.next = seq;
+        mine.lowest = seq;
+      }
     }
     if (ahead > 0 && other.isAbsent) {
       this.#gapTo(other, ack, at);
@@ -211,6 +224,13 @@ export class WatchedConnection {
     this.#budget.octets -= this.heldOctets;
     this.client.held.clear();
     this.server.held.clear();
+  }
+
+  /** Whether it comes whole before what was seen of a stream that was joined somewhere. */
+  #isEarly(mine: WatchedStream, seq: number, wireLength: number): boolean {
+    if (mine.lowest < 0 || mine.supposed || wireLength === 0) return false;
+    const ahead = seqDiff(seq, mine.lowest);
+    return ahead + wireLength <= 0 && ahead > -MAX_LATE;
   }
 
   #hold({ held }: WatchedStream, segment: HeldSegment): void {

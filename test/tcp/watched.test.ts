@@ -22,6 +22,7 @@ class Watched implements WatchedSink {
   serverText = '';
   all = '';
   times: number[] = [];
+  earlier: string[] = [];
   readonly connection: WatchedConnection;
   readonly #start: number;
 
@@ -42,6 +43,10 @@ class Watched implements WatchedSink {
 
   gap(fromClient: boolean, octets: number): void {
     this.#add(fromClient, `<${octets}>`);
+  }
+
+  early(_fromClient: boolean, octets: Uint8Array, from: number, to: number): void {
+    this.earlier.push(Buffer.from(octets.subarray(from, to)).toString('latin1'));
   }
 
   end(fromClient: boolean): void {
@@ -208,6 +213,14 @@ test('at the end, what waits is told with its holes', () => {
   assert.equal(new Watched().client(2, 'c').client(5, 'f').acknowledged(9).finish(), '<2>c<2>f<3>');
 });
 
+test('a stream that was joined somewhere begins with its first octets, and those before them are not passed over unseen', () => {
+  const watched = new Watched();
+  watched.connection.client.start(1010, true);
+  watched.client(5, 'fgh', { ack: 0 }).client(0, 'abc').client(3, 'de').client(0, 'abc').client(8, 'i');
+  assert.equal(watched.text, 'fghi');
+  assert.deepEqual(watched.earlier, ['abc']);
+});
+
 test('a keep-alive probe and a segment from nowhere change nothing', () => {
   const watched = new Watched()
     .client(0, 'abc')
@@ -238,7 +251,7 @@ test('what waits is bounded, for a connection and for all together', () => {
 
 test('nothing is told before the start of the streams is known', () => {
   let told = 0;
-  const sink = { data: () => told++, gap: () => told++, end: () => told++ };
+  const sink = { data: () => told++, gap: () => told++, early: () => told++, end: () => told++ };
   const connection = new WatchedConnection(sink, WAITS, new HeldBudget(1 << 20));
   connection.segment(true, Buffer.from('abc'), 0, 3, 3, 5, 8, false, 0, 0);
   connection.finish(0);
@@ -288,6 +301,7 @@ test('whatever is lost is a gap of its size: told octets and gaps add up to the 
           gap: (_fromClient, octets) => {
             length += octets;
           },
+          early: () => assert.fail(),
           end: () => {},
         };
         const connection = new WatchedConnection(sink, WAITS, new HeldBudget(1 << 20));
