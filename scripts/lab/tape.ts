@@ -124,6 +124,7 @@ export function interceptHost(path: ReplayPath): InterceptHost | undefined {
   return path === 'target' ? 'target' : undefined;
 }
 
+/** The command line of a replay onto target; `extra` may say another one by `-x`. */
 export function replayArguments(
   lab: Lab,
   path: ReplayPath,
@@ -131,9 +132,9 @@ export function replayArguments(
   files: ReplayFiles,
   extra: readonly string[],
 ): string[] {
-  const target = `${PORT}-${lab.addresses.target}:${PORT}`;
+  const x = extra.includes('-x') ? [] : ['-x', `${PORT}-${lab.addresses.target}:${PORT}`];
   const answers = answersArguments(lab, path, files);
-  return ['replay', archive, '-x', target, ...answers, '--users', files.users, ...extra];
+  return ['replay', archive, ...x, ...answers, '--users', files.users, ...extra];
 }
 
 function answersArguments(lab: Lab, path: ReplayPath, files: ReplayFiles): string[] {

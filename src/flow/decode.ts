@@ -107,7 +107,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     const { watched } = reading;
     const { client, server } = watched;
     const mine = fromClient ? client : server;
-    if (!mine.started && (segment.wireDataLength > 0 || this.#joinedLate)) mine.start(segment.seq, this.#joinedLate);
+    if (!mine.started && (segment.wireDataLength > 0 || this.#joinedLate))
+      mine.start(segment.seq, this.#joinedLate);
     // Until then it speaks of an earlier connection of the same ports (a challenge ACK, RFC 5961).
     const hasAck = mine.started && (flags & CTL.ack) !== 0;
     if (hasAck) this.#startOther(segment, fromClient, watched);

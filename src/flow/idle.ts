@@ -2,6 +2,7 @@ import type { CaptureNs } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { PARSE, Segment } from '../wire/segment.ts';
 import type { FollowedClock } from './followed-clock.ts';
+import { type ServerEnd, ServerEnds } from './server-ends.ts';
 
 /** Plain data, so that it can be sent to other threads. */
 export interface IdleData {
@@ -58,17 +59,15 @@ export class IdleGaps {
 
 /**
  * Reads all of `source` for stretches of more than `mostNs` in which nobody said anything: no segment with data from or to
- * one of `serverPorts`. Each is to be cut down to `mostNs`. `clock`: times are those that it followed. Rejects where the source
- * does.
+ * one of `servers`. Each is to be cut down to `mostNs`. `clock`: times are those that it followed. Rejects where the source does.
  */
 export async function findIdle(
   source: PacketSource,
-  serverPorts: readonly number[],
+  servers: readonly ServerEnd[],
   mostNs: number,
   clock?: FollowedClock,
 ): Promise<IdleGaps> {
-  const isServer = new Uint8Array(65_536);
-  for (const port of serverPorts) isServer[port] = 1;
+  const ends = new ServerEnds(servers);
   const from: number[] = [];
   const until: number[] = [];
   const segment = new Segment();
@@ -76,7 +75,7 @@ export async function findIdle(
   for await (const { linkType, octets, view, count, offset, length, at } of source) {
     for (let i = 0; i < count; i++) {
       if (segment.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) continue;
-      if (segment.wireDataLength === 0 || !(isServer[segment.srcPort] | isServer[segment.dstPort])) continue;
+      if (segment.wireDataLength === 0 || !ends.has(segment)) continue;
       const time = clock === undefined ? at[i] : clock.at(at[i]);
       if (time - last > mostNs) {
         from.push(last + mostNs);

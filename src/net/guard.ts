@@ -42,8 +42,8 @@ export class Guard {
    * Throws 'no-library' where there is no nft, 'no-privilege' where we may not use it, and 'refused' where another process' guard
    * is for the same service: both would use the same ports.
    */
-  static async raise(ports: GuardedPorts): Promise<Guard> {
-    clearLeftovers(ports);
+  static async raise(...services: readonly GuardedPorts[]): Promise<Guard> {
+    clearLeftovers(services);
     const table = PREFIX + process.pid;
     const watcher = spawn('sh', ['-c', WATCHER, table], {
       stdio: ['pipe', 'ignore', 'ignore'],
@@ -58,7 +58,7 @@ export class Guard {
     stdin.on('error', () => {});
     const guard = new Guard(table, watcher);
     try {
-      nft(['-f', '-'], tableOf(table, ports));
+      nft(['-f', '-'], tableOf(table, services));
       return guard;
     } catch (error) {
       await guard.close();
@@ -83,29 +83,37 @@ function matchOf({ target, targetPort }: GuardedPorts): string {
   return `${target.family === 4 ? 'ip' : 'ip6'} saddr ${target.text} tcp sport ${targetPort} `;
 }
 
-function tableOf(name: string, ports: GuardedPorts): string {
+function ruleOf(ports: GuardedPorts): string {
   const { first, last } = ports;
   const taken = [...ports.taken].filter((port) => port >= first && port <= last);
   const but = taken.length === 0 ? '' : `tcp dport != { ${taken.join(', ')} } `;
+  return `    ${matchOf(ports)}tcp dport ${first}-${last} ${but}drop`;
+}
+
+function tableOf(name: string, services: readonly GuardedPorts[]): string {
   // In the input hook and no earlier: what is forwarded to others stays as it is.
   return `table inet ${name} {
   chain input {
     type filter hook input priority filter; policy accept;
-    ${matchOf(ports)}tcp dport ${first}-${last} ${but}drop
+${services.map(ruleOf).join('\n')}
   }
 }
 `;
 }
 
 /** Removes tables whose owner is dead; refuses where a living one has the same ports in use. */
-function clearLeftovers(ports: GuardedPorts): void {
+function clearLeftovers(services: readonly GuardedPorts[]): void {
   for (const [, table, owner] of nft(['list', 'tables']).matchAll(/^table inet (mytape_(\d+))$/gm)) {
     if (Number(owner) === process.pid || !existsSync(`/proc/${owner}`)) {
       remove(table);
-    } else if (nft(['list', 'table', 'inet', table]).includes(matchOf(ports))) {
+      continue;
+    }
+    const rules = nft(['list', 'table', 'inet', table]);
+    const same = services.find((ports) => rules.includes(matchOf(ports)));
+    if (same !== undefined) {
       throw new MytapeError(
         'refused',
-        `process ${owner} replays from this host's own address to ${ports.target.text}:${ports.targetPort} already, by the same ports: ` +
+        `process ${owner} replays from this host's own address to ${same.target.text}:${same.targetPort} already, by the same ports: ` +
           `wait for it, or use --clients CIDR (if it is no replay: nft delete table inet ${table})`,
       );
     }

@@ -22,6 +22,8 @@ export class ConnectionIds {
   readonly #copies: number;
   /** The recorded id of each session, */
   readonly #recorded: Uint32Array;
+  /** the recorded server that gave it, */
+  readonly #servers: Uint32Array;
   /** the next session in the list of its bucket, */
   readonly #next: Uint32Array;
   /** the first of each bucket's list, */
@@ -41,6 +43,7 @@ export class ConnectionIds {
       return array;
     };
     this.#recorded = words(sessions);
+    this.#servers = words(sessions);
     this.#next = words(sessions);
     this.#buckets = words(head[BUCKETS]);
     this.#open = words(sessions * this.#copies);
@@ -49,7 +52,7 @@ export class ConnectionIds {
   /** For a run of so many sessions, with ids (SessionMeta) from 0, and copies of each. Where that is too many, not `available`. */
   static create(sessions: number, copies: number): ConnectionIds {
     const buckets = 2 ** Math.ceil(Math.log2(sessions + 1));
-    const octets = (HEAD_WORDS + sessions * (2 + copies) + buckets) * WORD_OCTETS;
+    const octets = (HEAD_WORDS + sessions * (3 + copies) + buckets) * WORD_OCTETS;
     const isAvailable = octets <= MOST_OCTETS;
     const buffer = new SharedArrayBuffer(isAvailable ? octets : HEAD_WORDS * WORD_OCTETS);
     if (isAvailable) new Uint32Array(buffer).set([sessions, copies, buckets]);
@@ -66,10 +69,14 @@ export class ConnectionIds {
     return this.#buckets.length > 0;
   }
 
-  /** The recorded server gave `session` this id; 0: not known. May be told again, by each thread that has one of its copies. */
-  recorded(session: number, connectionId: number): void {
+  /**
+   * The recorded server `server`, a number (Destination), gave `session` this id; 0: not known. May be told again, by each
+   * thread that has one of its copies.
+   */
+  recorded(session: number, connectionId: number, server = 0): void {
     if (connectionId === NONE || session >= this.#recorded.length) return;
     if (Atomics.compareExchange(this.#recorded, session, NONE, connectionId) !== NONE) return;
+    Atomics.store(this.#servers, session, server);
     const bucket = this.#bucketOf(connectionId);
     for (let first = Atomics.load(this.#buckets, bucket); ; ) {
       Atomics.store(this.#next, session, first);
@@ -91,15 +98,16 @@ export class ConnectionIds {
 
   /**
    * The target's id of the connection that, in this copy, stands for the recorded one: of the newest session that had this
-   * id and is open now (a server that was restarted counts anew). undefined where there is none.
+   * id from `server` and is open now (a server that was restarted counts anew). undefined where there is none.
    */
-  find(connectionId: number, copy: number): number | undefined {
+  find(connectionId: number, copy: number, server = 0): number | undefined {
     if (!this.available || copy >= this.#copies) return undefined;
     let newest = NONE;
     let targetId = NONE;
     let session = Atomics.load(this.#buckets, this.#bucketOf(connectionId));
     for (; session !== NONE; session = Atomics.load(this.#next, session - 1)) {
       if (session < newest || Atomics.load(this.#recorded, session - 1) !== connectionId) continue;
+      if (Atomics.load(this.#servers, session - 1) !== server) continue;
       const open = Atomics.load(this.#open, (session - 1) * this.#copies + copy);
       if (open === NONE) continue;
       newest = session;

@@ -6,6 +6,7 @@ import type { CommandKinds } from './kinds.ts';
 import type { LiveSource } from './live.ts';
 import type { ConnectionTable } from './live-connection-ids.ts';
 import type { Logins } from './logins.ts';
+import type { Mappings } from './mappings.ts';
 import type { SchemaRemap } from './remap.ts';
 import type { Done } from './resume.ts';
 import type { RewriteRules } from './rules.ts';
@@ -50,6 +51,10 @@ export interface EngineOptions {
   raw?: boolean | undefined;
   /** Who the recorded users are on the target. */
   logins: Logins;
+  /** Which target each recorded server's sessions go to; undefined: all to the only one. */
+  mappings?: Mappings | undefined;
+  /** How many targets there are; default 1. */
+  targets?: number | undefined;
   /** Which connections of the target are in the place of the recorded ones, as KILL names them; undefined: none is known. */
   connections?: ConnectionTable | undefined;
   /** The source is live: it does not wait, and whole sessions are shed where the target is too slow. Default: it waits. */
@@ -64,14 +69,14 @@ export interface EngineOptions {
   remapSchema?: SchemaRemap | undefined;
   /** Each copy has schemas of its own, named by those that `remapSchema` gives. */
   schemaPerCopy?: SchemaPerCopy | undefined;
-  /** Connections at once, and new ones a second; undefined: any number. */
+  /** Connections to each target at once, and new ones a second; undefined: any number. */
   maxConnections?: number | undefined;
   connectRate?: number | undefined;
   /** What tells commits, to go in their order; a share then has whole copies. Default: in the order of time alone. */
   orderBy?: CommandKinds | undefined;
   /** What need not be done, as the run before came so far; undefined: there was none. */
   done?: Done | undefined;
-  /** Sessions have so many connections of each user of the target one after the other; undefined: each has its own. */
+  /** Sessions have so many connections of each user of each target one after the other; undefined: each has its own. */
   pool?: number | undefined;
   /** Statements are told the time, insert ids and random seeds: `originSec` is that of the recording. */
   pinTime?: { originSec: number } | undefined;

@@ -29,6 +29,7 @@ import type { StateLost } from './session-state.ts';
 import { hasCopy, type Share, WHOLE } from './share.ts';
 import { sqlAt } from './sql.ts';
 import { starvers } from './starvation.ts';
+import type { TargetSide } from './target-side.ts';
 
 /** An answer may take REPLY_TIMEOUT_MS, or as many times as long as the recorded one, whichever is more. */
 const REPLY_TIMEOUT_FACTOR = 20;
@@ -73,10 +74,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   readonly #opened = new Set<ReplayedSession>();
   readonly #due = new DueHeap<ReplayedSession>();
   readonly #pins: Pins | undefined;
-  readonly pool: Pool<SessionReplay> | undefined;
-  readonly #admission: Admission;
-  readonly #order: CommitOrder | undefined;
-  readonly #contact = new Contact();
+  /** By number of the target. */
+  readonly #sides: readonly TargetSide[];
   readonly #connectTimeoutMs: number;
   readonly #replyTimeoutMs: number;
   /** How much later than copy 0 each copy is due, ms. */
@@ -100,8 +99,6 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#transport = transport;
     this.#observers = observers;
     this.#share = options.share ?? WHOLE;
-    if (options.pool !== undefined)
-      this.pool = new Pool<SessionReplay>(options.pool, this, options.maxConnections);
     if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
@@ -111,17 +108,28 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#intake = new Intake(options, this.#share, observers, this);
     const kind = options.live !== undefined ? 'live' : spreadMs > 0 ? 'spread' : 'archive';
     this.#ahead = new ReadAhead(kind, this);
-    const { copies, speed, maxConnections, connectRate } = options;
-    this.#admission = new Admission({
+    const { targets = 1 } = options;
+    this.#sides = Array.from({ length: targets }, (_, index) => this.#makeSide(index));
+    if (options.anchor !== undefined)
+      this.#pacer = new Pacer(options.speed, options.anchor.at, options.anchor.now);
+  }
+
+  #makeSide(index: number): TargetSide {
+    const { copies, speed, maxConnections, connectRate, pool, orderBy } = this.#options;
+    const admission = new Admission({
       copies,
       asRecorded: !Number.isFinite(speed),
       mostOpen: maxConnections,
       perSecond: connectRate,
       seed: this.#share.index,
     });
-    if (options.orderBy !== undefined) this.#order = new CommitOrder(copies, this, this.#share);
-    if (options.anchor !== undefined)
-      this.#pacer = new Pacer(options.speed, options.anchor.at, options.anchor.now);
+    return {
+      index,
+      admission,
+      contact: new Contact(),
+      pool: pool === undefined ? undefined : new Pool<SessionReplay>(pool, this, maxConnections),
+      order: orderBy === undefined ? undefined : new CommitOrder(copies, this, this.#share),
+    };
   }
 
   /** Resolves when every session that was begun is over. Rejects where the recording cannot be read. */
@@ -141,7 +149,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       this.#intake.finish();
       this.#transport.flush();
       await this.#allOver();
-      await this.#leavePool();
+      await this.#leavePools();
     } finally {
       clearInterval(sweep);
       this.#alarm.close();
@@ -190,7 +198,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   /** From `now` on: the same for every share of a run. Infinity: as fast as the target takes it. */
   setSpeed(speed: number, now = this.now()): void {
     this.#pacer?.setSpeed(speed, now, this.#sentTo);
-    this.#admission.asRecorded = !Number.isFinite(speed);
+    for (const { admission } of this.#sides) admission.asRecorded = !Number.isFinite(speed);
     // Think times that are under way may be over all at once.
     if (!this.catchesUp) this.#resumedAt = now;
     this.#retime();
@@ -206,7 +214,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     if (this.#pacer?.paused !== true) return;
     this.#resumedAt = now;
     this.#pacer.resume(this.#resumedAt);
-    this.pool?.resume();
+    for (const { pool } of this.#sides) pool?.resume();
     this.#retime();
   }
 
@@ -216,7 +224,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#outOfTime = false;
     this.#ahead.stop();
     for (const session of [...this.#live]) session.cut('interrupted');
-    this.pool?.cut();
+    for (const { pool } of this.#sides) pool?.cut();
     this.#transport.flush();
   }
 
@@ -256,13 +264,21 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const { connections } = this.#options;
     if (connectionId === undefined) connections?.closed(recorded.meta.id, copy);
     else {
-      connections?.recorded(recorded.meta.id, recorded.meta.connectionId);
+      connections?.recorded(recorded.meta.id, recorded.meta.connectionId, recorded.destination.server);
       connections?.opened(recorded.meta.id, copy, connectionId);
     }
   }
 
-  connectionOf(connectionId: number, copy: number): number | undefined {
-    return this.#options.connections?.find(connectionId, copy);
+  connectionOf(connectionId: number, { recorded, copy }: ReplayedSession): number | undefined {
+    return this.#options.connections?.find(connectionId, copy, recorded.destination.server);
+  }
+
+  get isPooled(): boolean {
+    return this.#options.pool !== undefined;
+  }
+
+  poolOf(session: SessionReplay): Pool<SessionReplay> | undefined {
+    return this.#sideOf(session).pool;
   }
 
   now(): MonotonicMs {
@@ -311,10 +327,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return this.#stopped || this.#isPaused;
   }
 
-  dial({ recorded, copy }: ReplayedSession, handler: ConnectionHandler): Connection {
+  dial(session: ReplayedSession, handler: ConnectionHandler): Connection {
+    const { recorded, copy } = session;
     const { client } = recorded.meta;
-    this.#contact.tried(this.now(), client.text);
-    return this.#transport.connect({ client, copy }, handler);
+    const { contact, index: target } = this.#sideOf(session);
+    contact.tried(this.now(), client.text);
+    return this.#transport.connect({ client, copy, target }, handler);
   }
 
   lending({ recorded, copy, account }: SessionReplay, waitedMs: number | undefined): void {
@@ -330,27 +348,27 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   // SessionOwner, again
 
-  accepted(): void {
-    this.#contact.accepted();
+  accepted(session: ReplayedSession): void {
+    this.#sideOf(session).contact.accepted();
   }
 
-  greeted(): void {
-    this.#contact.greeted();
+  greeted(session: ReplayedSession): void {
+    this.#sideOf(session).contact.greeted();
   }
 
-  failed(_session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs {
-    const until = this.#contact.failed(this.now(), cause, stage);
+  failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs {
+    const until = this.#sideOf(session).contact.failed(this.now(), cause, stage);
     this.#tellTrouble();
     return until;
   }
 
   again(session: ReplayedSession): void {
-    this.#admission.again(session);
+    this.#sideOf(session).admission.again(session);
     this.#letIn();
   }
 
   turnedAway(session: ReplayedSession, errno: number): boolean {
-    const mayWait = this.#admission.turnedAway(session, this.now());
+    const mayWait = this.#sideOf(session).admission.turnedAway(session, this.now());
     if (mayWait)
       for (const observer of this.#observers)
         observer.turnedAway?.(session.recorded.meta, session.copy, errno);
@@ -358,19 +376,21 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return mayWait;
   }
 
-  waitsForAnswer(command: Command): boolean {
-    return this.#order?.waitsForAnswer(command) === true;
+  waitsForAnswer(session: ReplayedSession, command: Command): boolean {
+    return this.#sideOf(session).order?.waitsForAnswer(command) === true;
   }
 
   freeAt(session: SessionReplay, command: Command): MonotonicMs {
-    const freeAt = this.#order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
+    const freeAt =
+      this.#sideOf(session).order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
     if (freeAt === Infinity) this.rearm();
     return freeAt;
   }
 
   reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void {
-    this.#contact.reached();
-    this.#admission.opened(session);
+    const { contact, admission } = this.#sideOf(session);
+    contact.reached();
+    admission.opened(session);
     for (const observer of this.#observers)
       observer.reconnected?.(session.recorded.meta, session.copy, lost, commands);
   }
@@ -381,9 +401,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   opened(session: ReplayedSession, connectMs: number): void {
-    this.#contact.reached();
+    const { contact, admission } = this.#sideOf(session);
+    contact.reached();
     this.#opened.add(session);
-    const waitedMs = this.#admission.opened(session);
+    const waitedMs = admission.opened(session);
     if (waitedMs > 0)
       for (const observer of this.#observers)
         observer.waited?.(session.recorded.meta, session.copy, waitedMs);
@@ -396,8 +417,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     reply: Reply | undefined,
     answered: MonotonicMs,
   ): void {
-    this.#contact.reached();
-    this.#order?.done(session, this.now());
+    const { contact, order } = this.#sideOf(session);
+    contact.reached();
+    order?.done(session, this.now());
     const { command, text, paced, due, sent } = inFlight;
     const { meta, close, parked, repliedTo } = session.recorded;
     const outcome: Outcome = {
@@ -425,7 +447,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const { meta } = session.recorded;
     if (this.#outOfTime && cause === 'interrupted' && !sent) this.skipped(session, command, 'out-of-time');
     else for (const observer of this.#observers) observer.lost?.(meta, session.copy, command, cause, sent);
-    this.#order?.done(session, this.now());
+    this.#sideOf(session).order?.done(session, this.now());
   }
 
   // HoldWatcher
@@ -442,7 +464,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   skipped(session: ReplayedSession, command: Command, cause: string): void {
     for (const observer of this.#observers) observer.skipped?.(session.recorded.meta, command, cause, 1);
-    this.#order?.done(session, this.now());
+    this.#sideOf(session).order?.done(session, this.now());
   }
 
   letGo(session: ReplayedSession, position: number): void {
@@ -463,15 +485,16 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       else observer.sessionLost?.(meta, session.copy, cause, detail);
     }
     if (cause === 'host-blocked') {
-      this.#contact.blocked();
+      this.#sideOf(session).contact.blocked();
       this.#tellTrouble();
     }
     this.#live.delete(session);
     this.#opened.delete(session);
     // Once stopped, no place is given to the next: it would connect only to be cut.
-    this.#order?.left(session);
+    const { order, admission } = this.#sideOf(session);
+    order?.left(session);
     if (!this.#stopped) {
-      this.#admission.left(session, this.now());
+      admission.left(session, this.now());
       this.#letIn();
     }
     if (this.#live.size === 0) this.#wakeEnd?.();
@@ -479,10 +502,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   // IntakeOwner
 
-  refuses({ client }: SessionMeta): string | undefined {
+  refuses({ client }: SessionMeta, target: number): string | undefined {
     const { live } = this.#options;
     return (
-      this.#transport.refuses({ client, copy: 0 }) ??
+      this.#transport.refuses({ client, copy: 0, target }) ??
       (live === undefined || this.#ahead.hasRoom ? undefined : 'shed')
     );
   }
@@ -513,7 +536,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     for (const session of recorded.copies) {
       if (this.#wasBegun(session)) session.stop();
       else {
-        this.#admission.began(session);
+        this.#sideOf(session).admission.began(session);
         this.#admitOrWait(session);
       }
     }
@@ -521,7 +544,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   read(recorded: RecordedSession, command: Command): void {
-    this.#order?.read(command, this.#options.orderBy?.of(recorded.meta, command) === 'write');
+    this.#sides[recorded.destination.target].order?.read(
+      command,
+      this.#options.orderBy?.of(recorded.meta, command) === 'write',
+    );
     this.#ahead.add(command);
     for (const copy of recorded.copies) copy.advance();
   }
@@ -539,7 +565,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     }
     this.#ahead.addFile(recorded, command);
     const commits = this.#options.orderBy?.commits(meta, command) === true;
-    this.#order?.replied(command, commits, recorded.copies as SessionReplay[], this.now());
+    const { order } = this.#sides[recorded.destination.target];
+    order?.replied(command, commits, recorded.copies as SessionReplay[], this.now());
     if (!recorded.awaitsReply) return;
     recorded.awaitsReply = false;
     for (const copy of recorded.copies) copy.advance();
@@ -555,7 +582,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#tellParked(recorded);
     for (const observer of this.#observers) observer.ended?.(recorded.meta);
     for (const copy of recorded.copies) {
-      if (!this.#wasBegun(copy)) this.#admission.ended(copy.copy);
+      if (!this.#wasBegun(copy)) this.#sideOf(copy).admission.ended(copy.copy);
       copy.advance();
     }
   }
@@ -568,12 +595,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   #admitOrWait(session: ReplayedSession): void {
     const due = this.due(session.recorded.openAt, session.copy);
     if (due > this.now()) this.wakeAt(due, session);
-    else this.#admission.admit(session, due, this.now());
+    else this.#sideOf(session).admission.admit(session, due, this.now());
   }
 
   /** Opens whoever may connect now. */
   #letIn(): void {
-    if (!this.#isPaused) this.#admission.letIn(this.now());
+    if (!this.#isPaused) for (const { admission } of this.#sides) admission.letIn(this.now());
     this.rearm();
   }
 
@@ -622,10 +649,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return undefined;
   }
 
-  #leavePool(): Promise<void> | undefined {
-    const left = this.pool?.close();
+  async #leavePools(): Promise<void> {
+    const left = this.#sides.map(({ pool }) => pool?.close());
     this.#transport.flush();
-    return left;
+    await Promise.all(left);
   }
 
   #allOver(): Promise<void> | undefined {
@@ -639,8 +666,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** When something is to be done next; `readAt`: about reading. */
   #dueNext(readAt: MonotonicMs): MonotonicMs {
-    const held = this.#order?.nextAt ?? Infinity;
-    return Math.min(this.#due.nextDue, readAt, this.#admittedAt, held);
+    return Math.min(this.#due.nextDue, readAt, this.#admittedAt, this.#heldUntil);
   }
 
   rearm(): void {
@@ -655,7 +681,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const now = this.now();
     this.#wokeAt = now;
     while (this.#due.nextDue <= now) this.#goOn(this.#due.pop());
-    this.#order?.release(now);
+    for (const { order } of this.#sides) order?.release(now);
     this.#letIn();
     this.#ahead.wake();
     this.#transport.flush();
@@ -675,14 +701,27 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   /** Nothing can be read, nothing is due, and somebody waits for a place. */
   get #isStuck(): boolean {
     if (!this.#ahead.isFull || this.#isPaused) return false;
-    const isHeld = this.#order !== undefined && this.#order.nextAt !== Infinity;
-    const isFull = this.#admission.isFull || this.pool?.isFull === true;
-    return isFull && this.#due.nextDue === Infinity && !isHeld;
+    const isFull = this.#sides.some(({ admission, pool }) => admission.isFull || pool?.isFull === true);
+    return isFull && this.#due.nextDue === Infinity && this.#heldUntil === Infinity;
   }
 
   /** When somebody may be let in by the time alone. */
   get #admittedAt(): MonotonicMs {
-    return this.#isPaused ? Number.POSITIVE_INFINITY : this.#admission.nextAt;
+    let next = Number.POSITIVE_INFINITY;
+    if (this.#isPaused) return next;
+    for (const { admission } of this.#sides) next = Math.min(next, admission.nextAt);
+    return next;
+  }
+
+  /** When somebody may be released who is held for a commit. */
+  get #heldUntil(): MonotonicMs {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { order } of this.#sides) if (order !== undefined) next = Math.min(next, order.nextAt);
+    return next;
+  }
+
+  #sideOf({ recorded }: ReplayedSession): TargetSide {
+    return this.#sides[recorded.destination.target];
   }
 
   /** What was due when is not any more: all that wait look again. */
@@ -710,7 +749,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     }
     if (this.#isStuck)
       for (const session of starvers(this.#live, this.#ahead.mostCommands / 2)) session.cut('no-place');
-    this.pool?.sweep(CLOSE_TIMEOUT_MS);
+    for (const { pool } of this.#sides) pool?.sweep(CLOSE_TIMEOUT_MS);
     this.#tellTrouble();
     this.#transport.flush();
   }
@@ -731,8 +770,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   #tellTrouble(): void {
-    const trouble = this.#contact.trouble(this.now());
-    if (trouble === undefined) return;
-    for (const observer of this.#observers) observer.trouble?.(trouble);
+    for (const { contact, index } of this.#sides) {
+      const trouble = contact.trouble(this.now());
+      if (trouble === undefined) continue;
+      for (const observer of this.#observers) observer.trouble?.(trouble, index);
+    }
   }
 }

@@ -5,6 +5,7 @@ import type { CaptureNs } from '../time.ts';
 import { EarlySession } from './early.ts';
 import type { EngineOptions } from './engine-options.ts';
 import { type LoginPlan, Logins } from './logins.ts';
+import { type Destination, ONLY } from './mappings.ts';
 import type { Observer } from './outcome.ts';
 import { RecordedSession } from './recorded.ts';
 import { look, remappedPacket, rewrittenPacket } from './rewrite.ts';
@@ -12,8 +13,8 @@ import { counts, type Share } from './share.ts';
 
 /** What becomes of what is taken in. */
 export interface IntakeOwner {
-  /** Why no connection can carry `session`, now. */
-  refuses(session: SessionMeta): string | undefined;
+  /** Why no connection to its target can carry `session`, now. */
+  refuses(session: SessionMeta, target: number): string | undefined;
   /** What a copy sends in the place of `command`. */
   own(command: Command, copy: number): Command;
   /** The part of the recording to replay begins. */
@@ -30,10 +31,14 @@ export interface IntakeOwner {
   ended(recorded: RecordedSession): void;
 }
 
+/** Why a session of a server that no mapping names is skipped. */
+const OTHER_SERVER = 'other-server';
+
 /** Where a session begins in the replayed part of the recording; `early`: what it had by then. */
 interface Beginning {
   at: CaptureNs;
   loggedInAt: CaptureNs;
+  destination: Destination;
   early?: EarlySession | undefined;
 }
 
@@ -96,7 +101,9 @@ export class Intake {
     this.#owner.windowBegins(from);
     for (const early of this.#early.values()) {
       if (this.#isCounted(early.meta)) continue;
-      if (early.isKnown) this.#schedule(early.meta, early.plan, { at: from, loggedInAt: from, early });
+      const destination = this.#destinationOf(early.meta);
+      if (early.isKnown && destination !== undefined)
+        this.#schedule(early.meta, early.plan, { at: from, loggedInAt: from, destination, early });
       else this.#tellSkipped(early.meta, 'out-of-window');
     }
     this.#early.clear();
@@ -125,14 +132,16 @@ export class Intake {
         const lossy = this.#recorded.get(session.id);
         if (lossy !== undefined) this.#owner.missed(lossy);
         if (!counts(this.#share, session.id)) break;
-        for (const observer of this.#observers) observer.unreadable?.(session, event.cause, event.commands);
+        const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
+        for (const observer of this.#observers) observer.unreadable?.(session, cause, event.commands);
         break;
       }
-      case 'skip':
+      case 'skip': {
         if (!counts(this.#share, session.id)) break;
-        for (const observer of this.#observers)
-          observer.sessionSkipped?.(session, event.cause, event.commands);
+        const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
+        for (const observer of this.#observers) observer.sessionSkipped?.(session, cause, event.commands);
         break;
+      }
       case 'close': {
         this.#skipped.delete(session.id);
         if (this.#early.delete(session.id)) this.#tellSkipped(session, 'out-of-window');
@@ -161,9 +170,14 @@ export class Intake {
 
   #begin(meta: SessionMeta, loggedInAt: CaptureNs): void {
     const { logins, filters, raw } = this.#options;
+    const destination = this.#destinationOf(meta);
+    if (destination === undefined) {
+      this.#tellSkipped(meta, OTHER_SERVER);
+      return;
+    }
     // Where no protocol is known nobody logs in.
     const plan = filters?.has(meta) === false ? 'filtered' : raw === true ? undefined : logins.plan(meta);
-    let cause = typeof plan === 'string' ? plan : this.#owner.refuses(meta);
+    let cause = typeof plan === 'string' ? plan : this.#owner.refuses(meta, destination.target);
     // What it had said before nobody can say again.
     if (plan === undefined && !this.#windowBegun) cause ??= 'out-of-window';
     if (typeof plan === 'string' || cause !== undefined) {
@@ -171,13 +185,13 @@ export class Intake {
       return;
     }
     if (plan === undefined) {
-      this.#schedule(meta, plan, { at: meta.at, loggedInAt });
+      this.#schedule(meta, plan, { at: meta.at, loggedInAt, destination });
       return;
     }
     // What it logs in with, where that was not captured.
     meta.login = plan.recorded;
     if (plan.adoption !== undefined) meta.capabilities = plan.recorded.capabilities;
-    if (this.#windowBegun) this.#schedule(meta, plan, { at: meta.at, loggedInAt });
+    if (this.#windowBegun) this.#schedule(meta, plan, { at: meta.at, loggedInAt, destination });
     else this.#early.set(meta.id, this.#earlySession(meta, plan));
   }
 
@@ -189,12 +203,22 @@ export class Intake {
   }
 
   /** `plan`: undefined where no protocol is known. */
-  #schedule(meta: SessionMeta, plan: LoginPlan | undefined, { at, loggedInAt, early }: Beginning): void {
+  #schedule(meta: SessionMeta, plan: LoginPlan | undefined, beginning: Beginning): void {
+    const { at, loggedInAt, early, destination } = beginning;
     const { timetable } = this.#options.timing ?? {};
     const times = timetable === undefined ? undefined : new SessionTimes(timetable, at, loggedInAt);
-    const recorded = new RecordedSession(meta, timetable?.openAt(at) ?? at, times, early);
+    const recorded = new RecordedSession(meta, timetable?.openAt(at) ?? at, times, early, destination);
     this.#recorded.set(meta.id, recorded);
     this.#owner.schedule(recorded, plan);
+  }
+
+  #destinationOf(meta: SessionMeta): Destination | undefined {
+    const { mappings } = this.#options;
+    return mappings === undefined ? ONLY : mappings.of(meta);
+  }
+
+  #isOther(meta: SessionMeta): boolean {
+    return this.#options.mappings?.isOther(meta) === true;
   }
 
   #isCounted({ id }: SessionMeta): boolean {

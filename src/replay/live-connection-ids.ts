@@ -15,10 +15,11 @@ const SLOTS = 65_536;
 
 const MOST_OCTETS = 64 * 1024 * 1024;
 
-/** A slot: the recorded id, the session that has it, and the target's id of each copy. */
+/** A slot: the recorded id, the session that has it, the recorded server that gave it, and the target's id of each copy. */
 const ID = 0;
 const SESSION = 1;
-const FIRST_COPY = 2;
+const SERVER = 2;
+const FIRST_COPY = 3;
 
 /** What the memory begins with. */
 const COPIES = 0;
@@ -67,10 +68,10 @@ export class LiveConnectionIds implements ConnectionTable {
     return new LiveConnectionIds(buffer);
   }
 
-  /** The recorded server gave `session` this id; 0: not known. It is in the table from then on until its last copy is closed. */
-  recorded(session: number, connectionId: number): void {
+  /** The recorded server `server` gave `session` this id; 0: not known. It is in the table from then on until its last copy is closed. */
+  recorded(session: number, connectionId: number, server = 0): void {
     if (connectionId === NONE || this.#entries.has(session)) return;
-    this.#entries.set(session, { slot: this.#claim(session, connectionId), open: 0 });
+    this.#entries.set(session, { slot: this.#claim(session, connectionId, server), open: 0 });
   }
 
   opened(session: number, copy: number, targetId: number): void {
@@ -91,7 +92,7 @@ export class LiveConnectionIds implements ConnectionTable {
   }
 
   /** As ConnectionIds has it. */
-  find(connectionId: number, copy: number): number | undefined {
+  find(connectionId: number, copy: number, server = 0): number | undefined {
     if (connectionId === NONE) return undefined;
     const words = this.#words;
     let newest = -1;
@@ -100,6 +101,7 @@ export class LiveConnectionIds implements ConnectionTable {
     for (let i = 0; i < BUCKET_SLOTS; i++) {
       const slot = first + i * this.#slotWords;
       if (Atomics.load(words, slot + ID) !== connectionId) continue;
+      if (Atomics.load(words, slot + SERVER) !== server) continue;
       const open = Atomics.load(words, slot + FIRST_COPY + copy);
       const session = Atomics.load(words, slot + SESSION);
       if (open === NONE || session <= newest) continue;
@@ -110,12 +112,13 @@ export class LiveConnectionIds implements ConnectionTable {
   }
 
   /** A free slot of the id's bucket, now its own; -1: there is none, and nobody will find it. */
-  #claim(session: number, connectionId: number): number {
+  #claim(session: number, connectionId: number, server: number): number {
     const first = this.#bucketOf(connectionId);
     for (let i = 0; i < BUCKET_SLOTS; i++) {
       const slot = first + i * this.#slotWords;
       if (Atomics.compareExchange(this.#words, slot + ID, NONE, connectionId) !== NONE) continue;
       Atomics.store(this.#words, slot + SESSION, session);
+      Atomics.store(this.#words, slot + SERVER, server);
       return slot;
     }
     return -1;

@@ -101,8 +101,8 @@ export interface Observer {
   lent?(waitedMs: number | undefined): void;
   /** The target refused the SET of `--pin-time` before a command. */
   pinRefused?(session: SessionMeta, copy: number): void;
-  /** The target cannot be reached, as it seems. Once in a run. */
-  trouble?(trouble: Trouble): void;
+  /** The target of this number cannot be reached, as it seems. Once in a run for each. */
+  trouble?(trouble: Trouble, target: number): void;
   /** The session ran to its end. Commands of it may be lost, where it reconnected. */
   completed?(session: SessionMeta, copy: number): void;
   /** `detail`: what the target said, where it said something. */

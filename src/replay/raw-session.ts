@@ -150,7 +150,7 @@ export class RawSession implements ReplayedSession {
     this.#opened = true;
     this.#recovery = undefined;
     this.#lostDetail = undefined;
-    owner.accepted();
+    owner.accepted(this);
     owner.opened(this, now - this.#connectAt);
     this.#readyAt = now;
     this.state = 'ready';

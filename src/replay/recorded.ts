@@ -3,6 +3,7 @@ import type { SessionTimes } from '../flow/timetable.ts';
 import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
 import type { EarlySession } from './early.ts';
+import { type Destination, ONLY } from './mappings.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReplayedSession } from './replayed-session.ts';
 
@@ -19,6 +20,8 @@ export class RecordedSession {
   readonly openAt: CaptureNs;
   /** What it had before the part that is replayed; undefined: that begins with it. */
   readonly early: EarlySession | undefined;
+  /** Which target it goes to. */
+  readonly destination: Destination;
   copies: ReplayedSession[] = [];
   /** How it ended, and when it is scheduled to; undefined while its end was not read yet. */
   close: { how: CloseHow; at: CaptureNs; thinkNs: number } | undefined;
@@ -44,8 +47,15 @@ export class RecordedSession {
   #base = 0;
 
   /** `times`: undefined where all is scheduled as it was recorded. */
-  constructor(meta: SessionMeta, openAt = meta.at, times?: SessionTimes, early?: EarlySession) {
+  constructor(
+    meta: SessionMeta,
+    openAt = meta.at,
+    times?: SessionTimes,
+    early?: EarlySession,
+    destination = ONLY,
+  ) {
     this.meta = meta;
+    this.destination = destination;
     this.openAt = openAt;
     this.#times = times;
     this.early = early;

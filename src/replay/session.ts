@@ -64,8 +64,10 @@ export interface SessionOwner {
   pinRefused(session: ReplayedSession): void;
   /** Whether logins are to ask for TLS. */
   readonly tls: boolean;
-  /** Connections that sessions have one after the other; undefined: each has its own. */
-  readonly pool: Pool<SessionReplay> | undefined;
+  /** Whether sessions have connections one after the other, and not each its own. */
+  readonly isPooled: boolean;
+  /** Those connections, to the target of `session`; undefined: it is not pooled. */
+  poolOf(session: SessionReplay): Pool<SessionReplay> | undefined;
   now(): MonotonicMs;
   /** When the scheduled moment `at` is due for this copy; Infinity while the run is paused. */
   due(at: number, copy: number): MonotonicMs;
@@ -82,12 +84,12 @@ export interface SessionOwner {
   connect(session: ReplayedSession): Connection;
   /** The target gave its connection this number; undefined: it is gone. */
   numbered(session: ReplayedSession, connectionId: number | undefined): void;
-  /** The target's number in place of the recorded server's, in this copy; undefined: there is no such connection. */
-  connectionOf(connectionId: number, copy: number): number | undefined;
+  /** The target's number in place of that of `session`'s recorded server, in its copy; undefined: there is no such connection. */
+  connectionOf(connectionId: number, session: ReplayedSession): number | undefined;
   /** The target took a connection; its login may begin. */
-  accepted(): void;
+  accepted(session: ReplayedSession): void;
   /** It spoke. */
-  greeted(): void;
+  greeted(session: ReplayedSession): void;
   opened(session: ReplayedSession, connectMs: number): void;
   /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
   adopted(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
@@ -96,7 +98,7 @@ export interface SessionOwner {
   /** The target had no room, by the error `errno`. Answers whether one that was never open is to wait for its turn again. */
   turnedAway(session: ReplayedSession, errno: number): boolean;
   /** Whether the recorded answer to a command has a say in its place in the order of commits. */
-  waitsForAnswer(command: Command): boolean;
+  waitsForAnswer(session: ReplayedSession, command: Command): boolean;
   /** Since when its next command may go, by the order of commits: -Infinity, unless held. Infinity: not yet, it is told to `advance`. */
   freeAt(session: SessionReplay, command: Command): MonotonicMs;
   /** A connection ended before its session. Answers until when to try again: -Infinity where not to. */
@@ -189,7 +191,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** Connects. */
   open(): void {
-    const { pool } = this.#owner;
+    const pool = this.#owner.poolOf(this);
     const kept = pool?.take(this);
     // It waits its turn, and will be told to open again.
     if (pool !== undefined && kept === undefined) return;
@@ -240,7 +242,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
         continue;
       }
       const command = this.#owner.own(recorded, this.copy);
-      const needsAnswer = this.#needsAnswer(command) || this.#owner.waitsForAnswer(recorded);
+      const needsAnswer = this.#needsAnswer(command) || this.#owner.waitsForAnswer(this, recorded);
       if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1)) {
         this.#waitsForAnswer = true;
         return;
@@ -318,7 +320,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   // ConnectionHandler
 
   established(): void {
-    this.#owner.accepted();
+    this.#owner.accepted(this);
     this.#login = new Login({ ...this.#plan, tls: this.#owner.tls });
   }
 
@@ -328,7 +330,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   packet(octets: Uint8Array): void {
     if (this.state === 'connecting' && this.#login !== undefined) {
-      this.#owner.greeted();
+      this.#owner.greeted(this);
       this.#step(this.#login.onPacket(octets));
     } else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
     // A progress report may come as well.
@@ -570,7 +572,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const command = this.#quitLeft;
     if (command === undefined) return;
     this.#owner.letGo(this, this.#next++);
-    if (this.#owner.pool !== undefined) {
+    if (this.#owner.isPooled) {
       this.#owner.skipped(this, command, 'pooled');
       return;
     }
@@ -703,7 +705,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const position = this.#next++;
     this.#owner.letGo(this, position);
-    if (command.com === COM.quit && this.#owner.pool !== undefined) {
+    if (command.com === COM.quit && this.#owner.isPooled) {
       this.#owner.skipped(this, command, 'pooled');
       this.state = 'closing';
       this.busySince = now;
@@ -784,9 +786,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
       return undefined;
     }
     if (command.com === COM.changeUser) return this.#beginChange(command);
-    const { copy } = this;
     const fitted = command.mayKill
-      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, copy))
+      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, this))
       : this.#fitting?.fit(command, namesStatement(command) ? this.#statements() : undefined);
     if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
     if ('skipped' in fitted) this.#owner.skipped(this, command, fitted.skipped);
@@ -834,7 +835,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     this.state = 'closing';
     this.busySince = now;
-    if (close.how === 'rst' && this.#owner.pool === undefined) this.#connection?.abort();
+    if (close.how === 'rst' && !this.#owner.isPooled) this.#connection?.abort();
     else this.#leave();
   }
 

@@ -92,6 +92,8 @@ export interface Summary {
   lateness_ms: Percentiles;
   latency_ms: { recorded: Percentiles; replayed: Percentiles };
   divergence: Record<Divergence, number>;
+  /** Which recorded servers' sessions went where: `10.0.0.5:3307 -> 10.1.0.5:3307`. Those of others are skipped, other-server. */
+  mappings?: string[];
   copies: number;
   /** live: each command when it was seen. */
   speed: number | 'max' | 'live';
@@ -115,6 +117,8 @@ export interface RunFacts {
   speed: number;
   elapsedMs: number;
   transport: TransportStats;
+  /** As in the summary; undefined: not known. */
+  mappings?: readonly string[] | undefined;
   orderBy?: 'time' | 'commit' | undefined;
   /** Sessions had kept connections. */
   pooled?: boolean | undefined;
@@ -378,6 +382,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       replayed: percentiles(decodeHistogram(tally.replayed)),
     },
     divergence: tally.divergence,
+    ...(facts.mappings === undefined ? {} : { mappings: [...facts.mappings] }),
     copies: facts.copies,
     speed: facts.live === true ? 'live' : Number.isFinite(facts.speed) ? facts.speed : 'max',
     ...(facts.speedChanges === undefined || facts.speedChanges.length === 0

@@ -4,6 +4,7 @@ import type { Percentiles, Summary } from './summary.ts';
 const NEXT_MOVES: Readonly<Record<string, string>> = {
   tls: 'give their keys: --keylog',
   'joined-late': 'say --adopt, or record with --snapshot-from',
+  'other-server': 'of a server that no -x names',
   'unknown-user': 'name them in the file of --users, or say --as',
   'out-of-time': 'the run was ended before',
 };
@@ -18,6 +19,7 @@ export function renderSummary(summary: Summary, folder: string): string {
   const lines = [
     '',
     `Replayed ${copies === 1 ? 'once' : `${copies} copies`} ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
+    ...(summary.mappings ?? []),
     ...course(summary),
     '',
     row('', 'sessions', 'commands'),

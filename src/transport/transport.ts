@@ -7,6 +7,8 @@ export interface Identity {
   client: Address;
   /** Which copy of the session: spreads the choice of ports, nothing else. */
   copy: number;
+  /** Number of the target that the connection is for; default 0. For a transport that has several (TargetsTransport). */
+  target?: number;
 }
 
 /** How a connection ended. */

@@ -117,15 +117,14 @@ export function readRunLeft(folder: string, shares: readonly Share[], copies: nu
   };
 }
 
-/** When the first of the sessions began that are left; undefined: none is. */
+/** When the first of `sessions` began that are left; undefined: none is. */
 export function firstLeft(
-  sessions: Iterable<{ id: number; serverPort: number; firstAt: CaptureNs }>,
-  port: number,
+  sessions: Iterable<{ id: number; firstAt: CaptureNs }>,
   { isLeft }: RunLeft,
 ): CaptureNs | undefined {
   let first: CaptureNs | undefined;
-  for (const { id, serverPort, firstAt } of sessions) {
-    if (serverPort !== port || (first !== undefined && firstAt >= first)) continue;
+  for (const { id, firstAt } of sessions) {
+    if (first !== undefined && firstAt >= first) continue;
     if (isLeft(id)) first = firstAt;
   }
   return first;

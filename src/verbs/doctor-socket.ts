@@ -1,25 +1,24 @@
 /** `mytape doctor --transport socket`: the steps of an ordinary connection, from the first packet to what a replay asks before it begins. */
-import { openArchive } from '../archive/reader.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
 import { realClock } from '../time.ts';
 import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import type { Address } from '../wire/address.ts';
-import { attempt, checkArchive, failed, ok, type Step, warning } from './doctor-steps.ts';
-import type { Mapping } from './endpoints.ts';
+import { checkArchive, failed, ok, readRecorded, type Step, warning } from './doctor-steps.ts';
 import type { Listener } from './examination.ts';
 import { proofOf, type RecordedSide } from './interlock.ts';
+import type { PlannedMappings } from './mapping.ts';
 import type { LoginJob } from './replay-logins.ts';
-import { recordedHosts } from './route-plan.ts';
 import { type Account, askTarget, type TargetFacts } from './target-facts.ts';
 
 /** Of the users, so many log in. */
 const MOST_USERS = 8;
 
 export interface SocketDoctorOptions {
-  mapping: Mapping;
-  target: Address;
+  plan: PlannedMappings;
+  /** Number of the target that is looked at. */
+  index: number;
   tls: TargetTls | undefined;
   logins: LoginJob;
   archive: string | undefined;
@@ -27,7 +26,9 @@ export interface SocketDoctorOptions {
 
 /** Tells each step to `listener`; the first that fails is the last. */
 export async function examineSocket(options: SocketDoctorOptions, listener: Listener): Promise<void> {
-  const { mapping, target, tls, logins, archive } = options;
+  const { plan, index, tls, logins, archive } = options;
+  const place = plan.targets[index];
+  const { address: target, port } = place;
   let isFailed = false;
   const tell = (step: Step) => {
     isFailed ||= step.status === 'failed';
@@ -35,15 +36,15 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   };
   let recorded: RecordedSide = { endpoints: new Set(), identities: [], what: '' };
   if (archive !== undefined) {
-    const hosts = await attempt('archive', () => readHosts(archive, mapping.recordedPort));
+    const hosts = readRecorded(archive, plan, index);
     if ('status' in hosts) return tell(hosts);
-    tell(checkArchive(archive, mapping, target, hosts));
+    tell(checkArchive(archive, place, hosts));
     const { servers: identities } = readSnapshots(archive);
     recorded = { endpoints: hosts.servers, identities, what: `the server that ${archive} was recorded from` };
   }
   if (isFailed) return;
   listener.looking('the greeting');
-  tell(await checkGreeting(target, mapping.port));
+  tell(await checkGreeting(target, port));
   if (isFailed) return;
   const accounts: Account[] =
     logins.as === undefined ? [...logins.users].map(([user, password]) => ({ user, password })) : [logins.as];
@@ -52,7 +53,7 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   let facts: TargetFacts | undefined;
   for (const account of accounts.slice(0, MOST_USERS)) {
     listener.looking('the login');
-    const asked = await askTarget({ host: target.text, port: mapping.port, tls }, [account]);
+    const asked = await askTarget({ host: target.text, port, tls }, [account]);
     const how =
       tls === undefined ? '' : ` over TLS${tls.verify === 'none' ? ', its certificate not looked at' : ''}`;
     if (typeof asked === 'string') tell(failed('login', `${account.user} cannot log in${how}: ${asked}`));
@@ -60,15 +61,6 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
     if (typeof asked !== 'string') facts ??= asked;
   }
   if (facts !== undefined) tell(checkInterlock(facts, recorded));
-}
-
-function readHosts(dir: string, port: number): ReturnType<typeof recordedHosts> {
-  const archive = openArchive(dir);
-  try {
-    return recordedHosts(archive, port);
-  } finally {
-    archive.close();
-  }
 }
 
 async function checkGreeting(target: Address, port: number): Promise<Step> {

@@ -1,13 +1,16 @@
 /** The steps of `mytape doctor`, one function each. None throws for what it looks for: that is its answer. */
 import { networkInterfaces } from 'node:os';
+import { openArchive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
 import { forwardingSetting, hasNetRaw } from '../net/host.ts';
 import { libc } from '../net/libc.ts';
 import { type Path, pathTo } from '../net/route.ts';
+import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { endpoint, forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
-import type { Mapping } from './endpoints.ts';
+import { endpointText } from './endpoints.ts';
+import { type PlannedMappings, resolveMappings, type TargetPlace, UnclearMapping } from './mapping.ts';
 import { formatCount } from './output.ts';
 import {
   type Kept,
@@ -15,6 +18,7 @@ import {
   ownAddresses,
   planRoutes,
   type RecordedHosts,
+  recordedHosts,
   recordedServers,
   unroutable,
 } from './route-plan.ts';
@@ -28,6 +32,8 @@ export interface Step {
   says: string;
   /** What to type, and where; empty where all is well. */
   remedies: Remedy[];
+  /** Which target it is about, where there are several. */
+  target?: string;
 }
 
 /** Who connects to the target, and what routes they need there. */
@@ -99,22 +105,56 @@ export function checkRoute(target: Address): { step: Step; path: Path } {
   };
 }
 
-/** What is recorded, and that the target is none of its servers. */
-export function checkArchive(dir: string, mapping: Mapping, target: Address, hosts: RecordedHosts): Step {
+/**
+ * Reads who spoke in the archive, and what of it is for the target of this number; a failed step where that cannot be read, or
+ * the mappings are not clear.
+ */
+export function readRecorded(
+  dir: string,
+  plan: PlannedMappings,
+  target: number,
+): (RecordedHosts & { mappings: MappingJob[] }) | Step {
   const name = 'archive';
-  const { recordedPort, port } = mapping;
-  const { clients, servers, sessions } = hosts;
-  if (sessions === 0) {
-    return failed(name, `${dir} has no session of port ${recordedPort}`, [
-      { host: HERE, why: 'see what it has, and mend -x', lines: [`mytape ls ${dir}`] },
+  try {
+    const archive = openArchive(dir);
+    try {
+      const mappings = resolveMappings(plan, archive.sessions(), dir);
+      const fixed = new FixedMappings(mappings);
+      const hosts = recordedHosts(
+        archive,
+        ({ server, serverPort }) => fixed.at(server, serverPort)?.target === target,
+      );
+      return { ...hosts, mappings: mappings.filter((mapping) => mapping.target === target) };
+    } finally {
+      archive.close();
+    }
+  } catch (error) {
+    if (!(error instanceof MytapeError)) throw error;
+    if (!(error instanceof UnclearMapping)) return failed(name, error.message);
+    const { what, choices } = error;
+    return failed(name, what, [
+      choices.length === 0
+        ? { host: HERE, why: 'see what it has, and mend -x', lines: [`mytape ls ${dir}`] }
+        : { host: HERE, why: 'say one of these, or several', lines: [...choices] },
     ]);
   }
+}
+
+/** What is recorded for the target, and that it is none of the recorded servers. */
+export function checkArchive(
+  dir: string,
+  { address: target, port }: TargetPlace,
+  hosts: RecordedHosts & { mappings: readonly MappingJob[] },
+): Step {
+  const name = 'archive';
+  const { clients, servers, sessions, mappings } = hosts;
   if (servers.has(`${target.text} ${port}`)) {
     const says = `${endpoint({ target: target.text, port })} is the server that ${dir} was recorded from: replay refuses it`;
     return failed(name, says, [{ host: HERE, why: 'name a test server in -x', lines: [] }]);
   }
+  const from = mappings.map(({ source = '', port }) => endpointText(source, port)).join(', ');
   const count = `${formatCount(sessions)} sessions of ${formatCount(clients.size)} clients`;
-  return ok(name, `${dir}: ${count} of port ${recordedPort}; the target is none of its servers`);
+  return ok(name, `${dir}: ${count} of ${from}; the target is none of its servers`);
 }
 
 export interface FoundClients {

@@ -3,12 +3,13 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { examineSocket } from './doctor-socket.ts';
 import { renderStep, type Step } from './doctor-steps.ts';
-import { parseEndpoint, parseMapping, resolveHost } from './endpoints.ts';
+import { collectMappings, parseEndpoint } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
+import { planMappings, targetText } from './mapping.ts';
 import { Progress, printJson } from './output.ts';
 import { parseClients } from './replay-clients.ts';
 import { type LoginChoices, planLogins } from './replay-logins.ts';
-import { targetTls } from './replay-options.ts';
+import { MAPPING_FLAGS, targetTls } from './replay-options.ts';
 import { TRANSPORTS } from './replay-transport.ts';
 
 const EXAMPLES = `
@@ -19,6 +20,8 @@ Examples:
     mytape doctor -x 3307-10.128.6.83:3307 --local --client 10.1.2.3
   Before replay --local --clients self:
     mytape doctor -x 3307-10.128.6.83:3307 --local --clients self
+  Before a replay of two recorded servers, each onto its own target:
+    mytape doctor -x 10.0.0.5:3307-10.1.0.5:3307,10.0.0.6:3307-10.1.0.6:3307 --local --archive peak.tape
   Before a replay by ordinary connections, which logs in, too:
     mytape doctor -x 3307-db.test:3307 --transport socket --target-tls --users users --archive peak.tape
 
@@ -38,7 +41,11 @@ export function doctorCommand() {
       'Checks each step of the path that a replay takes, with real packets, and says of each that is not well what to ' +
         'type on which host.',
     )
-    .requiredOption('-x, --target <port-host:port>', 'as for replay: 3307-10.128.6.83:3307', parseMapping)
+    .requiredOption(
+      MAPPING_FLAGS,
+      'as for replay, e.g. 3307-10.128.6.83:3307; each target is checked',
+      collectMappings,
+    )
     .option(
       '-s, --intercept <host:port>',
       'where `mytape intercept` listens; either this or --local',
@@ -80,7 +87,7 @@ type SocketChoices = LoginChoices & Parameters<typeof targetTls>[0];
 
 /** Ordinary connections have none of the packets' troubles, and logins to check in their place. */
 async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<void> {
-  const { target: mapping, intercept, local, client, archive } = options;
+  const { intercept, local, client, archive } = options;
   if (intercept !== undefined || local === true || client !== undefined || options.clients !== 'recorded')
     throw new MytapeError(
       'usage',
@@ -88,9 +95,12 @@ async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<voi
     );
   const report = new Report(options.json === true);
   const logins = await planLogins(options);
-  const target = await resolveHost(mapping.host);
+  const plan = await planMappings(options.target);
   try {
-    await examineSocket({ mapping, target, tls: targetTls(options, mapping), logins, archive }, report);
+    for (const [index, place] of plan.targets.entries()) {
+      if (plan.targets.length > 1) report.begin(targetText(place));
+      await examineSocket({ plan, index, tls: targetTls(options, place), logins, archive }, report);
+    }
   } finally {
     report.settle();
   }
@@ -119,12 +129,19 @@ async function doctor(options: DoctorOptions & SocketChoices & { transport: stri
     );
   }
   const report = new Report(options.json === true);
-  const examination = new Examination(options, await resolveHost(options.target.host), report);
+  const plan = await planMappings(options.target);
+  const examinations = plan.targets.map((_, index) => new Examination(options, plan, index, report));
+  let [examination] = examinations;
   const onSignal = () => examination.interrupt();
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   try {
-    await examination.run();
+    for (const [index, place] of plan.targets.entries()) {
+      examination = examinations[index];
+      if (examinations.length > 1) report.begin(targetText(place));
+      await examination.run();
+      if (examination.interrupted) break;
+    }
   } finally {
     report.settle();
     process.off('SIGINT', onSignal);
@@ -138,9 +155,18 @@ class Report {
   readonly #json: boolean;
   readonly #steps: Step[] = [];
   readonly #progress = new Progress();
+  /** Which target the steps are about; undefined: there is one only. */
+  #target: string | undefined;
 
   constructor(json: boolean) {
     this.#json = json;
+  }
+
+  /** The steps to come are about this one of several targets. */
+  begin(target: string): void {
+    this.settle();
+    this.#target = target;
+    if (!this.#json) process.stdout.write(`onto ${target}:\n`);
   }
 
   looking(at: string): void {
@@ -153,7 +179,7 @@ class Report {
 
   tell(step: Step): void {
     this.settle();
-    this.#steps.push(step);
+    this.#steps.push(this.#target === undefined ? step : { target: this.#target, ...step });
     if (!this.#json) process.stdout.write(renderStep(step));
   }
 

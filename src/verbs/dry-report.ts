@@ -14,6 +14,21 @@ export interface UnsentStatement {
   session: number;
 }
 
+/** What one target would be sent. */
+export interface DryPlace {
+  /** `HOST:PORT`. */
+  target: string;
+  /** `10.0.0.5:3307 -> 10.1.0.5:3307`. */
+  mappings: string[];
+  /** Copies included. */
+  sessions: number;
+  commands: number;
+  most_connections: number;
+  addresses: string[] | 'this host';
+  /** Lines for it. */
+  routes: string[];
+}
+
 export interface DryReport {
   dry_run: true;
   captured: { packets: number; dropped: number; sessions: number; commands: number };
@@ -35,7 +50,8 @@ export interface DryReport {
   users: Record<string, { sessions: number; password: boolean }>;
   everybody_as: string | undefined;
   clients: { recorded: number; addresses: string[] | 'this host' };
-  /** Lines for the target. */
+  targets: DryPlace[];
+  /** Lines for the targets, those of all of them. */
   routes: string[];
   /** Statements that would be sent otherwise than recorded: the first ones. */
   changes: { recorded: string; sent: string }[];
@@ -66,6 +82,7 @@ export function renderDryRun(report: DryReport): string {
   const lines = [
     '',
     'A dry run: connected to nothing, sent nothing.',
+    ...report.targets.flatMap(({ mappings }) => mappings),
     '',
     row('', 'sessions', 'commands'),
     row('captured', captured.sessions, captured.commands),
@@ -103,7 +120,7 @@ export function renderDryRun(report: DryReport): string {
     ...users(report),
     '',
     `Clients      ${formatCount(clients.recorded)} recorded, from ${from(clients.addresses)}`,
-    ...list('On the target', report.routes, (line) => `  ${line}`),
+    ...places(report),
     '',
     `Time         begins ${schedule.begins ?? 'at once'}, ${lasts(schedule)}`,
     `Connections  up to ${formatCount(schedule.most_connections)} at once`,
@@ -142,6 +159,19 @@ function users({ users, everybody_as: as }: DryReport): string[] {
     const count = `${formatCount(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`;
     const who = name === '' ? '(not known)' : name;
     return `  ${who}: ${count}${password ? '' : ', its password is not known: name it in the file of --users'}`;
+  });
+}
+
+/** What each target would get, where there are several, and the routes that each needs. */
+function places({ targets }: DryReport): string[] {
+  return targets.flatMap(({ target, sessions, commands, most_connections: most, addresses, routes }) => {
+    if (targets.length === 1) return list('On the target', routes, (line) => `  ${line}`);
+    const count = `${formatCount(sessions)} sessions, ${formatCount(commands)} commands`;
+    return [
+      '',
+      `Onto ${target}: ${count}, up to ${formatCount(most)} connections at once, from ${from(addresses)}`,
+      ...list(`On the target ${target}`, routes, (line) => `  ${line}`),
+    ];
   });
 }
 

@@ -4,32 +4,38 @@
  */
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
-import { COM, type Command, comName } from '../mysql/command.ts';
+import { type Command, comName } from '../mysql/command.ts';
 import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
+import { FixedMappings } from '../replay/mappings.ts';
 import type { LostCause, Observer, Outcome } from '../replay/outcome.ts';
-import { firstWordAt } from '../replay/sql.ts';
 import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import { routeLine } from '../transport/diagnosis.ts';
+import { TargetsTransport } from '../transport/targets.ts';
+import type { Transport } from '../transport/transport.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
-import { type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
-import { DryTarget } from './dry-target.ts';
+import { type DryPlace, type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
+import { hasText, kindOf, shown } from './dry-statement.ts';
+import { DryTarget, Openings } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
 import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
+import { mappingText } from './mapping.ts';
 import { clientAddresses } from './replay-clients.ts';
 import { type ReplayJob, ReplayShare } from './replay-share.ts';
+import type { TargetJob } from './replay-transport.ts';
 import { planRoutes } from './route-plan.ts';
 
 /** Digests that are told apart; those behind them count as one. */
 const MOST_DIGESTS = 1_000;
-/** Of a statement, so much is shown. */
-const MOST_CHARACTERS = 160;
 /** Statements that are sent otherwise than recorded: so many are shown. */
 const MOST_CHANGES = 5;
+
+/** What of a job is looked at. */
+type DryJob = Pick<ReplayJob, 'logins' | 'transport' | 'targets' | 'mappings'>;
 
 export interface DryRunFacts {
   packets: number;
@@ -49,10 +55,9 @@ export interface DryRunFacts {
 export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean): Promise<void> {
   if (job.raw === true)
     throw new MytapeError('usage', '--dry-run reads statements: leave out --protocol raw');
-  if (!facts.allowLive) refuseRecordedAddress(job, facts.servers);
-  const { clients, target, copies, speed, timing } = job;
-  const isPacket = job.transport === 'packet';
-  const dry = new DryRun(new DryTarget(isPacket ? clientAddresses(clients, target.family) : undefined), job);
+  if (!facts.allowLive) for (const target of job.targets) refuseRecordedAddress(target, facts.servers);
+  const { copies, speed, timing } = job;
+  const dry = new DryRun(job);
   // Nothing is paced: what is due when changes nothing of what is sent.
   const unpaced = { ...job, speed: Number.POSITIVE_INFINITY, connectRate: undefined, checkpoint: undefined };
   const say = (line: string) => process.stderr.write(`mytape: ${line}\n`);
@@ -65,16 +70,29 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const summary = summarize(mergeTallies([tally]), run);
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
   const report = dry.report(summary, { lastsMs, ...facts });
-  report.routes = isPacket ? await routesOf(job, dry) : [];
+  await addRoutes(report, job);
   process.stdout.write(asJson ? `${JSON.stringify(report, null, 2)}\n` : renderDryRun(report));
 }
 
-/** The routes that the target needs to answer the addresses that would be spoken from. */
-async function routesOf({ clients, intercept, target }: ReplayJob, dry: DryRun): Promise<string[]> {
-  if (clients.from === 'self') return [];
+/** The routes that each target needs to answer the addresses that would be spoken from. */
+async function addRoutes(report: DryReport, { targets, transport, intercept }: ReplayJob): Promise<void> {
+  if (transport !== 'packet') return;
+  for (const [index, to] of targets.entries()) {
+    const place = report.targets[index];
+    place.routes = await routesOf(to, intercept, place.addresses);
+  }
+  report.routes = [...new Set(report.targets.flatMap(({ routes }) => routes))];
+}
+
+async function routesOf(
+  { clients, target }: TargetJob,
+  intercept: ReplayJob['intercept'],
+  addresses: DryPlace['addresses'],
+): Promise<string[]> {
+  if (clients.from === 'self' || typeof addresses === 'string') return [];
   const via = intercept === undefined ? pathTo(target).source : await resolveHost(intercept.host);
   if (clients.from === 'range') return [routeLine(clients.range, via.text)];
-  const spoken = new Map([...dry.target.addresses].map((address) => [address, 1]));
+  const spoken = new Map(addresses.map((address) => [address, 1]));
   return planRoutes(spoken, [], { 4: 32, 6: 128 }).prefixes.map((prefix) =>
     routeLine(formatPrefix(prefix), via.text),
   );
@@ -82,8 +100,14 @@ async function routesOf({ clients, intercept, target }: ReplayJob, dry: DryRun):
 
 /** Watches what the engine decides. */
 export class DryRun implements Observer {
-  readonly target: DryTarget;
-  readonly #job: Pick<ReplayJob, 'logins' | 'transport'>;
+  /** To all targets. */
+  readonly transport: Transport;
+  readonly #targets: readonly DryTarget[];
+  /** Sessions and commands of each target that would be sent, copies included. */
+  readonly #counts: readonly { sessions: number; commands: number }[];
+  readonly #openings = new Openings();
+  readonly #mappings: FixedMappings;
+  readonly #job: DryJob;
   readonly #digester = new Digester();
   readonly #unsent = new Map<string, UnsentStatement>();
   /** Commands that would be sent, by digest. */
@@ -96,16 +120,25 @@ export class DryRun implements Observer {
   /** The recorded texts of commands that may be sent otherwise. */
   readonly #recorded = new WeakMap<Command, string>();
 
-  constructor(target: DryTarget, job: Pick<ReplayJob, 'logins' | 'transport'>) {
-    this.target = target;
+  constructor(job: DryJob) {
+    const { targets, transport, mappings } = job;
     this.#job = job;
+    this.#targets = targets.map(({ clients, target }) => {
+      const speakers = transport === 'packet' ? clientAddresses(clients, target.family) : undefined;
+      return new DryTarget(speakers, this.#openings);
+    });
+    this.#counts = targets.map(() => ({ sessions: 0, commands: 0 }));
+    this.#mappings = new FixedMappings(mappings);
+    this.transport =
+      this.#targets.length === 1 ? this.#targets[0] : new TargetsTransport(this.#targets, false);
   }
 
   begun(session: SessionMeta): void {
-    this.target.begun(session);
+    for (const target of this.#targets) target.begun(session);
   }
 
   scheduled(session: SessionMeta, copy: number): void {
+    this.#countsOf(session).sessions++;
     if (copy > 0) return;
     this.#clients.add(session.client.text);
     this.#user(session, true);
@@ -129,11 +162,16 @@ export class DryRun implements Observer {
       this.#recorded.set(command, shown(command.packet));
   }
 
-  answered({ command, text }: Outcome): void {
+  #countsOf(session: SessionMeta): { sessions: number; commands: number } {
+    return this.#counts[this.#mappings.of(session)?.target ?? 0];
+  }
+
+  answered({ session, command, text }: Outcome): void {
+    this.#countsOf(session).commands++;
     const kind = kindOf(command, text);
     this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
     if (hasText(text)) this.#sentBy(text);
-    const { answering } = this.target;
+    const answering = this.#targets.find((target) => target.answering !== undefined)?.answering;
     const recorded = this.#recorded.get(command);
     if (recorded === undefined || answering === undefined) return;
     if (this.#changes.length === MOST_CHANGES) return;
@@ -214,14 +252,18 @@ export class DryRun implements Observer {
       unsent: [...this.#unsent.values()].sort(byCount),
       users: Object.fromEntries([...this.#users].sort(([a], [b]) => (a < b ? -1 : 1))),
       everybody_as: this.#job.logins.as?.user,
-      clients: { recorded: this.#clients.size, addresses: this.#addresses() },
+      clients: {
+        recorded: this.#clients.size,
+        addresses: this.#addresses(new Set(this.#targets.flatMap(({ addresses }) => [...addresses]))),
+      },
+      targets: this.#places(),
       routes: [],
       changes: this.#changes,
       schedule: {
         speed,
         begins: schedule.startMs === undefined ? undefined : new Date(schedule.startMs).toISOString(),
         lasts_s: Math.round(schedule.lastsMs) / 1000,
-        most_connections: this.target.most,
+        most_connections: this.#openings.most,
         on_clock_step: schedule.onClockStep,
       },
       clock_steps: schedule.clockSteps,
@@ -230,31 +272,23 @@ export class DryRun implements Observer {
     };
   }
 
-  #addresses(): string[] | 'this host' {
-    if (this.#job.transport === 'socket') return 'this host';
-    return [...this.target.addresses].sort();
+  /** Without routes. */
+  #places(): DryPlace[] {
+    const { targets, mappings } = this.#job;
+    return targets.map(({ name }, index) => ({
+      target: name,
+      mappings: mappings
+        .filter(({ target }) => target === index)
+        .map(({ source, port }) => mappingText(source, port, name)),
+      ...this.#counts[index],
+      most_connections: this.#targets[index].openings.most,
+      addresses: this.#addresses(this.#targets[index].addresses),
+      routes: [],
+    }));
   }
-}
 
-function hasText({ com }: Command): boolean {
-  return com === COM.query || com === COM.stmtPrepare;
-}
-
-/** The text of a statement as people are shown it. */
-function shown(packet: Uint8Array): string {
-  const text = Buffer.from(textOf(packet).subarray(0, 4 * MOST_CHARACTERS)).toString('utf8');
-  const line = text.replace(/\s+/g, ' ');
-  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line;
-}
-
-/** A statement's first word, or the command's name. */
-function kindOf(command: Command, text: Command): string {
-  if (!hasText(text)) return comName(command.com);
-  const octets = textOf(text.packet);
-  const from = firstWordAt(octets, 0);
-  const [word] = /^[a-z]*/i.exec(
-    Buffer.from(octets.subarray(from, from + 16)).toString('latin1'),
-  ) as RegExpExecArray;
-  const verb = word.toUpperCase() || 'other';
-  return command.com === COM.query ? verb : `${verb} by ${comName(command.com)}`;
+  #addresses(spoken: ReadonlySet<string>): string[] | 'this host' {
+    if (this.#job.transport === 'socket') return 'this host';
+    return [...spoken].sort();
+  }
 }

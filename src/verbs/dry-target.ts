@@ -26,16 +26,30 @@ const UTF8MB4 = 45;
 /** SERVER_STATUS_AUTOCOMMIT. */
 const AUTOCOMMIT = 2;
 
+/** Connections that are open, and the most that were at once. */
+export class Openings {
+  most = 0;
+  #open = 0;
+
+  opened(): void {
+    this.most = Math.max(this.most, ++this.#open);
+  }
+
+  closed(): void {
+    this.#open--;
+  }
+}
+
 /** Where the answers to logins and commands are made, in turns of their own. */
 export class DryTarget implements Transport {
-  /** Connections that are open, and the most that were at once. */
-  open = 0;
-  most = 0;
+  readonly openings = new Openings();
   /** The command whose answer is being told; undefined: none is. */
   answering: Uint8Array | undefined;
   /** Addresses that were spoken from. */
   readonly addresses = new Set<string>();
   readonly #clients: ClientAddresses | undefined;
+  /** Of all targets of the run. */
+  readonly #all: Openings;
   /** The session that connects next. */
   #next: SessionMeta | undefined;
   #connections = 0;
@@ -43,9 +57,10 @@ export class DryTarget implements Transport {
   #due: (() => void)[] = [];
   #isDue = false;
 
-  /** `clients`: who speaks from where; undefined: this host does. */
-  constructor(clients: ClientAddresses | undefined) {
+  /** `clients`: who speaks from where; undefined: this host does. `all`: counts those of all targets of the run. */
+  constructor(clients: ClientAddresses | undefined, all: Openings) {
     this.#clients = clients;
+    this.#all = all;
   }
 
   /** Told by the engine right before it connects. */
@@ -61,9 +76,14 @@ export class DryTarget implements Transport {
   connect({ client, copy }: Identity, handler: ConnectionHandler): Connection {
     const address = this.#clients?.addressOf(client, copy);
     if (address !== undefined) this.addresses.add(address.text);
-    this.open++;
-    this.most = Math.max(this.most, this.open);
+    this.openings.opened();
+    this.#all.opened();
     return new DryConnection(this, handler, ++this.#connections, this.#next);
+  }
+
+  ended(): void {
+    this.openings.closed();
+    this.#all.closed();
   }
 
   flush(): void {}
@@ -148,7 +168,7 @@ class DryConnection implements Connection {
   #close(cause: 'fin' | 'aborted'): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#target.open--;
+    this.#target.ended();
     this.#handler.closed(cause);
   }
 }

@@ -11,8 +11,10 @@ export interface Endpoint {
   port: number;
 }
 
-/** `-x`: which recorded port goes where. */
+/** One part of `-x`: which recorded server goes where. */
 export interface Mapping extends Endpoint {
+  /** The recorded server's address; undefined: that of the one server of the port that no other mapping names. */
+  source?: Address | undefined;
   recordedPort: number;
 }
 
@@ -36,15 +38,53 @@ export function parseListen(text: string): { host: string | undefined; port: num
   return /^\d+$/.test(text) ? { host: undefined, port: parsePort(text) } : parseEndpoint(text);
 }
 
-/** `RECORDED_PORT-HOST:PORT`, TCPCopy's own form. */
+/** `10.0.0.5:`, `[fd00::5]:`, or nothing; the recorded port; the target. */
+const MAPPING = /^(?:(?:\[([^\]]*)\]|([^[\]:-]*)):)?(\d+)-(.+:\d+)$/;
+
+/** `[ADDRESS:]PORT-HOST:PORT`, TCPCopy's own form. */
 export function parseMapping(text: string): Mapping {
-  const parts = /^(\d+)-(.+:\d+)$/.exec(text);
-  if (!parts) {
+  const [, v6, v4, port, target] = MAPPING.exec(text) ?? [];
+  if (target === undefined) {
     throw new InvalidArgumentError(
-      `${text} is not of the form RECORDED_PORT-HOST:PORT, as in 3307-10.128.6.83:3307.`,
+      `${text} is not of the form [ADDRESS:]RECORDED_PORT-HOST:PORT, as in 3307-10.128.6.83:3307 or 10.0.0.5:3307-10.128.6.83:3307.`,
     );
   }
-  return { recordedPort: parsePort(parts[1]), ...parseEndpoint(parts[2]) };
+  const mapping = { recordedPort: parsePort(port), ...parseEndpoint(target) };
+  const address = v6 ?? v4;
+  if (address === undefined) return mapping;
+  const source = parseAddress(address);
+  if (source === undefined || source.family !== (v6 === undefined ? 4 : 6)) {
+    throw new InvalidArgumentError(
+      `${address} in ${text} is not the address of a recorded server, as in 10.0.0.5:3307-… or [fd00::5]:3307-… (\`mytape ls\` shows them).`,
+    );
+  }
+  return { source, ...mapping };
+}
+
+/** Mappings by comma, after those of options before. Refuses one recorded server that is to go to two places. */
+export function collectMappings(text: string, before: readonly Mapping[] = []): Mapping[] {
+  const all = [...before];
+  for (const part of text.split(',')) {
+    const mapping = parseMapping(part.trim());
+    const source = sourceText(mapping);
+    if (all.some((other) => sourceText(other) === source)) {
+      throw new InvalidArgumentError(
+        `${source} is mapped twice: each recorded server goes to one target (for more load on it: --copies).`,
+      );
+    }
+    all.push(mapping);
+  }
+  return all;
+}
+
+/** `10.0.0.5:3307`, `[fd00::5]:3307`. */
+export function endpointText(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** The recorded side as `-x` has it: `3307`, `10.0.0.5:3307`. */
+export function sourceText({ source, recordedPort }: Pick<Mapping, 'source' | 'recordedPort'>): string {
+  return source === undefined ? String(recordedPort) : endpointText(source.text, recordedPort);
 }
 
 /** A host's address; a name is looked up, and its IPv4 address taken where it has both. */

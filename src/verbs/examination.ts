@@ -1,5 +1,4 @@
 import { networkInterfaces } from 'node:os';
-import { openArchive } from '../archive/reader.ts';
 import { EXIT } from '../errors.ts';
 import { isLoopback, readKeyFile } from '../intercept/relay-socket.ts';
 import { Guard } from '../net/guard.ts';
@@ -17,17 +16,18 @@ import {
   checkRoute,
   namedClients,
   ok,
+  readRecorded,
   recordedClients,
   type Step,
   warning,
 } from './doctor-steps.ts';
 import { type Endpoint, type Mapping, resolveHost } from './endpoints.ts';
+import type { PlannedMappings } from './mapping.ts';
 import { type ClientsChoice, type ClientsPlan, planClients } from './replay-clients.ts';
 import { openPacketTransport } from './replay-transport.ts';
-import { type RecordedHosts, recordedHosts } from './route-plan.ts';
 
 export interface DoctorOptions {
-  target: Mapping;
+  target: Mapping[];
   intercept?: Endpoint | undefined;
   local?: true | undefined;
   keyFile?: string | undefined;
@@ -44,18 +44,25 @@ export interface Listener {
   tell(step: Step): void;
 }
 
-/** One run of `mytape doctor` through its steps. One that fails ends it, where the next would mean nothing without it. */
+/** One run of `mytape doctor` through its steps, for one target. One that fails ends it, where the next would mean nothing without it. */
 export class Examination {
   readonly #options: DoctorOptions;
+  readonly #plan: PlannedMappings;
+  /** Number of the target. */
+  readonly #index: number;
   readonly #target: Address;
+  readonly #port: number;
   readonly #listener: Listener;
   readonly #abort = new AbortController();
   #failed = false;
   #transport: PacketTransport | undefined;
 
-  constructor(options: DoctorOptions, target: Address, listener: Listener) {
+  constructor(options: DoctorOptions, plan: PlannedMappings, index: number, listener: Listener) {
     this.#options = options;
-    this.#target = target;
+    this.#plan = plan;
+    this.#index = index;
+    this.#target = plan.targets[index].address;
+    this.#port = plan.targets[index].port;
     this.#listener = listener;
   }
 
@@ -79,7 +86,7 @@ export class Examination {
     const via = this.#options.via ?? (await viaOf(intercept, path));
     const isSelf = this.#options.clients === 'self';
     if (!isSelf && (local || isHere(via))) this.#tell(checkForwarding(this.#target.family, path.iface));
-    const plan = await attempt('clients', () => this.#plan(via));
+    const plan = await attempt('clients', () => this.#planClients(via));
     if ('status' in plan) return this.#tell(plan);
     const clients = await this.#clients(plan, via);
     if (this.#failed) return;
@@ -92,53 +99,45 @@ export class Examination {
     }
   }
 
-  #plan(via: Address): ClientsPlan {
+  #planClients(via: Address): ClientsPlan {
     const assistant = this.#options.intercept === undefined ? undefined : via;
     return planClients(this.#options.clients, { target: this.#target, copies: 1, assistant, clients: [] });
   }
 
   /** Whose connections are tried. */
   async #clients(plan: ClientsPlan, via: Address): Promise<Clients> {
-    const { archive, client, clients: choice, target } = this.#options;
-    const hosts = archive === undefined ? undefined : await attempt('archive', () => this.#read(archive));
+    const { archive, client, clients: choice } = this.#options;
+    if (archive !== undefined) this.#listener.looking('the archive');
+    const hosts = archive === undefined ? undefined : readRecorded(archive, this.#plan, this.#index);
     if (archive !== undefined && hosts !== undefined) {
-      this.#tell('status' in hosts ? hosts : checkArchive(archive, target, this.#target, hosts));
+      const place = this.#plan.targets[this.#index];
+      this.#tell('status' in hosts ? hosts : checkArchive(archive, place, hosts));
     }
     if (plan.from === 'self') return { probes: [plan.address], prefixes: [] };
     if (choice instanceof Range) {
       const some = [0, Math.floor(choice.size / 2), choice.size - 1];
       return { probes: [...new Set(some)].map((index) => choice.at(index)), prefixes: [choice.text] };
     }
-    if (client === undefined && (hosts === undefined || 'status' in hosts))
-      return { probes: [], prefixes: [] };
+    const recorded = hosts === undefined || 'status' in hosts ? undefined : hosts;
+    if (client === undefined && recorded === undefined) return { probes: [], prefixes: [] };
     const found =
-      client === undefined
-        ? recordedClients(hosts as RecordedHosts, this.#target, via)
-        : namedClients(client);
+      client !== undefined || recorded === undefined
+        ? namedClients(client ?? [])
+        : recordedClients(recorded, this.#target, via);
     this.#tell(...found.steps);
     return found.clients;
   }
 
-  #read(dir: string): RecordedHosts {
-    this.#listener.looking('the archive');
-    const archive = openArchive(dir);
-    try {
-      return recordedHosts(archive, this.#options.target.recordedPort);
-    } finally {
-      archive.close();
-    }
-  }
-
   async #guard(plan: ClientsPlan): Promise<Guard | undefined> {
     if (plan.from !== 'self') return undefined;
-    const guard = await Guard.raise({ target: this.#target, targetPort: this.#options.target.port, ...plan });
+    const guard = await Guard.raise({ target: this.#target, targetPort: this.#port, ...plan });
     this.#tell(ok('kernel', `an nft rule keeps ports ${plan.first} to ${plan.last} from this host's kernel`));
     return guard;
   }
 
   /** The steps that need the transport. */
   async #packets(path: Path, via: Address, plan: ClientsPlan, clients: Clients): Promise<void> {
-    const { intercept, local, keyFile, archive, target } = this.#options;
+    const { intercept, local, keyFile, archive } = this.#options;
     const name = intercept === undefined ? 'capture' : 'intercept';
     this.#listener.looking(`the ${name}`);
     const complaints: string[] = [];
@@ -146,7 +145,7 @@ export class Examination {
       openPacketTransport(
         {
           target: this.#target,
-          targetPort: target.port,
+          targetPort: this.#port,
           intercept,
           key: keyFile === undefined ? undefined : readKeyFile(keyFile),
           captureDriver: 'ring',
@@ -173,7 +172,7 @@ export class Examination {
       this.#listener.looking('the path');
       const facts = {
         target: this.#target.text,
-        port: target.port,
+        port: this.#port,
         via: via.text,
         local: local === true,
         self: plan.from === 'self',

@@ -7,45 +7,70 @@ import { type Address, parseAddress } from '../wire/address.ts';
 
 export interface CapturePlace {
   iface: string;
+  port: number;
   /** In words, why there; undefined: it was named. */
   why: string | undefined;
-  /** The addresses of the server, where it is on this host; undefined: it may have any (a mirror port). */
+  /** The server is on this host; else packets are for others (a mirror port). */
+  isHere: boolean;
+  /** The server's addresses; undefined: it may have any. */
   servers: readonly string[] | undefined;
+  /** Those of them that one server listens on together. */
+  alike: readonly string[];
 }
 
-/** `named`: the interface that the user chose. Throws 'usage' where neither that nor a listening server tells. */
-export function placeToCapture(port: number, named: string | undefined): CapturePlace {
+/**
+ * Where the server of `port` is to be captured. `named`: the interface that the user chose; `source`: the server's address,
+ * where that was said. Throws 'usage' where neither these nor a listening server tell.
+ */
+export function placeToCapture(
+  port: number,
+  named: string | undefined,
+  source?: string | undefined,
+): CapturePlace {
   const listeners = listenersOn(port);
   const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const servers = listeners?.any
+  const listening = listeners?.any
     ? own.map(({ address }) => address)
     : listeners?.addresses.map(({ text }) => text);
-  // An interface without address takes what is for others.
-  if (named !== undefined)
+  const isHere = source === undefined ? listening !== undefined : listening?.includes(source) === true;
+  const servers = source === undefined ? listening : [source];
+  const place = { port, isHere, servers, alike: listeners?.any && isHere ? (servers ?? []) : [] };
+  if (named !== undefined) {
+    // An interface without address takes what is for others.
+    const takesOwn = isHere && (networkInterfaces()[named] ?? []).length > 0;
+    const anybody = source === undefined && !takesOwn;
     return {
+      ...place,
       iface: named,
       why: undefined,
-      servers: (networkInterfaces()[named] ?? []).length > 0 ? servers : undefined,
+      isHere: takesOwn,
+      servers: anybody ? undefined : servers,
+      alike: anybody ? [] : place.alike,
     };
-  if (listeners === undefined) {
+  }
+  if (listeners === undefined || !isHere) {
+    const where = source === undefined ? `port ${port}` : `${source} port ${port}`;
     throw new MytapeError(
       'usage',
-      `nobody on this host listens on port ${port}: name the interface with -i (${Object.keys(networkInterfaces()).join(', ')}), ` +
+      `nobody on this host listens on ${where}: name the interface with -i (${Object.keys(networkInterfaces()).join(', ')}), ` +
         'a mirror port, say, or mend -x',
     );
   }
-  if (listeners.any) {
+  if (listeners.any && source === undefined) {
     const iface = defaultInterface();
     return {
+      ...place,
       iface,
       why: `the server of port ${port} listens on all addresses, and strangers come by ${iface}`,
-      servers,
     };
   }
-  const address = listeners.addresses.find((each) => !isLoopback(each)) ?? listeners.addresses[0];
+  const address =
+    source === undefined
+      ? (listeners.addresses.find((each) => !isLoopback(each)) ?? listeners.addresses[0])
+      : (parseAddress(source) as Address);
   const iface = interfaceWith(address);
   if (iface !== undefined)
-    return { iface, why: `it has ${address.text}, which the server of port ${port} listens on`, servers };
+    return { ...place, iface, why: `it has ${address.text}, which the server of port ${port} listens on` };
   throw new MytapeError(
     'usage',
     `no interface has ${address.text}, which the server of port ${port} listens on: name one with -i`,

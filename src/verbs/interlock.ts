@@ -36,14 +36,18 @@ export function endpointKey(address: string, port: number): string {
   return `${address} ${port}`;
 }
 
-/** For a live source on `port`: whatever server listens there on this host may be the recorded one. */
-export function serversHere(port: number, what: string): RecordedSide {
-  const endpoints = new Set([...ownAddresses()].map((address) => endpointKey(address, port)));
-  return { endpoints, identities: [], what };
+/** For a live source on `ports`: whatever server listens at one of them on this host may be a recorded one. */
+export function serversHere(ports: number | readonly number[], what: string): RecordedSide {
+  const own = [...ownAddresses()];
+  const endpoints = [ports].flat().flatMap((port) => own.map((address) => endpointKey(address, port)));
+  return { endpoints: new Set(endpoints), identities: [], what };
 }
 
 /** Refuses a target that has the address of a recorded server. Asks nobody. */
-export function refuseRecordedAddress({ target, targetPort }: TargetSide, recorded: RecordedSide): void {
+export function refuseRecordedAddress(
+  { target, targetPort }: Pick<TargetSide, 'target' | 'targetPort'>,
+  recorded: RecordedSide,
+): void {
   const { endpoints, what } = recorded;
   const name = nameOf(target.text, targetPort);
   if (endpoints.has(endpointKey(target.text, targetPort)))

@@ -4,17 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
+import type { MappingJob } from '../replay/mappings.ts';
 import { captureNow } from '../time.ts';
-import type { Address } from '../wire/address.ts';
-import { placeToCapture } from './interfaces.ts';
-import { type RecordedSide, serversHere } from './interlock.ts';
+import { endpointKey, type RecordedSide, serversHere } from './interlock.ts';
+import { targetText } from './mapping.ts';
+import { othersFilter, planLive } from './mirror-capture.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
 import { readPassword } from './passwords.ts';
 import { runCommand } from './replay-options.ts';
-import { carryOut, makeRunFolder, plannedJob, planRun, planRunClients, type RunPlan } from './replay-run.ts';
+import { carryOut, makeRunFolder, plannedJob, planRun, planTargets } from './replay-run.ts';
 import type { ReplayJob } from './replay-share.ts';
-import type { LiveJob } from './replay-source.ts';
 import { liveTiming } from './replay-timing.ts';
 import type { Snapshotter } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
@@ -34,6 +34,8 @@ Examples:
     mytape mirror -x 3307-db.test:3307 --transport socket --users users --for 10m --snapshot-from mysql://monitor@127.0.0.1:3307
   On a mirror port of the switch:
     mytape mirror -i eth1 -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users
+  Two servers that a mirror port shows, each onto its own target:
+    mytape mirror -i eth1 -x 10.0.0.5:3307-10.1.0.5:3307,10.0.0.6:3307-10.1.0.6:3307 -s 10.128.6.84:36525 --key-file k --users users
 
 It never waits, and never makes the server wait. Where the target is too slow, whole sessions are left out, and counted as shed.
 docs/replaying.md has recipes, and tells what can be said of connections, copies and statements.
@@ -111,12 +113,18 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
   const out = makeRunFolder(options.out);
   // What an earlier run left there is of other sessions.
   rmSync(join(out, SNAPSHOTS_FILE), { force: true });
-  const live = liveJob(options, plan, beside);
-  const { target: mapping, copies, snapshotFrom } = options;
+  const { live, mappings } = planLive(options, plan, options.interface ?? beside?.iface);
+  const { copies, snapshotFrom } = options;
+  const serverPorts = [...new Set(mappings.map(({ port }) => port))];
   const job: ReplayJob = {
-    ...plannedJob(plan, planRunClients(plan, [])),
+    ...plannedJob(
+      plan,
+      planTargets(plan, () => []),
+    ),
     archive: out,
     live,
+    serverPorts,
+    mappings,
     speed: 1,
     timing: liveTiming(options.spread ?? 0),
     connections: LiveConnectionIds.create(copies).buffer,
@@ -134,10 +142,11 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
         packets: 0,
         dropped: 0,
         anchorAt: 0,
-        servers: await mirrored(mapping.recordedPort, snapshotFrom, password),
+        servers: await mirrored(mappings, snapshotFrom, password),
         isBeside: beside !== undefined,
         async begun(stop) {
-          say(`mirroring on ${live.iface} (${live.filter}) onto ${plan.target.text} port ${mapping.port}`);
+          const onto = plan.targets.map(targetText).join(', ');
+          say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {
             const onNotice = (line: string) => say(`mytape: ${line}`);
             snapshotter = snapshots.Snapshotter.start({
@@ -150,7 +159,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
             await firstSnapshot(snapshotter);
           }
           if (options.for !== undefined) end = setTimeout(stop, options.for);
-          beside?.begun(stop, othersFilter(plan, mapping.port));
+          beside?.begun(stop, othersFilter(plan));
         },
       },
     );
@@ -162,11 +171,17 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
 
 /** Who must not be the target: the servers of this host, and, where it can be asked, the one that snapshots are of. */
 async function mirrored(
-  port: number,
+  mappings: readonly MappingJob[],
   server: SnapshotServer | undefined,
   password: string | undefined,
 ): Promise<RecordedSide> {
-  const here = serversHere(port, 'the server that is mirrored');
+  const ports = mappings.map(({ port }) => port);
+  const what = `${mappings.length === 1 ? 'the' : 'a'} server that is mirrored`;
+  const { endpoints, ...side } = serversHere(ports, what);
+  const named = mappings.flatMap(({ source, port }) =>
+    source === undefined ? [] : [endpointKey(source, port)],
+  );
+  const here = { ...side, endpoints: new Set([...endpoints, ...named]) };
   if (server === undefined) return here;
   const account = { user: server.user, password: password ?? '' };
   // A server that does not answer is told of by the snapshotter.
@@ -193,36 +208,6 @@ async function snapshotPassword(options: MirrorOptions): Promise<string | undefi
     'usage',
     '--snapshot-password-file is for the user of --snapshot-from (try: with both)',
   );
-}
-
-function liveJob(options: MirrorOptions, plan: RunPlan, beside: Beside | undefined): LiveJob {
-  const { recordedPort, port } = options.target;
-  const { iface, why, servers } = placeToCapture(recordedPort, options.interface ?? beside?.iface);
-  if (why !== undefined) say(`mytape: capturing on ${iface}: ${why}`);
-  const wanted = options.filter ?? serverFilter(recordedPort, servers);
-  return {
-    iface,
-    filter: `(${wanted}) and ${othersFilter(plan, port)}`,
-    promiscuous: servers === undefined,
-    bufferOctets: options.buffer,
-    originSec: Math.floor(Date.now() / 1000),
-  };
-}
-
-/** All but what the target says and hears: the mirror's own packets. */
-function othersFilter({ target }: RunPlan, port: number): string {
-  return `not (${endFilter([target.text], port)})`;
-}
-
-/** What a server says and hears on `port`, in pcap's syntax. */
-function serverFilter(port: number, servers: readonly Address['text'][] | undefined): string {
-  return servers === undefined ? `tcp port ${port}` : endFilter(servers, port);
-}
-
-function endFilter(hosts: readonly string[], port: number): string {
-  const towards = (end: 'src' | 'dst') =>
-    `(tcp ${end} port ${port} and (${hosts.map((host) => `${end} host ${host}`).join(' or ')}))`;
-  return `${towards('dst')} or ${towards('src')}`;
 }
 
 /** A mirror that runs beside a recording, in threads of its own. */

@@ -9,7 +9,7 @@ import type { FilterChoices } from '../replay/filters.ts';
 import { RewriteRules } from '../replay/rules.ts';
 import type { SelectionChoices } from '../replay/selection.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import { KEY_FILE_VARIABLE, type Mapping, parseEndpoint, parseMapping } from './endpoints.ts';
+import { collectMappings, type Endpoint, KEY_FILE_VARIABLE, parseEndpoint } from './endpoints.ts';
 import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
@@ -18,6 +18,9 @@ const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
 
 /** Threads beyond this only share the same cores in smaller pieces. */
 const MAX_CHANNELS = 64;
+
+/** The option that says which recorded servers go where, in all verbs that have it. */
+export const MAPPING_FLAGS = '-x, --target <mapping>';
 
 export function parseCount(text: string): number {
   const count = Number(text);
@@ -86,9 +89,9 @@ export function runCommand(name: string) {
   return new Command(name)
     .optionsGroup('Target, and the way there:')
     .requiredOption(
-      '-x, --target <port-host:port>',
-      'recorded port, and where it goes: 3307-10.128.6.83:3307, 3307-[fd00::3]:3307',
-      parseMapping,
+      MAPPING_FLAGS,
+      '[ADDRESS:]PORT-HOST:PORT, a recorded server and where its sessions go, e.g. 3307-10.128.6.83:3307, 10.0.0.5:3307-db.test:3307, [fd00::5]:3307-[fd00::3]:3307; several by comma, or -x again; sessions of other servers are skipped',
+      collectMappings,
     )
     .option(
       '-s, --intercept <host:port>',
@@ -248,13 +251,17 @@ export function runCommand(name: string) {
     .optionsGroup('Connections and order:')
     .option(
       '--max-connections <m>',
-      'connections at once, of all copies together; sessions wait for a place in the order in which they are due',
+      'connections to each target at once, of all copies together; sessions wait for a place in the order in which they are due',
       parseCount,
     )
-    .option('--connect-rate <r/s>', 'new connections a second, of all copies together: 200/s', parseRate)
+    .option(
+      '--connect-rate <r/s>',
+      'new connections to each target a second, of all copies together: 200/s',
+      parseRate,
+    )
     .option(
       '--pool <k>',
-      'sessions have k kept connections of each user one after the other, cleaned in between, instead of one each',
+      'sessions have k kept connections of each user (to each target) one after the other, cleaned in between, instead of one each',
       parseCount,
     )
     .addOption(
@@ -384,7 +391,7 @@ export function checkTransport(options: RunOptions): void {
 
 export function targetTls(
   { targetTls: verify, targetCa }: Pick<RunOptions, 'targetTls' | 'targetCa'>,
-  { host }: Mapping,
+  { host }: Pick<Endpoint, 'host'>,
 ): TargetTls | undefined {
   if (verify === undefined) return undefined;
   const tls: TargetTls = { verify, servername: host };

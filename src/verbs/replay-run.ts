@@ -12,7 +12,7 @@ import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { renderSummary } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
-import type { TransportStats } from '../transport/transport.ts';
+import { sumStats } from '../transport/targets.ts';
 import type { Address } from '../wire/address.ts';
 import type { SourceStats } from '../wire/packets.ts';
 import { beginRunFile, type RunLeft, removeCheckpoints, writeRunFile } from './checkpoint-run.ts';
@@ -22,8 +22,9 @@ import { isUnderWay, openControl } from './control-socket.ts';
 import { resolveHost } from './endpoints.ts';
 import { interlock, type RecordedSide, refuseRecordedAddress } from './interlock.ts';
 import { keysHelp, listenForKeys } from './keys.ts';
+import { mappingText, mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
 import { formatTime } from './output.ts';
-import { type ClientsPlan, planClients } from './replay-clients.ts';
+import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
 import {
   checkTransport,
@@ -35,15 +36,16 @@ import {
   targetTls,
 } from './replay-options.ts';
 import type { ReplayJob, ShareResult } from './replay-share.ts';
+import { addressesTaken } from './replay-source.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
+import type { TargetJob } from './replay-transport.ts';
 import { RestTeller } from './rest-teller.ts';
 
 const PROGRESS_MS = 1_000;
 
 /** What the options amount to, before the source is known. */
-export interface RunPlan {
+export interface RunPlan extends PlannedMappings {
   options: RunOptions;
-  target: Address;
   /** Host that catches the answers; undefined: this one. */
   assistant: Address | undefined;
   rules: RulesFile | undefined;
@@ -63,40 +65,53 @@ export async function planRun(options: RunOptions): Promise<RunPlan> {
     rules,
     logins: await planLogins(options),
     key: options.keyFile === undefined ? undefined : readKeyFile(options.keyFile),
-    target: await resolveHost(options.target.host),
+    ...(await planMappings(options.target)),
     assistant: options.intercept === undefined ? undefined : await resolveHost(options.intercept.host),
   };
 }
 
-/** Who speaks from where; `recorded`: addresses of the recorded clients, where they are known before. */
-export function planRunClients(
-  { options, target, assistant }: RunPlan,
-  recorded: Iterable<string>,
-): ClientsPlan {
-  return planClients(options.clients, { target, copies: options.copies, assistant, clients: recorded });
+/** The run's targets, and who speaks to each from where; `clients`: addresses of its recorded clients, where they are known before. */
+export function planTargets(
+  { options, mappings, targets, jobs, assistant }: RunPlan,
+  clients: (target: number) => Iterable<string>,
+): TargetJob[] {
+  const { copies } = options;
+  return targets.map((place, index) => {
+    const { address: target, port: targetPort } = place;
+    const facts = { target, copies, assistant, clients: clients(index) };
+    return {
+      name: targetText(place),
+      mapping: mappings
+        .filter((_, i) => jobs[i].target === index)
+        .map(mappingWords)
+        .join(','),
+      target,
+      targetPort,
+      clients: planClients(options.clients, facts),
+      tls: targetTls(options, place),
+    };
+  });
 }
 
 /** What of a job the options tell. */
-export type PlannedJob = Omit<ReplayJob, 'archive' | 'speed' | 'timing' | 'connections' | 'keyLog'>;
+export type PlannedJob = Omit<
+  ReplayJob,
+  'archive' | 'serverPorts' | 'mappings' | 'speed' | 'timing' | 'connections' | 'keyLog'
+>;
 
 export function plannedJob(
-  { options, target, rules, logins, key }: RunPlan,
-  clients: ClientsPlan,
+  { options, rules, logins, key }: RunPlan,
+  targets: readonly TargetJob[],
 ): PlannedJob {
-  const { target: mapping, copies } = options;
   return {
-    recordedPort: mapping.recordedPort,
-    target,
-    targetPort: mapping.port,
+    targets,
     intercept: options.intercept,
     key,
     captureDriver: options.captureDriver,
     sendDriver: options.sendDriver,
-    clients,
-    copies,
+    copies: options.copies,
     raw: options.protocol === 'raw',
     transport: options.transport,
-    tls: targetTls(options, mapping),
     logins,
     filters: filtersOf(options),
     selection: selectionOf(options),
@@ -137,12 +152,8 @@ export interface SourceFacts {
 
 /** Carries `planned` out to its end, and sets the exit code. */
 export async function carryOut(planned: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
-  const { copies, speed, clients, target, targetPort } = planned;
-  // Of an unknown protocol nothing can be asked.
-  if (planned.raw === true && options.allowLiveTarget !== true)
-    refuseRecordedAddress(planned, source.servers);
-  else if (options.allowLiveTarget !== true)
-    await interlock(planned, source.servers, (line) => process.stderr.write(`mytape: ${line}\n`));
+  const { copies, speed, targets, logins, raw } = planned;
+  if (options.allowLiveTarget !== true) await refuseLive(targets, { logins, raw }, source.servers);
   const out = makeRunFolder(options.out);
   if (await isUnderWay(out))
     throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
@@ -151,7 +162,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const checkpoint = resumable && { folder: out, resume: resumable.left !== undefined };
   const job = { ...planned, checkpoint };
   // Should what follows fail, it goes with the process.
-  const guard = clients.from === 'self' ? await Guard.raise({ target, targetPort, ...clients }) : undefined;
+  const guard = await guardOf(targets);
   const isBeside = source.isBeside === true;
   // On a terminal, in the place of the progress.
   const lineBegin = process.stderr.isTTY ? '\r\x1b[K' : '';
@@ -207,6 +218,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const summary = summarize(mergeTallies(results.map((result) => result.tally)), {
     ...sumCaptured(results, source),
     live: job.live !== undefined,
+    mappings: mappingTexts(job),
     copies,
     speed,
     elapsedMs,
@@ -233,6 +245,36 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   }
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, interrupted);
+}
+
+/** Throws 'refused' where one of the targets is a recorded server, any of them, or looks live. */
+async function refuseLive(
+  targets: readonly TargetJob[],
+  asking: { logins: LoginJob; raw: boolean | undefined },
+  servers: RecordedSide,
+): Promise<void> {
+  // Before the first of them is asked: an address is known without.
+  for (const target of targets) refuseRecordedAddress(target, servers);
+  // We can't query a target whose protocol we don't know.
+  if (asking.raw === true) return;
+  const say = (line: string) => process.stderr.write(`mytape: ${line}\n`);
+  for (const target of targets) await interlock({ ...target, logins: asking.logins }, servers, say);
+}
+
+/** Where we speak from this host's own address, to whichever target. */
+async function guardOf(targets: readonly TargetJob[]): Promise<Guard | undefined> {
+  const services = targets.flatMap(({ target, targetPort, clients }) =>
+    clients.from === 'self' ? [{ target, targetPort, ...clients }] : [],
+  );
+  return services.length === 0 ? undefined : Guard.raise(...services);
+}
+
+/** `10.0.0.5:3307 -> 10.1.0.5:3307`, for each mapping. */
+function mappingTexts({ mappings, targets, live }: ReplayJob): string[] {
+  const taken = live && addressesTaken(live, mappings);
+  return mappings.map(({ source, port, target }, i) =>
+    mappingText(source ?? taken?.[i], port, targets[target].name),
+  );
 }
 
 /** Replays the recording as often as it is to be. */
@@ -287,20 +329,6 @@ function warnOfRules(results: readonly ShareResult[]): void {
 function exitCodeOf(summary: Summary, interrupted: boolean): number {
   if (interrupted) return EXIT.interrupted;
   return summary.verdict === 'invalid' ? EXIT.invalidRun : EXIT.done;
-}
-
-/** What the threads' transports have counted; `oneCapture`: all of them tell of the one capture of an intercept. */
-function sumStats(each: readonly TransportStats[], oneCapture: boolean): TransportStats {
-  const sum = { packetsOut: 0, packetsIn: 0, retransmitted: 0, captureDropped: 0 };
-  for (const stats of each) {
-    sum.packetsOut += stats.packetsOut;
-    sum.retransmitted += stats.retransmitted;
-    sum.packetsIn = oneCapture ? Math.max(sum.packetsIn, stats.packetsIn) : sum.packetsIn + stats.packetsIn;
-    sum.captureDropped = oneCapture
-      ? Math.max(sum.captureDropped, stats.captureDropped)
-      : sum.captureDropped + stats.captureDropped;
-  }
-  return sum;
 }
 
 export function makeRunFolder(out: string | undefined): string {

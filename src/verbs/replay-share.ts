@@ -6,6 +6,7 @@ import type { Trouble } from '../replay/contact.ts';
 import { Engine } from '../replay/engine.ts';
 import { type FilterChoices, Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
+import type { MappingJob } from '../replay/mappings.ts';
 import { poolShare } from '../replay/pool.ts';
 import { RewriteRules } from '../replay/rules.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
@@ -34,7 +35,10 @@ export interface ReplayJob extends TransportJob {
   archive: string;
   /** Replayed is what is captured now; undefined: the archive. */
   live?: LiveJob | undefined;
-  recordedPort: number;
+  /** Who listens on these is the server: the archive's own, so that sessions have the same ids as in its index. */
+  serverPorts: readonly number[];
+  /** Which recorded servers' sessions go to which target. */
+  mappings: readonly MappingJob[];
   copies: number;
   speed: number;
   /** The protocol is not known: turns of octets are replayed. */
@@ -52,11 +56,11 @@ export interface ReplayJob extends TransportJob {
   /** Text of a key log beside the archive's own. */
   keyLog: string | undefined;
   timing: TimingJob;
-  /** Connections at once, and new ones a second, of all shares; undefined: any number. */
+  /** Connections to each target at once, and new ones a second, of all shares; undefined: any number. */
   maxConnections: number | undefined;
   connectRate: number | undefined;
   order: 'time' | 'commit';
-  /** Connections kept for each user, by all shares; undefined: none are. */
+  /** Connections to each target kept for each user, by all shares; undefined: none are. */
   pool: number | undefined;
   pinTime: boolean;
   /** Where it is written down how far the run has come; undefined: nowhere. */
@@ -153,7 +157,7 @@ export class ReplayShare {
     say: (line: string) => void,
     dry?: DryRun,
   ): Promise<ReplayShare> {
-    const transport = dry?.target ?? (await openTransport(job, share, say));
+    const transport = dry?.transport ?? (await openTransport(job, share, say));
     try {
       const capture = job.live && (await openLiveCapture(job.live, job, share));
       const made = new ReplayShare(job, share, transport, capture, say);
@@ -185,7 +189,7 @@ export class ReplayShare {
     const checkpoints = this.#checkpoints;
     // Before it was interrupted this share had done it, and others had not.
     if (checkpoints !== undefined && checkpoints.pass > anchor.pass) return undefined;
-    const { copies, recordedPort, connectTimeoutMs, replyTimeoutMs, pool, pinTime, raw } = this.#job;
+    const { copies, serverPorts, targets, connectTimeoutMs, replyTimeoutMs, pool, pinTime, raw } = this.#job;
     const decode = raw === true ? decodeRawSessions : decodeSessions;
     const { maxConnections, connectRate, order, selection, schemaPerCopy } = this.#job;
     const kinds = new CommandKinds();
@@ -207,6 +211,7 @@ export class ReplayShare {
         filters: new Filters(this.#job.filters),
         ...openLogins(this.#job.logins, source.snapshots),
         ...source.engine,
+        targets: targets.length,
         maxConnections: maxConnections && partOf(share, maxConnections),
         connectRate: connectRate && connectRate / share.of,
         orderBy: order === 'commit' ? kinds : undefined,
@@ -221,7 +226,7 @@ export class ReplayShare {
       this.#transport,
       [
         this.#observer,
-        { trouble: (trouble) => this.#tellTrouble(trouble) },
+        { trouble: (trouble, target) => this.#tellTrouble(trouble, target) },
         ...(checkpoints?.observers ?? []),
         ...(this.#dry === undefined ? [] : [this.#dry]),
       ],
@@ -234,7 +239,7 @@ export class ReplayShare {
       await engine.run(
         decode(source.packets, {
           ...source.decode,
-          serverPorts: new Set([recordedPort]),
+          serverPorts: new Set(serverPorts),
           openTls: tlsReader(this.#job.archive, this.#job.keyLog),
         }),
       );
@@ -262,9 +267,9 @@ export class ReplayShare {
     };
   }
 
-  /** All threads have the same target: one of them tells. */
-  #tellTrouble(trouble: Trouble): void {
-    if (this.#share.index === 0) this.#say(troubleText(trouble, this.#job));
+  /** All threads have the same targets: one of them tells. */
+  #tellTrouble(trouble: Trouble, target: number): void {
+    if (this.#share.index === 0) this.#say(troubleText(trouble, this.#job, this.#job.targets[target]));
   }
 
   /** A histogram of our lateness so far, encoded. */

@@ -8,11 +8,14 @@ import { openCapture } from '../net/drivers.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import type { EngineOptions } from '../replay/engine-options.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
+import { LiveMappings } from '../replay/live-mappings.ts';
 import { SnapshotFollower } from '../replay/live-snapshots.ts';
+import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';
 import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
+import { endpointText } from './endpoints.ts';
 import type { ReplayJob } from './replay-share.ts';
 
 /**
@@ -31,23 +34,30 @@ export interface LiveJob {
   bufferOctets: number | undefined;
   /** The same for all threads. */
   originSec: number;
+  /** What the threads' LiveMappings share. */
+  places: SharedArrayBuffer;
 }
 
 export interface RunSource {
   packets: PacketSource;
   decode: Pick<DecodeOptions, 'wants' | 'firstId' | 'idStep' | 'idleNs'>;
-  engine: Pick<EngineOptions, 'share' | 'connections' | 'live'>;
+  engine: Pick<EngineOptions, 'share' | 'connections' | 'live' | 'mappings'>;
   snapshots: Pick<Snapshots, 'find'>;
   close(): void;
 }
 
-export function openArchiveSource({ archive: dir, copies, connections }: ReplayJob, share: Share): RunSource {
+export function openArchiveSource(job: ReplayJob, share: Share): RunSource {
+  const { archive: dir, copies, connections } = job;
   const archive = openArchive(dir);
   const packets = archive.packets();
   return {
     packets,
     decode: { wants: (id) => hasAny(share, id, copies) },
-    engine: { share, connections: ConnectionIds.of(connections) },
+    engine: {
+      share,
+      connections: ConnectionIds.of(connections),
+      mappings: new FixedMappings(job.mappings),
+    },
     snapshots: readSnapshots(dir),
     close() {
       packets.close();
@@ -66,13 +76,13 @@ export function openArchiveSource({ archive: dir, copies, connections }: ReplayJ
  */
 export function openLiveCapture(
   live: LiveJob,
-  { captureDriver, recordedPort }: ReplayJob,
+  { captureDriver, serverPorts }: ReplayJob,
   share: Share,
 ): Promise<PacketSource> {
   const { iface, filter, promiscuous, bufferOctets, originSec } = live;
   return openCapture(captureDriver, {
     iface,
-    filter: clientShareFilter(filter, [recordedPort], share),
+    filter: clientShareFilter(filter, serverPorts, share),
     mode: 'throughput',
     promiscuous,
     originSec,
@@ -80,6 +90,10 @@ export function openLiveCapture(
   });
 }
 
+/**
+ * What `capture` has, the steps of its clock taken out. `say` is told of these, and of servers whose sessions are not mirrored
+ * because another one has their port.
+ */
 export function liveSource(
   capture: PacketSource,
   job: ReplayJob,
@@ -87,6 +101,7 @@ export function liveSource(
   say: (line: string) => void,
 ): RunSource {
   const { originSec } = capture;
+  const { places } = job.live as LiveJob;
   const steps = new ClockStepTeller(originSec, 'mirror', say);
   // All threads have the same clock: one of them tells.
   const packets = new MendedSource(capture, (step) => share.index === 0 && steps.add(step));
@@ -98,6 +113,13 @@ export function liveSource(
       share: WHOLE,
       connections: LiveConnectionIds.of(job.connections),
       live: { now: () => packets.now(captureNow(originSec)) },
+      mappings: new LiveMappings(job.mappings, places, (server, port, first) => {
+        const [other, taken] = [server, first].map(({ text }) => endpointText(text, port));
+        say(
+          `sessions of ${other} are skipped, as other-server: -x ${port}-… has taken ${taken}, which was seen first ` +
+            `(to mirror them, too, name both: -x ${taken}-HOST:PORT,${other}-HOST:PORT)`,
+        );
+      }),
     },
     snapshots,
     close() {
@@ -105,4 +127,10 @@ export function liveSource(
       snapshots.close();
     },
   };
+}
+
+/** The addresses of the servers that mappings without address have taken, by number of the mapping. */
+export function addressesTaken({ places }: LiveJob, mappings: readonly MappingJob[]): (string | undefined)[] {
+  const live = new LiveMappings(mappings, places, () => {});
+  return mappings.map((_, index) => live.addressOf(index)?.text);
 }

@@ -7,8 +7,10 @@ import { FollowedClock, type FollowedData } from '../flow/followed-clock.ts';
 import { findIdle, type IdleData, IdleGaps } from '../flow/idle.ts';
 import { Timetable } from '../flow/timetable.ts';
 import type { Timing, Window } from '../replay/engine-options.ts';
+import type { FixedMappings } from '../replay/mappings.ts';
 import type { CaptureNs } from '../time.ts';
 import { CLOCK_STEP_CHOICES, type OnClockStep } from './clock-steps.ts';
+import { mappedSessions } from './mapping.ts';
 import { nextTime, type TimeChoice } from './options.ts';
 
 /** The range of time scales: from nothing left of a time to a thousand times as long. */
@@ -61,11 +63,11 @@ export function liveTiming(spreadMs: number): TimingJob {
   return { ...asItComes, spreadMs, window: {} };
 }
 
-/** Reads the archive once where idle times are to be found. Throws 'usage' where the window has nothing of the recording. */
+/** The times of the sessions that `mappings` take. Reads the archive once where idle times are to be found. Throws 'usage' where the window has nothing of the recording. */
 export async function planTiming(
   choices: TimingChoices,
   archive: Archive,
-  port: number,
+  mappings: FixedMappings,
   spreadMs: number,
 ): Promise<TimingJob> {
   const { skipIdle, onClockStep } = choices;
@@ -76,9 +78,9 @@ export async function planTiming(
     thinkScale: choices.thinkTimeScale,
     catchUp: choices.thinkTimeCorrect !== false,
     clock: clock?.data,
-    idle: skipIdle === undefined ? undefined : await idleOf(archive, port, skipIdle, clock),
+    idle: skipIdle === undefined ? undefined : await idleOf(archive, mappings, skipIdle, clock),
     spreadMs,
-    window: windowOf(choices, archive),
+    window: windowOf(choices, archive, mappings),
   };
 }
 
@@ -96,13 +98,13 @@ export function openTiming(job: TimingJob, anchorAt: CaptureNs): { timing: Timin
 
 async function idleOf(
   archive: Archive,
-  port: number,
+  { ends }: FixedMappings,
   mostMs: number,
   clock: FollowedClock | undefined,
 ): Promise<IdleData> {
   const source = archive.packets();
   try {
-    const gaps = await findIdle(source, [port], mostMs * 1e6, clock);
+    const gaps = await findIdle(source, ends, mostMs * 1e6, clock);
     process.stderr.write(
       `mytape: --skip-idle: ${gaps.count} idle stretches, ${Math.round(gaps.cutNs / 1e9)} s of the recording cut\n`,
     );
@@ -113,11 +115,11 @@ async function idleOf(
 }
 
 /** A time of day is that of the recording's own day, or of the next, where the recording began later that day. */
-function windowOf({ from, to }: TimingChoices, archive: Archive): Window {
+function windowOf({ from, to }: TimingChoices, archive: Archive, mappings: FixedMappings): Window {
   const { originSec } = archive.info;
   let first = Number.POSITIVE_INFINITY;
   let last = Number.NEGATIVE_INFINITY;
-  for (const { firstAt, lastAt } of archive.sessions()) {
+  for (const { firstAt, lastAt } of mappedSessions(archive.sessions(), mappings)) {
     first = Math.min(first, firstAt);
     last = Math.max(last, lastAt);
   }

@@ -8,6 +8,7 @@ import { localAnswers, relayedAnswers } from '../transport/answers.ts';
 import { PacketTransport } from '../transport/packet.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
+import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
@@ -32,20 +33,56 @@ export interface PacketJob {
   raw?: boolean;
 }
 
-export interface TransportJob extends PacketJob {
-  transport: (typeof TRANSPORTS)[number];
+/** One target of a run. Plain data: it crosses to worker threads. */
+export interface TargetJob {
+  /** `HOST:PORT`, by the name that it was given. */
+  name: string;
+  /** The part of `-x` that leads there, as it was typed. */
+  mapping: string;
+  target: Address;
+  targetPort: number;
+  clients: ClientsPlan;
   /** Of the socket transport: connections go on in TLS. */
   tls: TargetTls | undefined;
 }
 
-/** The transport of one share of a run. `say` is told, in words for people, what becomes of the way that answers come. */
+export interface TransportJob extends Omit<PacketJob, 'target' | 'targetPort' | 'clients'> {
+  transport: (typeof TRANSPORTS)[number];
+  /** At least one. */
+  targets: readonly TargetJob[];
+}
+
+/**
+ * The transport of one share of a run, to all targets. `say` is told, in words for people, what becomes of the way that answers
+ * come. Throws where one of the targets' transports cannot be had; then none is left open.
+ */
 export async function openTransport(
   job: TransportJob,
   share: Share,
   say: (line: string) => void,
 ): Promise<Transport> {
-  if (job.transport === 'packet') return openPacketTransport(job, share, say);
-  const { target, targetPort: port, tls } = job;
+  const { targets, intercept } = job;
+  if (targets.length === 1) return openTo(targets[0], job, share, say);
+  const opened: Transport[] = [];
+  try {
+    // A relay channel is one target's: the channels of an intercept know nothing of one another, as those of -C do.
+    for (const target of targets)
+      opened.push(await openTo(target, job, share, (line) => say(`${target.name}: ${line}`)));
+  } catch (error) {
+    await Promise.all(opened.map((transport) => transport.close()));
+    throw error;
+  }
+  return new TargetsTransport(opened, intercept !== undefined);
+}
+
+async function openTo(
+  to: TargetJob,
+  job: TransportJob,
+  share: Share,
+  say: (line: string) => void,
+): Promise<Transport> {
+  const { target, targetPort: port, tls } = to;
+  if (job.transport === 'packet') return openPacketTransport({ ...job, ...to }, share, say);
   const options = { target: target.text, port, clock: realClock, raw: job.raw === true };
   return new SocketTransport(tls === undefined ? options : { ...options, tls });
 }

@@ -2,7 +2,9 @@ import { pathTo } from '../net/route.ts';
 import type { Trouble, TroubleKind } from '../replay/contact.ts';
 import { RECONNECT_MS } from '../replay/recovery.ts';
 import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
+import { endpointText } from './endpoints.ts';
 import type { ReplayJob } from './replay-share.ts';
+import type { TargetJob } from './replay-transport.ts';
 
 /** Ordinary connections need no path of ours: what fails is the target, or the network to it. */
 const SEEN_BY_SOCKET: Readonly<Record<Exclude<TroubleKind, 'blocked'>, string>> = {
@@ -13,9 +15,9 @@ const SEEN_BY_SOCKET: Readonly<Record<Exclude<TroubleKind, 'blocked'>, string>> 
 };
 
 /** What a replay says, once, when its target cannot be reached: what was seen, what to type where, who tells more. */
-export function troubleText(trouble: Trouble, job: ReplayJob): string {
+export function troubleText(trouble: Trouble, job: ReplayJob, to: TargetJob): string {
   const { kind, failures, wasReached } = trouble;
-  const target = `${job.target.text}:${job.targetPort}`;
+  const target = endpointText(to.target.text, to.targetPort);
   if (kind === 'blocked') {
     return (
       `${target} has blocked clients of this run, after too many handshakes that came to no end (error 1129). ` +
@@ -31,13 +33,13 @@ export function troubleText(trouble: Trouble, job: ReplayJob): string {
   const seen =
     failures === 0 ? `no answer from ${target} yet` : `the first ${failures} connections to ${target} failed`;
   if (job.transport === 'socket') return `${seen}: ${SEEN_BY_SOCKET[kind]}`;
-  const [what, ...remedies] = explainConnectFailure(kind, factsOf(trouble, job));
-  const doctor = `  on this host: check every step of the path\n    ${doctorLine(job)}`;
+  const [what, ...remedies] = explainConnectFailure(kind, factsOf(trouble, job, to));
+  const doctor = `  on this host: check every step of the path\n    ${doctorLine(job, to)}`;
   return [`${seen}: ${what}`, ...remedies, doctor].join('\n');
 }
 
-function factsOf({ client }: Trouble, job: ReplayJob): PathFacts {
-  const { clients, intercept, target } = job;
+function factsOf({ client }: Trouble, { archive, intercept }: ReplayJob, to: TargetJob): PathFacts {
+  const { clients, target, targetPort } = to;
   const from =
     clients.from === 'self'
       ? { client: clients.address.text, clients: [clients.address.text] }
@@ -46,9 +48,9 @@ function factsOf({ client }: Trouble, job: ReplayJob): PathFacts {
         : { client, clients: [client] };
   return {
     ...from,
-    archive: job.archive,
+    archive,
     target: target.text,
-    port: job.targetPort,
+    port: targetPort,
     via: intercept?.host ?? pathTo(target).source.text,
     local: intercept === undefined,
     self: clients.from === 'self',
@@ -56,17 +58,8 @@ function factsOf({ client }: Trouble, job: ReplayJob): PathFacts {
   };
 }
 
-function doctorLine({
-  recordedPort,
-  target,
-  targetPort,
-  intercept,
-  key,
-  archive,
-  clients,
-}: ReplayJob): string {
-  const host = target.family === 6 ? `[${target.text}]` : target.text;
-  const parts = ['mytape doctor', `-x ${recordedPort}-${host}:${targetPort}`];
+function doctorLine({ intercept, key, archive }: ReplayJob, { mapping, clients }: TargetJob): string {
+  const parts = ['mytape doctor', `-x ${mapping}`];
   if (intercept === undefined) parts.push('--local');
   else parts.push(`-s ${intercept.host}:${intercept.port}${key === undefined ? '' : ' --key-file FILE'}`);
   if (clients.from === 'self') parts.push('--clients self');

@@ -1,20 +1,20 @@
 import { type Archive, openArchive } from '../archive/reader.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
-import { MytapeError } from '../errors.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
+import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
 import type { CaptureNs } from '../time.ts';
 import { firstLeft, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
-import type { Mapping } from './endpoints.ts';
 import { endpointKey, type RecordedSide } from './interlock.ts';
 import { sayState } from './ls.ts';
+import { mappedSessions, resolveMappings } from './mapping.ts';
 import { parseDurationMs, parseTime } from './options.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
-import { carryOut, plannedJob, planRun, planRunClients } from './replay-run.ts';
+import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
 import { onClockStepOption, parseScale, planTiming } from './replay-timing.ts';
 
 const EXAMPLES = `
@@ -33,6 +33,8 @@ Examples:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --read-only --dry-run
   On and on for an hour, and then:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --loop forever --for 1h
+  A recording of several servers, each onto its own target (sessions of any other server are skipped):
+    mytape replay peak.tape -x 10.0.0.5:3307-10.1.0.5:3307,10.0.0.6:3307-10.1.0.6:3307 --local --users users
   Where a run that was stopped, or killed, left off (its --out):
     mytape replay --resume runs/monday
 
@@ -120,19 +122,22 @@ function replayOptions() {
 async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const plan = await planRun(options);
   const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
-  const { target: mapping, copies, speed } = options;
+  const { copies, speed } = options;
   const archive = openArchive(dir);
   try {
     sayState(archive);
-    const { anchorAt, servers } = checkArchive(archive, dir, mapping);
+    const mappings = resolveMappings(plan, archive.sessions(), dir);
+    const fixed = new FixedMappings(mappings);
+    const { anchorAt, servers } = readArchive(archive, dir, fixed);
     warnOfRemaps(archive, plan.logins);
-    const clients = planRunClients(plan, clientsOf(archive, mapping.recordedPort));
-    const { sessions, packets, dropped } = archive.info;
+    const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
+    const { sessions, packets, dropped, serverPorts } = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
-    const timing = await planTiming(options, archive, mapping.recordedPort, options.spread ?? 0);
+    const timing = await planTiming(options, archive, fixed, options.spread ?? 0);
     const clockSteps = archive.clockSteps();
     new ClockStepTeller(archive.info.originSec, options.onClockStep).end(clockSteps);
-    const job = { ...plannedJob(plan, clients), archive: dir, speed, timing, connections, keyLog };
+    const recorded = { archive: dir, serverPorts, mappings };
+    const job = { ...plannedJob(plan, targets), ...recorded, speed, timing, connections, keyLog };
     if (options.dryRun === true) {
       const { startMs } = planCourse(options, Date.now(), false);
       const allowLive = options.allowLiveTarget === true;
@@ -152,14 +157,14 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const left =
       options.resume === undefined ? undefined : readRunLeft(options.resume, sharesOf(options), copies);
     const begins = timing.window.from ?? anchorAt;
-    const goesOn = left && firstLeft(archive.sessions(), mapping.recordedPort, left);
+    const goesOn = left && firstLeft(mappedSessions(archive.sessions(), fixed), left);
     await carryOut(job, options, {
       packets,
       dropped,
       anchorAt: begins,
       resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
       servers,
-      recording: { to: timing.window.to ?? lastOf(archive), originSec: archive.info.originSec },
+      recording: { to: timing.window.to ?? lastOf(archive, fixed), originSec: archive.info.originSec },
       course: planCourse(options, Date.now(), left !== undefined),
       resumable: { args: process.argv.slice(3), left },
     });
@@ -168,34 +173,29 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   }
 }
 
-/** When the first session began that can be replayed: what is due at once; and who was recorded. Refuses what would replay nothing. */
-function checkArchive(
+/**
+ * When the first session began that is mapped and can be replayed: what is due at once; and all recorded servers, mapped or
+ * not, because a run must go to none of them.
+ */
+function readArchive(
   archive: Archive,
   dir: string,
-  mapping: Mapping,
+  mappings: FixedMappings,
 ): { anchorAt: CaptureNs; servers: RecordedSide } {
   const endpoints = new Set<string>();
-  const ports = new Set<number>();
   let first = Number.POSITIVE_INFINITY;
   let firstOfAny = Number.POSITIVE_INFINITY;
   for (const { server, serverPort, firstAt, coverage } of archive.sessions()) {
-    ports.add(serverPort);
     endpoints.add(endpointKey(server, serverPort));
-    if (serverPort !== mapping.recordedPort) continue;
+    if (mappings.at(server, serverPort) === undefined) continue;
     firstOfAny = Math.min(firstOfAny, firstAt);
     if (coverage !== 'joined-late') first = Math.min(first, firstAt);
   }
-  if (!ports.has(mapping.recordedPort)) {
-    const there = ports.size === 0 ? 'no session at all' : `sessions of port ${[...ports].join(', ')}`;
-    throw new MytapeError(
-      'usage',
-      `${dir} has no session of port ${mapping.recordedPort}, it has ${there} (mend -x)`,
-    );
-  }
   const { servers: identities } = readSnapshots(dir);
+  const what = `${endpoints.size === 1 ? 'the server' : 'a server'} that ${dir} was recorded from`;
   return {
     anchorAt: first === Number.POSITIVE_INFINITY ? firstOfAny : first,
-    servers: { endpoints, identities, what: `the server that ${dir} was recorded from` },
+    servers: { endpoints, identities, what },
   };
 }
 
@@ -223,13 +223,14 @@ function sharesOf({ channels: of, order }: ReplayOptions): Share[] {
   return Array.from({ length: of }, (_, index) => ({ index, of, byCopy: order === 'commit' }));
 }
 
-/** When the last of the recording was. */
-function lastOf(archive: Archive): CaptureNs {
+/** When the last of it was. */
+function lastOf(archive: Archive, mappings: FixedMappings): CaptureNs {
   let last = 0;
-  for (const { lastAt } of archive.sessions()) last = Math.max(last, lastAt);
+  for (const { lastAt } of mappedSessions(archive.sessions(), mappings)) last = Math.max(last, lastAt);
   return last;
 }
 
-function* clientsOf(archive: Archive, port: number): Iterable<string> {
-  for (const { client, serverPort } of archive.sessions()) if (serverPort === port) yield client;
+function* clientsOf(archive: Archive, mappings: FixedMappings, target: number): Iterable<string> {
+  for (const { client, server, serverPort } of archive.sessions())
+    if (mappings.at(server, serverPort)?.target === target) yield client;
 }

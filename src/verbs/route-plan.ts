@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import type { Archive } from '../archive/reader.ts';
+import type { Archive, SessionRow } from '../archive/reader.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { aggregate, type Prefix, prefixOf, widestAround, widthOf } from '../wire/prefixes.ts';
 
@@ -12,12 +12,16 @@ export interface RecordedHosts {
   sessions: number;
 }
 
-/** Of all sessions, or of those of one server port. */
-export function recordedHosts(archive: Archive, port?: number): RecordedHosts {
+/** Of all sessions, or the clients of those that `isWanted`; the servers are those of all. */
+export function recordedHosts(
+  archive: Archive,
+  isWanted: (session: SessionRow) => boolean = () => true,
+): RecordedHosts {
   const hosts: RecordedHosts = { clients: new Map(), servers: new Set(), sessions: 0 };
-  for (const { client, server, serverPort } of archive.sessions()) {
+  for (const session of archive.sessions()) {
+    const { client, server, serverPort } = session;
     hosts.servers.add(`${server} ${serverPort}`);
-    if (port !== undefined && serverPort !== port) continue;
+    if (!isWanted(session)) continue;
     hosts.clients.set(client, (hosts.clients.get(client) ?? 0) + 1);
     hosts.sessions++;
   }

@@ -1,15 +1,19 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import { openArchive } from '../archive/reader.ts';
+import { type Archive, openArchive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
+import { FixedMappings } from '../replay/mappings.ts';
 import { routeLine } from '../transport/diagnosis.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
-import { type Mapping, parseMapping, resolveHost } from './endpoints.ts';
+import { collectMappings, type Mapping } from './endpoints.ts';
 import { sayState } from './ls.ts';
+import { planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
 import { formatCount, printJson, say } from './output.ts';
+import { MAPPING_FLAGS } from './replay-options.ts';
 import {
   type Kept,
   keep,
+  type LeftOut,
   ownAddresses,
   planRoutes,
   recordedHosts,
@@ -31,13 +35,15 @@ Examples:
     mytape routes peak.tape --via 10.128.6.84 --prefix 24 --keep 10.1.0.0/16
   Take them away again:
     mytape routes peak.tape --via 10.128.6.84 --delete
+  The routes of each target, where servers go to targets of their own:
+    mytape routes peak.tape --via 10.128.6.84 -x 10.0.0.5:3307-10.1.0.5:3307,10.0.0.6:3307-10.1.0.6:3307
 
-The servers of the archive, the assistant, the target (-x) and this host never get a route, nor does what --keep names.
+The servers of the archive, the assistant, the targets (-x) and this host never get a route, nor does what --keep names.
 Exit code: 0 done, 1 failed, 2 usage.`;
 
 interface RoutesOptions {
   via: Address[];
-  target?: Mapping | undefined;
+  target?: Mapping[] | undefined;
   prefix?: number | undefined;
   prefix6?: number | undefined;
   keep?: Prefix[] | undefined;
@@ -79,7 +85,11 @@ export function routesCommand() {
       'the assistant, where `mytape intercept` runs, as the target reaches it (twice: IPv4 and IPv6)',
       collectVia,
     )
-    .option('-x, --target <port-host:port>', 'as for replay: never route this host', parseMapping)
+    .option(
+      MAPPING_FLAGS,
+      'as for replay: the clients of each target, and never a route to the targets themselves',
+      collectMappings,
+    )
     .option(
       '--prefix <bits>',
       'route prefixes as wide as this, with neighbours that are no clients: 24 (default: clients only)',
@@ -105,64 +115,107 @@ async function routes(dir: string, options: RoutesOptions): Promise<void> {
         `${dir} has no session, so no client to route (see: mytape ls ${dir})`,
       );
     }
-    const target = options.target && (await resolveHost(options.target.host));
+    const groups = await groupsOf(archive, dir, options.target, clients);
     const kept: Kept[] = [
       ...unroutable(),
-      ...(target ? keep(target.text, 'is the target itself') : []),
+      ...groups.flatMap(({ place }) => (place ? keep(place.address.text, 'is the target itself') : [])),
       ...recordedServers(hosts),
       ...options.via.flatMap((via) => keep(via.text, 'is the assistant')),
       ...ownAddresses(),
       ...(options.keep ?? []).map((prefix) => ({ prefix, what: 'is of --keep' })),
     ];
-    print(dir, clients, kept, options);
+    const plans = groups.map((group) => planGroup(group, kept, options));
+    if (options.json) printPlans(plans);
+    else for (const plan of plans) print(dir, plan, kept, options);
   } finally {
     archive.close();
   }
 }
 
-function print(
+/** Clients that speak to one host. */
+interface Group {
+  /** undefined: the target was not said. */
+  place: TargetPlace | undefined;
+  /** Address of each, and how many sessions it had. */
+  clients: ReadonlyMap<string, number>;
+}
+
+/** A group for each host that is a target, however many of its ports are; without -x all clients are one. */
+async function groupsOf(
+  archive: Archive,
   dir: string,
-  clients: ReadonlyMap<string, number>,
-  kept: readonly Kept[],
-  options: RoutesOptions,
-): void {
+  mappings: readonly Mapping[] | undefined,
+  all: ReadonlyMap<string, number>,
+): Promise<Group[]> {
+  if (mappings === undefined) return [{ place: undefined, clients: all }];
+  const plan = await planMappings(mappings);
+  const fixed = new FixedMappings(resolveMappings(plan, archive.sessions(), dir));
+  const groups = new Map<string, { place: TargetPlace; clients: Map<string, number> }>();
+  for (const place of plan.targets) {
+    if (!groups.has(place.address.text)) groups.set(place.address.text, { place, clients: new Map() });
+  }
+  for (const { client, server, serverPort } of archive.sessions()) {
+    const destination = fixed.at(server, serverPort);
+    if (destination === undefined) continue;
+    const group = groups.get(plan.targets[destination.target].address.text);
+    group?.clients.set(client, (group.clients.get(client) ?? 0) + 1);
+  }
+  return [...groups.values()];
+}
+
+/** What to type for one group. */
+interface GroupPlan {
+  place: TargetPlace | undefined;
+  /** Clients of an IP version that there is a --via of. */
+  wanted: ReadonlyMap<string, number>;
+  /** How many get a route. */
+  clients: number;
+  routes: { prefix: Prefix; via: string; line: string }[];
+  leftOut: LeftOut[];
+}
+
+function planGroup({ place, clients }: Group, kept: readonly Kept[], options: RoutesOptions): GroupPlan {
   const viaOf = (family: 4 | 6) => options.via.find((via) => via.family === family);
   const wanted = new Map([...clients].filter(([client]) => viaOf(familyOf(client)) !== undefined));
   const plan = planRoutes(wanted, kept, { 4: options.prefix ?? 32, 6: options.prefix6 ?? 128 });
-  const leftOut = [
-    ...plan.leftOut,
-    ...[...clients]
-      .filter(([client]) => !wanted.has(client))
-      .map(([address, sessions]) => {
-        const why = `is IPv${familyOf(address)}, and no --via is`;
-        return { address, sessions, why };
-      }),
-  ];
-  const verb = options.delete ? 'del' : 'add';
-  const lines = plan.prefixes.map((prefix) => {
-    const via = viaOf(prefix.base.family) as Address;
-    return routeLine(formatPrefix(prefix), via.text, verb);
-  });
-  if (options.json) {
-    printJson({
-      clients: plan.clients,
-      routes: plan.prefixes.map((prefix, i) => ({
-        prefix: formatPrefix(prefix),
-        via: viaOf(prefix.base.family)?.text,
-        line: lines[i],
-      })),
-      left_out: leftOut,
+  const unwanted = [...clients]
+    .filter(([client]) => !wanted.has(client))
+    .map(([address, sessions]) => {
+      const why = `is IPv${familyOf(address)}, and no --via is`;
+      return { address, sessions, why };
     });
-    return;
-  }
+  const verb = options.delete ? 'del' : 'add';
+  const routes = plan.prefixes.map((prefix) => {
+    const via = (viaOf(prefix.base.family) as Address).text;
+    return { prefix, via, line: routeLine(formatPrefix(prefix), via, verb) };
+  });
+  return { place, wanted, clients: plan.clients, routes, leftOut: [...plan.leftOut, ...unwanted] };
+}
+
+/** `target` is in it where there are several. */
+function printPlans(plans: readonly GroupPlan[]): void {
+  const of = ({ place }: GroupPlan) => (plans.length > 1 ? { target: place?.host } : {});
+  printJson({
+    clients: plans.reduce((sum, { clients }) => sum + clients, 0),
+    routes: plans.flatMap((plan) =>
+      plan.routes.map(({ prefix, via, line }) => ({ ...of(plan), prefix: formatPrefix(prefix), via, line })),
+    ),
+    left_out: plans.flatMap((plan) => plan.leftOut.map((one) => ({ ...of(plan), ...one }))),
+  });
+}
+
+function print(dir: string, plan: GroupPlan, kept: readonly Kept[], options: RoutesOptions): void {
+  const { place, clients, routes, leftOut, wanted } = plan;
+  const lines = routes.map(({ line }) => line);
   const vias = options.via.map(({ text }) => text).join(', ');
   const purpose = options.delete
     ? 'take the routes to the assistant away'
-    : `answers to ${formatCount(plan.clients)} recorded ${plan.clients === 1 ? 'client' : 'clients'} go to the assistant ${vias}`;
-  const where = options.target === undefined ? 'on the target' : `on the target ${options.target.host}`;
+    : `answers to ${formatCount(clients)} recorded ${clients === 1 ? 'client' : 'clients'} go to the assistant ${vias}`;
+  const where = place === undefined ? 'on the target' : `on the target ${place.host}`;
   process.stdout.write(lines.length === 0 ? '' : [`# ${where}: ${purpose}`, ...lines, ''].join('\n'));
   sayLeftOut(dir, leftOut);
-  if (lines.length > MANY_LINES) hint(wanted, kept, plan.prefixes, options);
+  const prefixes = routes.map(({ prefix }) => prefix);
+  if (lines.length > MANY_LINES) hint(wanted, kept, prefixes, options);
 }
 
 function familyOf(text: string): 4 | 6 {

@@ -103,14 +103,18 @@ export function tcpFrame(fields: TcpFields): Uint8Array {
   return octets;
 }
 
-/** One session as its packets: SYN, SYN-ACK, then `exchanges` rounds of a command and an answer, then FINs. */
+/**
+ * One session as its packets: SYN, SYN-ACK, then `exchanges` rounds of a command and an answer, then FINs. The server's answer to
+ * the login is among them only where it `letsIn`.
+ */
 export function sessionFrames(
   client: string,
   clientPort: number,
   exchanges: number,
   isn = 1000,
+  { letsIn = false, ...to }: Pick<TcpFields, 'server' | 'serverPort'> & { letsIn?: boolean } = {},
 ): Uint8Array[] {
-  const ends = { client, clientPort };
+  const ends = { client, clientPort, ...to };
   const command = mysqlPacket(0, Buffer.from('\x03select 1'));
   const answer = mysqlPacket(1, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
   const frames = [
@@ -129,6 +133,7 @@ export function sessionFrames(
   };
   says(false, GREETING);
   says(true, hello);
+  if (letsIn) says(false, mysqlPacket(2, Buffer.from('\x00\x00\x00\x02\x00\x00\x00')));
   for (let i = 0; i < exchanges; i++) {
     says(true, command);
     says(false, answer);

@@ -26,7 +26,8 @@ function doctorArguments(bed: TestBed, path: Path, extra: readonly string[] = []
   const { target, assistant } = bed.lab.addresses;
   const answers =
     path === 'local' ? ['--local'] : ['-s', `${assistant}:${RELAY_PORT}`, '--key-file', bed.files.key];
-  return ['doctor', '-x', `3307-${target}:3307`, ...answers, ...extra];
+  const x = extra.includes('-x') ? [] : ['-x', `3307-${target}:3307`];
+  return ['doctor', ...x, ...answers, ...extra];
 }
 
 /** Later options win. */

@@ -1,6 +1,7 @@
 /** Clients and servers that speak IPv6. */
 import assert from 'node:assert/strict';
 import {
+  ADDRESSES,
   ADDRESSES6,
   CLIENT_ADDRESSES,
   CLIENT_ADDRESSES6,
@@ -18,8 +19,16 @@ import { SYNS6, seenOnTarget } from './support/seen.ts';
 
 const OBSTACLE = hasIpv6() ? undefined : 'needs a kernel with IPv6';
 
-/** The target by its IPv6 address: the last -x holds. */
+/** The target by its IPv6 address. */
 const TO_IPV6 = ['-x', `${PORT}-[${ADDRESSES6.target}]:${PORT}`];
+
+/** Online by both of its addresses, onto `target`: the recording can't tell that they are one server. */
+function bothTo(target: string): string[] {
+  return [
+    '-x',
+    [ADDRESSES.online, `[${ADDRESSES6.online}]`].map((own) => `${own}:${PORT}-${target}:${PORT}`).join(),
+  ];
+}
 
 const READS = { rounds: 10, steps: [{ query: 'SELECT c FROM sbtest1 WHERE id = 7' }, { pauseMs: 50 }] };
 
@@ -106,8 +115,8 @@ labTests('ipv6', (it) => {
     async (bed) => {
       const recorded = await mixed(bed);
       for (const [extra, skipped] of [
-        [[], 6],
-        [TO_IPV6, 4],
+        [bothTo(ADDRESSES.target), 6],
+        [bothTo(`[${ADDRESSES6.target}]`), 4],
       ] as const) {
         const counts = await bed.counted(async () => {
           const replay = await bed.replayAnyhow({
@@ -124,8 +133,8 @@ labTests('ipv6', (it) => {
         assert.equal(counts.Connections, 10 - skipped);
       }
       for (const extra of [
-        ['--clients', '10.77.64.128/26'],
-        [...TO_IPV6, '--clients', 'fd77:64::1:0/112'],
+        [...bothTo(ADDRESSES.target), '--clients', '10.77.64.128/26'],
+        [...bothTo(`[${ADDRESSES6.target}]`), '--clients', 'fd77:64::1:0/112'],
       ]) {
         await bed.replayExactly(recorded, { path: 'intercept', copies: 3, speed: '4', extra });
       }

@@ -24,7 +24,7 @@ async function found(mostNs: number, moments: readonly [at: number, what?: Parti
       }
     },
   };
-  const { from, until } = (await findIdle(timed, [SERVER_PORT], mostNs)).data;
+  const { from, until } = (await findIdle(timed, [{ port: SERVER_PORT }], mostNs)).data;
   return [...from].map((at, i) => [at, until[i]]);
 }
 
@@ -55,9 +55,9 @@ describe('finding', () => {
 
   test('other ports do not count, either way', async () => {
     const source = scriptedSource(new Script().client(DATA).server(DATA).client(DATA).segments);
-    assert.equal((await findIdle(source, [SERVER_PORT + 1], 10)).count, 0);
-    assert.equal((await findIdle(source, [SERVER_PORT], 10)).count, 2);
-    assert.equal((await findIdle(source, [40_000], 10)).count, 2);
+    assert.equal((await findIdle(source, [{ port: SERVER_PORT + 1 }], 10)).count, 0);
+    assert.equal((await findIdle(source, [{ port: SERVER_PORT }], 10)).count, 2);
+    assert.equal((await findIdle(source, [{ port: 40_000 }], 10)).count, 2);
   });
 });
 

@@ -28,6 +28,17 @@ test('of several sessions with one id it is the newest that is open', () => {
   assert.equal(ids.find(17, 0), 100);
 });
 
+test('an id is that of the recorded server that gave it', () => {
+  const ids = ConnectionIds.create(2, 1);
+  ids.recorded(0, 17, 3);
+  ids.recorded(1, 17, 4);
+  ids.opened(0, 0, 100);
+  ids.opened(1, 0, 101);
+  assert.deepEqual([ids.find(17, 0, 3), ids.find(17, 0, 4), ids.find(17, 0)], [100, 101, undefined]);
+  ids.closed(0, 0);
+  assert.equal(ids.find(17, 0, 3), undefined, 'that of the other server is another connection');
+});
+
 test('what is not known leads nowhere', () => {
   const ids = ConnectionIds.create(2, 1);
   ids.recorded(0, 0);

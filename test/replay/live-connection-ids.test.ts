@@ -32,6 +32,17 @@ describe('connection ids of a live run', () => {
     assert.equal(ids.find(77, 0), 1002);
   });
 
+  test('an id is that of the recorded server that gave it', () => {
+    const ids = LiveConnectionIds.create(1);
+    ids.recorded(8, 77, 3);
+    ids.opened(8, 0, 1001);
+    ids.recorded(9, 77, 4);
+    ids.opened(9, 0, 1002);
+    assert.deepEqual([ids.find(77, 0, 3), ids.find(77, 0, 4), ids.find(77, 0)], [1001, 1002, undefined]);
+    ids.closed(9, 0);
+    assert.equal(ids.find(77, 0, 4), undefined);
+  });
+
   test('a session without a recorded id is in no table', () => {
     const ids = LiveConnectionIds.create(1);
     ids.recorded(8, 0);

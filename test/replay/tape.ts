@@ -25,8 +25,8 @@ export class Tape {
   }
 
   /** A session that the decoder itself gave up. */
-  skipped(atMs: number, cause: SkipCause, commands: number): void {
-    const session = this.session(atMs);
+  skipped(atMs: number, cause: SkipCause, commands: number, options?: SessionOptions): void {
+    const session = this.session(atMs, options);
     session.events.push({ type: 'skip', at: atMs * MS, session: session.meta, cause, commands, how: 'fin' });
   }
 
@@ -72,20 +72,18 @@ export class TapeSession {
   readonly files = new Map<Command, LocalFile>();
   #opened = false;
 
-  constructor(
-    id: number,
-    atMs: number,
-    { user = 'app', password = true, schema, capabilities = 0, refused, late = false }: SessionOptions,
-  ) {
+  constructor(id: number, atMs: number, options: SessionOptions) {
+    const { user = 'app', password = true, schema, capabilities = 0, refused, late = false } = options;
+    const { server, serverPort = 3307, connectionId = id + 1 } = options;
     const inForce = (CAPABILITIES | capabilities) >>> 0;
     this.meta = {
       id,
       client: CLIENT_ADDRESS,
       clientPort: 40_000 + id,
-      server: SERVER_ADDRESS,
-      serverPort: 3307,
+      server: server === undefined ? SERVER_ADDRESS : parseAddress(server)!,
+      serverPort,
       at: atMs * MS,
-      connectionId: id + 1,
+      connectionId,
       capabilities: inForce,
       extendedCapabilities: 0,
       ...(refused === undefined ? {} : { refused }),
@@ -185,6 +183,11 @@ interface SessionOptions {
   refused?: number;
   /** The capture does not hold its login. */
   late?: boolean;
+  /** Its address; default: that of the only one. */
+  server?: string;
+  serverPort?: number;
+  /** The server's number for it; default: one more than its id. */
+  connectionId?: number;
 }
 
 interface CommandOptions {

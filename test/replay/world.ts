@@ -34,7 +34,7 @@ export class Book implements Observer {
   readonly ends: { session: number; copy: number; cause: LostCause | undefined }[] = [];
   readonly reconnections: { session: number; copy: number; lost: string[]; commands: number }[] = [];
   readonly adoptions: { session: number; copy: number; lost: string[]; commands: number }[] = [];
-  readonly troubles: (Trouble & { at: number })[] = [];
+  readonly troubles: (Trouble & { target: number; at: number })[] = [];
   readonly skippedSessions: { session: number; cause: string }[] = [];
   readonly scheduledSessions: string[] = [];
   readonly begunAt: number[] = [];
@@ -77,8 +77,8 @@ export class Book implements Observer {
     this.adoptions.push({ session: session.id, copy, lost: [...lost].sort(), commands });
   }
 
-  trouble(trouble: Trouble): void {
-    this.troubles.push({ ...trouble, at: this.#clock.now() - START_MS });
+  trouble(trouble: Trouble, target: number): void {
+    this.troubles.push({ ...trouble, target, at: this.#clock.now() - START_MS });
   }
 
   completed(session: SessionMeta, copy: number): void {
@@ -279,7 +279,7 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     elapsedMs: run.elapsedMs,
     transport: transport.stats(),
     orderBy: setup.order,
-    pooled: engines[0].pool !== undefined,
+    pooled: engines[0].isPooled,
     interrupted: false,
   });
   book.balance(run.summary);

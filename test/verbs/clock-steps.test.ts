@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openArchive } from '../../src/archive/reader.ts';
 import { decodeSessions } from '../../src/flow/decode.ts';
+import { FixedMappings } from '../../src/replay/mappings.ts';
 import { ClockStepTeller, describeStep } from '../../src/verbs/clock-steps.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
 import { openTiming, planTiming } from '../../src/verbs/replay-timing.ts';
@@ -88,7 +89,9 @@ for (const [name, steps] of Object.entries(CASES)) {
       const archive = openArchive(dir);
       t.after(() => archive.close());
       const choices = { connectTimeScale: 1, thinkTimeScale: 1 };
-      const job = await planTiming(choices, archive, 3307, 0);
+      const [{ server: source, serverPort: port }] = archive.sessions();
+      const mappings = new FixedMappings([{ source, port, target: 0 }]);
+      const job = await planTiming(choices, archive, mappings, 0);
       assert.equal(openTiming(job, 0).timing.timetable, undefined);
       const at: number[] = [];
       for await (const batch of decodeSessions(archive.packets(), { serverPorts: new Set([3307]) })) {
@@ -99,7 +102,8 @@ for (const [name, steps] of Object.entries(CASES)) {
         String(at),
       );
       // The same as one who follows the clock, and cuts what nobody said anything in.
-      const cut = await planTiming({ ...choices, onClockStep: 'follow', skipIdle: 5_000 }, archive, 3307, 0);
+      const following = { ...choices, onClockStep: 'follow', skipIdle: 5_000 } as const;
+      const cut = await planTiming(following, archive, mappings, 0);
       const { timetable } = openTiming(cut, 0).timing;
       for (const moment of at) assert.ok((timetable?.cut(moment) ?? Infinity) < 6e9);
     });

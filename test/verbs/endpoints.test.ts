@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { parseEndpoint, parseListen, parseMapping, resolveHost } from '../../src/verbs/endpoints.ts';
+import {
+  collectMappings,
+  parseEndpoint,
+  parseListen,
+  parseMapping,
+  resolveHost,
+  sourceText,
+} from '../../src/verbs/endpoints.ts';
 
 describe('endpoints', () => {
   test('HOST:PORT, names and IPv6 in brackets included', () => {
@@ -22,6 +29,45 @@ describe('endpoints', () => {
     assert.deepEqual(parseMapping('3307-my-db:3308'), { recordedPort: 3307, host: 'my-db', port: 3308 });
     assert.deepEqual(parseMapping('3307-[::1]:3308'), { recordedPort: 3307, host: '::1', port: 3308 });
     assert.throws(() => parseMapping('my-db:3308'), /RECORDED_PORT-HOST:PORT/);
+  });
+
+  test("-x with the recorded server's address", () => {
+    const { source, ...rest } = parseMapping('10.0.0.5:3307-db-2.test:3308');
+    assert.equal(source?.text, '10.0.0.5');
+    assert.deepEqual(rest, { recordedPort: 3307, host: 'db-2.test', port: 3308 });
+    const v6 = parseMapping('[fd00:0::5]:3307-[fd00::3]:3308');
+    assert.deepEqual([v6.source?.text, v6.host, v6.port], ['fd00::5', 'fd00::3', 3308]);
+    assert.equal(sourceText(v6), '[fd00::5]:3307');
+    for (const wrong of ['db:3307-h:1', '10.0.0:3307-h:1', '[10.0.0.5]:3307-h:1', '10.0.0.256:3307-h:1'])
+      assert.throws(() => parseMapping(wrong), /is not the address of a recorded server/, wrong);
+    for (const wrong of [
+      'fd00::5:3307-h:1',
+      '3307-fd00::3:3307',
+      '10.0.0.5-h:1',
+      '10.0.0.5:-h:1',
+      '-h:1',
+      '',
+    ])
+      assert.throws(() => parseMapping(wrong), /is not of the form/, wrong);
+    assert.throws(() => parseMapping('10.0.0.5:70000-h:1'), /70000 is no port/);
+  });
+
+  test('several -x, and several in one', () => {
+    const first = collectMappings('10.0.0.5:3307-10.1.0.5:3307,3308-10.1.0.5:3308');
+    const all = collectMappings('[fd00::5]:3307-db:1, 3307-db:2', first);
+    assert.deepEqual(all.map(sourceText), ['10.0.0.5:3307', '3308', '[fd00::5]:3307', '3307']);
+    for (const [text, twice] of [
+      ['3308-other:1', '3308'],
+      ['10.0.0.5:3307-other:1', '10.0.0.5:3307'],
+      ['[fd00:0:0::5]:3307-db:1', '[fd00::5]:3307'],
+      ['3306-a:1,3306-b:1', '3306'],
+    ])
+      assert.throws(
+        () => collectMappings(text, all),
+        (error: Error) => error.message.includes(`${twice} is mapped twice`),
+      );
+    for (const wrong of ['', '3306-a:1,', ',3306-a:1', '3306-a:1;3305-a:1'])
+      assert.throws(() => collectMappings(wrong), /is not of the form/, wrong);
   });
 
   test('-p listens everywhere or on one address', () => {
