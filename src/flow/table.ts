@@ -53,6 +53,8 @@ export class Flow {
   resetByClient = false;
   /** The segment looked up last showed that the reset before it was none. */
   resetRefuted = false;
+  /** It is seen with the addresses of two servers. */
+  isTwin = false;
   /** When its first SYN, or SYN-ACK, was captured; -1: neither was. */
   synAt: CaptureNs = -1;
   /** The client's SYN came again after data. */
@@ -153,6 +155,9 @@ export class FlowTable<F extends Flow> {
         this.outgoing++;
         return undefined;
       }
+      flow = undefined;
+    } else if (flow !== undefined && isOther(flow, segment)) {
+      // It looked like a second view as long as there was nothing but a SYN.
       flow = undefined;
     } else if (flow !== undefined && !belongs(flow, segment, this.fromClient, at)) {
       this.#owner.ended(flow);
@@ -286,6 +291,7 @@ export class FlowTable<F extends Flow> {
     if (!mine.seen && !hasAck) return undefined;
     if (hasAck ? other.seen && other.next !== segment.ack : other.seen) return undefined;
     this.#put(segment, flow);
+    flow.isTwin = true;
     this.copiedFlows++;
     return flow;
   }
@@ -314,6 +320,12 @@ export class FlowTable<F extends Flow> {
     }
     for (const flow of over) this.#owner.ended(flow);
   }
+}
+
+/** Whether the servers of `flow`, which seemed to be one with two addresses, are two: each has a number of its own. */
+function isOther({ isTwin, serverSide }: Flow, { flags, seq }: Segment): boolean {
+  if (!isTwin || (flags & (CTL.syn | CTL.ack)) !== (CTL.syn | CTL.ack)) return false;
+  return serverSide.iss >= 0 && serverSide.iss !== seq;
 }
 
 /** Server's address and port, then the client's, as one string: exact, and rare enough to be slower. */
