@@ -21,17 +21,36 @@ const WINDOW_OCTETS = 1 << 20;
 /** A SYN is not sent again so long after the first, once the connection stands. */
 const SYN_AGAIN_NS = 3e9;
 
+/** What tells more of a connection than that it goes on, and ACK. */
+const EVENTFUL = CTL.syn | CTL.fin | CTL.rst | CTL.ack;
+
 /** So long after a reset, what was on its way may still come. */
 export const RESET_GRACE_NS = 1e9;
 
 /** A copy of a packet comes sooner after it than a retransmission does. */
 const COPY_NS = 5e6;
 
+/**
+ * Whether `segment` is what nearly all are, the next of its direction and nothing more to be learnt from it: then it is
+ * taken in.
+ */
+export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boolean {
+  const mine = fromClient ? flow.clientSide : flow.serverSide;
+  const { seq, flags, wireDataLength } = segment;
+  if (seq !== mine.next || (flags & EVENTFUL) !== CTL.ack || flow.resetAt >= 0 || flow.resetRefuted)
+    return false;
+  if (wireDataLength > 0) {
+    if (!mine.hasData || mine.fin >= 0 || segment.dataLength < wireDataLength) return false;
+    mine.next = (seq + wireDataLength) >>> 0;
+  }
+  mine.ack = segment.ack;
+  return true;
+}
+
 /** Whether `segment`, which has the ends of `flow`, is one of its segments. */
 export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: CaptureNs): boolean {
   const mine = fromClient ? flow.clientSide : flow.serverSide;
   const { flags, seq } = segment;
-  if (seq === mine.next && (flags & CTL.syn) === 0 && flow.resetAt < 0) return true;
   if ((flags & CTL.syn) !== 0) {
     const isAck = (flags & CTL.ack) !== 0;
     // What no server sends to its client, and no client to its server, is noise.
@@ -99,7 +118,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   const { flags, seq } = segment;
   flow.resetRefuted = false;
   if ((flags & CTL.rst) !== 0) {
-    if (isInWindow(mine, segment)) {
+    if (isInWindow(mine, other, segment)) {
       flow.resetAt = at;
       flow.resetByClient = fromClient;
     }
@@ -115,7 +134,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     } else if (other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
     if (flow.synAt < 0) flow.synAt = at;
-  } else if (flow.resetAt >= 0 && fromClient === flow.resetByClient && goesOn(mine, other, segment)) {
+  } else if (flow.resetAt >= 0 && fromClient === flow.resetByClient && goesOn(mine, segment)) {
     flow.resetAt = -1;
     flow.resetRefuted = true;
   } else if (!fromClient && !mine.hasData && segment.dataLength > 0 && isGreeting(segment)) {
@@ -123,26 +142,24 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   }
   const isCopy =
     segment.sequenceLength > 0 &&
-    seq === mine.lastSeq &&
     seqAdd(seq, segment.sequenceLength) === mine.next &&
-    Math.abs(at - mine.lastAt) < COPY_NS;
+    Math.abs(at - flow.lastAt) < COPY_NS;
   if (isCopy) flow.copies++;
-  mine.sent(segment, at);
-  if ((flags & CTL.ack) !== 0 && (other.next < 0 || Math.abs(seqDiff(segment.ack, other.next)) < 1 << 30))
-    other.acknowledged(segment.ack);
+  mine.sent(segment);
+  if ((flags & CTL.ack) !== 0) mine.ack = segment.ack;
   return isCopy;
 }
 
 /** RFC 5961 (3.2), as far as it can be told from beside: the receiver takes a RST that it expects. */
-function isInWindow(mine: Side, { seq }: Segment): boolean {
+function isInWindow(mine: Side, { ack }: Side, { seq }: Segment): boolean {
   // Nothing of this side was seen: it refuses the connection.
-  if (mine.next < 0 || seq === mine.next || seq === mine.acked) return true;
-  const ahead = seqDiff(seq, mine.acked < 0 ? mine.next : mine.acked);
+  if (mine.next < 0 || seq === mine.next || seq === ack) return true;
+  const ahead = seqDiff(seq, ack < 0 ? mine.next : ack);
   return ahead >= 0 && ahead < WINDOW_OCTETS;
 }
 
 /** The side that is said to have sent a RST says more: it did not send it. */
-function goesOn(mine: Side, other: Side, { seq, wireDataLength, ack, flags }: Segment): boolean {
+function goesOn(mine: Side, { seq, wireDataLength, ack, flags }: Segment): boolean {
   if (wireDataLength > 0) return seqDiff(seqAdd(seq, wireDataLength), mine.next) > 0;
-  return (flags & CTL.ack) !== 0 && other.acked >= 0 && seqDiff(ack, other.acked) > 0;
+  return (flags & CTL.ack) !== 0 && mine.ack >= 0 && seqDiff(ack, mine.ack) > 0;
 }

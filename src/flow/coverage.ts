@@ -1,5 +1,4 @@
 /** What a capture holds of a connection, read off sequence and acknowledgement numbers alone. */
-import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 
@@ -17,13 +16,10 @@ export class Side {
   first = -1;
   /** One past the highest octet seen, SYN and FIN counted; -1 before any. */
   next = -1;
-  /** The highest acknowledgement of the peer's; -1 before any. */
-  acked = -1;
+  /** What it has acknowledged of the peer's, by its newest segment; -1 before any. */
+  ack = -1;
   /** Sequence number of the FIN, or -1. */
   fin = -1;
-  /** Sequence number and time of the newest segment that was in order. */
-  lastSeq = -1;
-  lastAt: CaptureNs = 0;
   /** Whether a packet of it, and whether data of it, was captured. */
   seen = false;
   hasData = false;
@@ -34,7 +30,7 @@ export class Side {
   #tooManyHoles = false;
 
   /** Takes in a segment that this side sent. */
-  sent(segment: Segment, at: CaptureNs): void {
+  sent(segment: Segment): void {
     const { seq, flags, wireDataLength, dataLength } = segment;
     this.seen = true;
     if (wireDataLength > 0) {
@@ -46,15 +42,11 @@ export class Side {
     const end = seqAdd(seq, segment.sequenceLength);
     if (seq === this.next) {
       this.next = end;
-      this.lastSeq = seq;
-      this.lastAt = at;
       return;
     }
     if (this.next < 0) {
       if (this.first < 0) this.first = (flags & CTL.syn) !== 0 ? seqAdd(seq, 1) : seq;
       this.next = end;
-      this.lastSeq = seq;
-      this.lastAt = at;
       return;
     }
     const ahead = seqDiff(seq, this.next);
@@ -62,8 +54,6 @@ export class Side {
       if (ahead > MAX_AHEAD) return;
       this.#open(this.next, seq);
       this.next = end;
-      this.lastSeq = seq;
-      this.lastAt = at;
     } else {
       if (seqDiff(end, this.next) > 0) this.next = end;
       if (this.#holes !== undefined) this.#fill(seq, end);
@@ -77,21 +67,15 @@ export class Side {
     // What came before it was of an earlier connection of the same ports.
     this.first = first;
     this.next = first;
-    this.acked = -1;
     this.#holes = undefined;
   }
 
-  /** The peer has acknowledged everything before `ack`. */
-  acknowledged(ack: number): void {
-    if (this.acked < 0 || seqDiff(ack, this.acked) > 0) this.acked = ack;
-  }
-
-  /** Whether octets that were on the wire are missing from the capture. */
-  get hasGaps(): boolean {
+  /** Whether octets of it that were on the wire are missing from the capture. */
+  hasGaps(peer: Side): boolean {
     if (this.#tooManyHoles || (this.#holes?.length ?? 0) > 0) return true;
-    if (!this.seen || this.next < 0 || this.acked < 0) return false;
+    if (!this.seen || this.next < 0 || peer.ack < 0) return false;
     // A single octet beyond the last is a FIN that was not captured.
-    const beyond = seqDiff(this.acked, this.next);
+    const beyond = seqDiff(peer.ack, this.next);
     return beyond > 1 && beyond < MAX_AHEAD;
   }
 

@@ -89,8 +89,18 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     return !this.#closed && (this.#afterReset !== undefined || this.#reading?.watched.waits === true);
   }
 
-  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void {
-    if (this.#closed) return;
+  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): boolean {
+    if (this.#closed) return false;
+    const watched = this.#reading?.watched;
+    // As nearly all are.
+    if (watched?.started === true && (segment.flags & (CTL.syn | CTL.rst)) === 0 && !this.resetRefuted)
+      watched.segment(segment, fromClient, true, at, now);
+    else this.#eventful(segment, fromClient, at, now);
+    return this.unsettled;
+  }
+
+  /** A segment that begins or ends something. */
+  #eventful(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void {
     const { flags } = segment;
     if ((flags & CTL.syn) !== 0) this.#synchronize(segment, fromClient);
     else if (this.#reading === undefined && this.#skip === undefined) {
@@ -110,21 +120,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     if (!mine.started && (segment.wireDataLength > 0 || this.#joinedLate))
       mine.start(segment.seq, this.#joinedLate);
     // Until then it speaks of an earlier connection of the same ports (a challenge ACK, RFC 5961).
-    const hasAck = mine.started && (flags & CTL.ack) !== 0;
-    if (hasAck) this.#startOther(segment, fromClient, watched);
-    const seq = (flags & CTL.syn) !== 0 ? seqAdd(segment.seq, 1) : segment.seq;
-    watched.segment(
-      fromClient,
-      segment.octets,
-      segment.dataOffset,
-      segment.dataLength,
-      segment.wireDataLength,
-      seq,
-      hasAck ? segment.ack : -1,
-      (flags & CTL.fin) !== 0,
-      at,
-      now,
-    );
+    if (mine.started && (flags & CTL.ack) !== 0) this.#startOther(segment, fromClient, watched);
+    watched.segment(segment, fromClient, mine.started, at, now);
   }
 
   /** The capture has come to `now`. */

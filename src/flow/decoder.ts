@@ -61,8 +61,8 @@ export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
 
 /** A connection that makes events of its segments. */
 export interface DecodedFlow extends Flow {
-  /** `now`: the newest stamp of the capture. */
-  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void;
+  /** `now`: the newest stamp of the capture. Returns `unsettled`. */
+  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): boolean;
   /** Whether the passing of time may change something: then `settle` is called. */
   readonly unsettled: boolean;
   /** All packets of before `now` were read. */
@@ -136,8 +136,7 @@ export class FlowDecoder<F extends DecodedFlow> {
       if (moment > this.#now || moment < this.#now - SET_BACK_NS) this.#now = moment;
       const flow = table.find(segment, moment);
       if (flow === undefined) continue;
-      flow.segment(segment, table.fromClient, moment, this.#now);
-      if (flow.unsettled) this.#unsettled.add(flow);
+      if (flow.segment(segment, table.fromClient, moment, this.#now)) this.#unsettled.add(flow);
     }
     this.counters.packets += block.count;
     this.counters.copies = table.copies;

@@ -52,8 +52,12 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
     if (this.#resets && now - this.resetAt > RESET_GRACE_NS) this.#close('rst', this.resetAt);
   }
 
-  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void {
-    if (this.#over) return;
+  segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): boolean {
+    if (!this.#over) this.#take(segment, fromClient, at, now);
+    return this.unsettled;
+  }
+
+  #take(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void {
     const { flags } = segment;
     if ((flags & CTL.syn) !== 0) this.#synchronize(segment, fromClient);
     else if (this.#reading === undefined) this.#unread ??= 'joined-late';
@@ -78,11 +82,7 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
     if (hasAck && !other.started) other.start(segment.ack);
     this.#comes(at);
     if (server.started && client.started && this.#unread === undefined) this.#stands();
-    const seq = (flags & CTL.syn) !== 0 ? seqAdd(segment.seq, 1) : segment.seq;
-    const fin = (flags & CTL.fin) !== 0;
-    const { octets, dataOffset, dataLength, wireDataLength } = segment;
-    const ack = hasAck ? segment.ack : -1;
-    reading.segment(fromClient, octets, dataOffset, dataLength, wireDataLength, seq, ack, fin, at, now);
+    reading.segment(segment, fromClient, mine.started, at, now);
   }
 
   /** The table gives it up: closed a while ago, its ports used anew, or the capture is over. */

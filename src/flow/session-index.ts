@@ -79,7 +79,7 @@ export class IndexedSession extends Flow {
 
   /** Commands of the client's; null where they could not be counted. */
   get commands(): number | null {
-    if (this.walk === WALK.lost || this.clientSide.hasGaps) return null;
+    if (this.walk === WALK.lost || this.clientSide.hasGaps(this.serverSide)) return null;
     return this.coverage === 'one-sided' ? null : this.counted;
   }
 }

@@ -2,7 +2,7 @@ import type { CaptureNs } from '../time.ts';
 import { type Address, addressFromOctets } from '../wire/address.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
-import { belongs, track } from './belongs.ts';
+import { belongs, isNext, track } from './belongs.ts';
 import { Side } from './coverage.ts';
 import type { Coverage } from './events.ts';
 
@@ -84,7 +84,7 @@ export class Flow {
     if ((!client.seen && server.hasData) || (!server.seen && client.hasData)) return 'one-sided';
     if (client.cut || server.cut) return 'cut';
     if (!this.fromStart) return 'joined-late';
-    return client.hasGaps || server.hasGaps ? 'gaps' : 'whole';
+    return client.hasGaps(server) || server.hasGaps(client) ? 'gaps' : 'whole';
   }
 }
 
@@ -115,13 +115,20 @@ export class FlowTable<F extends Flow> {
   copies = 0;
   copiedFlows = 0;
   #owner: FlowOwner<F>;
-  #serverPorts: ReadonlySet<number>;
+  /** 1 for each port that servers listen on. */
+  readonly #isServer = new Uint8Array(65_536);
+  readonly #hasPorts: boolean;
   /**
    * IPv4: server's address and port as one number -> client's -> connection, or OUTGOING. Two levels, so that keys stay
    * exact.
    */
   #byServer = new Map<number, Map<number, F | typeof OUTGOING>>();
   #byServer6 = new Map<string, F | typeof OUTGOING>();
+  /** What was looked up last, by the keys of #byServer. */
+  #lastServer = -1;
+  #lastClients: Map<number, F | typeof OUTGOING> | undefined;
+  #lastClient = -1;
+  #lastFlow: F | typeof OUTGOING | undefined;
   readonly #addresses = new Map<string, Address>();
   /** The newest connection of a client's ends, whatever its server: a second view of it has the same numbers. */
   readonly #byClient = new Map<string, F>();
@@ -133,7 +140,8 @@ export class FlowTable<F extends Flow> {
   /** `serverPorts`: who listens there is the server. Empty: the SYN tells, or else the lower port. */
   constructor(serverPorts: ReadonlySet<number>, owner: FlowOwner<F>, options: TableOptions = {}) {
     const { firstId = 0, idStep = 1, idleNs = Number.POSITIVE_INFINITY } = options;
-    this.#serverPorts = serverPorts;
+    for (const port of serverPorts) this.#isServer[port] = 1;
+    this.#hasPorts = serverPorts.size > 0;
     this.#owner = owner;
     this.#nextId = firstId;
     this.#idStep = idStep;
@@ -148,6 +156,10 @@ export class FlowTable<F extends Flow> {
     if (at - this.#lastSweep > SWEEP_NS) this.#sweep(at);
     this.fromClient = this.#isFromClient(segment);
     let flow = segment.family === 4 ? this.#find4(segment) : this.#find6(segment);
+    if (flow != null && isNext(flow, segment, this.fromClient)) {
+      if (at > flow.lastAt) flow.lastAt = at;
+      return flow;
+    }
     if (flow === OUTGOING) {
       const syn = segment.flags & (CTL.syn | CTL.ack);
       // The client that has come to use these ports is a client of the server's.
@@ -171,9 +183,9 @@ export class FlowTable<F extends Flow> {
       }
       flow = this.#twin(segment, at) ?? this.#create(segment, at);
     }
+    if (track(flow, segment, this.fromClient, at)) this.copies++;
     // Packets of several queues of a card are out of order: a connection's own time never runs back.
     if (at > flow.lastAt) flow.lastAt = at;
-    if (track(flow, segment, this.fromClient, at)) this.copies++;
     return flow;
   }
 
@@ -189,6 +201,7 @@ export class FlowTable<F extends Flow> {
 
   /** The capture is over: every connection ends, in order of their ids. */
   finish(): void {
+    this.#forgetLast();
     const rest = [...this.flows()].sort((a, b) => a.id - b.id);
     this.#byServer.clear();
     this.#byServer6.clear();
@@ -196,9 +209,8 @@ export class FlowTable<F extends Flow> {
   }
 
   #isFromClient(segment: Segment): boolean {
-    const toServer = this.#serverPorts.has(segment.dstPort);
-    const fromServer = this.#serverPorts.has(segment.srcPort);
-    if (toServer !== fromServer) return toServer;
+    const toServer = this.#isServer[segment.dstPort];
+    if (toServer !== this.#isServer[segment.srcPort]) return toServer === 1;
     const syn = segment.flags & (CTL.syn | CTL.ack);
     if (syn === CTL.syn) return true;
     if (syn === (CTL.syn | CTL.ack)) return false;
@@ -224,7 +236,26 @@ export class FlowTable<F extends Flow> {
     client: number,
     clientPort: number,
   ): F | typeof OUTGOING | undefined {
-    return this.#byServer.get(server * 65536 + serverPort)?.get(client * 65536 + clientPort);
+    const serverKey = server * 65536 + serverPort;
+    const clientKey = client * 65536 + clientPort;
+    // A packet's neighbour is often its session's, and nearly always its server's.
+    if (serverKey !== this.#lastServer) {
+      const clients = this.#byServer.get(serverKey);
+      if (clients === undefined) return undefined;
+      this.#lastServer = serverKey;
+      this.#lastClients = clients;
+    } else if (clientKey === this.#lastClient) return this.#lastFlow;
+    const flow = this.#lastClients?.get(clientKey);
+    this.#lastClient = clientKey;
+    this.#lastFlow = flow;
+    return flow;
+  }
+
+  /** What was looked up last may be gone. */
+  #forgetLast(): void {
+    this.#lastServer = -1;
+    this.#lastClients = undefined;
+    this.#lastFlow = undefined;
   }
 
   /** The one object for an address that connections without number have in common. */
@@ -254,6 +285,7 @@ export class FlowTable<F extends Flow> {
   }
 
   #put(segment: Segment, flow: F | typeof OUTGOING): void {
+    this.#forgetLast();
     if (segment.family === 6) {
       this.#byServer6.set(key6(segment, this.fromClient), flow);
       return;
@@ -271,7 +303,7 @@ export class FlowTable<F extends Flow> {
 
   /** Whether the host of a server's has begun, or takes in an answer on, a connection of its own. */
   #isOutgoing({ flags }: Segment): boolean {
-    if (this.#serverPorts.size === 0) return false;
+    if (!this.#hasPorts) return false;
     const syn = flags & (CTL.syn | CTL.ack);
     return this.fromClient ? syn === (CTL.syn | CTL.ack) : syn === CTL.syn;
   }
@@ -304,6 +336,7 @@ export class FlowTable<F extends Flow> {
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
+    this.#forgetLast();
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
     // One that is seen with two server's addresses stands at both.
     const over = new Set<F>();

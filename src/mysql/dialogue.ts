@@ -355,7 +355,7 @@ export class Dialogue {
       this.#probing = false;
       this.#client.reset();
     }
-    this.#turnCommands = [];
+    if (this.#turnCommands.length > 0) this.#turnCommands = [];
   }
 
   /** So many commands of this turn are lost. */

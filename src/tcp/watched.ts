@@ -3,6 +3,7 @@
  * taps have a clock for each direction, network cards several queues, merged files both.
  */
 import type { CaptureNs } from '../time.ts';
+import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 import { type HeldSegment, HeldSegments } from './held-segments.ts';
 
@@ -33,6 +34,12 @@ export class HeldBudget {
     this.limit = limit;
   }
 }
+
+/** What is read of a captured segment (wire/segment.ts). */
+export type WatchedSegment = Pick<
+  Segment,
+  'octets' | 'dataOffset' | 'dataLength' | 'wireDataLength' | 'seq' | 'ack' | 'flags'
+>;
 
 export interface WatchedSink {
   /**
@@ -102,6 +109,8 @@ export class WatchedConnection {
   /** Of the newest segment. */
   #order = 0;
   #over = false;
+  /** Segments held back. */
+  #held = 0;
 
   constructor(sink: WatchedSink, waits: WatchWaits, budget: HeldBudget) {
     this.#sink = sink;
@@ -111,30 +120,33 @@ export class WatchedConnection {
 
   /** Whether segments are held back: then time that passes may change something (`settle`). */
   get waits(): boolean {
-    return !this.#over && this.client.held.count + this.server.held.count > 0;
+    return this.#held > 0;
   }
 
   get heldOctets(): number {
     return this.client.held.octets + this.server.held.octets;
   }
 
+  /** Whether it is known where both directions start. */
+  get started(): boolean {
+    return this.client.next >= 0 && this.server.next >= 0;
+  }
+
   /**
-   * The next captured segment. `seq` is that of its first octet of data; the capture has `length` octets of it, at `from`,
-   * and the wire had `wireLength`; `ack` is -1 where it acknowledges nothing. `at` is its stamp, `now` the newest stamp of
-   * the capture. Copies what must wait.
+   * The next captured segment. `heedAck`: what it acknowledges is of this connection. `at` is its stamp, `now` the newest stamp
+   * of the capture. Copies what must wait.
    */
   segment(
+    segment: WatchedSegment,
     fromClient: boolean,
-    octets: Uint8Array,
-    from: number,
-    length: number,
-    wireLength: number,
-    seq: number,
-    ack: number,
-    fin: boolean,
+    heedAck: boolean,
     at: CaptureNs,
     now: CaptureNs,
   ): void {
+    const { octets, dataOffset: from, dataLength: length, wireDataLength: wireLength, flags } = segment;
+    const seq = (flags & CTL.syn) === 0 ? segment.seq : seqAdd(segment.seq, 1);
+    const fin = (flags & CTL.fin) !== 0;
+    let ack = heedAck && (flags & CTL.ack) !== 0 ? segment.ack : -1;
     const mine = fromClient ? this.client : this.server;
     const other = fromClient ? this.server : this.client;
     let ahead = 0;
@@ -195,7 +207,7 @@ export class WatchedConnection {
         order: this.#order,
       });
     }
-    if (this.waits) this.#drain(now);
+    if (this.#held > 0) this.#drain(now);
   }
 
   /** The capture has come to `now`: gives up what was waited for long enough. */
@@ -221,6 +233,7 @@ export class WatchedConnection {
   /** Nothing more is handed over. May be called from the sink. */
   stop(): void {
     this.#over = true;
+    this.#held = 0;
     this.#budget.octets -= this.heldOctets;
     this.client.held.clear();
     this.server.held.clear();
@@ -234,14 +247,16 @@ export class WatchedConnection {
   }
 
   #hold({ held }: WatchedStream, segment: HeldSegment): void {
-    const before = held.octets;
+    const { octets, count } = held;
     held.add(segment);
-    this.#budget.octets += held.octets - before;
+    this.#budget.octets += held.octets - octets;
+    this.#held += held.count - count;
   }
 
   #take({ held }: WatchedStream): HeldSegment {
     const before = held.octets;
     const segment = held.shift() as HeldSegment;
+    this.#held--;
     this.#budget.octets += held.octets - before;
     return segment;
   }
@@ -311,6 +326,7 @@ export class WatchedConnection {
     mine.next = seqAdd(mine.next, 1);
     mine.ended = true;
     this.#budget.octets -= mine.held.octets;
+    this.#held -= mine.held.count;
     mine.held.clear();
     this.#sink.end(fromClient, at);
   }

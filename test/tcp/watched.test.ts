@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HeldBudget, WatchedConnection, type WatchedSink, type WatchWaits } from '../../src/tcp/watched.ts';
+import {
+  HeldBudget,
+  WatchedConnection,
+  type WatchedSegment,
+  type WatchedSink,
+  type WatchWaits,
+} from '../../src/tcp/watched.ts';
+import { CTL } from '../../src/wire/segment.ts';
 import { seqAdd } from '../../src/wire/sequence.ts';
 
 const WAITS: WatchWaits = { holeNs: 100, directionNs: 1000 };
@@ -13,6 +20,20 @@ interface SegmentOptions {
   /** Offset in the other direction's stream that it acknowledges. */
   ack?: number;
   at?: number;
+}
+
+/** `ack`: -1 where it acknowledges nothing. */
+function segmentOf(
+  octets: Uint8Array,
+  dataOffset: number,
+  dataLength: number,
+  wireDataLength: number,
+  seq: number,
+  ack: number,
+  fin = false,
+): WatchedSegment {
+  const flags = (ack < 0 ? 0 : CTL.ack) | (fin ? CTL.fin : 0);
+  return { octets, dataOffset, dataLength, wireDataLength, seq, ack, flags };
 }
 
 /** A connection whose client sends text, and what was handed over: octets as text, gaps as `<n>`, an end as `.`. */
@@ -72,7 +93,13 @@ class Watched implements WatchedSink {
     const octets = Buffer.from(`##${text}##`, 'latin1');
     const seq = seqAdd(this.#start, offset);
     const acked = ack === undefined ? -1 : seqAdd(this.#start, ack);
-    this.connection.segment(fromClient, octets, 2, captured, text.length, seq, acked, fin, at, at);
+    this.connection.segment(
+      segmentOf(octets, 2, captured, text.length, seq, acked, fin),
+      fromClient,
+      true,
+      at,
+      at,
+    );
     return this;
   }
 
@@ -253,7 +280,7 @@ test('nothing is told before the start of the streams is known', () => {
   let told = 0;
   const sink = { data: () => told++, gap: () => told++, early: () => told++, end: () => told++ };
   const connection = new WatchedConnection(sink, WAITS, new HeldBudget(1 << 20));
-  connection.segment(true, Buffer.from('abc'), 0, 3, 3, 5, 8, false, 0, 0);
+  connection.segment(segmentOf(Buffer.from('abc'), 0, 3, 3, 5, 8), true, true, 0, 0);
   connection.finish(0);
   assert.equal(told, 0);
 });
@@ -310,8 +337,8 @@ test('whatever is lost is a gap of its size: told octets and gaps add up to the 
         const octets = new Uint8Array(100);
         arrives.forEach((arrived, i) => {
           const seq = seqAdd(start, i * 100);
-          if (arrived) connection.segment(true, octets, 0, 100, 100, seq, -1, false, i, i);
-          connection.segment(false, octets, 0, 0, 0, 0, seqAdd(seq, 100), false, i, i);
+          if (arrived) connection.segment(segmentOf(octets, 0, 100, 100, seq, -1), true, true, i, i);
+          connection.segment(segmentOf(octets, 0, 0, 0, 0, seqAdd(seq, 100)), false, true, i, i);
         });
         connection.finish(0);
         assert.equal(length, arrives.length * 100);
