@@ -324,10 +324,12 @@ export class FlowTable<F extends Flow> {
    */
   #twin(segment: Segment, at: CaptureNs): F | undefined {
     const flow = this.#byClient.get(this.#clientKey(segment));
-    if (flow === undefined || Math.abs(at - flow.lastAt) > TWIN_NS) return undefined;
+    if (flow === undefined || isClosed(flow) || Math.abs(at - flow.lastAt) > TWIN_NS) return undefined;
     const mine = this.fromClient ? flow.clientSide : flow.serverSide;
     const other = this.fromClient ? flow.serverSide : flow.clientSide;
     const hasAck = (segment.flags & CTL.ack) !== 0;
+    // A SYN is seen twice before its client goes on.
+    if (!hasAck && mine.ack >= 0) return undefined;
     // The answer may come by these ends first.
     if (mine.seen && mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
     if (!mine.seen && !hasAck) return undefined;
