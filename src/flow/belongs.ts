@@ -5,7 +5,7 @@
 import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
-import type { Side } from './coverage.ts';
+import { hashOf, type Side } from './coverage.ts';
 import { isGreeting, isHello } from './login-evidence.ts';
 import type { Flow } from './table.ts';
 
@@ -29,9 +29,6 @@ const EVENTFUL = CTL.syn | CTL.fin | CTL.rst | CTL.ack;
 
 /** So long after a reset, what was on its way may still come. */
 export const RESET_GRACE_NS = 1e9;
-
-/** Nothing is captured so much later than it was sent, ns. */
-const LATE_NS = 1e9;
 
 /** A copy of a packet comes sooner after it than a retransmission does. */
 const COPY_NS = 5e6;
@@ -92,17 +89,19 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   if (mine.fin >= 0 && seqDiff(seq, mine.fin) > (hasData ? 0 : 1)) return false;
   if (hasData && mine.quit >= 0 && seqDiff(seq, mine.quit) >= 0) return false;
   if (hasData && mine.iss >= 0 && seqDiff(seq, mine.iss) < 0) return false;
+  const ahead = seqDiff(seq, mine.next);
+  // At the same place another greeting, or another's hello: the numbers of a connection before, once more.
+  const mayGreet = ahead < 0 && hasData && mine.firstHash >= 0 && seq === mine.first;
+  if (mayGreet && (fromClient ? isHello(segment) : isGreeting(segment)) && hashOf(segment) !== mine.firstHash)
+    return false;
   if (flow.clientFin && flow.serverFin) {
     const isFar = Math.abs(seqDiff(seq, mine.next)) > JUMP_OCTETS;
-    return segment.wireDataLength > 0 || isFar ? isSentAgain(mine, segment) : true;
+    return hasData || isFar ? isSentAgain(mine, segment) : true;
   }
-  const ahead = seqDiff(seq, mine.next);
   const hasJumped = Math.abs(ahead) > JUMP_OCTETS && (flags & CTL.ack) !== 0;
   if (hasJumped && other.next >= 0 && Math.abs(seqDiff(segment.ack, other.next)) > JUMP_OCTETS) return false;
   const mayBeLogin = hasData && mine.hasData && (ahead > 0 || (mine.iss >= 0 && seq !== mine.first));
   if (mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment))) return false;
-  // What is sent again acknowledges all that has come since.
-  if (hasData && ahead < 0 && seqDiff(segment.ack, mine.ack) < 0 && at - flow.lastAt > LATE_NS) return false;
   if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
   // So long after its reset it goes on only if it was none.
   return isSentAgain(mine, segment) || (seq === mine.next && seqDiff(segment.ack, other.next) <= 0);

@@ -1,4 +1,5 @@
 /** What a capture holds of a connection, read off sequence and acknowledgement numbers alone. */
+import { hashOctets } from '../wire/octet-hash.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 
@@ -7,6 +8,11 @@ const MAX_AHEAD = 1 << 30;
 
 /** Holes that are told apart; with more, the session has gaps and keeps them. */
 const MOST_HOLES = 64;
+
+/** Of the captured data of a segment. */
+export function hashOf({ octets, dataOffset, dataLength }: Segment): number {
+  return hashOctets(octets, dataOffset, dataOffset + dataLength);
+}
 
 /** One direction of a connection. */
 export class Side {
@@ -25,6 +31,8 @@ export class Side {
   /** Whether a packet of it, and whether data of it, was captured. */
   seen = false;
   hasData = false;
+  /** Of the octets of the segment at `first`, a greeting or a hello, which says whose it is; -1 before that came. */
+  firstHash = -1;
   /** Whether the capture has less of a packet than was on the wire. */
   cut = false;
   /** [from, to) of octets that were passed over, as pairs; undefined: none ever. */
@@ -36,6 +44,7 @@ export class Side {
     const { seq, flags, wireDataLength, dataLength } = segment;
     this.seen = true;
     if (wireDataLength > 0) {
+      if (this.firstHash < 0 && (seq === this.first || this.first < 0)) this.firstHash = hashOf(segment);
       this.hasData = true;
       if (dataLength < wireDataLength) this.cut = true;
     }

@@ -178,7 +178,8 @@ export class FlowTable<F extends Flow> {
       // A straggler of the connection that had the same ends before repeats what that had said.
       if (flow.before !== undefined && isOf(flow.before, segment, this.fromClient)) return undefined;
       before = flow;
-      this.#owner.ended(flow);
+      // What seemed to be seen twice goes on by its own ends.
+      if (!flow.isTwin) this.#owner.ended(flow);
       flow = undefined;
     }
     if (flow === undefined) {

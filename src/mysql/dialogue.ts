@@ -808,7 +808,7 @@ export class Dialogue {
     }
     const isData = this.#server.wantsData;
     const commands = isData ? 0 : 1;
-    this.#inData = isData;
+    this.#inData ||= isData;
     this.#turnCounted = true;
     this.#turnMissed += commands;
     this.#loseServer();
