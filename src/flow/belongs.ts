@@ -45,18 +45,12 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
   if (wireDataLength > 0) {
     if (!mine.hasData || mine.fin >= 0 || mine.quit >= 0 || segment.dataLength < wireDataLength) return false;
     // What may be a login's first packet, or COM_QUIT.
-    if (segment.octets[segment.dataOffset + 3] <= 1 && mayTell(segment, fromClient)) return false;
+    const id = segment.octets[segment.dataOffset + 3];
+    if (fromClient ? id === 1 || wireDataLength === QUIT_OCTETS : id === 0) return false;
     mine.next = (seq + wireDataLength) >>> 0;
   }
   mine.ack = segment.ack;
   return true;
-}
-
-/** Whether the first octets of `segment` look like those of a greeting, a hello or COM_QUIT. */
-function mayTell(segment: Segment, fromClient: boolean): boolean {
-  const { octets, dataOffset, dataLength } = segment;
-  if (octets[dataOffset + 3] === 1) return fromClient;
-  return fromClient ? isQuit(segment) : dataLength > 4 && octets[dataOffset + 4] === 10;
 }
 
 /** Whether COM_QUIT fills `segment`. */
