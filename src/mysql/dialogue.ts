@@ -702,6 +702,7 @@ export class Dialogue {
     const command = this.#awaiting.shift();
     if (command === undefined) return;
     if (this.#pairing === 'trial') {
+      command.onTrial = true;
       this.#trial.push({ command, reply });
       return;
     }
@@ -800,8 +801,7 @@ export class Dialogue {
       this.#failTrial();
       return;
     }
-    const trial = this.#trial;
-    this.#trial = [];
+    const trial = this.#endTrial();
     if (this.#turns.pipelines && ++this.#cleanRounds < CLEAN_ROUNDS) {
       this.#pairing = 'none';
       return;
@@ -829,9 +829,17 @@ export class Dialogue {
     this.#failTrial();
   }
 
+  /** Returns the commands that were on trial, and their answers. */
+  #endTrial(): { command: Command; reply: Reply }[] {
+    const trial = this.#trial;
+    this.#trial = [];
+    for (const { command } of trial) command.onTrial = false;
+    return trial;
+  }
+
   /** The answers to the commands on trial stay unknown. */
   #failTrial(): void {
-    this.#trial = [];
+    this.#endTrial();
     this.#provisional = false;
     this.#awaiting = [];
     this.#pairing = 'none';
@@ -863,7 +871,7 @@ export class Dialogue {
     this.#stage = 'over';
     this.#unanswered += this.#awaiting.length;
     this.#awaiting = [];
-    this.#trial = [];
+    this.#endTrial();
     this.#client.reset();
     this.#server.resync();
     this.#compressed?.client.reset();

@@ -129,8 +129,7 @@ export class Intake {
         this.#replied(session, event.command);
         break;
       case 'lost': {
-        const lossy = this.#recorded.get(session.id);
-        if (lossy !== undefined) this.#owner.missed(lossy);
+        this.#missed(session);
         if (!counts(this.#share, session.id)) break;
         const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
         for (const observer of this.#observers) observer.unreadable?.(session, cause, event.commands);
@@ -150,6 +149,15 @@ export class Intake {
         break;
       }
     }
+  }
+
+  /** Commands or answers of it are missing. */
+  #missed(meta: SessionMeta): void {
+    this.#options.orderBy?.lost(meta);
+    this.#options.selection?.lost(meta);
+    const recorded = this.#recorded.get(meta.id);
+    if (recorded !== undefined) this.#owner.missed(recorded);
+    else this.#early.get(meta.id)?.lost();
   }
 
   #close(recorded: RecordedSession, how: CloseHow, at: CaptureNs): void {
