@@ -1,12 +1,13 @@
 /** What is replayed of a session that the capture has gaps in: nothing but what was recorded. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Coverage } from '../../src/flow/events.ts';
 import { COM } from '../../src/mysql/command.ts';
 import { CommandKinds } from '../../src/replay/kinds.ts';
 import { Selection } from '../../src/replay/selection.ts';
 import { sent } from './killed.ts';
 import { id4, Tape, type TapeSession } from './tape.ts';
-import { replay } from './world.ts';
+import { replay, sum } from './world.ts';
 
 const LAST = 0xffffffff;
 const LONG = 3;
@@ -205,4 +206,20 @@ describe('behind commands that are missing', () => {
     selection.lost(session.meta);
     assert.equal(verdict({ ...executeText }), 'read-only');
   });
+});
+
+test('how much the capture holds of sessions is counted, whatever becomes of them', async () => {
+  const tape = new Tape();
+  const cover = (session: TapeSession, coverage: Coverage) => Object.assign(session.meta, { coverage });
+  cover(tape.session(0).query(1).quit(9), 'whole');
+  cover(tape.session(0).query(1).quit(9), 'gaps');
+  cover(tape.session(0, { user: 'stranger' }).query(1).quit(9), 'gaps');
+  tape.skipped(3, 'joined-late', 2);
+  cover(tape.sessions[3], 'joined-late');
+  const { summary } = await replay(tape, { copies: 2, shares: 2 });
+  assert.deepEqual(summary.captured.coverage, { whole: 1, 'joined-late': 1, gaps: 2 });
+  assert.equal(summary.captured.sessions, 4);
+  const window = { from: 5e6, to: 7e6 };
+  const part = await replay(tape, { engine: { window } });
+  assert.equal(sum(part.summary.captured.coverage), part.summary.captured.sessions);
 });
