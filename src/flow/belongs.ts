@@ -19,13 +19,19 @@ const OLD_OCTETS = 1 << 24;
 const WINDOW_OCTETS = 1 << 20;
 
 /** A SYN is not sent again so long after the first, once the connection stands. */
-const SYN_AGAIN_NS = 3e9;
+const SYN_AGAIN_NS = 500e6;
+
+/** A packet of one octet. */
+const QUIT_OCTETS = 5;
 
 /** What tells more of a connection than that it goes on, and ACK. */
 const EVENTFUL = CTL.syn | CTL.fin | CTL.rst | CTL.ack;
 
 /** So long after a reset, what was on its way may still come. */
 export const RESET_GRACE_NS = 1e9;
+
+/** Nothing is captured so much later than it was sent, ns. */
+const LATE_NS = 1e9;
 
 /** A copy of a packet comes sooner after it than a retransmission does. */
 const COPY_NS = 5e6;
@@ -40,11 +46,26 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
   if (seq !== mine.next || (flags & EVENTFUL) !== CTL.ack || flow.resetAt >= 0 || flow.resetRefuted)
     return false;
   if (wireDataLength > 0) {
-    if (!mine.hasData || mine.fin >= 0 || segment.dataLength < wireDataLength) return false;
+    if (!mine.hasData || mine.fin >= 0 || mine.quit >= 0 || segment.dataLength < wireDataLength) return false;
+    // What may be a login's first packet, or COM_QUIT.
+    if (segment.octets[segment.dataOffset + 3] <= 1 && mayTell(segment, fromClient)) return false;
     mine.next = (seq + wireDataLength) >>> 0;
   }
   mine.ack = segment.ack;
   return true;
+}
+
+/** Whether the first octets of `segment` look like those of a greeting, a hello or COM_QUIT. */
+function mayTell(segment: Segment, fromClient: boolean): boolean {
+  const { octets, dataOffset, dataLength } = segment;
+  if (octets[dataOffset + 3] === 1) return fromClient;
+  return fromClient ? isQuit(segment) : dataLength > 4 && octets[dataOffset + 4] === 10;
+}
+
+/** Whether COM_QUIT fills `segment`. */
+function isQuit({ octets, dataOffset: at, dataLength, wireDataLength }: Segment): boolean {
+  if (wireDataLength !== QUIT_OCTETS || dataLength !== QUIT_OCTETS) return false;
+  return octets[at] === 1 && octets[at + 1] === 0 && octets[at + 2] === 0 && octets[at + 3] === 0 && octets[at + 4] === 1;
 }
 
 /** Whether `segment`, which has the ends of `flow`, is one of its segments. */
@@ -58,14 +79,13 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
     return fromClient ? isSameSyn(flow, seq, at) : isSameSynAck(flow, segment, at);
   }
   if ((flags & CTL.rst) !== 0) return true;
-  if (flow.resetAt >= 0) {
-    const goesOn = segment.wireDataLength > 0 && at - flow.resetAt > RESET_GRACE_NS;
-    return !goesOn || isSentAgain(mine, segment);
-  }
   if (mine.next < 0) return true;
   const other = fromClient ? flow.serverSide : flow.clientSide;
-  // Behind its own FIN nobody says anything.
-  if (mine.fin >= 0 && seqDiff(seq, mine.fin) > (segment.wireDataLength > 0 ? 0 : 1)) return false;
+  const hasData = segment.wireDataLength > 0;
+  // Behind its own FIN nobody says anything, nor a client behind COM_QUIT; and nothing comes before the SYN.
+  if (mine.fin >= 0 && seqDiff(seq, mine.fin) > (hasData ? 0 : 1)) return false;
+  if (hasData && mine.quit >= 0 && seqDiff(seq, mine.quit) >= 0) return false;
+  if (hasData && mine.iss >= 0 && seqDiff(seq, mine.iss) < 0) return false;
   if (flow.clientFin && flow.serverFin) {
     const isFar = Math.abs(seqDiff(seq, mine.next)) > JUMP_OCTETS;
     return segment.wireDataLength > 0 || isFar ? isSentAgain(mine, segment) : true;
@@ -73,8 +93,13 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   const ahead = seqDiff(seq, mine.next);
   const hasJumped = Math.abs(ahead) > JUMP_OCTETS && (flags & CTL.ack) !== 0;
   if (hasJumped && other.next >= 0 && Math.abs(seqDiff(segment.ack, other.next)) > JUMP_OCTETS) return false;
-  const mayBeLogin = segment.wireDataLength > 0 && mine.hasData && (ahead > 0 || ahead < -OLD_OCTETS);
-  return !(mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment)));
+  const mayBeLogin = hasData && mine.hasData && (ahead > 0 || (mine.iss >= 0 && seq !== mine.first));
+  if (mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment))) return false;
+  // What is sent again acknowledges all that has come since.
+  if (hasData && ahead < 0 && seqDiff(segment.ack, mine.ack) < 0 && at - flow.lastAt > LATE_NS) return false;
+  if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
+  // So long after its reset it goes on only if it was none.
+  return isSentAgain(mine, segment) || (seq === mine.next && seqDiff(segment.ack, other.next) <= 0);
 }
 
 /** Octets of the connection that had been seen, or its FIN. */
@@ -90,9 +115,9 @@ function isSameSyn(flow: Flow, seq: number, at: CaptureNs): boolean {
   if (client.iss >= 0 && client.iss !== seq) return false;
   // The client's direction is captured late as a whole.
   if (!client.seen) return client.first === seqAdd(seq, 1);
-  // Who sends a FIN has had the SYN answered long ago; so has who was greeted.
-  if (flow.clientFin || flow.serverFin) return false;
-  if (server.hasData && at - flow.synAt > SYN_AGAIN_NS) return false;
+  // Who sends a FIN has had the SYN answered long ago; so has who was greeted. Soon after, it is a copy.
+  const isAnswered = flow.clientFin || flow.serverFin || server.hasData;
+  if (isAnswered) return at - flow.synAt <= SYN_AGAIN_NS;
   // Captured behind what followed it.
   if (client.iss < 0) return client.first === seqAdd(seq, 1);
   return flow.resetAt < 0 || (!client.hasData && !server.hasData);
@@ -102,9 +127,8 @@ function isSameSyn(flow: Flow, seq: number, at: CaptureNs): boolean {
 function isSameSynAck(flow: Flow, { seq, ack }: Segment, at: CaptureNs): boolean {
   const { clientSide: client, serverSide: server } = flow;
   // The SYN had come once more, too: a connection with the numbers of the one before, whose end was missed.
-  const isOver = flow.synRepeated || (flow.clientFin && flow.serverFin);
-  const isLate = client.hasData && at - flow.synAt > SYN_AGAIN_NS;
-  if (server.iss >= 0 && server.iss === seq) return !isOver && !isLate;
+  const isAnswered = client.hasData || flow.clientFin || flow.serverFin || flow.resetAt >= 0;
+  if (server.iss >= 0 && server.iss === seq) return !isAnswered || at - flow.synAt <= SYN_AGAIN_NS;
   const answersIt = client.first < 0 || client.first === ack;
   if (server.first < 0) return answersIt;
   // Its SYN-ACK was captured late, or the server has made a new one for the same SYN.
@@ -121,6 +145,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     if (isInWindow(mine, other, segment)) {
       flow.resetAt = at;
       flow.resetByClient = fromClient;
+      flow.resetIsExact = isExact(mine, other.ack, seq);
     }
     return false;
   }
@@ -130,11 +155,10 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     // The SYN that is sent again once the old connection of the same ports is reset.
     if (fromClient) {
       flow.resetAt = -1;
-      flow.synRepeated = mine.iss === seq && mine.hasData;
     } else if (other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
-    if (flow.synAt < 0) flow.synAt = at;
-  } else if (flow.resetAt >= 0 && fromClient === flow.resetByClient && goesOn(mine, segment)) {
+    if (!mine.hasData && !other.hasData) flow.synAt = at;
+  } else if (flow.resetAt >= 0 && (at - flow.resetAt > RESET_GRACE_NS || fromClient === flow.resetByClient) && goesOn(mine, segment)) {
     flow.resetAt = -1;
     flow.resetRefuted = true;
   } else if (!fromClient && !mine.hasData && segment.dataLength > 0 && isGreeting(segment)) {
@@ -146,6 +170,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     Math.abs(at - flow.lastAt) < COPY_NS;
   if (isCopy) flow.copies++;
   mine.sent(segment);
+  if (fromClient && isQuit(segment)) mine.quit = seqAdd(seq, QUIT_OCTETS);
   if ((flags & CTL.ack) !== 0) mine.ack = segment.ack;
   return isCopy;
 }
@@ -153,9 +178,13 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
 /** RFC 5961 (3.2), as far as it can be told from beside: the receiver takes a RST that it expects. */
 function isInWindow(mine: Side, { ack }: Side, { seq }: Segment): boolean {
   // Nothing of this side was seen: it refuses the connection.
-  if (mine.next < 0 || seq === mine.next || seq === ack) return true;
+  if (isExact(mine, ack, seq)) return true;
   const ahead = seqDiff(seq, ack < 0 ? mine.next : ack);
   return ahead >= 0 && ahead < WINDOW_OCTETS;
+}
+
+function isExact({ next }: Side, ack: number, seq: number): boolean {
+  return next < 0 || seq === next || seq === ack;
 }
 
 /** The side that is said to have sent a RST says more: it did not send it. */

@@ -20,6 +20,8 @@ export class Side {
   ack = -1;
   /** Sequence number of the FIN, or -1. */
   fin = -1;
+  /** One past the client's COM_QUIT, or -1. */
+  quit = -1;
   /** Whether a packet of it, and whether data of it, was captured. */
   seen = false;
   hasData = false;

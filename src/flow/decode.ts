@@ -128,8 +128,9 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   settle(now: CaptureNs): void {
     if (this.#closed) return;
     this.#reading?.watched.settle(now);
-    if (this.#afterReset !== undefined && now - this.resetAt > RESET_GRACE_NS)
-      this.#close('rst', this.resetAt);
+    // One that is not quite as expected shows to be one by the silence behind it: the table knows when.
+    if (this.#afterReset === undefined || !this.resetIsExact) return;
+    if (now - this.resetAt > RESET_GRACE_NS) this.#close('rst', this.resetAt);
   }
 
   /** The table gives it up: closed a while ago, idle for too long, its ports used anew, or the capture is over. */

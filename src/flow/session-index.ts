@@ -130,7 +130,6 @@ export class SessionIndex {
       if (session === undefined) continue;
       if (session.packets++ === 0) {
         session.firstPacket = packet;
-        if (!session.fromStart) this.#lose(session);
       }
       session.lastPacket = packet;
       if (session.lastBlock !== number) {
@@ -188,7 +187,14 @@ export class SessionIndex {
     if (segment.flags & CTL.syn) return;
     const { wireDataLength, dataLength, dataOffset } = segment;
     if (wireDataLength === 0) return;
-    if (session.next < 0) session.next = session.clientSide.first;
+    if (session.next < 0) {
+      // What came before is not there, or comes later.
+      if (!session.fromStart) {
+        this.#lose(session);
+        return;
+      }
+      session.next = session.clientSide.first;
+    }
     const ahead = seqDiff(segment.seq, session.next);
     if (ahead + wireDataLength <= 0) return; // Sent again, or a keep-alive probe.
     if (ahead > 0 || dataLength < wireDataLength) {

@@ -51,14 +51,14 @@ export class Flow {
   resetAt = -1;
   /** Whether the RST was the client's. */
   resetByClient = false;
+  /** Whether it had the number that its receiver expects, so that it is not asked for another (RFC 5961 3.2). */
+  resetIsExact = false;
   /** The segment looked up last showed that the reset before it was none. */
   resetRefuted = false;
   /** It is seen with the addresses of two servers. */
   isTwin = false;
-  /** When its first SYN, or SYN-ACK, was captured; -1: neither was. */
+  /** When its SYN, or SYN-ACK, was captured last before any data; -1: neither was. */
   synAt: CaptureNs = -1;
-  /** The client's SYN came again after data. */
-  synRepeated = false;
   /** Packets of it that are copies of others: captured before and after address translation, or at two ports. */
   copies = 0;
   /** Its beginning was seen, or is known by what came next: the SYN, the SYN-ACK or the greeting. */
@@ -321,7 +321,7 @@ export class FlowTable<F extends Flow> {
     // The answer may come by these ends first.
     if (mine.seen && mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
     if (!mine.seen && !hasAck) return undefined;
-    if (hasAck ? other.seen && other.next !== segment.ack : other.seen) return undefined;
+    if (hasAck && other.seen && other.next !== segment.ack) return undefined;
     this.#put(segment, flow);
     flow.isTwin = true;
     this.copiedFlows++;

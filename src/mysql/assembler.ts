@@ -65,6 +65,11 @@ export class PacketAssembler {
     return this.#held;
   }
 
+  /** Octets that the unfinished packet lacks; -1 where that is not known: no packet is at work, or its length is not whole. */
+  get lacking(): number {
+    return this.#held === 0 || this.#length < 0 || this.#length === MAX_PAYLOAD ? -1 : this.#need - this.#held;
+  }
+
   /** The octets of the unfinished packet: another assembler that takes them stands where this one does. Valid until `take`. */
   get unfinished(): Uint8Array {
     return this.#own.subarray(0, this.#held);

@@ -44,6 +44,8 @@ const PROTOCOL_V10 = 10;
 const TLS_APPLICATION_DATA = 23;
 const TLS_MAJOR = 3;
 
+const NOTHING = new Uint8Array(0);
+
 /** Commands of one turn whose answers are looked for where it is not sure whose they are. */
 const MOST_ON_TRIAL = 10_000;
 
@@ -155,14 +157,20 @@ export class Dialogue {
   #knownToPipeline = false;
   /** Rounds without a doubt since the last one with. */
   #cleanRounds = 0;
-  /** Where nobody knows: answers that have begun since the client spoke. */
+  /** Where nobody knows: answers that have begun since the client spoke … */
   #answersSeen = 0;
+  /** … and commands of its turn that are lost, as far as they were counted. */
+  #turnMissed = 0;
   /** Where nobody knows: the commands of this turn that have an answer. */
   #turnCommands: Command[] = [];
   /** The server's next octets are the first after a turn that they can only answer. */
   #armed = false;
   /** The client's octets make no sense until they begin a command again. */
   #clientLost: boolean;
+  /** So many of the client's next octets belong to a command that is lost: behind them another begins. */
+  #rest = 0;
+  /** Commands that are lost, but for their shape: their answers come in their turn. */
+  readonly #unseen = new WeakSet<Command>();
   /** What the assembler holds began where a command may begin; it is one if it ends where commands do. */
   #probing = false;
   /** The segment at work begins a turn of the client's. */
@@ -265,10 +273,12 @@ export class Dialogue {
   gap(fromClient: boolean, octets: number): void {
     if (this.#stage === 'over') return;
     if (this.#tls !== undefined) this.#layer(this.#tls.gap(fromClient, octets));
-    this.#gap(fromClient);
+    const isPlain = this.#tls === undefined && this.#compressed === undefined;
+    this.#gap(fromClient, isPlain ? octets : 0);
   }
 
-  #gap(fromClient: boolean): void {
+  /** `octets`: how many of the conversation's own octets are missing; 0 where that is not known. */
+  #gap(fromClient: boolean, octets: number): void {
     if (this.#stage === 'over') return;
     if (fromClient) this.#clientComes(false);
     else {
@@ -278,11 +288,19 @@ export class Dialogue {
     }
     if (this.#stage === 'authentication' && !fromClient) this.#loginMissed = true;
     else if (this.#stage !== 'commands' && this.#stage !== 'middle') this.#end('gap', 0);
-    else if (fromClient) this.#clientGap();
+    else if (fromClient) this.#clientGap(octets);
     else this.#serverGap();
   }
 
-  #clientGap(): void {
+  #clientGap(octets: number): void {
+    if (this.#rest > 0 && octets > 0 && octets <= this.#rest) {
+      this.#passRest(octets);
+      return;
+    }
+    if (this.#clientLost ? this.#probing : this.#stage === 'commands') {
+      if (octets > 0 && octets <= this.#client.lacking && this.#loseOne(octets)) return;
+    }
+    this.#rest = 0;
     this.#turns.clientGap();
     if (!this.#clientLost) {
       this.#clientBroke('gap');
@@ -290,6 +308,36 @@ export class Dialogue {
     }
     this.#forgetCommands();
     this.#missTurn();
+  }
+
+  /**
+   * `octets` are missing within the command at work, whose header and number are there: it is lost, nothing else is, and its
+   * answer will be known by its place. False where what is at work is no command.
+   */
+  #loseOne(octets: number): boolean {
+    const { unfinished, lacking } = this.#client;
+    if (unfinished.length <= HEADER_OCTETS || !beginsCommand(unfinished, 0, unfinished.length)) return false;
+    const com = unfinished[HEADER_OCTETS];
+    if (REPLICATES.has(com) || this.#server.wantsData || this.#replicates) return false;
+    this.#client.reset();
+    this.#probing = false;
+    this.#clientLost = false;
+    this.#rest = lacking - octets;
+    this.#turnCounted = true;
+    this.#turnMissed++;
+    if (this.#stage === 'middle') this.#unanswered++;
+    else this.#sink.lost('gap', 1);
+    const command: Command = { ordinal: -1, at: this.#at, com, expect: expectOf(com), packet: NOTHING };
+    this.#unseen.add(command);
+    // In the middle nothing is believed before all of it is there.
+    if (this.#stage === 'middle') this.#turns.clientGap();
+    else if (command.expect !== EXPECT.none) this.#expect(command);
+    return true;
+  }
+
+  /** So many octets of a lost command have gone by. */
+  #passRest(octets: number): void {
+    this.#rest -= octets;
   }
 
   #serverGap(): void {
@@ -300,7 +348,8 @@ export class Dialogue {
       this.#settleTrial();
       if (this.#pairing === 'trial') this.#failTrial();
       else if (this.#pairing === 'sure') {
-        this.#loseServer();
+        // With nothing under way, what is missing answered a command that is missing too, and is told as such.
+        if (this.#awaiting.length > 0) this.#loseServer();
         this.#server.resync();
         this.#sink.lost('gap', 0);
       }
@@ -329,12 +378,25 @@ export class Dialogue {
     this.#armed = false;
     this.#turnBegins = this.#turns.begins || isFirst;
     if (!this.#turnBegins) return;
+    this.#countUnseen();
     this.#turnCounted = false;
     this.#inData = false;
     this.#answersSeen = 0;
+    this.#turnMissed = 0;
+    // The server does not speak into a command.
+    if (this.#rest > 0) this.#rest = 0;
     this.#turns.client(caughtUp, this.#seemsAnswered(caughtUp));
     // The server does not speak into a command: this was none.
     this.#forgetCommands();
+  }
+
+  /** The turn is over: of a turn that has holes, there were as many commands as there are answers. */
+  #countUnseen(): void {
+    if (this.#turnMissed === 0 && !this.#turns.hasHole) return;
+    const unseen = this.#answersSeen - this.#turns.answered - this.#turnMissed;
+    if (unseen <= 0) return;
+    if (this.#stage === 'middle') this.#unanswered += unseen;
+    else if (this.#stage === 'commands') this.#sink.lost('gap', unseen);
   }
 
   /** Whether everything that the client said before the turn that begins is answered, as far as that shows. */
@@ -346,6 +408,7 @@ export class Dialogue {
     // A client that always waited for its answer goes on in the midst of it: its header lied.
     const isLie = this.#server.inPacket && this.#awaiting.length === 1 && !this.#turns.pipelines;
     this.#answerLied = isLie && caughtUp;
+    if (!this.#answerLied && !this.#server.wantsData) this.#turns.overlaps = true;
     return this.#answerLied;
   }
 
@@ -362,6 +425,7 @@ export class Dialogue {
   #missTurn(commands = 1): void {
     if (this.#turnCounted) return;
     this.#turnCounted = true;
+    this.#turnMissed += commands;
     if (this.#stage === 'middle') this.#unanswered += commands;
     else this.#sink.lost('gap', commands);
   }
@@ -413,6 +477,19 @@ export class Dialogue {
 
   /** Octets without compression. */
   #clientPlain(octets: Uint8Array, from: number, to: number): void {
+    if (this.#rest > 0) {
+      const passed = Math.min(this.#rest, to - from);
+      this.#passRest(passed);
+      const next = from + passed;
+      if (next === to) return;
+      if (to - next > HEADER_OCTETS && !beginsCommand(octets, next, to)) {
+        // Its header lied.
+        this.#clientLost = true;
+        this.#loseServer();
+        this.#server.resync();
+      }
+      from = next;
+    }
     // As long as nothing was made out, every segment has to be commands to be believed.
     if ((this.#clientLost || this.#stage === 'middle') && !this.#findCommand(octets, from, to)) return;
     // A client that was answered and sends a whole command is through with the one before: its header lied.
@@ -439,6 +516,8 @@ export class Dialogue {
   /** Whether commands begin at `from`, or go on there, now that it is not known where they do. */
   #findCommand(octets: Uint8Array, from: number, to: number): boolean {
     if (this.#probing) return true;
+    // What the server has asked for goes on, whatever is missing of it.
+    if (this.#inData) return false;
     if (countCommands(octets, from, to) > 0) {
       this.#clientLost = false;
       return true;
@@ -448,8 +527,9 @@ export class Dialogue {
       return true;
     }
     if (this.#isNoCommand(octets, from, to)) {
-      // Nor is what may be missing of it.
+      // Nor is what may be missing of it, or comes behind it.
       this.#turnCounted = true;
+      this.#inData = octets[from + 3] > 1;
       return false;
     }
     // Another one of the same turn, of which the capture has no more than its beginning.
@@ -488,13 +568,13 @@ export class Dialogue {
     if (isAnew && this.#pairing === 'sure') this.#answersAnew();
     if (this.#pairing === 'none' && !this.#tryAnswer(octets, from, to)) {
       // More answers than commands: the client does not wait for them.
-      const isAnswer = beginsAnswer(octets, from, to);
-      if (isAnswer && ++this.#answersSeen > Math.max(1, this.#turns.answered)) this.#turns.pipelines = true;
+      if (beginsAnswer(octets, from, to)) this.#answersSeen += countAnswers(octets, from, to);
+      if (this.#answersSeen > Math.max(1, this.#turns.answered)) this.#turns.pipelines = true;
       return;
     }
     this.#server.feed(octets, from, to, this.#at);
     // Something follows the answer that the client had not asked for then: others were under way.
-    if (this.#pairing === 'trial' && this.#server.heldOctets > 0) this.#contradicted();
+    if (this.#pairing === 'trial' && this.#server.heldOctets > 0) this.#contradicted(false);
   }
 
   /** Whether a greeting fills [from, to): the capture joined between the SYN and it. */
@@ -594,7 +674,7 @@ export class Dialogue {
       this.#server.expect(command.expect);
       return;
     }
-    if (this.#pairing === 'trial' && !this.#provisional) this.#contradicted();
+    if (this.#pairing === 'trial' && !this.#provisional) this.#contradicted(true);
     this.#unanswered++;
     if (this.#turnCommands.length < MOST_ON_TRIAL) this.#turnCommands.push(command);
   }
@@ -700,7 +780,7 @@ export class Dialogue {
 
   #reply(reply: Reply): void {
     const command = this.#awaiting.shift();
-    if (command === undefined) return;
+    if (command === undefined || this.#unseen.has(command)) return;
     if (this.#pairing === 'trial') {
       command.onTrial = true;
       this.#trial.push({ command, reply });
@@ -723,8 +803,11 @@ export class Dialogue {
       this.#turnCommands = [];
       return;
     }
-    const commands = this.#server.wantsData ? 0 : 1;
+    const isData = this.#server.wantsData;
+    const commands = isData ? 0 : 1;
+    this.#inData = isData;
     this.#turnCounted = true;
+    this.#turnMissed += commands;
     this.#loseServer();
     this.#server.resync();
     this.#sink.lost(cause, commands);
@@ -787,7 +870,7 @@ export class Dialogue {
   #judge(caughtUp: boolean): boolean {
     this.#server.concede();
     this.#provisional = this.#awaiting.length === 0 && caughtUp && this.#server.heldOctets === 0;
-    if (!this.#provisional) this.#contradicted();
+    if (!this.#provisional) this.#contradicted(this.#awaiting.length > 0 && caughtUp);
     this.#knownToPipeline = this.#turns.pipelines;
     return this.#provisional;
   }
@@ -823,9 +906,10 @@ export class Dialogue {
     for (const command of next) this.#server.expect(command.expect);
   }
 
-  /** More was under way than the commands on trial: the client speaks before it is answered. */
-  #contradicted(): void {
+  /** More was under way than the commands on trial; or the client `overlaps`: it speaks before it is answered. */
+  #contradicted(overlaps: boolean): void {
     this.#turns.pipelines = true;
+    if (overlaps) this.#turns.overlaps = true;
     this.#failTrial();
   }
 
@@ -889,6 +973,14 @@ function beginsAnswer(octets: Uint8Array, from: number, to: number): boolean {
     if (at > to) return id > 1;
   }
   return at > from;
+}
+
+/** How many answers begin in [from, to), where one begins at `from`: packets with an id of 1. */
+function countAnswers(octets: Uint8Array, from: number, to: number): number {
+  let count = 0;
+  for (let at = from; to - at >= HEADER_OCTETS; at += HEADER_OCTETS + payloadLength(octets, at))
+    if (octets[at + 3] === 1) count++;
+  return count;
 }
 
 /** Whether packets with ascending ids that are not 0 fill [from, to): a client's that answers the server. */

@@ -5,6 +5,8 @@
 export class Turns {
   /** The client has been seen to speak again before it was answered: that it speaks says nothing about earlier answers. */
   pipelines = false;
+  /** It has been seen to go on before the answers to its turn were complete: when it has nothing under way never shows. */
+  overlaps = false;
   /** Commands of this turn that have an answer. */
   answered = 0;
   /** Whether octets of this turn are missing. */
@@ -36,6 +38,11 @@ export class Turns {
     this.#hole = false;
   }
 
+  /** Whether octets of this turn are missing. */
+  get hasHole(): boolean {
+    return this.#hole;
+  }
+
   /** Octets of this turn are missing. */
   clientGap(): void {
     this.#hole = true;
@@ -60,6 +67,6 @@ export class Turns {
 
   /** Whether what the server says now can only answer the commands of this turn. */
   get isClean(): boolean {
-    return this.#quiet && this.answered > 0 && !this.#hole;
+    return this.#quiet && this.answered > 0 && !this.#hole && !this.overlaps;
   }
 }
