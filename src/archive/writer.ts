@@ -159,6 +159,11 @@ export class ArchiveWriter {
     return this.#builder;
   }
 
+  /** Packets of connections that a server's host made itself, from a server's port. */
+  get outgoing(): number {
+    return this.#builder.index.outgoing;
+  }
+
   /** Packets that are copies of others. */
   get copies(): number {
     return this.#builder.index.copies;

@@ -65,7 +65,13 @@ function mayTell(segment: Segment, fromClient: boolean): boolean {
 /** Whether COM_QUIT fills `segment`. */
 function isQuit({ octets, dataOffset: at, dataLength, wireDataLength }: Segment): boolean {
   if (wireDataLength !== QUIT_OCTETS || dataLength !== QUIT_OCTETS) return false;
-  return octets[at] === 1 && octets[at + 1] === 0 && octets[at + 2] === 0 && octets[at + 3] === 0 && octets[at + 4] === 1;
+  return (
+    octets[at] === 1 &&
+    octets[at + 1] === 0 &&
+    octets[at + 2] === 0 &&
+    octets[at + 3] === 0 &&
+    octets[at + 4] === 1
+  );
 }
 
 /** Whether `segment`, which has the ends of `flow`, is one of its segments. */
@@ -100,6 +106,15 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
   // So long after its reset it goes on only if it was none.
   return isSentAgain(mine, segment) || (seq === mine.next && seqDiff(segment.ack, other.next) <= 0);
+}
+
+/** Whether `segment` repeats what was seen of `flow`, by both of its numbers. */
+export function isOf(flow: Flow, segment: Segment, fromClient: boolean): boolean {
+  const mine = fromClient ? flow.clientSide : flow.serverSide;
+  const other = fromClient ? flow.serverSide : flow.clientSide;
+  if ((segment.flags & (CTL.syn | CTL.ack)) !== CTL.ack || other.next < 0) return false;
+  const acked = seqDiff(segment.ack, other.next);
+  return isSentAgain(mine, segment) && acked <= 0 && acked > -OLD_OCTETS;
 }
 
 /** Octets of the connection that had been seen, or its FIN. */
@@ -157,8 +172,12 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
       flow.resetAt = -1;
     } else if (other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
-    if (!mine.hasData && !other.hasData) flow.synAt = at;
-  } else if (flow.resetAt >= 0 && (at - flow.resetAt > RESET_GRACE_NS || fromClient === flow.resetByClient) && goesOn(mine, segment)) {
+    if (flow.synAt < 0 || (!mine.hasData && !other.hasData)) flow.synAt = at;
+  } else if (
+    flow.resetAt >= 0 &&
+    (at - flow.resetAt > RESET_GRACE_NS || fromClient === flow.resetByClient) &&
+    goesOn(mine, segment)
+  ) {
     flow.resetAt = -1;
     flow.resetRefuted = true;
   } else if (!fromClient && !mine.hasData && segment.dataLength > 0 && isGreeting(segment)) {

@@ -40,8 +40,10 @@ export class Side {
       if (dataLength < wireDataLength) this.cut = true;
     }
     if ((flags & CTL.syn) !== 0) this.#begin(seq);
-    if ((flags & CTL.fin) !== 0) this.fin = seqAdd(seq, wireDataLength);
     const end = seqAdd(seq, segment.sequenceLength);
+    // One that octets are known behind of is none.
+    const hasFin = (flags & CTL.fin) !== 0 && (this.next < 0 || seqDiff(end, this.next) >= 0);
+    if (hasFin) this.fin = seqAdd(seq, wireDataLength);
     if (seq === this.next) {
       this.next = end;
       return;
@@ -54,12 +56,22 @@ export class Side {
     const ahead = seqDiff(seq, this.next);
     if (ahead > 0) {
       if (ahead > MAX_AHEAD) return;
+      if (end === seq) {
+        // It says where it stands, and no more; one octet ahead, its FIN was not captured.
+        if (ahead === 1) this.#missFin(seq);
+        return;
+      }
       this.#open(this.next, seq);
       this.next = end;
     } else {
       if (seqDiff(end, this.next) > 0) this.next = end;
       if (this.#holes !== undefined) this.#fill(seq, end);
     }
+  }
+
+  #missFin(next: number): void {
+    this.fin = this.next;
+    this.next = next;
   }
 
   #begin(iss: number): void {

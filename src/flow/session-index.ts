@@ -79,7 +79,9 @@ export class IndexedSession extends Flow {
 
   /** Commands of the client's; null where they could not be counted. */
   get commands(): number | null {
-    if (this.walk === WALK.lost || this.clientSide.hasGaps(this.serverSide)) return null;
+    if (this.walk === WALK.lost || !this.fromStart || this.clientSide.hasGaps(this.serverSide)) return null;
+    // It says something, and what it said first is not there.
+    if (this.walk === WALK.hello && this.clientSide.hasData) return null;
     return this.coverage === 'one-sided' ? null : this.counted;
   }
 }

@@ -2,7 +2,7 @@ import type { CaptureNs } from '../time.ts';
 import { type Address, addressFromOctets } from '../wire/address.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
-import { belongs, isNext, track } from './belongs.ts';
+import { belongs, isNext, isOf, track } from './belongs.ts';
 import { Side } from './coverage.ts';
 import type { Coverage } from './events.ts';
 
@@ -55,9 +55,11 @@ export class Flow {
   resetIsExact = false;
   /** The segment looked up last showed that the reset before it was none. */
   resetRefuted = false;
+  /** The connection that had the same ends before. */
+  before: Flow | undefined;
   /** It is seen with the addresses of two servers. */
   isTwin = false;
-  /** When its SYN, or SYN-ACK, was captured last before any data; -1: neither was. */
+  /** When its SYN, or SYN-ACK, was captured: the last before any data, or the first; -1: neither was. */
   synAt: CaptureNs = -1;
   /** Packets of it that are copies of others: captured before and after address translation, or at two ports. */
   copies = 0;
@@ -150,12 +152,13 @@ export class FlowTable<F extends Flow> {
 
   /**
    * The connection of `segment`, made if it is new; sets `fromClient`, and updates the Flow's own fields. Undefined for a
-   * connection that the server's host made itself, from the server's port.
+   * connection that the server's host made itself, from the server's port; and for what is left over of an older one.
    */
   find(segment: Segment, at: CaptureNs): F | undefined {
     if (at - this.#lastSweep > SWEEP_NS) this.#sweep(at);
     this.fromClient = this.#isFromClient(segment);
     let flow = segment.family === 4 ? this.#find4(segment) : this.#find6(segment);
+    let before: F | undefined;
     if (flow != null && isNext(flow, segment, this.fromClient)) {
       if (at > flow.lastAt) flow.lastAt = at;
       return flow;
@@ -172,6 +175,9 @@ export class FlowTable<F extends Flow> {
       // It looked like a second view as long as there was nothing but a SYN.
       flow = undefined;
     } else if (flow !== undefined && !belongs(flow, segment, this.fromClient, at)) {
+      // A straggler of the connection that had the same ends before repeats what that had said.
+      if (flow.before !== undefined && isOf(flow.before, segment, this.fromClient)) return undefined;
+      before = flow;
       this.#owner.ended(flow);
       flow = undefined;
     }
@@ -182,6 +188,10 @@ export class FlowTable<F extends Flow> {
         return undefined;
       }
       flow = this.#twin(segment, at) ?? this.#create(segment, at);
+      if (before !== undefined) {
+        before.before = undefined;
+        flow.before = before;
+      }
     }
     if (track(flow, segment, this.fromClient, at)) this.copies++;
     // Packets of several queues of a card are out of order: a connection's own time never runs back.
@@ -314,10 +324,12 @@ export class FlowTable<F extends Flow> {
    */
   #twin(segment: Segment, at: CaptureNs): F | undefined {
     const flow = this.#byClient.get(this.#clientKey(segment));
-    if (flow === undefined || Math.abs(at - flow.lastAt) > TWIN_NS) return undefined;
+    if (flow === undefined || isClosed(flow) || Math.abs(at - flow.lastAt) > TWIN_NS) return undefined;
     const mine = this.fromClient ? flow.clientSide : flow.serverSide;
     const other = this.fromClient ? flow.serverSide : flow.clientSide;
     const hasAck = (segment.flags & CTL.ack) !== 0;
+    // A SYN is seen twice before its client goes on.
+    if (!hasAck && mine.ack >= 0) return undefined;
     // The answer may come by these ends first.
     if (mine.seen && mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
     if (!mine.seen && !hasAck) return undefined;

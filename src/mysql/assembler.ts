@@ -67,7 +67,9 @@ export class PacketAssembler {
 
   /** Octets that the unfinished packet lacks; -1 where that is not known: no packet is at work, or its length is not whole. */
   get lacking(): number {
-    return this.#held === 0 || this.#length < 0 || this.#length === MAX_PAYLOAD ? -1 : this.#need - this.#held;
+    return this.#held === 0 || this.#length < 0 || this.#length === MAX_PAYLOAD
+      ? -1
+      : this.#need - this.#held;
   }
 
   /** The octets of the unfinished packet: another assembler that takes them stands where this one does. Valid until `take`. */

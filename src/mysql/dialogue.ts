@@ -217,7 +217,11 @@ export class Dialogue {
 
   /** Commands that were seen and not told. */
   get untold(): number {
-    return this.#stage === 'middle' ? this.#unanswered : 0;
+    if (this.#stage === 'middle') return this.#unanswered;
+    // What it began to say behind its login.
+    const { unfinished } = this.#client;
+    const isCommand = unfinished.length >= HEADER_OCTETS && unfinished[3] === 0;
+    return this.#stage === 'authentication' && isCommand ? 1 : 0;
   }
 
   /** Whether the client tried to log in. */
@@ -287,7 +291,7 @@ export class Dialogue {
       this.#armed = false;
     }
     if (this.#stage === 'authentication' && !fromClient) this.#loginMissed = true;
-    else if (this.#stage !== 'commands' && this.#stage !== 'middle') this.#end('gap', 0);
+    else if (this.#stage !== 'commands' && this.#stage !== 'middle') this.#end('gap', this.untold);
     else if (fromClient) this.#clientGap(octets);
     else this.#serverGap();
   }

@@ -137,6 +137,11 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   const { clockSteps, firstClockSteps } = writer.clock;
   new ClockStepTeller(source.originSec, 'hold').end(firstClockSteps, clockSteps);
   sayCopies(writer.copies);
+  if (writer.outgoing > 0)
+    say(
+      `mytape: ${formatCount(writer.outgoing)} packets are of connections that the server's host made itself, ` +
+        'from the port: they are in no session',
+    );
   if (source.truncatedOctets > 0) say(`mytape: ${name} ends inside a packet: that one is left out`);
   if (partial === null && diskTrouble !== undefined) partial = diskTrouble;
   const jumps = stepsAsJson(firstClockSteps, source.originSec);
@@ -190,6 +195,7 @@ function summarize(options: ImportOptions, summary: Summary): void {
       joined: { packets: filter.joined, fragments: filter.joinedFragments },
       cut: { packets: filter.cut, octets: filter.cutTo },
       copies,
+      outgoing: writer.outgoing,
       droppedByDisk,
       octets,
       sessions,

@@ -70,6 +70,8 @@ export function mutate(packets: readonly Packet[], { kind, seed, at }: Mutation,
 /** A few in a row are lost most often: a burst. */
 const MOST_DROPPED = 4;
 const MOST_PLACES = 12;
+/** What is captured later than this is told as lost: src/flow/decoder.ts waits no longer. */
+const MOST_LATE_NS = 0.9e9;
 
 /** How far one direction's clock, or its way to the capture, may be from the other's: up to some 65 ms. */
 const DELAYS_NS = 17;
@@ -84,7 +86,8 @@ const CHANGES: Readonly<Record<Kind, Change>> = {
 
   duplicate(packets, dice, setting) {
     const which = pick(packets, dice, setting);
-    const to = Math.min(packets.length, which + 1 + dice(MOST_PLACES));
+    let to = which + 1;
+    for (let left = dice(MOST_PLACES); left > 0 && isNear(packets[to], packets[which]); left--) to++;
     const copy = { ...packets[which], at: packets[to - 1].at };
     return { packets: packets.toSpliced(to, 0, copy), note: `packet ${which} again before ${to}` };
   },
@@ -105,7 +108,12 @@ const CHANGES: Readonly<Record<Kind, Change>> = {
   reorder(packets, dice, setting) {
     const { picked, note } = pickDirection(packets, dice, setting);
     const places = 1 + dice(MOST_PLACES);
-    const order = packets.map((packet, i) => ({ packet, place: picked[i] ? i + places + 0.5 : i }));
+    const order = packets.map((packet, i) => {
+      if (!picked[i]) return { packet, place: i };
+      let place = i;
+      while (place < i + places && isNear(packets[place + 1], packet)) place++;
+      return { packet, place: place + 0.5 };
+    });
     order.sort((a, b) => a.place - b.place);
     return { packets: order.map(({ packet }) => packet), note: `${note} ${places} places later` };
   },
@@ -152,6 +160,11 @@ const CHANGES: Readonly<Record<Kind, Change>> = {
   },
 };
 
+/** Whether a packet may be captured out of its place by that of `other`: nothing is, by more than this. */
+function isNear(packet: Packet | undefined, other: Packet): boolean {
+  return packet !== undefined && Math.abs(packet.at - other.at) < MOST_LATE_NS;
+}
+
 function frameOf(packet: Packet, { linkType, ports }: Setting): Frame | undefined {
   return parseFrame(packet.octets, linkType, ports);
 }
@@ -189,6 +202,7 @@ function swap(packets: readonly Packet[], dice: Dice, setting: Setting, sameDire
   for (let i = first + 1; i < packets.length && i <= first + MOST_PLACES; i++) {
     const other = frameOf(packets[i], setting);
     if (frame === undefined || other?.client !== frame.client) continue;
+    if (!isNear(packets[i], packets[first])) break;
     if ((other.fromClient === frame.fromClient) === sameDirection) others.push(i);
   }
   if (others.length === 0) return { packets: [...packets], note: 'no neighbour' };

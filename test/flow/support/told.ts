@@ -23,7 +23,7 @@ export interface ToldSession {
   /** It could not be read at all. */
   skipped: boolean;
   /** As the decoder has it at the session's end. */
-  coverage: string | undefined;
+  readonly coverage: string | undefined;
   /** Commands that something was lost before. */
   losses: Set<number>;
   /** Commands that were sent and are not told; undefined: they can't be counted (TLS). */
@@ -113,7 +113,6 @@ export function tell(packets: readonly Packet[], linkType: number): ToldSession[
       const { session } = event;
       const told = sessions.get(session.id) ?? begin(event);
       sessions.set(session.id, told);
-      told.coverage = session.coverage;
       if (event.type === 'open') told.user = session.login?.user;
       else if (event.type === 'command') told.commands.push(event.command);
       else if (event.type === 'lost' || event.type === 'skip') {
@@ -139,7 +138,10 @@ function begin({ session }: FlowEvent): ToldSession {
     user: undefined,
     commands: [],
     skipped: false,
-    coverage: undefined,
+    // As it is at the end.
+    get coverage() {
+      return session.coverage;
+    },
     losses: new Set(),
     lost: 0,
   };
