@@ -19,7 +19,7 @@ export interface FlowOptions extends TableOptions {
  * Of a file: the queues of a network card differ by milliseconds, the clocks of a tap's two directions, or of two files that were
  * merged, by up to a second.
  */
-const FILE_WAITS: WatchWaits = { holeNs: 100e6, directionNs: 1e9 };
+export const FILE_WAITS: WatchWaits = { holeNs: 100e6, directionNs: 1e9 };
 
 /** Of a live capture, where everything comes from one ring, and the load must not wait. */
 export const LIVE_WAITS: WatchWaits = { holeNs: 20e6, directionNs: 50e6 };

@@ -190,6 +190,10 @@ export interface Command {
   file?: LocalFile;
   /** COM_CHANGE_USER: the client answered the server's questions with a password. */
   withPassword?: boolean;
+  /** Its answer was read, but whether it is its own shows only when the client's next turn is over: then it is told, or never. */
+  onTrial?: boolean;
+  /** Whoever replays has seen that commands before it are missing. */
+  followsLoss?: boolean;
   /** Whoever replays has looked at its text: it may name a connection of the recorded server. */
   mayKill?: boolean;
   /** Whoever replays has chosen that only the first copy sends it: the others skip it by this cause. */

@@ -786,6 +786,7 @@ export class Dialogue {
     const command = this.#awaiting.shift();
     if (command === undefined || this.#unseen.has(command)) return;
     if (this.#pairing === 'trial') {
+      command.onTrial = true;
       this.#trial.push({ command, reply });
       return;
     }
@@ -887,8 +888,7 @@ export class Dialogue {
       this.#failTrial();
       return;
     }
-    const trial = this.#trial;
-    this.#trial = [];
+    const trial = this.#endTrial();
     if (this.#turns.pipelines && ++this.#cleanRounds < CLEAN_ROUNDS) {
       this.#pairing = 'none';
       return;
@@ -917,9 +917,17 @@ export class Dialogue {
     this.#failTrial();
   }
 
+  /** Returns the commands that were on trial, and their answers. */
+  #endTrial(): { command: Command; reply: Reply }[] {
+    const trial = this.#trial;
+    this.#trial = [];
+    for (const { command } of trial) command.onTrial = false;
+    return trial;
+  }
+
   /** The answers to the commands on trial stay unknown. */
   #failTrial(): void {
-    this.#trial = [];
+    this.#endTrial();
     this.#provisional = false;
     this.#awaiting = [];
     this.#pairing = 'none';
@@ -951,7 +959,7 @@ export class Dialogue {
     this.#stage = 'over';
     this.#unanswered += this.#awaiting.length;
     this.#awaiting = [];
-    this.#trial = [];
+    this.#endTrial();
     this.#client.reset();
     this.#server.resync();
     this.#compressed?.client.reset();

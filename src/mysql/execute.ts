@@ -38,6 +38,25 @@ export function leavesTypesOut(packet: Uint8Array, params: number, queryAttribut
 }
 
 /**
+ * Whether the values of `packet` are just those of its parameters, by the types that it sends or else by `types`; those in `longData`
+ * have none.
+ */
+export function fitsTypes(
+  packet: Uint8Array,
+  params: number,
+  types: Uint8Array | undefined,
+  queryAttributes: boolean,
+  longData?: ReadonlySet<number>,
+): boolean {
+  const payload = payloadOf(packet);
+  const bound = parametersOf(payload, params, queryAttributes);
+  const known = bound?.types ?? types;
+  if (bound === undefined || known === undefined || known.length < bound.count * TYPE_OCTETS) return false;
+  const { length } = payload;
+  return valuesEnd(payload, { ...bound, types: known }, bound.count, length, longData) === length;
+}
+
+/**
  * A copy of `packet` that sends `types` (as from `typesOf`), for a server that has not seen the execution before. `packet`
  * itself where it sends types already, has no parameters, is malformed, or `types` are fewer than its parameters.
  */

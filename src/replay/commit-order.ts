@@ -1,5 +1,5 @@
 import type { Command } from '../mysql/command.ts';
-import type { MonotonicMs } from '../time.ts';
+import type { CaptureNs, MonotonicMs } from '../time.ts';
 import { DueHeap } from './heap.ts';
 import type { Share } from './share.ts';
 
@@ -26,6 +26,8 @@ export interface HoldWatcher {
 }
 
 interface Commit {
+  /** When it was answered. */
+  at: CaptureNs;
   copies: readonly Orderly[];
   ordinal: number;
   /** Lanes in which it has not come about. */
@@ -58,7 +60,7 @@ interface Lane {
  * command was sent has committed in the replay. So what a command finds is what it found, whatever the speed. A write waits for
  * those, too, that committed while it was under way: it may have waited for their locks, and is not to take them first.
  *
- * Commits are numbered as their answers are read. Nobody waits for a commit that was answered later than its own command, so
+ * Commits are numbered as their answers are read, which may be late where the capture has gaps. Nobody waits for a commit that was answered later than its own command, so
  * all waits end; but a transaction may wait for a lock that one has who is held, as the replay takes some in an order of
  * its own. So where no commit comes about for PATIENCE_MS, those who are held go until one does, and are counted.
  *
@@ -95,7 +97,7 @@ export class CommitOrder {
 
   /** `command` was read, which copies run. */
   read(command: Command, writes: boolean): void {
-    this.#after.set(command, this.#end);
+    this.#after.set(command, this.#answeredBy(command.at));
     if (writes) this.#writes.add(command);
   }
 
@@ -106,9 +108,12 @@ export class CommitOrder {
 
   /** The answer to `command` was read; `copies` of its session, in the order of the lanes. */
   replied(command: Command, commits: boolean, copies: readonly Orderly[], now: MonotonicMs): void {
-    if (this.#writes.has(command)) this.#after.set(command, this.#end);
-    if (!commits || !this.#after.has(command)) return;
-    this.#commits.push({ copies, ordinal: command.ordinal, left: this.#lanes.length });
+    const after = this.#after.get(command);
+    if (after === undefined) return;
+    const at = command.reply?.at ?? command.at;
+    if (this.#writes.has(command)) this.#after.set(command, Math.max(after, this.#answeredBy(at)));
+    if (!commits) return;
+    this.#commits.push({ at, copies, ordinal: command.ordinal, left: this.#lanes.length });
     this.#end++;
     for (const copy of copies) this.done(copy, now);
   }
@@ -174,6 +179,13 @@ export class CommitOrder {
 
   #laneOf({ copy }: Pick<Orderly, 'copy'>): Lane {
     return this.#lanes[(copy - this.#first) / this.#step];
+  }
+
+  /** One past the last commit that was answered by `at`: where octets are missing, commands and answers may be told later than others. */
+  #answeredBy(at: CaptureNs): number {
+    let end = this.#end;
+    while (end > this.#base && this.#commits[end - 1 - this.#base].at > at) end--;
+    return end;
   }
 
   /** Whether the commit behind the mark has not come about. */

@@ -51,6 +51,16 @@ export class EarlySession {
     this.#inTransaction = (reply.status & STATUS.inTransaction) !== 0;
   }
 
+  /** Commands of it are missing. */
+  lost(): void {
+    const states = this.#states;
+    for (let i = 0; i < states.length; i++) {
+      const state = states[i] ?? new SessionState(this.meta);
+      state.statements.lost();
+      states[i] = state;
+    }
+  }
+
   /** What the connection of this copy is to be given; what of it cannot be is added to `lost`. */
   begin(copy: number, lost: Set<StateLost>): SessionState | undefined {
     if (this.#inTransaction) lost.add('transaction');

@@ -5,8 +5,9 @@ import { COM, type Command } from '../mysql/command.ts';
 import type { LoginDone } from '../mysql/login.ts';
 import { BulkParts } from './bulk.ts';
 import type { LostCause } from './outcome.ts';
+import { readId } from './recorded-ids.ts';
 import { lacksFile, withTargetOfKill } from './rewrite.ts';
-import { readId, type Statements } from './statements.ts';
+import type { LongDataLost, Statements } from './statements.ts';
 import { showsAttributes, Translation } from './translation.ts';
 
 /** Why a command is not sent: it is skipped by a name, or what it needs was lost. */
@@ -15,11 +16,14 @@ export type Unfit = { skipped: string } | { lost: LostCause };
 const LACKS_FILE: Unfit = { skipped: 'local-infile' };
 const SKIPPED_KILL: Unfit = { skipped: 'kill' };
 const UNTRANSLATABLE: Unfit = { skipped: 'untranslatable' };
-/** Prepared before the recording began, and no snapshot tells as what. */
+/** Prepared before the recording began, and no snapshot tells as what; or its id was in an answer that is missing. */
 const UNKNOWN_STATEMENT: Unfit = { skipped: 'unknown-statement' };
-/** Executed before the recording began, when its client told the types of its parameters, and no more since. */
+/** Executed before the recording began, or in what is missing of it, when its client told the types of its parameters, and no more since. */
 const UNKNOWN_TYPES: Unfit = { skipped: 'unknown-types' };
-const LACKS_LONG_DATA: Unfit = { lost: 'reset' };
+const LACKS_LONG_DATA: Readonly<Record<LongDataLost, Unfit>> = {
+  connection: { lost: 'reset' },
+  capture: { skipped: 'long-data' },
+};
 const UNPREPARED: Unfit = { lost: 'unprepared' };
 
 /** Makes the commands of one recorded session, all but COM_CHANGE_USER, fit for one connection to the target. */
@@ -60,8 +64,13 @@ export class Fitting {
   #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {
     const attributes = this.#hasAttributes(command);
     if (this.#joinedLate && !statements.has(command)) return UNKNOWN_STATEMENT;
-    if (this.#joinedLate && statements.lacksTypes(command, attributes)) return UNKNOWN_TYPES;
-    if (statements.lacksLongData(command)) return LACKS_LONG_DATA;
+    if (statements.isUnknown(command)) return UNKNOWN_STATEMENT;
+    if (statements.lacksTypes(command, attributes, this.#joinedLate)) return UNKNOWN_TYPES;
+    const lacking = statements.lacksLongData(command, attributes);
+    if (lacking !== undefined) {
+      statements.readTypes(command, attributes);
+      return LACKS_LONG_DATA[lacking];
+    }
     const forbidden = statements.forbidden(command);
     if (forbidden !== undefined) return { skipped: forbidden };
     const packet = statements.rewrite(command, attributes);

@@ -53,7 +53,7 @@ export class Intake {
   readonly #owner: IntakeOwner;
   readonly #recorded = new Map<number, RecordedSession>();
   /** Recorded sessions of which no copy runs. */
-  readonly #skipped = new Map<number, string>();
+  readonly #skipped = new Map<number, { meta: SessionMeta; cause: string }>();
   /** Those that began before the window, and have not reached it. */
   readonly #early = new Map<number, EarlySession>();
   #windowBegun: boolean;
@@ -93,6 +93,7 @@ export class Intake {
   /** Nothing more comes. */
   finish(): void {
     for (const { meta } of this.#early.values()) this.#tellSkipped(meta, 'out-of-window');
+    for (const { meta } of this.#skipped.values()) this.#tellCovered(meta);
   }
 
   /** With the sessions that are open. */
@@ -129,22 +130,22 @@ export class Intake {
         this.#replied(session, event.command);
         break;
       case 'lost': {
-        const lossy = this.#recorded.get(session.id);
-        if (lossy !== undefined) this.#owner.missed(lossy);
+        this.#missed(session);
         if (!counts(this.#share, session.id)) break;
         const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
         for (const observer of this.#observers) observer.unreadable?.(session, cause, event.commands);
         break;
       }
       case 'skip': {
+        this.#tellCovered(session);
         if (!counts(this.#share, session.id)) break;
         const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
         for (const observer of this.#observers) observer.sessionSkipped?.(session, cause, event.commands);
         break;
       }
       case 'close': {
-        this.#skipped.delete(session.id);
         if (this.#early.delete(session.id)) this.#tellSkipped(session, 'out-of-window');
+        if (this.#skipped.delete(session.id)) this.#tellCovered(session);
         const recorded = this.#recorded.get(session.id);
         if (recorded !== undefined) this.#close(recorded, event.how, event.at);
         break;
@@ -152,18 +153,33 @@ export class Intake {
     }
   }
 
+  /** Commands or answers of it are missing. */
+  #missed(meta: SessionMeta): void {
+    this.#options.orderBy?.lost(meta);
+    this.#options.selection?.lost(meta);
+    const recorded = this.#recorded.get(meta.id);
+    if (recorded !== undefined) this.#owner.missed(recorded);
+    else this.#early.get(meta.id)?.lost();
+  }
+
   #close(recorded: RecordedSession, how: CloseHow, at: CaptureNs): void {
     const { meta } = recorded;
     this.#recorded.delete(meta.id);
     recorded.closed(how, at);
+    this.#tellCovered(meta);
     this.#options.orderBy?.closed(meta);
     this.#options.selection?.closed(meta);
     this.#owner.ended(recorded);
   }
 
+  #tellCovered(meta: SessionMeta): void {
+    if (!counts(this.#share, meta.id)) return;
+    for (const observer of this.#observers) observer.covered?.(meta);
+  }
+
   /** No copy of it runs. */
   #tellSkipped(meta: SessionMeta, cause: string): void {
-    this.#skipped.set(meta.id, cause);
+    this.#skipped.set(meta.id, { meta, cause });
     if (!counts(this.#share, meta.id)) return;
     for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause, 0);
   }
@@ -229,7 +245,7 @@ export class Intake {
     const counted = counts(this.#share, meta.id);
     if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
     const recorded = this.#recorded.get(meta.id);
-    const cause = this.#skipped.get(meta.id) ?? this.#leftOut(meta, command, recorded);
+    const cause = this.#skipped.get(meta.id)?.cause ?? this.#leftOut(meta, command, recorded);
     if (cause !== undefined || recorded === undefined) {
       if (!counted) return;
       for (const observer of this.#observers) {

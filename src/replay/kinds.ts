@@ -76,6 +76,12 @@ export class CommandKinds {
     return known.repliedTo === command.ordinal && known.committed;
   }
 
+  /** Commands of the session are missing. */
+  lost(session: SessionMeta): void {
+    this.#statements.lost(session);
+    this.#texts.lost(session);
+  }
+
   closed(session: SessionMeta): void {
     this.#sessions.delete(session.id);
     this.#statements.closed(session);

@@ -109,6 +109,8 @@ export interface Observer {
   sessionLost?(session: SessionMeta, copy: number, cause: LostCause, detail?: string): void;
   /** One recorded session, all its copies; `commands` of its commands were seen, but not told by `captured`. */
   sessionSkipped?(session: SessionMeta, cause: string, commands: number): void;
+  /** The end of a recorded session was read: how much the capture holds of it is known. */
+  covered?(session: SessionMeta): void;
   /** The end of a scheduled session was read: what is captured of it was told, what becomes of it may not be. */
   ended?(session: SessionMeta): void;
   /** Commands of a recorded session that the capture holds only in part: nobody can replay them. All copies. */

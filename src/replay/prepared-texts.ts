@@ -47,6 +47,11 @@ export class PreparedTexts {
     return names.get(nameOf(tokens[1]));
   }
 
+  /** Commands of the session are missing: any name may have been prepared anew. */
+  lost({ id }: SessionMeta): void {
+    this.#sessions.delete(id);
+  }
+
   closed({ id }: SessionMeta): void {
     this.#sessions.delete(id);
   }

@@ -1,3 +1,4 @@
+import { FILE_WAITS } from '../flow/decoder.ts';
 import type { Command } from '../mysql/command.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
 import { LIVE_COMMANDS, LIVE_HARD } from './live.ts';
@@ -5,6 +6,9 @@ import type { RecordedSession } from './recorded.ts';
 
 /** How far ahead of what is due the recording is read, ms of the replay's own time. */
 const READ_AHEAD_MS = 2_000;
+
+/** So much later than it was recorded, ns, something may be told: its connection waits for octets that are captured late. */
+const MOST_WAIT_NS = Math.max(FILE_WAITS.holeNs, FILE_WAITS.directionNs);
 
 /** Bounds on what is read and not yet sent by every copy: memory stays flat however slow the target is. */
 const MOST_COMMANDS = 20_000;
@@ -59,7 +63,7 @@ export class ReadAhead {
 
   /** The soonest that anything which is still to be read can be due; Infinity where only `letGo` will tell. */
   get nextReadDue(): MonotonicMs {
-    return this.nextDue + READ_AHEAD_MS;
+    return this.nextDue === Number.POSITIVE_INFINITY ? this.nextDue : this.#owner.soonestDue(this.#at);
   }
 
   /** `command` was read. */
@@ -112,6 +116,8 @@ export class ReadAhead {
   }
 
   get #due(): MonotonicMs {
-    return this.#owner.soonestDue(this.#at) - READ_AHEAD_MS;
+    const owner = this.#owner;
+    // At low speeds the wait is the longer of both.
+    return Math.min(owner.soonestDue(this.#at) - READ_AHEAD_MS, owner.soonestDue(this.#at - MOST_WAIT_NS));
   }
 }

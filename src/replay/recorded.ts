@@ -43,6 +43,7 @@ export class RecordedSession {
   #commands: (Command | undefined)[] = [];
   #left: number[] = [];
   #lastOrdinal = -1;
+  #missedSome = false;
   /** Position of #commands[0]. */
   #base = 0;
 
@@ -61,13 +62,16 @@ export class RecordedSession {
     this.early = early;
   }
 
-  /** Answers were missed: those to the commands so far that are not known yet never will be. */
+  /** Commands or answers were missed: answers to the commands so far that are not known yet never will be. */
   missed(): void {
+    this.#missedSome = true;
     this.repliedTo = this.#lastOrdinal;
   }
 
   add(command: Command, copies: number): void {
     this.#lastOrdinal = command.ordinal;
+    if (this.#missedSome) command.followsLoss = true;
+    this.#missedSome = false;
     if (this.#times !== undefined) {
       this.#scheduled.push(this.#times.schedule(command.at, this.#last?.reply?.at));
       this.#thinkNs.push(this.#times.thinkNs);

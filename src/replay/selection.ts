@@ -78,6 +78,12 @@ export class Selection {
     if (this.#lists !== undefined) this.#listed.replied(session, command);
   }
 
+  /** Commands of the session are missing. */
+  lost(session: SessionMeta): void {
+    this.#kinds.lost(session);
+    this.#listed.lost(session);
+  }
+
   closed(session: SessionMeta): void {
     this.#kinds.closed(session);
     this.#listed.closed(session);

@@ -7,8 +7,9 @@ import { queryPacket } from '../mysql/query-attributes.ts';
 import { NO_REPLY, type Reply } from '../mysql/reply.ts';
 import type { Adoption } from './adoption.ts';
 import { type Effect, effectsOf, type HeldKind, type SetEffect } from './effects.ts';
+import { readId } from './recorded-ids.ts';
 import { sqlAt } from './sql.ts';
-import { NOT_YET_PREPARED, readId, type Statement, Statements } from './statements.ts';
+import { NOT_YET_PREPARED, type Statement, Statements } from './statements.ts';
 
 /** What a session had and its next connection has not. */
 export type StateLost = HeldKind | 'transaction' | 'schema' | 'prepared-statement';

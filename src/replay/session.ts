@@ -236,12 +236,14 @@ export class SessionReplay implements ReplayedSession, Borrower {
         return;
       }
       if (recorded.onlyFirst !== undefined && this.copy > 0) {
+        if (recorded.followsLoss === true) this.#statements().lost(recorded);
         this.#owner.letGo(this, this.#next++);
         this.#owner.skipped(this, recorded, recorded.onlyFirst);
         this.#thinkFrom(now);
         continue;
       }
       const command = this.#owner.own(recorded, this.copy);
+      if (command.followsLoss === true) this.#statements().lost(command);
       const needsAnswer = this.#needsAnswer(command) || this.#owner.waitsForAnswer(this, recorded);
       if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1)) {
         this.#waitsForAnswer = true;
@@ -753,6 +755,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Whether what `command` is to be sent with shows in its recorded answer. */
   #needsAnswer(command: Command): boolean {
     if (command.com === COM.changeUser) return true;
+    if (namesStatement(command) && this.#state?.statements.isPending(command) === true) return true;
     return this.#owner.pins?.waits(command, this.#textOf(command)) === true;
   }
 
@@ -760,10 +763,11 @@ export class SessionReplay implements ReplayedSession, Borrower {
    * Whether the recorded answer to `command` was read, or is known not to come: by the command behind it, at position `next`,
    * or the end. If not, asks to be told (`advance`).
    */
-  #isAnswerKnown({ reply, ordinal }: Command, next: number): boolean {
+  #isAnswerKnown({ reply, ordinal, onTrial }: Command, next: number): boolean {
     const { recorded } = this;
     if (reply !== undefined || recorded.close !== undefined || this.#stopping !== undefined) return true;
-    if (recorded.at(next) !== undefined || ordinal <= recorded.repliedTo) return true;
+    if (ordinal <= recorded.repliedTo) return true;
+    if (recorded.at(next) !== undefined && onTrial !== true) return true;
     recorded.awaitsReply = true;
     return false;
   }

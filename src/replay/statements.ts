@@ -1,8 +1,9 @@
 import { bulkTypesOf } from '../mysql/bulk-execute.ts';
 import { COM, type Command } from '../mysql/command.ts';
-import { leavesTypesOut, typesOf, withTypes } from '../mysql/execute.ts';
+import { fitsTypes, leavesTypesOut, typesOf, withTypes } from '../mysql/execute.ts';
 import { type Effect, effectsOf } from './effects.ts';
 import { killOf } from './kill.ts';
+import { LAST_PREPARED, RecordedIds, readId } from './recorded-ids.ts';
 import { endsServer } from './shutdown.ts';
 
 /** Where a statement id stands in a command's packet: behind its header and the command octet. */
@@ -14,9 +15,6 @@ const LONG_DATA_PARAMETER = 9;
 /** Where the text of a COM_STMT_PREPARE begins. */
 const SQL = 5;
 const QUESTION_MARK = 0x3f;
-
-/** MariaDB: the statement prepared last on this connection, whatever its id. */
-export const LAST_PREPARED = 0xffffffff;
 
 /** An id that no server gives: what it names there is as unknown as it was in the recording. */
 export const NO_STATEMENT = 0;
@@ -57,11 +55,16 @@ export interface Statement {
   types: Uint8Array | undefined;
   /** … and whether the target was told them on this connection. */
   typesSent: boolean;
+  /** Commands were missed since: an execution among them may have had others. */
+  typesInDoubt: boolean;
   /** Parameters that COM_STMT_SEND_LONG_DATA brought for its next execution … */
   longData: Set<number> | undefined;
-  /** … and that went with the connection. */
-  lacksLongData: boolean;
+  /** … and that went with the connection, or that the capture may lack. */
+  lacksLongData: LongDataLost | undefined;
 }
+
+/** Where the long data of an execution went. */
+export type LongDataLost = 'connection' | 'capture';
 
 /** What the execution of a statement goes by. */
 interface Executed {
@@ -76,23 +79,15 @@ const NOTHING_EXECUTED: Executed = { params: 0, longData: undefined, types: unde
 
 /** The statements of one replayed session: recorded ids to the target's, on whatever connection it has. */
 export class Statements {
-  readonly #byId = new Map<number, Statement>();
-  /** Prepared on the target before the capture's own answer was decoded. */
-  #unnamed: Statement[] = [];
-  /** What LAST_PREPARED names; undefined where the last could not be prepared on the target, or was closed. */
-  #last: Statement | undefined;
+  #ids = new RecordedIds<Statement>();
 
   /** The same, for another connection. */
   copy(): Statements {
     const copy = new Statements();
-    const own = (statement: Statement): Statement => {
-      const { longData } = statement;
-      const other = { ...statement, longData: longData && new Set(longData) };
-      if (statement === this.#last) copy.#last = other;
-      return other;
-    };
-    for (const [id, statement] of this.#byId) copy.#byId.set(id, own(statement));
-    copy.#unnamed = this.#unnamed.map(own);
+    copy.#ids = this.#ids.copy((statement) => ({
+      ...statement,
+      longData: statement.longData && new Set(statement.longData),
+    }));
     return copy;
   }
 
@@ -109,30 +104,51 @@ export class Statements {
       forbidden: forbiddenIn(packet),
       types: undefined,
       typesSent: false,
+      typesInDoubt: false,
       longData: undefined,
-      lacksLongData: false,
+      lacksLongData: undefined,
     };
-    this.#last = id === NO_STATEMENT ? undefined : statement;
-    if (command.reply === undefined) this.#unnamed.push(statement);
-    else this.#name(statement);
+    this.#ids.prepared(command, statement, id !== NO_STATEMENT);
   }
 
   /** What the recorded session prepared last is not among these. */
   lastIsUnknown(): void {
-    this.#last = undefined;
+    this.#ids.lastIsUnknown();
+  }
+
+  /** Recorded commands are missing, before `next` where that is known. */
+  lost(next?: Command): void {
+    this.#ids.lost();
+    for (const statement of this.#ids.all()) {
+      statement.typesInDoubt = true;
+      if (statement.longData !== undefined) statement.lacksLongData ??= 'capture';
+    }
+    // Clients send it in one go: what is missing may be more of it.
+    if (next?.com !== COM.stmtSendLongData || !namesStatement(next)) return;
+    const named = this.named(next);
+    if (named !== undefined) named.lacksLongData ??= 'capture';
   }
 
   /** The statement that `command` names. */
   named(command: Command): Statement | undefined {
-    if (this.#unnamed.length > 0) this.#nameAll();
-    const id = readId(command.packet);
-    return id === LAST_PREPARED ? this.#last : this.#byId.get(id);
+    return this.#ids.named(command);
+  }
+
+  /** Whether `command` names one that the recorded session may have, though nobody knows which it is. */
+  isUnknown(command: Command): boolean {
+    return this.#ids.isUnknown(command);
+  }
+
+  /** Whether that is about to be told. */
+  isPending(command: Command): boolean {
+    return this.#ids.isPending(command);
   }
 
   /**
    * The packet to send for `command`, which names a statement: its own, or a copy with the target's id. undefined where
-   * the statement could not be prepared on the target. `queryAttributes`: whether they were in force when it was recorded. One that the recorded session did not have either (closed twice,
-   * or after COM_RESET_CONNECTION) is sent with an id that the target does not have.
+   * the statement could not be prepared on the target. `queryAttributes`: whether they were in force when it was recorded. One that
+   * the recorded session did not have either (closed twice, or after COM_RESET_CONNECTION) is sent with an id that the target
+   * does not have.
    */
   rewrite(command: Command, queryAttributes: boolean): Uint8Array | undefined {
     const { com } = command;
@@ -146,7 +162,7 @@ export class Statements {
     // There is none: so shall the target find.
     if (recorded === LAST_PREPARED && statement === undefined) return packet;
     if (statement?.id === NO_STATEMENT) return undefined;
-    if (com === COM.stmtClose) this.#forget(recorded, statement);
+    if (com === COM.stmtClose) this.#ids.closed(command);
     else if (com === COM.stmtSendLongData && statement !== undefined) {
       statement.longData ??= new Set();
       statement.longData.add(packet[LONG_DATA_PARAMETER] | (packet[LONG_DATA_PARAMETER + 1] << 8));
@@ -171,12 +187,30 @@ export class Statements {
     return this.named(command) !== undefined;
   }
 
-  /** Whether `command` is an execution whose parameters have types that nobody knows: they were sent before the capture began. */
-  lacksTypes(command: Command, queryAttributes: boolean): boolean {
-    if (command.com !== COM.stmtExecute) return false;
+  /**
+   * Whether `command` is an execution whose parameters have types that nobody knows: they were sent before the capture began, or
+   * may have been in commands that are missing (`mayLack`: before all that is known of the session, too).
+   */
+  lacksTypes(command: Command, queryAttributes: boolean, mayLack: boolean): boolean {
+    const { com, packet } = command;
     const statement = this.named(command);
-    if (statement === undefined || statement.params === 0 || statement.types !== undefined) return false;
-    return leavesTypesOut(command.packet, statement.params, queryAttributes);
+    if (statement === undefined || statement.params === 0) return false;
+    const { params, types, typesInDoubt, longData } = statement;
+    if (com === COM.stmtBulkExecute) return typesInDoubt && bulkTypesOf(packet, params) === undefined;
+    if (com !== COM.stmtExecute || !leavesTypesOut(packet, params, queryAttributes)) return false;
+    if (types === undefined) return mayLack || typesInDoubt;
+    return typesInDoubt && !fitsTypes(packet, params, types, queryAttributes, longData);
+  }
+
+  /** Takes in the types of an execution that is not sent: later ones go by them. */
+  readTypes(command: Command, queryAttributes: boolean): void {
+    const statement = this.named(command);
+    if (statement === undefined || command.com !== COM.stmtExecute) return;
+    const types = typesOf(command.packet, statement.params, queryAttributes);
+    if (types === undefined) return;
+    statement.types = types;
+    statement.typesInDoubt = false;
+    statement.typesSent = false;
   }
 
   /** What an execution would do that must not be done on another server. */
@@ -194,52 +228,37 @@ export class Statements {
     return { params, longData, types };
   }
 
-  /** Whether `command` is part of an execution whose long data went with a connection: it cannot run. */
-  lacksLongData(command: Command): boolean {
+  /** Whether `command` is part of an execution whose long data is not all there, and why: it cannot run. */
+  lacksLongData(command: Command, queryAttributes: boolean): LongDataLost | undefined {
     const statement = this.named(command);
-    if (statement === undefined || !statement.lacksLongData) return false;
-    if (command.com === COM.stmtSendLongData) return true;
-    if (command.com === COM.stmtFetch) return false;
-    statement.lacksLongData = false;
-    return command.com === COM.stmtExecute || command.com === COM.stmtBulkExecute;
+    if (statement === undefined || command.com === COM.stmtFetch) return undefined;
+    const { lacksLongData } = statement;
+    if (command.com === COM.stmtSendLongData) return lacksLongData;
+    statement.lacksLongData = undefined;
+    if (command.com !== COM.stmtExecute && command.com !== COM.stmtBulkExecute) return undefined;
+    if (lacksLongData !== undefined) {
+      statement.longData = undefined;
+      return lacksLongData;
+    }
+    const { params, types, longData } = statement;
+    const mayLack = command.followsLoss === true && command.com === COM.stmtExecute && params > 0;
+    return mayLack && !fitsTypes(command.packet, params, types, queryAttributes, longData)
+      ? 'capture'
+      : undefined;
   }
 
   /** All that are open, in the order in which they were prepared. */
   open(): Statement[] {
-    return [...this.#byId.values(), ...this.#unnamed].filter(({ id }) => id !== NO_STATEMENT);
+    return this.#ids.all().filter(({ id }) => id !== NO_STATEMENT);
   }
 
   /** The connection that they were prepared on is gone. */
   disconnected(): void {
     for (const statement of this.open()) {
-      if (statement.longData !== undefined) statement.lacksLongData = true;
+      if (statement.longData !== undefined) statement.lacksLongData ??= 'connection';
       statement.longData = undefined;
       statement.typesSent = false;
     }
-  }
-
-  #forget(recorded: number, statement: Statement | undefined): void {
-    if (statement !== undefined && statement === this.#last) this.#last = undefined;
-    const named = recorded === LAST_PREPARED ? statement?.prepare.reply?.statementId : recorded;
-    if (named !== undefined) this.#byId.delete(named);
-    else this.#unnamed = this.#unnamed.filter((each) => each !== statement);
-  }
-
-  #nameAll(): void {
-    const unnamed = this.#unnamed;
-    this.#unnamed = [];
-    for (const statement of unnamed) {
-      if (statement.prepare.reply === undefined) this.#unnamed.push(statement);
-      else this.#name(statement);
-    }
-  }
-
-  #name(statement: Statement): void {
-    const recorded = statement.prepare.reply?.statementId ?? NO_STATEMENT;
-    if (recorded === NO_STATEMENT) return;
-    // Closed and prepared again under the same id: the order of the map is that of preparing.
-    this.#byId.delete(recorded);
-    this.#byId.set(recorded, statement);
   }
 }
 
@@ -254,18 +273,11 @@ function typed(statement: Statement, packet: Uint8Array, queryAttributes: boolea
   if (params === 0) return packet;
   const types = typesOf(packet, params, queryAttributes);
   const isKnown = types === undefined && !statement.typesSent && statement.types !== undefined;
-  if (types !== undefined) statement.types = types;
+  if (types !== undefined) {
+    statement.types = types;
+    statement.typesInDoubt = false;
+  }
   const { types: known } = statement;
   statement.typesSent ||= known !== undefined;
   return isKnown && known !== undefined ? withTypes(packet, params, known, queryAttributes) : packet;
-}
-
-export function readId(packet: Uint8Array): number {
-  return (
-    (packet[STATEMENT_ID] |
-      (packet[STATEMENT_ID + 1] << 8) |
-      (packet[STATEMENT_ID + 2] << 16) |
-      (packet[STATEMENT_ID + 3] << 24)) >>>
-    0
-  );
 }

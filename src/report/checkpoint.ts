@@ -9,6 +9,7 @@ export type Accounts = Pick<
   Tally,
   | 'sessions'
   | 'commands'
+  | 'coverage'
   | 'scheduledSessions'
   | 'completed'
   | 'refused'
@@ -26,6 +27,7 @@ export function emptyAccounts(): Accounts {
   return {
     sessions: 0,
     commands: 0,
+    coverage: {},
     scheduledSessions: 0,
     completed: 0,
     refused: 0,
@@ -43,9 +45,17 @@ export function emptyAccounts(): Accounts {
 /** As short as JSON can have them; `unpackAccounts` reads that. */
 export function packAccounts(accounts: Accounts): string {
   const { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost } = accounts;
-  const { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom } = accounts;
+  const { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom, coverage } = accounts;
   const counts = [sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost];
-  const causes = [lostSessions, skippedSessions, lost, skipped, nonZero(divergence), refusedForRoom];
+  const causes = [
+    lostSessions,
+    skippedSessions,
+    lost,
+    skipped,
+    nonZero(divergence),
+    refusedForRoom,
+    coverage,
+  ];
   return JSON.stringify([...counts, ...causes]);
 }
 
@@ -65,12 +75,14 @@ export function unpackAccounts(text: string): Accounts {
       Causes,
       Causes,
       Causes?,
+      Causes?,
     ];
-  // The last is not in checkpoints of earlier versions.
-  const [lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom = {}] = causes;
+  // The last ones are not in checkpoints of earlier versions.
+  const [lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom = {}, coverage = {}] =
+    causes;
   const counts = { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost };
   const differences = { ...emptyAccounts().divergence, ...divergence };
-  const all = { ...counts, lostSessions, skippedSessions, lost, skipped, refusedForRoom };
+  const all = { ...counts, lostSessions, skippedSessions, lost, skipped, refusedForRoom, coverage };
   return { ...all, divergence: differences };
 }
 
@@ -116,9 +128,10 @@ export class ClosedSessions implements Observer {
   settle(whole: Tally): void {
     this.#open.clear();
     const { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost } = whole;
-    const { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom } = whole;
+    const { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom, coverage } = whole;
     const numbers = { sessions, commands, scheduledSessions, completed, refused, answered, sentAndLost };
-    this.#sum = { ...numbers, lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom };
+    const causes = { lostSessions, skippedSessions, lost, skipped, divergence, refusedForRoom, coverage };
+    this.#sum = { ...numbers, ...causes };
   }
 
   scheduled({ id }: SessionMeta, copy: number): void {
@@ -156,6 +169,11 @@ export class ClosedSessions implements Observer {
     if (open === undefined) return;
     addCause(open.accounts.lostSessions, cause);
     this.#over(id, open);
+  }
+
+  covered({ id, coverage }: SessionMeta): void {
+    const open = this.#open.get(id);
+    if (open !== undefined && coverage !== undefined) addCause(open.accounts.coverage, coverage);
   }
 
   ended({ id }: SessionMeta): void {
@@ -217,6 +235,7 @@ export function addAccounts(sum: Accounts, part: Accounts): void {
   sum.refused += part.refused;
   sum.answered += part.answered;
   sum.sentAndLost += part.sentAndLost;
+  addAll(sum.coverage, part.coverage);
   addAll(sum.refusedForRoom, part.refusedForRoom);
   addAll(sum.lostSessions, part.lostSessions);
   addAll(sum.skippedSessions, part.skippedSessions);

@@ -1,11 +1,12 @@
 import type { Histogram } from 'hdr-histogram-js';
-import type { SessionMeta } from '../flow/events.ts';
+import type { Coverage, SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import { saysNoRoom } from '../mysql/no-room.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
+import { byCoverage } from './coverage.ts';
 import {
   addCause,
   type Causes,
@@ -45,7 +46,14 @@ export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
  * = completed + lost for sessions. `skipped` and `lost` count copies, too.
  */
 export interface Summary {
-  captured: { packets: number; dropped: number; sessions: number; commands: number };
+  captured: {
+    packets: number;
+    dropped: number;
+    sessions: number;
+    commands: number;
+    /** How much the capture holds of the sessions whose ends were read: only the values that occur. */
+    coverage: Partial<Record<Coverage, number>>;
+  };
   sessions: {
     scheduled: number;
     opened: number;
@@ -144,6 +152,7 @@ export class SummaryObserver implements Observer {
   > = {
     sessions: 0,
     commands: 0,
+    coverage: {},
     scheduledSessions: 0,
     opened: 0,
     completed: 0,
@@ -209,6 +218,10 @@ export class SummaryObserver implements Observer {
 
   captured(): void {
     this.#counted.commands++;
+  }
+
+  covered({ coverage }: SessionMeta): void {
+    if (coverage !== undefined) addCause(this.#counted.coverage, coverage);
   }
 
   scheduled(_session: SessionMeta, copy: number): void {
@@ -340,6 +353,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       dropped: facts.dropped,
       sessions: tally.sessions,
       commands: tally.commands,
+      coverage: byCoverage(tally.coverage),
     },
     sessions: {
       scheduled: tally.scheduledSessions,

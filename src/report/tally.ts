@@ -17,6 +17,8 @@ export interface Tally {
   /** Recorded sessions and commands. */
   sessions: number;
   commands: number;
+  /** How much the capture holds of the sessions whose ends were read. */
+  coverage: Causes;
   scheduledSessions: number;
   opened: number;
   completed: number;
@@ -62,6 +64,8 @@ export function mergeTallies(each: readonly Tally[]): Tally {
   return each.reduce((sum, tally) => ({
     sessions: sum.sessions + tally.sessions,
     commands: sum.commands + tally.commands,
+    // Not in checkpoints of earlier versions.
+    coverage: sumOf(sum.coverage ?? {}, tally.coverage ?? {}),
     scheduledSessions: sum.scheduledSessions + tally.scheduledSessions,
     opened: sum.opened + tally.opened,
     completed: sum.completed + tally.completed,

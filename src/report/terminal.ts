@@ -1,3 +1,4 @@
+import { coverageLines } from './coverage.ts';
 import type { Percentiles, Summary } from './summary.ts';
 
 /** What has such sessions and commands replayed the next time. */
@@ -33,6 +34,7 @@ export function renderSummary(summary: Summary, folder: string): string {
     row('  completed / answered', sessions.completed, commands.answered),
     row('  lost', sessions.lost, lostCommands),
     ...causes(sessions.lost_by, commands.lost),
+    ...coverageLines(captured.coverage),
     ...logins(sessions),
     ...reconnections(sessions),
     ...waits(summary),

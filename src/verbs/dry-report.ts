@@ -1,4 +1,6 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
+import { coverageLines } from '../report/coverage.ts';
+import type { Summary } from '../report/summary.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { formatCount, formatDuration } from './output.ts';
 
@@ -31,7 +33,7 @@ export interface DryPlace {
 
 export interface DryReport {
   dry_run: true;
-  captured: { packets: number; dropped: number; sessions: number; commands: number };
+  captured: Summary['captured'];
   copies: number;
   /** `skipped` counts copies, by cause. */
   sessions: { scheduled: number; skipped: Record<string, number>; refused_as_recorded: number };
@@ -92,6 +94,7 @@ export function renderDryRun(report: DryReport): string {
     ...causes('skipped', sessions.skipped, commands.skipped),
     row('would run', sessions.scheduled, commands.scheduled),
     ...causes('of them lost', {}, commands.lost),
+    ...coverageLines(captured.coverage),
     ...list(
       'Would be sent',
       Object.entries(commands.kinds),

@@ -1,5 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
+import { coverageHints } from '../report/coverage.ts';
+import { addCause } from '../report/tally.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import {
   type Column,
@@ -86,21 +88,25 @@ function list(archive: Archive, options: LsOptions): void {
   const { originSec } = archive.info;
   const table = new Table(COLUMNS);
   const totals = { sessions: 0, commands: 0, packets: 0, octets: 0 };
+  const coverage: Record<string, number> = {};
   for (const session of archive.sessions()) {
     if (options.user !== undefined && session.user !== options.user) continue;
     totals.sessions++;
+    addCause(coverage, session.coverage);
     totals.commands += session.commands ?? 0;
     totals.packets += session.packets;
     totals.octets += session.clientOctets + session.serverOctets;
     if (options.json) printJson(toJson(session, originSec));
     else table.row(toCells(session, originSec));
   }
-  if (options.json) return;
-  table.flush();
-  process.stdout.write(
-    `${formatCount(totals.sessions)} sessions, ${formatCount(totals.commands)} commands, ` +
-      `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}\n`,
-  );
+  if (!options.json) {
+    table.flush();
+    process.stdout.write(
+      `${formatCount(totals.sessions)} sessions, ${formatCount(totals.commands)} commands, ` +
+        `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}\n`,
+    );
+  }
+  for (const hint of coverageHints(coverage)) say(`mytape: ${hint}`);
 }
 
 function toCells(session: SessionRow, originSec: number): string[] {

@@ -2,6 +2,7 @@
 import { openArchive } from '../archive/reader.ts';
 import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
+import { LIVE_WAITS } from '../flow/decoder.ts';
 import { MendedSource } from '../flow/mended-source.ts';
 import { clientShareFilter } from '../net/client-share.ts';
 import { openCapture } from '../net/drivers.ts';
@@ -40,7 +41,7 @@ export interface LiveJob {
 
 export interface RunSource {
   packets: PacketSource;
-  decode: Pick<DecodeOptions, 'wants' | 'firstId' | 'idStep' | 'idleNs'>;
+  decode: Pick<DecodeOptions, 'wants' | 'firstId' | 'idStep' | 'idleNs' | 'waits'>;
   engine: Pick<EngineOptions, 'share' | 'connections' | 'live' | 'mappings'>;
   snapshots: Pick<Snapshots, 'find'>;
   close(): void;
@@ -108,7 +109,7 @@ export function liveSource(
   const snapshots = new SnapshotFollower(job.archive);
   return {
     packets,
-    decode: { firstId: share.index, idStep: share.of, idleNs: LIVE_IDLE_NS },
+    decode: { firstId: share.index, idStep: share.of, idleNs: LIVE_IDLE_NS, waits: LIVE_WAITS },
     engine: {
       share: WHOLE,
       connections: LiveConnectionIds.of(job.connections),

@@ -3,7 +3,7 @@ import type { CloseHow, SessionMeta, SkipCause } from '../flow/events.ts';
 import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command, comName, EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
-import { LAST_PREPARED } from '../replay/statements.ts';
+import { LAST_PREPARED } from '../replay/recorded-ids.ts';
 import type { CaptureNs } from '../time.ts';
 import { formatCount, formatDuration, formatEndpoint, formatLatency, formatTime } from './output.ts';
 import { type KnownBefore, schemaOf, userOf } from './show-json.ts';

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Command } from '../../src/mysql/command.ts';
 import { STATUS } from '../../src/mysql/packet.ts';
+import { CommitOrder } from '../../src/replay/commit-order.ts';
 import type { FakeTarget, Received } from '../transport/fake.ts';
 import { USERS } from './killed.ts';
 import { Tape, type TapeSession } from './tape.ts';
@@ -236,4 +237,26 @@ describe('order by commit', () => {
     );
     await fc.assert(runs, { numRuns: 60 });
   });
+});
+
+test('a command or an answer that is told late waits for no commit that was answered behind it', () => {
+  const watcher = { held: () => {}, released: () => {} };
+  const order = new CommitOrder(1, watcher, { index: 0, of: 1 });
+  const tape = new Tape();
+  const [write] = tape.session(0).query(10, 'UPDATE a', { replyMs: 5 }).commands;
+  const [commit, late] = tape.session(1).query(12, 'COMMIT', { replyMs: 8 }).query(18, 'SELECT').commands;
+  const copy = { copy: 0, openFrom: 0, advance: () => {} };
+  order.read(write, true);
+  order.read(commit, false);
+  order.replied(commit, true, [copy], 0);
+  // The commit was answered at 20 ms, the write at 15.
+  order.replied(write, false, [{ ...copy }], 0);
+  order.read(late, false);
+  assert.deepEqual(
+    [write, late].map((one) => order.freeAt({ ...copy }, one, 0)),
+    [-Infinity, -Infinity],
+  );
+  const [behind] = tape.session(2).query(21, 'SELECT').commands;
+  order.read(behind, false);
+  assert.equal(order.freeAt({ ...copy }, behind, 0), Infinity);
 });

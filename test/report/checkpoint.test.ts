@@ -59,6 +59,8 @@ test('a session counts when its end was read and all its copies are over', () =>
   told.scheduled(other.meta, 0);
   for (const command of commands) told.captured(meta, command);
   told.captured(other.meta, other.commands[0]);
+  told.covered({ ...meta, coverage: 'gaps' });
+  told.covered({ ...other.meta, coverage: 'whole' });
   const outcome = { session: meta, copy: 0, command: commands[0], reply: {} } as Outcome;
   told.answered({ ...outcome, due: 0, paced: 0, sent: 0, answered: 1 }, 'data');
   told.lost(meta, 1, commands[0], 'reset', true);
@@ -73,6 +75,7 @@ test('a session counts when its end was read and all its copies are over', () =>
     ...emptyAccounts(),
     sessions: 1,
     commands: 3,
+    coverage: { gaps: 1 },
     scheduledSessions: 2,
     completed: 1,
     lostSessions: { timeout: 1 },
@@ -132,6 +135,7 @@ test('accounts survive their packing', () => {
   const accounts = fc.record({
     sessions: count,
     commands: count,
+    coverage: causes,
     scheduledSessions: count,
     completed: count,
     refused: count,

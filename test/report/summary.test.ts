@@ -59,6 +59,9 @@ function eventful(): SummaryObserver {
   for (const ms of [4, 9]) observer.held(ms);
   observer.released();
   observer.adopted(meta, 0, new Set(['prepared-statement'] as const), 3);
+  for (const coverage of ['gaps', 'whole', 'cut', 'whole', 'one-sided', 'cut'] as const)
+    observer.covered({ ...meta, coverage });
+  observer.covered(meta);
   observer.sessionSkipped(meta, 'tls', 0);
   observer.sessionSkipped(meta, 'joined-late', 30);
   observer.unreadable(meta, 'gap', 2);
@@ -81,7 +84,13 @@ function eventful(): SummaryObserver {
 }
 
 const EVENTFUL: Summary = {
-  captured: { packets: 5000, dropped: 0, sessions: 12, commands: 632 },
+  captured: {
+    packets: 5000,
+    dropped: 0,
+    sessions: 12,
+    commands: 632,
+    coverage: { whole: 2, gaps: 1, cut: 2, 'one-sided': 1 },
+  },
   sessions: {
     scheduled: 20,
     opened: 18,
@@ -253,6 +262,10 @@ scheduled                             20         1,198
   lost                                 4            28
     connect                            2            20
     reset                              2             8
+
+Coverage     sessions: 2 whole, 1 gaps, 2 cut, 1 one-sided
+  - 2 sessions have packets that the capture cut short (snaplen): commands in them are lost; capture with tcpdump -s 0
+  - 1 session was captured in one direction only: commands or answers are missing; capture both directions of the traffic
 
 Logins       1 logins refused, as they had been; 1 logins that production had no room for (1040), each closed at once; 1 sessions adopted that began before the recording
 

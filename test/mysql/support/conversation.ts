@@ -1,6 +1,7 @@
 /** Scripted conversations: a server's greeting, a client's hello, and what a Dialogue makes of them. */
 import assert from 'node:assert/strict';
 import { CLIENT } from '../../../src/mysql/capabilities.ts';
+import type { Command } from '../../../src/mysql/command.ts';
 import { Dialogue, type DialogueOptions, type DialogueSink } from '../../../src/mysql/dialogue.ts';
 import { writeHandshakeResponse } from '../../../src/mysql/handshake.ts';
 import { ok, packets, payload } from './packets.ts';
@@ -52,6 +53,7 @@ export const hello = (capabilities: number = CAPABILITIES) =>
 /** Writes down what a Dialogue tells. */
 export class Log {
   readonly lines: string[] = [];
+  readonly commands: Command[] = [];
   readonly dialogue: Dialogue;
 
   constructor(options: DialogueOptions = {}) {
@@ -63,10 +65,13 @@ export class Log {
       this.lines.push(`login ${response.user} ${capabilities.toString(16)}`),
     refused: ({ response }, errno) => this.lines.push(`refused ${response.user} ${errno}`),
     joined: (commands) => this.lines.push(`joined ${commands}`),
-    command: ({ ordinal, com, packet }) =>
+    command: (command) => {
+      const { ordinal, com, packet } = command;
+      this.commands.push(command);
       this.lines.push(
         `command ${ordinal} ${com} ${Buffer.from(packet).toString('base64').slice(0, 200)} ${packet.length}`,
-      ),
+      );
+    },
     reply: ({ ordinal, reply }) => this.lines.push(`reply ${ordinal} ${JSON.stringify({ ...reply, at: 0 })}`),
     lost: (cause, commands) => this.lines.push(`lost ${cause} ${commands}`),
   };
