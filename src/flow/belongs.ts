@@ -2,6 +2,7 @@
  * Whether a segment belongs to the connection that had its ends last, or ports were used anew; and what the table learns of a
  * connection from each of its segments.
  */
+import { countCommands } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
@@ -44,25 +45,19 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
     return false;
   if (wireDataLength > 0) {
     if (!mine.hasData || mine.fin >= 0 || mine.quit >= 0 || segment.dataLength < wireDataLength) return false;
-    // What may be a login's first packet, or COM_QUIT.
-    const id = segment.octets[segment.dataOffset + 3];
-    if (fromClient ? id === 1 || wireDataLength === QUIT_OCTETS : id === 0) return false;
+    if (fromClient ? endsWithQuit(segment) : flow.clientSide.quit >= 0) return false;
     mine.next = (seq + wireDataLength) >>> 0;
   }
   mine.ack = segment.ack;
   return true;
 }
 
-/** Whether COM_QUIT fills `segment`. */
-function isQuit({ octets, dataOffset: at, dataLength, wireDataLength }: Segment): boolean {
-  if (wireDataLength !== QUIT_OCTETS || dataLength !== QUIT_OCTETS) return false;
-  return (
-    octets[at] === 1 &&
-    octets[at + 1] === 0 &&
-    octets[at + 2] === 0 &&
-    octets[at + 3] === 0 &&
-    octets[at + 4] === 1
-  );
+/** Whether commands fill `segment`, and COM_QUIT is the last of them. */
+function endsWithQuit({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
+  const end = dataOffset + dataLength;
+  if (dataLength < QUIT_OCTETS || octets[end - 1] !== 1 || octets[end - QUIT_OCTETS] !== 1) return false;
+  if (octets[end - 2] !== 0 || octets[end - 3] !== 0 || octets[end - 4] !== 0) return false;
+  return dataLength === wireDataLength && countCommands(octets, dataOffset, end) > 0;
 }
 
 /** Whether `segment`, which has the ends of `flow`, is one of its segments. */
@@ -81,7 +76,7 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   const hasData = segment.wireDataLength > 0;
   // Behind its own FIN nobody says anything, nor a client behind COM_QUIT; and nothing comes before the SYN.
   if (mine.fin >= 0 && seqDiff(seq, mine.fin) > (hasData ? 0 : 1)) return false;
-  if (hasData && mine.quit >= 0 && seqDiff(seq, mine.quit) >= 0) return false;
+  if (hasData && mine.quit >= 0 && seqDiff(seq, mine.quit) > 0) return false;
   if (hasData && mine.iss >= 0 && seqDiff(seq, mine.iss) < 0) return false;
   const ahead = seqDiff(seq, mine.next);
   // At the same place another greeting, or another's hello: the numbers of a connection before, once more.
@@ -94,7 +89,8 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   }
   const hasJumped = Math.abs(ahead) > JUMP_OCTETS && (flags & CTL.ack) !== 0;
   if (hasJumped && other.next >= 0 && Math.abs(seqDiff(segment.ack, other.next)) > JUMP_OCTETS) return false;
-  const mayBeLogin = hasData && mine.hasData && (ahead > 0 || (mine.iss >= 0 && seq !== mine.first));
+  const mayBeLogin =
+    hasData && mine.hasData && (ahead > 0 || (ahead < 0 && mine.iss >= 0 && seq !== mine.first));
   if (mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment))) return false;
   if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
   // So long after its reset it goes on only if it was none.
@@ -122,7 +118,11 @@ function isSameSyn(flow: Flow, seq: number, at: CaptureNs): boolean {
   const { clientSide: client, serverSide: server } = flow;
   if (client.iss >= 0 && client.iss !== seq) return false;
   // The client's direction is captured late as a whole.
-  if (!client.seen) return client.first === seqAdd(seq, 1);
+  if (!client.seen && client.first >= 0) return client.first === seqAdd(seq, 1);
+  if (!client.seen) {
+    const acked = seqDiff(server.ack, seqAdd(seq, 1));
+    return server.ack >= 0 && acked >= 0 && acked < JUMP_OCTETS;
+  }
   // Who sends a FIN has had the SYN answered long ago; so has who was greeted. Soon after, it is a copy.
   const isAnswered = flow.clientFin || flow.serverFin || server.hasData;
   if (isAnswered) return at - flow.synAt <= SYN_AGAIN_NS;
@@ -182,7 +182,11 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     Math.abs(at - flow.lastAt) < COPY_NS;
   if (isCopy) flow.copies++;
   mine.sent(segment);
-  if (fromClient && isQuit(segment)) mine.quit = seqAdd(seq, QUIT_OCTETS);
+  if (segment.wireDataLength > 0) {
+    if (fromClient) mine.quit = endsWithQuit(segment) ? seqAdd(seq, segment.wireDataLength) : -1;
+    // It was none: a server says nothing to that.
+    else if (other.quit >= 0 && seqDiff(segment.ack, other.quit) >= 0) other.quit = -1;
+  }
   if ((flags & CTL.ack) !== 0) mine.ack = segment.ack;
   return isCopy;
 }

@@ -165,7 +165,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     if (!fromClient) return;
     this.#comes(at);
     const commands = Math.max(1, countCommands(octets, from, to));
-    if (this.#opened) this.lost('joined-late', commands);
+    if (this.#opened) this.lost(this.#joinedLate ? 'joined-late' : 'gap', commands);
     else this.#skippedCommands += commands;
   }
 

@@ -176,7 +176,9 @@ export class FlowTable<F extends Flow> {
       flow = undefined;
     } else if (flow !== undefined && !belongs(flow, segment, this.fromClient, at)) {
       // A straggler of the connection that had the same ends before repeats what that had said.
-      if (flow.before !== undefined && isOf(flow.before, segment, this.fromClient)) return undefined;
+      const { before: older } = flow;
+      const hasOwnNumbers = older?.clientSide.first !== flow.clientSide.first;
+      if (older !== undefined && hasOwnNumbers && isOf(older, segment, this.fromClient)) return undefined;
       before = flow;
       // What seemed to be seen twice goes on by its own ends.
       if (!flow.isTwin) this.#owner.ended(flow);

@@ -17,6 +17,9 @@ const MAX_AHEAD = 1 << 30;
 /** Where a stream starts is not known to be later than its first captured octets, by as much as this. */
 const MAX_LATE = 1 << 20;
 
+/** Gaps that are remembered of a direction, for what comes of them after all. */
+const MOST_GIVEN = 64;
+
 /** How long missing octets are waited for, in the capture's own time. */
 export interface WatchWaits {
   /** Where later octets of the same direction are there, and the peer has acknowledged the missing ones, ns. */
@@ -56,7 +59,7 @@ export interface WatchedSink {
   ): void;
   /** Here this many octets of a direction are missing from the capture; 0: nobody knows how many. */
   gap(fromClient: boolean, octets: number, at: CaptureNs): void;
-  /** Octets that come before those which a direction was joined at: too late for their place. */
+  /** Octets whose place was given up, or lies before the place where the direction was joined. */
   early(fromClient: boolean, octets: Uint8Array, from: number, to: number, at: CaptureNs): void;
   /** The direction's FIN: nothing of it follows. */
   end(fromClient: boolean, at: CaptureNs): void;
@@ -78,6 +81,8 @@ export class WatchedStream {
   /** Of a stream that was joined somewhere: the lowest sequence number that was seen; -1: none, or it has its beginning. */
   lowest = -1;
   readonly held = new HeldSegments();
+  /** [from, to) of octets that were given up, as pairs, the newest last; undefined: none ever. */
+  #given: number[] | undefined;
 
   get started(): boolean {
     return this.next >= 0;
@@ -92,6 +97,29 @@ export class WatchedStream {
     this.acked = next;
     this.supposed = supposed;
     this.lowest = supposed ? next : -1;
+  }
+
+  /** The octets [next, seq) were told as a gap. */
+  gaveUp(seq: number): void {
+    this.#given ??= [];
+    this.#given.push(this.next, seq);
+    if (this.#given.length > 2 * MOST_GIVEN) this.#given.splice(0, 2);
+  }
+
+  /** Whether octets of [seq, seq + length) were given up; each is taken once. */
+  wasGivenUp(seq: number, length: number): boolean {
+    const given = this.#given;
+    if (given === undefined) return false;
+    for (let i = 0; i < given.length; i += 2) {
+      const from = seqDiff(given[i], seq);
+      const to = seqDiff(given[i + 1], seq);
+      if (to <= 0 || from >= length) continue;
+      const rest = to > length ? [seqAdd(seq, length), given[i + 1]] : [];
+      if (from < 0) rest.unshift(given[i], seq);
+      given.splice(i, 2, ...rest);
+      return true;
+    }
+    return false;
   }
 }
 
@@ -191,6 +219,8 @@ export class WatchedConnection {
       const behind = seqDiff(seq, mine.next);
       const last = behind + wireLength + (fin ? 1 : 0);
       if (behind > MAX_AHEAD || last <= 0) {
+        if (wireLength > 0 && last <= 0 && mine.wasGivenUp(seq, wireLength))
+          this.#sink.early(fromClient, octets, from, from + length, at);
         // A keep-alive probe, octets that are sent again, or of nowhere.
         if (this.waits) this.#drain(now);
         return;
@@ -344,9 +374,17 @@ export class WatchedConnection {
     for (const mine of [older, older === this.client ? this.server : this.client]) {
       const { first } = mine.held;
       // The clock may have been set back.
-      if (first !== undefined && Math.abs(now - first.heldAt) > this.#waitFor(mine, first)) return mine;
+      if (first !== undefined && Math.abs(now - this.#waitsSince(mine, first)) > this.#waitFor(mine, first))
+        return mine;
     }
     return undefined;
+  }
+
+  /** Since when `first`, the first held segment of `mine`, waits for what it waits for now. */
+  #waitsSince(mine: WatchedStream, first: HeldSegment): CaptureNs {
+    if (seqDiff(first.seq, mine.next) > 0) return first.heldAt;
+    const other = mine === this.client ? this.server : this.client;
+    return Math.max(first.heldAt, other.held.first?.heldAt ?? first.heldAt);
   }
 
   /** How long `first`, the first held segment of `mine`, is held back for what is missing before it, ns. */
@@ -394,6 +432,7 @@ export class WatchedConnection {
 
   #gapTo(mine: WatchedStream, seq: number, at: CaptureNs): void {
     const missing = seqDiff(seq, mine.next);
+    mine.gaveUp(seq);
     mine.next = seq;
     this.#sink.gap(mine === this.client, missing, at);
   }

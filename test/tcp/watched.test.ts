@@ -186,7 +186,8 @@ test('… sooner where the capture has later octets of that direction', () => {
     .server(0, 'OK', { ack: 5 })
     .client(5, 'fg', { ack: 2, at: 100 });
   assert.equal(watched.all, 'ab');
-  assert.equal(watched.settle(101).all, 'ab<3>OKfg');
+  assert.equal(watched.settle(200).all, 'ab');
+  assert.equal(watched.settle(201).all, 'ab<3>OKfg');
 });
 
 test('a clock that is set back does not make anything wait for ever', () => {
@@ -246,6 +247,13 @@ test('a stream that was joined somewhere begins with its first octets, and those
   watched.client(5, 'fgh', { ack: 0 }).client(0, 'abc').client(3, 'de').client(0, 'abc').client(8, 'i');
   assert.equal(watched.text, 'fghi');
   assert.deepEqual(watched.earlier, ['abc']);
+});
+
+test('what comes of a gap after all is not passed over unseen, once', () => {
+  const watched = new Watched().client(0, 'ab').client(8, 'ij').acknowledged(10, 0).settle(101);
+  assert.equal(watched.text, 'ab<6>ij');
+  watched.client(2, 'cd').client(5, 'fg').client(2, 'cd').client(2, 'cdefgh').client(0, 'ab');
+  assert.deepEqual(watched.earlier, ['cd', 'fg', 'cdefgh']);
 });
 
 test('a keep-alive probe and a segment from nowhere change nothing', () => {
