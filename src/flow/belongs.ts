@@ -140,7 +140,9 @@ function isSameSynAck(flow: Flow, { seq, ack }: Segment, at: CaptureNs): boolean
   const answersIt = client.first < 0 || client.first === ack;
   if (server.first < 0) return answersIt;
   // Its SYN-ACK was captured late, or the server has made a new one for the same SYN.
-  return seqAdd(seq, 1) === server.first || (answersIt && !client.hasData && !server.hasData);
+  const behind = seqDiff(server.next, seqAdd(seq, 1));
+  const isLate = behind >= 0 && behind < JUMP_OCTETS;
+  return answersIt && (isLate || (!client.hasData && !server.hasData));
 }
 
 /** Takes `segment` in, which belongs to `flow`. Returns whether it is a copy of the packet before it. */
@@ -160,10 +162,9 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   const isSyn = (flags & CTL.syn) !== 0;
   if (isSyn && ((flags & CTL.ack) !== 0) === fromClient) return false;
   if (isSyn) {
-    // The SYN that is sent again once the old connection of the same ports is reset.
-    if (fromClient) {
-      flow.resetAt = -1;
-    } else if (other.first < 0) other.first = segment.ack;
+    // Sent again, or answered, once the old connection of the same ports is reset.
+    flow.resetAt = -1;
+    if (!fromClient && other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
     if (flow.synAt < 0 || (!mine.hasData && !other.hasData)) flow.synAt = at;
   } else if (
@@ -175,6 +176,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     flow.resetRefuted = true;
   } else if (!fromClient && !mine.hasData && segment.dataLength > 0 && isGreeting(segment)) {
     flow.fromStart = true;
+    other.expect(segment.ack);
   }
   const isCopy =
     segment.sequenceLength > 0 &&
@@ -187,7 +189,8 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     // It was none: a server says nothing to that.
     else if (other.quit >= 0 && seqDiff(segment.ack, other.quit) >= 0) other.quit = -1;
   }
-  if ((flags & CTL.ack) !== 0) mine.ack = segment.ack;
+  // Of several that come out of order, the newest.
+  if ((flags & CTL.ack) !== 0 && (mine.ack < 0 || seqDiff(segment.ack, mine.ack) > 0)) mine.ack = segment.ack;
   return isCopy;
 }
 

@@ -78,6 +78,13 @@ export class Side {
     }
   }
 
+  /** Its first octet is that of this number, where nothing of it is known yet. */
+  expect(first: number): void {
+    if (this.first >= 0 || this.next >= 0) return;
+    this.first = first;
+    this.next = first;
+  }
+
   #missFin(next: number): void {
     this.fin = this.next;
     this.next = next;

@@ -103,7 +103,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   #eventful(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): void {
     const { flags } = segment;
     if ((flags & CTL.syn) !== 0) this.#synchronize(segment, fromClient);
-    else if (this.#reading === undefined && this.#skip === undefined) {
+    else if (this.#reading === undefined && this.#skip === undefined && (flags & CTL.rst) === 0) {
       this.#joinedLate = true;
       this.#reading = this.#newReading();
     }
@@ -227,7 +227,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     this.#skippedCommands += commands + (this.#reading?.dialogue.untold ?? 0);
     // Nothing of it can be replayed, but what it said is counted.
     if (IS_COUNTED.has(cause) && this.#reading !== undefined)
-      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true });
+      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true, withoutLogin: true });
     else this.#stopReading();
   }
 

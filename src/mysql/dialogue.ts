@@ -105,6 +105,8 @@ export interface DialogueOptions {
   openTls?: ((plain: Plain) => Layer) | undefined;
   /** The connection's beginning was not captured. */
   joinedLate?: boolean;
+  /** Its login is lost, even where a part of it comes yet: commands only. */
+  withoutLogin?: boolean;
 }
 
 type Stage =
@@ -131,6 +133,8 @@ type Pairing =
 export class Dialogue {
   readonly #sink: DialogueSink;
   readonly #openTls: DialogueOptions['openTls'];
+  /** A greeting may come yet. */
+  readonly #mayGreet: boolean;
   readonly #client = new PacketAssembler(COMMAND_OCTETS);
   #server: ReplyReader;
   #stage: Stage;
@@ -190,9 +194,13 @@ export class Dialogue {
   #clientSpoke = false;
   #at: CaptureNs = 0;
 
-  constructor(sink: DialogueSink, { openTls, joinedLate = false }: DialogueOptions = {}) {
+  constructor(
+    sink: DialogueSink,
+    { openTls, joinedLate = false, withoutLogin = false }: DialogueOptions = {},
+  ) {
     this.#sink = sink;
     this.#openTls = openTls;
+    this.#mayGreet = !withoutLogin;
     this.#stage = joinedLate ? 'middle' : 'greeting';
     this.#clientLost = joinedLate;
     this.#pairing = joinedLate ? 'none' : 'sure';
@@ -584,6 +592,7 @@ export class Dialogue {
   /** Whether a greeting fills [from, to): the capture joined between the SYN and it. */
   #greets(octets: Uint8Array, from: number, to: number): boolean {
     return (
+      this.#mayGreet &&
       this.#turnCommands.length === 0 &&
       to - from > HEADER_OCTETS &&
       from + HEADER_OCTETS + payloadLength(octets, from) === to &&
