@@ -166,7 +166,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     flow.resetAt = -1;
     if (!fromClient && other.first < 0) other.first = segment.ack;
     flow.fromStart = true;
-    if (flow.synAt < 0 || (!mine.hasData && !other.hasData)) flow.synAt = at;
+    if (flow.synAt < 0 || (!mine.hasData && !other.hasData)) flow.synAt = Math.max(flow.synAt, at);
   } else if (
     flow.resetAt >= 0 &&
     (at - flow.resetAt > RESET_GRACE_NS || fromClient === flow.resetByClient) &&
