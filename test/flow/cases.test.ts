@@ -226,6 +226,35 @@ describe('captures that were read wrongly once', () => {
   });
 });
 
+for (const name of NAMES.filter((each) => each.startsWith('enc-'))) {
+  test(`${name}: read as without`, () => {
+    const case_ = told[NAMES.indexOf(name)];
+    assert.equal(case_.exitCode, 0, case_.said);
+    const sessions = of('session', case_);
+    assert.deepEqual(
+      sessions.map(({ user, coverage, close }) => [user, coverage, close]),
+      [['app', 'whole', 'quit']],
+    );
+    assert.deepEqual(commands(case_), ['select 1', 'select 2', 'COM_QUIT']);
+    for (const { sql, reply } of of('command', case_))
+      if (sql !== null) assert.deepEqual([reply?.kind, reply?.rows], ['rows', 1], sql);
+    assert.equal(lost(case_), 0);
+  });
+}
+
+for (const number of ['18', '19', '20']) {
+  test(`${number}: steps of the clock are said, and taken out of the times`, () => {
+    const case_ = find(number);
+    assert.match(case_.said, /a jump of [\d,]+ s (ahead|back) at packet \d+/);
+    const times = of('command', case_).map(({ at_ns }) => at_ns);
+    assert.deepEqual(commands(case_), ['select 0', 'select 1', 'select 2', 'select 3', 'COM_QUIT']);
+    assert.ok(
+      times.every((at, i) => i === 0 || (at > times[i - 1] && at - times[i - 1] < 1e9)),
+      `${times}`,
+    );
+  });
+}
+
 test('ls and show agree on the sessions of every capture, and on how many commands they had', () => {
   const wrong: string[] = [];
   for (const [i, case_] of told.entries()) {

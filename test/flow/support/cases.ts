@@ -37,6 +37,7 @@ export interface ShownObject {
   close: string;
   refused?: number;
   ordinal: number;
+  at_ns: number;
   com: string;
   sql: string | null;
   statement: number | null;
