@@ -107,13 +107,13 @@ labTests('record', (it) => {
   it('--for ends by itself', async (bed) => {
     const archive = bed.fresh('tape');
     const begun = performance.now();
-    const args = ['record', '-i', 'eth0', '-p', String(PORT), '-o', archive, '--for', '1500ms', '--json'];
+    const args = ['record', '-i', 'eth0', '-p', String(PORT), '-o', archive, '--for', '3s', '--json'];
     const recording = tapeJson<{ sessions: number; seconds: number }>(bed.lab, 'online', args);
     await sleep(700);
     await runClients(bed.lab, { kind: 'short', connections: 3, seconds: 0.1, rounds: 1 });
     const { sessions, seconds } = await recording;
     const took = (performance.now() - begun) / 1000;
-    assert.ok(seconds >= 1.5 && seconds < 2 && took < 5, `${seconds} s of recording, ${took} s in all`);
+    assert.ok(seconds >= 3 && seconds < 4 && took < 8, `${seconds} s of recording, ${took} s in all`);
     assert.equal(sessions, 3);
   });
 });
