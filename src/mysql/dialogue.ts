@@ -25,14 +25,14 @@ import { Turns } from './turns.ts';
 const COMMAND_OCTETS = 1024 * 1024 * 1024;
 
 /** What only servers say, that copy another. */
-const REPLICATES: ReadonlySet<number> = new Set([
+const REPLICATES: readonly number[] = [
   COM.binlogDump,
   COM.binlogDumpGtid,
   COM.registerSlave,
   COM.tableDump,
   COM.clone,
   COM.subscribeGroupReplication,
-]);
+];
 
 /** Of a compressed packet (MySQL manual, "Compression"). */
 const COMPRESSED_HEADER_OCTETS = 7;
@@ -45,6 +45,9 @@ const TLS_APPLICATION_DATA = 23;
 const TLS_MAJOR = 3;
 
 const NOTHING = new Uint8Array(0);
+
+/** The ordinal of a command that is lost but for its shape: it is not told, and its answer comes in its turn. */
+const UNSEEN = -1;
 
 /** Commands of one turn whose answers are looked for where it is not sure whose they are. */
 const MOST_ON_TRIAL = 10_000;
@@ -173,8 +176,6 @@ export class Dialogue {
   #clientLost: boolean;
   /** So many of the client's next octets belong to a command that is lost: behind them another begins. */
   #rest = 0;
-  /** Commands that are lost, but for their shape: their answers come in their turn. */
-  readonly #unseen = new WeakSet<Command>();
   /** What the assembler holds began where a command may begin; it is one if it ends where commands do. */
   #probing = false;
   /** The segment at work begins a turn of the client's. */
@@ -330,7 +331,7 @@ export class Dialogue {
     const { unfinished, lacking } = this.#client;
     if (unfinished.length <= HEADER_OCTETS || !beginsCommand(unfinished, 0, unfinished.length)) return false;
     const com = unfinished[HEADER_OCTETS];
-    if (REPLICATES.has(com) || this.#server.wantsData || this.#replicates) return false;
+    if (REPLICATES.includes(com) || this.#server.wantsData || this.#replicates) return false;
     this.#client.reset();
     this.#probing = false;
     this.#clientLost = false;
@@ -339,8 +340,7 @@ export class Dialogue {
     this.#turnMissed++;
     if (this.#stage === 'middle') this.#unanswered++;
     else this.#sink.lost('gap', 1);
-    const command: Command = { ordinal: -1, at: this.#at, com, expect: expectOf(com), packet: NOTHING };
-    this.#unseen.add(command);
+    const command: Command = { ordinal: UNSEEN, at: this.#at, com, expect: expectOf(com), packet: NOTHING };
     // In the middle nothing is believed before all of it is there.
     if (this.#stage === 'middle') this.#turns.clientGap();
     else if (command.expect !== EXPECT.none) this.#expect(command);
@@ -654,7 +654,7 @@ export class Dialogue {
       this.#clientBroke('desync');
       return;
     }
-    if (REPLICATES.has(com)) this.#replicate();
+    if (REPLICATES.includes(com)) this.#replicate();
     if (this.#replicates) {
       this.#sink.lost('replication', 1);
       return;
@@ -793,7 +793,7 @@ export class Dialogue {
 
   #reply(reply: Reply): void {
     const command = this.#awaiting.shift();
-    if (command === undefined || this.#unseen.has(command)) return;
+    if (command === undefined || command.ordinal === UNSEEN) return;
     if (this.#pairing === 'trial') {
       command.onTrial = true;
       this.#trial.push({ command, reply });
