@@ -97,7 +97,7 @@ export class ImportFilter {
     const block = this.#whole;
     let packets = 1;
     for (let from = offset; ; from = 0) {
-      const whole = this.#fragments.add(segment.headers, from, at, packets);
+      const whole = this.#fragments.add(segment.headers, from, at, linkType, packets);
       if (whole === undefined) return undefined;
       packets = whole.packets;
       const { octets, wireLength } = whole;

@@ -2,14 +2,26 @@
  * IP fragments put together (RFC 791 3.2, RFC 8200 4.5): one whole packet in place of its fragments, in the headers of the
  * first. Bounded in packets, octets and time. Overlapping fragments are an attack, never an accident (RFC 5722): their
  * packet is given up. Fragments seen twice, as by a capture on several interfaces, are not.
+ *
+ * Where a fragment is missing and the id is used anew, the fragments of two packets may fit each other (RFC 4963: IPv4's ids
+ * come round in seconds). A whole whose TCP checksum is wrong is none; where that can't tell, its fragments must have come
+ * close together. The last to come then begins another packet.
  */
 import type { CaptureNs } from '../time.ts';
 import { type FirstFragment, type Fragment, joinFragments } from './fragment-join.ts';
 import type { Headers } from './headers.ts';
 import { hashOctets } from './octet-hash.ts';
+import { PARSE, Segment } from './segment.ts';
+import { tcpChecksumOf } from './tcp-checksum.ts';
 
 /** A packet whose fragments don't come within this is given up, ns. RFC 8200 (4.5); Linux waits for half of it. */
 const MAX_AGE_NS = 60e9;
+
+/**
+ * The same, where no checksum shows that they are one packet. A packet's fragments come within milliseconds; at 20,000
+ * packets/s IPv4's ids come round in 3 s.
+ */
+const MAX_AGE_UNPROVEN_NS = 0.5e9;
 
 /** Packets that are waited for at a time, and octets of theirs that are held. The oldest is given up for a new one. */
 const MAX_PACKETS = 4096;
@@ -61,6 +73,9 @@ export class FragmentStore {
   readonly #partials = new Map<string, Partial>();
   /** Fragments of the newest whole packets, by their hashes. */
   readonly #remembered = new Map<string, Partial>();
+  readonly #segment = new Segment();
+  /** A checksum was right: those of this capture were not all broken by who changed its addresses. */
+  #hasChecksums = false;
   #held = 0;
 
   /** Packets that wait for fragments. */
@@ -72,7 +87,7 @@ export class FragmentStore {
    * Takes the fragment that a walk over the headers of the packet at `offset` ended at, captured at `at`. Returns the whole
    * packet where this was the last of it, as octets of its own. Copies. `packets`: how many of the capture's it stands for.
    */
-  add(h: Headers, offset: number, at: CaptureNs, packets = 1): WholePacket | undefined {
+  add(h: Headers, offset: number, at: CaptureNs, linkType: number, packets = 1): WholePacket | undefined {
     this.#expire(at);
     const key = keyOf(h);
     // Not `slice`: a Buffer's is no copy.
@@ -84,32 +99,39 @@ export class FragmentStore {
       hash: hashOctets(octets, 0, octets.length),
       packets,
     };
-    if (has(this.#remembered.get(key), fragment)) {
+    const seen = this.#remembered.get(key);
+    if (seen !== undefined && Math.abs(at - seen.at) <= MAX_AGE_UNPROVEN_NS && has(seen, fragment)) {
       this.counts.repeated += packets;
       return undefined;
     }
-    const partial = this.#partials.get(key) ?? this.#begin(key, at);
-    if (partial.bad) {
-      this.counts.conflicting += packets;
-      return undefined;
-    }
+    let partial = this.#partials.get(key) ?? this.#begin(key, at);
     if (has(partial, fragment)) {
       this.counts.repeated += packets;
       return undefined;
     }
-    if (!fits(partial, fragment, h.moreFragments)) {
-      this.counts.conflicting += packetsOf(partial) + packets;
-      this.#held -= partial.held;
-      Object.assign(partial, { bad: true, fragments: [], first: undefined, held: 0 });
-      return undefined;
+    if (partial.bad || !fits(partial, fragment, h.moreFragments)) {
+      if (fragment.offset > 0) {
+        this.counts.conflicting += packetsOf(partial) + packets;
+        this.#spoil(partial);
+        return undefined;
+      }
+      // Another beginning: the id is used anew.
+      partial = this.#beginAnew(partial, at);
+      if (!fits(partial, fragment, h.moreFragments)) {
+        this.counts.conflicting += packets;
+        partial.bad = true;
+        return undefined;
+      }
     }
-    if (fragment.offset === 0) partial.first = firstOf(h, offset);
-    partial.fragments.push(fragment);
-    partial.received += fragment.wireLength;
-    partial.held += octets.length;
-    this.#held += octets.length;
-    if (partial.received === partial.total && partial.first !== undefined)
-      return this.#join(partial, partial.first);
+    this.#put(partial, fragment, h, offset);
+    if (partial.received === partial.total && partial.first !== undefined) {
+      const whole = this.#join(partial, partial.first, at, linkType);
+      if (whole !== 'several') return whole;
+      // What came last is of another packet than what had waited.
+      partial.fragments.pop();
+      partial = this.#beginAnew(partial, at);
+      if (fits(partial, fragment, h.moreFragments)) this.#put(partial, fragment, h, offset);
+    }
     this.#makeRoom();
     return undefined;
   }
@@ -117,6 +139,25 @@ export class FragmentStore {
   /** There will be no more: gives up what waits. */
   finish(): void {
     for (const partial of this.#partials.values()) this.#giveUp(partial);
+  }
+
+  /** Undefined: no header can say how long it would be. `several`: its fragments are of more packets than one. */
+  #join(
+    partial: Partial,
+    first: FirstFragment,
+    at: CaptureNs,
+    linkType: number,
+  ): WholePacket | undefined | 'several' {
+    const whole = joinFragments(first, partial.fragments, partial.total);
+    if (whole === undefined) {
+      this.counts.conflicting += packetsOf(partial);
+      this.#forget(partial);
+      return undefined;
+    }
+    if (!this.#isOne(partial, whole.octets, at, linkType)) return 'several';
+    const packets = packetsOf(partial);
+    this.#remember(partial);
+    return { ...whole, packets };
   }
 
   #begin(key: string, at: CaptureNs): Partial {
@@ -134,23 +175,51 @@ export class FragmentStore {
     return partial;
   }
 
-  #join(partial: Partial, first: FirstFragment): WholePacket | undefined {
+  #beginAnew(partial: Partial, at: CaptureNs): Partial {
+    this.#giveUp(partial);
+    return this.#begin(partial.key, at);
+  }
+
+  /** `fragment` fits, and is the one that a walk over the headers of the packet at `offset` ended at. */
+  #put(partial: Partial, fragment: Fragment, h: Headers, offset: number): void {
+    if (fragment.offset === 0) partial.first = firstOf(h, offset);
+    partial.fragments.push(fragment);
+    partial.received += fragment.wireLength;
+    partial.held += fragment.octets.length;
+    this.#held += fragment.octets.length;
+  }
+
+  /** Whether all fragments of `partial`, which make `octets`, are of one packet. */
+  #isOne(partial: Partial, octets: Uint8Array, at: CaptureNs, linkType: number): boolean {
+    const segment = this.#segment;
+    const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
+    const isTcp = segment.parse(octets, view, 0, octets.length, linkType) === PARSE.ok;
+    const verdict = isTcp ? tcpChecksumOf(segment) : 'unknown';
+    if (verdict === 'right') this.#hasChecksums = true;
+    if (verdict === 'right' || (verdict === 'wrong' && this.#hasChecksums)) return verdict === 'right';
+    return Math.abs(at - partial.at) <= MAX_AGE_UNPROVEN_NS;
+  }
+
+  /** Its fragments contradict each other. */
+  #spoil(partial: Partial): void {
+    this.#held -= partial.held;
+    Object.assign(partial, { bad: true, fragments: [], first: undefined, held: 0 });
+  }
+
+  #forget(partial: Partial): void {
     this.#partials.delete(partial.key);
     this.#held -= partial.held;
-    const { fragments } = partial;
-    const whole = joinFragments(first, fragments, partial.total);
-    if (whole === undefined) {
-      this.counts.conflicting += packetsOf(partial);
-      return undefined;
-    }
+  }
+
+  /** It is whole: its fragments' hashes are enough to know them again. */
+  #remember(partial: Partial): void {
+    this.#forget(partial);
     this.#remembered.delete(partial.key);
     this.#remembered.set(partial.key, partial);
     partial.first = undefined;
-    // The hashes are enough to know them again.
-    for (const fragment of fragments) fragment.octets = NONE;
+    for (const fragment of partial.fragments) fragment.octets = NONE;
     if (this.#remembered.size > MAX_REMEMBERED)
       this.#remembered.delete(this.#remembered.keys().next().value!);
-    return { ...whole, packets: packetsOf(partial) };
   }
 
   #expire(at: CaptureNs): void {
@@ -168,8 +237,7 @@ export class FragmentStore {
   }
 
   #giveUp(partial: Partial): void {
-    this.#partials.delete(partial.key);
-    this.#held -= partial.held;
+    this.#forget(partial);
     this.counts.incomplete += packetsOf(partial);
   }
 }

@@ -47,7 +47,7 @@ function feed(
       linkType,
     );
     assert.equal(parsed, PARSE.fragment);
-    const made = store.add(segment.headers, 0, i * stepNs);
+    const made = store.add(segment.headers, 0, i * stepNs, linkType);
     if (made !== undefined) whole.push(made);
     memory.fill(0xee);
   }
@@ -168,6 +168,57 @@ describe('fragments', () => {
     const { whole } = feed([...pieces4, ...fragmentsOf(other, 1000)].map((piece) => ethernet(piece)));
     assert.equal(whole.length, 2);
     assert.deepEqual(whole[1].octets, ethernet(other));
+  });
+
+  describe('where the id is used anew after one was lost (RFC 4963)', () => {
+    /** Six packets, all of the same id, whose payloads are of one octet each. */
+    const packets = (withChecksum: boolean) =>
+      Array.from({ length: 6 }, (_, i) => {
+        const tcp = join(IP4.subarray(20, 40), new Uint8Array(2960).fill(i + 1));
+        if (withChecksum) {
+          const pseudo = sumWords(Uint8Array.of(10, 1, 2, 3, 10, 0, 0, 9), 0, 8) + 6 + tcp.length;
+          tcp.set(u16(foldChecksum(sumWords(tcp, 0, tcp.length, pseudo))), 16);
+        }
+        return ipv4(6, tcp, { src: [10, 1, 2, 3], dst: [10, 0, 0, 9] });
+      });
+    const told = (whole: readonly WholePacket[]) =>
+      whole.map((one) => {
+        const { octets, dataOffset, dataLength } = read(one);
+        return [...new Set(octets.subarray(dataOffset, dataOffset + dataLength))].join();
+      });
+
+    for (const missing of [0, 1, 2, 3]) {
+      const pieces = (withChecksum: boolean) =>
+        packets(withChecksum).flatMap((packet, i) => {
+          const all = fragmentsOf(packet, 800).map((piece) => ethernet(piece));
+          return i === 1 ? all.filter((_, n) => n !== missing) : all;
+        });
+
+      test(`fragment ${missing}: what it belongs to is lost, and nothing else`, () => {
+        const { whole, store } = feed(pieces(true));
+        assert.deepEqual(told(whole), ['1', '3', '4', '5', '6']);
+        store.finish();
+        assert.equal(store.counts.incomplete + store.counts.conflicting, 3);
+      });
+
+      test(`fragment ${missing}, without checksums, seconds apart: the same`, () => {
+        const { whole } = feed(pieces(false), { stepNs: 0.2e9 });
+        assert.deepEqual(
+          told(whole).filter((one) => one.length > 1),
+          [],
+        );
+      });
+    }
+
+    test('a checksum joins what comes late, and is not asked where all of them are wrong', () => {
+      const late = fragmentsOf(packets(true)[0], 800).map((piece) => ethernet(piece));
+      assert.deepEqual(told(feed(late, { stepNs: 5e9 }).whole), ['1']);
+      const wrong = packets(true).flatMap((packet) => {
+        packet[20 + 16] ^= 1;
+        return fragmentsOf(packet, 800).map((piece) => ethernet(piece));
+      });
+      assert.deepEqual(told(feed(wrong).whole), ['1', '2', '3', '4', '5', '6']);
+    });
   });
 
   test('of different networks, ids, protocols and ends are not mixed', () => {
