@@ -29,6 +29,9 @@ const FRACTION = 4;
 const CAPTURED = 8;
 const WIRE = 12;
 
+/** More than any packet takes that no snapshot length allows for: an IP packet's utmost, and room for what is in front of it. */
+const MOST_PACKET_OCTETS = 65_535 + 256;
+
 /** The low 26 bits of the field are the link type, as libpcap has it; above them stand the FCS's length and flags. */
 const LINKTYPE_MASK = 0x03ffffff;
 
@@ -38,6 +41,15 @@ export interface PcapFormat {
   /** Nanoseconds that one unit of a record's fraction stands for: 1 or 1000. */
   unitNs: number;
   linkType: number;
+  /** The header's snapshot length. */
+  snapLength: number;
+  /** Whether lengths that contradict each other are damage. In a segment of ours they are what the packet's source said. */
+  checksLengths: boolean;
+}
+
+/** How the records of an archive's segments are to be read. */
+export function segmentFormat(linkType: number): PcapFormat {
+  return { littleEndian: true, unitNs: 1, linkType, snapLength: PCAP_SNAPLEN, checksLengths: false };
 }
 
 export type PcapPrecision = 'us' | 'ns';
@@ -91,6 +103,8 @@ export function readPcapHeader(octets: Uint8Array): PcapFormat | 'truncated' | '
     littleEndian,
     unitNs: magic === MAGIC_NANO ? 1 : 1000,
     linkType: view.getUint32(LINKTYPE_FIELD, littleEndian) & LINKTYPE_MASK,
+    snapLength: view.getUint32(SNAPLEN, littleEndian),
+    checksLengths: true,
   };
 }
 
@@ -111,20 +125,22 @@ export function readPcapRecords(
   originSec: number,
 ): number {
   const { view, offset, length, wireLength, at } = block;
-  const { littleEndian, unitNs } = format;
+  const { littleEndian, unitNs, checksLengths } = format;
   let { count } = block;
   let next = from;
   while (count < offset.length && next + PCAP_RECORD_OCTETS <= to) {
     const captured = view.getUint32(next + CAPTURED, littleEndian);
-    if (captured > PCAP_SNAPLEN) {
+    const wire = view.getUint32(next + WIRE, littleEndian);
+    if (captured === 0 && isFileHeader(view, next)) break;
+    if (captured > PCAP_SNAPLEN || (checksLengths && isContradiction(captured, wire))) {
       block.count = count;
       return -1;
     }
     const data = next + PCAP_RECORD_OCTETS;
-    if (data + captured > to || (captured === 0 && isFileHeader(view, next))) break;
+    if (data + captured > to) break;
     offset[count] = data;
     length[count] = captured;
-    wireLength[count] = view.getUint32(next + WIRE, littleEndian);
+    wireLength[count] = wire;
     const fractionNs = view.getUint32(next + FRACTION, littleEndian) * unitNs;
     at[count] = captureNs(view.getUint32(next + SEC, littleEndian), fractionNs, originSec);
     count++;
@@ -132,6 +148,14 @@ export function readPcapRecords(
   }
   block.count = count;
   return next;
+}
+
+/**
+ * Whether no packet has these lengths: more of it was captured than there was, or it is nothing at all, as where a disk lost
+ * a block or a file was made longer before it was written. Programs that don't know the length on the wire leave it 0.
+ */
+function isContradiction(captured: number, wire: number): boolean {
+  return wire === 0 ? captured === 0 : captured > wire;
 }
 
 /** Whether the 16 octets of a record's header at `at` are the front of a file's: magic, version 2.4, two fields of 0. */
@@ -176,6 +200,17 @@ export class PcapParser {
   /** Octets that wait for the rest of their record (or header). More than 0 at the end: the file is truncated. */
   get pendingOctets(): number {
     return this.#octets.length - this.#next;
+  }
+
+  /**
+   * Whether the record that waits for its rest cannot be one, now that nothing more comes: its length is above the file's
+   * snapshot length, and above what any packet takes. Before the end it may be one: some programs name too small a length.
+   */
+  get endsInDamage(): boolean {
+    if (this.state !== 'records' || this.pendingOctets < PCAP_RECORD_OCTETS) return false;
+    const { littleEndian, snapLength } = this.format!;
+    const captured = viewOf(this.#octets).getUint32(this.#next + CAPTURED, littleEndian);
+    return captured > Math.max(snapLength, MOST_PACKET_OCTETS);
   }
 
   /** Takes the stream's next octets; they must stay as they are until pulled. */

@@ -298,7 +298,8 @@ export class PcapngParser {
     const i = block.count++;
     block.offset[i] = data;
     block.length[i] = captured;
-    block.wireLength[i] = wire;
+    // Never less than is there: a pcap file that is written from it would be one that is damaged.
+    block.wireLength[i] = Math.max(wire, captured);
     block.at[i] = captureNs(sec, nsec, this.originSec);
   }
 }
