@@ -17,10 +17,15 @@ const FORWARD_NS = DAY_NS;
 /** The first stamp is held against the origin, and may be this far from it: half of what a CaptureNs holds exactly. */
 const FAR_NS = 52 * DAY_NS;
 
-/** A clock that goes ahead again by as much as it had gone back, and at most this time, was put right. */
-const PUT_RIGHT_NS = 120 * SECOND_NS;
-/** By less it is not told from a pause. */
-const LEAST_PUT_RIGHT_NS = 600 * SECOND_NS;
+/**
+ * A clock that goes ahead by as much as it had gone back was put right. So much time at most goes by meanwhile: pauses of
+ * less than ten minutes are common, and one of them is not to be as long as an earlier step by chance.
+ */
+const PUT_RIGHT_GAP_NS = 2 * SECOND_NS;
+const LONG_NS = 600 * SECOND_NS;
+const LONG_PUT_RIGHT_GAP_NS = 120 * SECOND_NS;
+/** And no larger share of the jump: a pause of two seconds is no step of one that was put right. */
+const PUT_RIGHT_SHARE = 0.2;
 
 /** Clocks are mostly set by a multiple of one of these. What a jump is more than that by is the time that went by, if it is no more than so much. */
 const UNITS: readonly { unitNs: number; mostRestNs: number }[] = [
@@ -134,7 +139,7 @@ export class ClockMender {
     const offset = this.#returned(stamp);
     if (offset === undefined) return false;
     const gap = stamp + offset - this.#newest;
-    return gap <= PUT_RIGHT_NS && ahead - gap >= LEAST_PUT_RIGHT_NS;
+    return Math.abs(gap) <= mostGapOf(ahead - gap);
   }
 
   /** The earlier offset with which the stamp would be no step, and closest to what came before it. */
@@ -197,6 +202,11 @@ export class ClockMender {
 /** Whether a first stamp is so far from the origin that times cannot be counted from there. */
 function isFar(stamp: CaptureNs): boolean {
   return stamp < -BACK_NS || stamp > FAR_NS;
+}
+
+/** The most time that may have gone by while a clock was put right by `jumpNs`. */
+function mostGapOf(jumpNs: number): number {
+  return Math.min(PUT_RIGHT_SHARE * jumpNs, jumpNs < LONG_NS ? PUT_RIGHT_GAP_NS : LONG_PUT_RIGHT_GAP_NS);
 }
 
 /** How much of a jump is time that went by, ns, as far as can be told. */

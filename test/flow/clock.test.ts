@@ -142,6 +142,36 @@ describe('steps of a clock are taken out', () => {
     assert.deepEqual(jumps(mend(slow, 1).steps), [[2, -5]]);
   });
 
+  test('a clock that was set back by little is put right', () => {
+    for (const by of [-1.5 * SECOND, -10 * SECOND, -300 * SECOND, -HOUR]) {
+      for (const perCall of [20, 1]) {
+        const { times, steps } = mend(stamps(20, [5, 15, by]), perCall);
+        for (const [i, time] of times.entries())
+          assert.ok(Math.abs(time - right[i]) <= 20 * MS, `${by}: ${i}`);
+        assert.deepEqual(
+          steps.map(({ packet }) => packet),
+          [5, 15],
+        );
+        assert.equal(steps[1].offset, 0);
+      }
+    }
+  });
+
+  test('a pause that is not as long as the clock was set back before is no step', () => {
+    for (const [by, pause] of [
+      [-1.5, 2],
+      [-1.5, 1.1],
+      [-10, 8],
+      [-10, 12.5],
+      [-300, 297],
+      [-300, 303],
+      [-HOUR / SECOND, 900],
+    ]) {
+      const { steps } = mend(stamps(20, [5, 20, by * SECOND], [15, 20, pause * SECOND]), 1);
+      assert.deepEqual(jumps(steps).length, 1, `${pause} s after ${by}`);
+    }
+  });
+
   test('packets out of order by less than a second are left alone', () => {
     const shuffled = [0, 500 * MS, 100 * MS, 900 * MS, 600 * MS, 1_400 * MS];
     const { times, steps } = mend(shuffled);
