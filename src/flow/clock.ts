@@ -27,6 +27,13 @@ const LONG_PUT_RIGHT_GAP_NS = 120 * SECOND_NS;
 /** And no larger share of the jump: a pause of two seconds is no step of one that was put right. */
 const PUT_RIGHT_SHARE = 0.2;
 
+/**
+ * A first packet that is alone for so long was stamped wrongly, where those after it follow one another within ALONE_NEXT_NS:
+ * what TCP sends is answered, so no packet is the only one of its hour, unless a capture began with an answer.
+ */
+const ALONE_NS = 3600 * SECOND_NS;
+const ALONE_NEXT_NS = 60 * SECOND_NS;
+
 /** Clocks are mostly set by a multiple of one of these. What a jump is more than that by is the time that went by, if it is no more than so much. */
 const UNITS: readonly { unitNs: number; mostRestNs: number }[] = [
   { unitNs: 3600 * SECOND_NS, mostRestNs: 60 * SECOND_NS },
@@ -74,7 +81,7 @@ export class ClockMender {
   /** Mends `count` times in place: stamps of the packets from number `first` on. */
   mend(at: Float64Array, count: number, first: number): void {
     if (count === 0) return;
-    if (!this.#begun) this.#begin(at[0], count > 1 ? at[1] : 0, first);
+    if (!this.#begun) this.#begin(at, count, first);
     let { offset } = this;
     let newest = this.#newest;
     for (let i = 0; i < count; i++) {
@@ -106,9 +113,16 @@ export class ClockMender {
     return this.#begun ? Math.max(stamp + this.offset, this.#newest) : stamp;
   }
 
-  /** `next`: the stamp after the first. */
-  #begin(stamp: CaptureNs, next: CaptureNs, packet: number): void {
+  #begin(at: Float64Array, count: number, packet: number): void {
     this.#begun = true;
+    const stamp = at[0];
+    const next = count > 1 ? at[1] : 0;
+    if (isFirstAlone(at, count)) {
+      // The others' clock is taken for the right one.
+      this.#newest = next;
+      this.#step(stamp, packet, -restOf(next - stamp));
+      return;
+    }
     if (!isFar(stamp)) {
       this.#newest = stamp;
       return;
@@ -207,6 +221,13 @@ function isFar(stamp: CaptureNs): boolean {
 /** The most time that may have gone by while a clock was put right by `jumpNs`. */
 function mostGapOf(jumpNs: number): number {
   return Math.min(PUT_RIGHT_SHARE * jumpNs, jumpNs < LONG_NS ? PUT_RIGHT_GAP_NS : LONG_PUT_RIGHT_GAP_NS);
+}
+
+/** Whether the first of `count` stamps is hours, but no days, before the others. */
+function isFirstAlone(at: Float64Array, count: number): boolean {
+  if (count < 3 || isFar(at[0])) return false;
+  const ahead = at[1] - at[0];
+  return ahead >= ALONE_NS && ahead <= FORWARD_NS && Math.abs(at[2] - at[1]) <= ALONE_NEXT_NS;
 }
 
 /** How much of a jump is time that went by, ns, as far as can be told. */

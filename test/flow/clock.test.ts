@@ -119,6 +119,30 @@ describe('steps of a clock are taken out', () => {
     }
   });
 
+  test('the first is hours before the others', () => {
+    for (const by of [-HOUR, -5 * HOUR, -23 * HOUR]) {
+      // Times count from the first packet's second.
+      const wrong = stamps(20, [0, 1, by]).map((at) => at - by);
+      const { times, steps } = mend(wrong);
+      assert.deepEqual(
+        times,
+        right.map((at) => at - by),
+      );
+      assert.deepEqual(jumps(steps), [
+        [0, by / SECOND],
+        [1, -by / SECOND],
+      ]);
+      assert.deepEqual([steps[0].beforeAt, steps[0].at], [wrong[1], wrong[0]]);
+    }
+  });
+
+  test('a first packet and few others in the hours after it are not', () => {
+    const sparse = [0, 2, 4, 6].map((hour) => hour * HOUR);
+    assert.deepEqual(mend(sparse).steps, []);
+    assert.deepEqual(mend([0, 59 * 60 * SECOND, 59 * 60 * SECOND + MS]).steps, []);
+    assert.deepEqual(mend([0, MS, 5 * HOUR, 5 * HOUR + MS]).steps, []);
+  });
+
   test('the last is wrong', () => {
     assert.deepEqual(mend(stamps(20, [19, 20, YEARS])).times, right);
     assert.deepEqual(mend(stamps(20, [19, 20, -YEARS])).times, right);
