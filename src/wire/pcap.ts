@@ -1,6 +1,7 @@
 /**
  * The pcap file format, version 2.4 (draft-ietf-opsawg-pcap): a header of 24 octets, then records: 16 octets and the
- * packet. Written always little-endian with the nanosecond magic; read in both byte orders and both resolutions.
+ * packet. Written always little-endian with the nanosecond magic; read in both byte orders and both resolutions, and with
+ * records of 24 octets.
  */
 import type { CaptureNs } from '../time.ts';
 import { captureNs, makeBlock, type PacketBlock } from './packets.ts';
@@ -13,6 +14,9 @@ export const PCAP_SNAPLEN = 262_144;
 
 const MAGIC_MICRO = 0xa1b2c3d4;
 const MAGIC_NANO = 0xa1b23c4d;
+/** Of Kuznetzov's patched libpcap, as old Linux distributions had it: records tell interface and protocol, too. */
+const MAGIC_MODIFIED = 0xa1b2cd34;
+const MODIFIED_RECORD_OCTETS = 24;
 const VERSION_MAJOR = 2;
 const VERSION_MINOR = 4;
 
@@ -41,6 +45,8 @@ export interface PcapFormat {
   /** Nanoseconds that one unit of a record's fraction stands for: 1 or 1000. */
   unitNs: number;
   linkType: number;
+  /** Octets in front of each packet. */
+  recordOctets: number;
   /** The header's snapshot length. */
   snapLength: number;
   /** Whether lengths that contradict each other are damage. In a segment of ours they are what the packet's source said. */
@@ -49,7 +55,14 @@ export interface PcapFormat {
 
 /** How the records of an archive's segments are to be read. */
 export function segmentFormat(linkType: number): PcapFormat {
-  return { littleEndian: true, unitNs: 1, linkType, snapLength: PCAP_SNAPLEN, checksLengths: false };
+  return {
+    littleEndian: true,
+    unitNs: 1,
+    linkType,
+    recordOctets: PCAP_RECORD_OCTETS,
+    snapLength: PCAP_SNAPLEN,
+    checksLengths: false,
+  };
 }
 
 export type PcapPrecision = 'us' | 'ns';
@@ -103,13 +116,14 @@ export function readPcapHeader(octets: Uint8Array): PcapFormat | 'truncated' | '
     littleEndian,
     unitNs: magic === MAGIC_NANO ? 1 : 1000,
     linkType: view.getUint32(LINKTYPE_FIELD, littleEndian) & LINKTYPE_MASK,
+    recordOctets: magic === MAGIC_MODIFIED ? MODIFIED_RECORD_OCTETS : PCAP_RECORD_OCTETS,
     snapLength: view.getUint32(SNAPLEN, littleEndian),
     checksLengths: true,
   };
 }
 
 function isMagic(value: number): boolean {
-  return value === MAGIC_NANO || value === MAGIC_MICRO;
+  return value === MAGIC_NANO || value === MAGIC_MICRO || value === MAGIC_MODIFIED;
 }
 
 /**
@@ -125,7 +139,7 @@ export function readPcapRecords(
   originSec: number,
 ): number {
   const { view, offset, length, wireLength, at } = block;
-  const { littleEndian, unitNs, checksLengths } = format;
+  const { littleEndian, unitNs, recordOctets, checksLengths } = format;
   let { count } = block;
   let next = from;
   while (count < offset.length && next + PCAP_RECORD_OCTETS <= to) {
@@ -136,7 +150,7 @@ export function readPcapRecords(
       block.count = count;
       return -1;
     }
-    const data = next + PCAP_RECORD_OCTETS;
+    const data = next + recordOctets;
     if (data + captured > to) break;
     offset[count] = data;
     length[count] = captured;

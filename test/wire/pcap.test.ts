@@ -32,12 +32,18 @@ const samples = fc.array(
   { maxLength: 20 },
 );
 
-/** A pcap file written the slow way, in either byte order and resolution. */
-function pcapFile(packets: readonly Sample[], littleEndian: boolean, nanoseconds: boolean): Uint8Array {
-  const total = packets.reduce((sum, packet) => sum + PCAP_RECORD_OCTETS + packet.octets.length, 0);
+/** A pcap file written the slow way, in either byte order and resolution, and with `more` octets in front of each packet. */
+function pcapFile(
+  packets: readonly Sample[],
+  littleEndian: boolean,
+  nanoseconds: boolean,
+  more = 0,
+): Uint8Array {
+  const recordOctets = PCAP_RECORD_OCTETS + more;
+  const total = packets.reduce((sum, packet) => sum + recordOctets + packet.octets.length, 0);
   const octets = new Uint8Array(PCAP_HEADER_OCTETS + total);
   const view = new DataView(octets.buffer);
-  const magic = nanoseconds ? 0xa1b23c4d : 0xa1b2c3d4;
+  const magic = nanoseconds ? 0xa1b23c4d : more > 0 ? 0xa1b2cd34 : 0xa1b2c3d4;
   for (const [i, value] of [magic, 0, 0, 0, 262_144, LINKTYPE.sll2].entries()) {
     view.setUint32(4 * i, value, littleEndian);
   }
@@ -52,8 +58,9 @@ function pcapFile(packets: readonly Sample[], littleEndian: boolean, nanoseconds
       packet.octets.length + 7,
     ];
     for (const [i, value] of fields.entries()) view.setUint32(at + 4 * i, value, littleEndian);
-    octets.set(packet.octets, at + PCAP_RECORD_OCTETS);
-    at += PCAP_RECORD_OCTETS + packet.octets.length;
+    octets.fill(0xee, at + PCAP_RECORD_OCTETS, at + recordOctets);
+    octets.set(packet.octets, at + recordOctets);
+    at += recordOctets + packet.octets.length;
   }
   return octets;
 }
@@ -90,6 +97,25 @@ describe('pcap', () => {
         assert.equal(parser.format!.linkType, LINKTYPE.sll2);
         assert.equal(parser.pendingOctets, 0);
       }),
+    );
+  });
+
+  test("files of Kuznetzov's modified libpcap, cut anywhere and before another file", () => {
+    fc.assert(
+      fc.property(
+        samples,
+        samples,
+        fc.boolean(),
+        fc.integer({ min: 1, max: 100 }),
+        (first, then, little, cut) => {
+          const parser = new PcapParser();
+          const files = [pcapFile(first, little, false, 8), pcapFile(then, !little, true)];
+          const octets = new Uint8Array(Buffer.concat(files));
+          assert.deepEqual(parse(parser, octets, cut), [...first, ...then]);
+          assert.equal(parser.state, 'records');
+          assert.equal(parser.pendingOctets, 0);
+        },
+      ),
     );
   });
 
