@@ -206,6 +206,8 @@ export class PcapParser {
   readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY, -1);
   #octets: Uint8Array = new Uint8Array(0);
   #next = 0;
+  /** The record at hand is the file's first. */
+  #isFirstRecord = false;
 
   constructor(originSec = -1) {
     this.originSec = originSec;
@@ -255,6 +257,7 @@ export class PcapParser {
       if (this.pendingOctets < PCAP_RECORD_OCTETS) return false;
       this.originSec = block.view.getUint32(this.#next + SEC, this.format!.littleEndian);
     }
+    if (this.#isFirstRecord && this.pendingOctets >= PCAP_RECORD_OCTETS) this.#meetFirstRecord();
     const next = readPcapRecords(block, this.#next, this.#octets.length, this.format!, this.originSec);
     if (next < 0) this.state = 'malformed';
     else this.#next = next;
@@ -267,6 +270,15 @@ export class PcapParser {
     return isRecord && isFileHeader(this.block.view, this.#next);
   }
 
+  /** Where the first record has more than there was, the program that wrote the file counts otherwise, and does so throughout. */
+  #meetFirstRecord(): void {
+    this.#isFirstRecord = false;
+    const { littleEndian } = this.format!;
+    const wire = this.block.view.getUint32(this.#next + WIRE, littleEndian);
+    const captured = this.block.view.getUint32(this.#next + CAPTURED, littleEndian);
+    if (wire > 0 && isContradiction(captured, wire)) this.format!.checksLengths = false;
+  }
+
   #readHeader(): void {
     const format = readPcapHeader(this.#octets.subarray(this.#next));
     if (format === 'truncated') return;
@@ -275,6 +287,7 @@ export class PcapParser {
       return;
     }
     this.format = format;
+    this.#isFirstRecord = true;
     this.block.linkType = format.linkType;
     this.state = 'records';
     this.#next += PCAP_HEADER_OCTETS;

@@ -231,6 +231,20 @@ describe('pcap', () => {
     }
   });
 
+  test('a program that writes too small a length on the wire from the first packet on is read', () => {
+    const octets = pcapFile(Array(3).fill({ sec: 5, nsec: 0, octets: new Uint8Array(100) }), true, true);
+    const view = new DataView(octets.buffer);
+    for (let i = 0; i < 3; i++) view.setUint32(PCAP_HEADER_OCTETS + i * 116 + 12, 86, true);
+    const parser = new PcapParser();
+    let packets = 0;
+    for (const octet of Buffer.concat([octets, fileWith(301, 300)])) {
+      parser.push(Uint8Array.of(octet));
+      while (parser.pull()) packets += parser.block.count;
+    }
+    assert.equal(packets, 4, 'those of this file, and the good one of the next');
+    assert.equal(parser.state, 'malformed');
+  });
+
   test("a segment's lengths are as the source of its packets said", () => {
     const octets = new Uint8Array(PCAP_RECORD_OCTETS + 10);
     writePcapRecord(new DataView(octets.buffer), 0, 5, 0, 10, 3);
