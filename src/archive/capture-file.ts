@@ -129,6 +129,7 @@ export class CaptureFile implements PacketSource {
         }
         whole = parser.pull();
       }
+      if (!this.#closed && parser instanceof PcapParser && parser.endsInDamage) throw this.#wrong();
       this.truncatedOctets = parser.pendingOctets;
     } catch (cause) {
       if (cause instanceof MytapeError) throw cause;

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
-import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
+import { PCAP_RECORD_OCTETS, readPcapRecords, segmentFormat } from '../wire/pcap.ts';
 import type { Catalog } from './catalog.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
 import { MendedTimes } from './mended-times.ts';
@@ -142,7 +142,7 @@ export class ArchivePackets implements PacketSource {
     }
     block.count = 0;
     block.linkType = this.#linkTypeOf(row.segment);
-    const format = { littleEndian: true, unitNs: 1, linkType: block.linkType };
+    const format = segmentFormat(block.linkType);
     const read = readPcapRecords(block, 0, length, format, this.originSec);
     if (read !== length || block.count !== row.packets) fail('its packet records are malformed');
   }

@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock } from '../wire/packets.ts';
-import { PCAP_RECORD_OCTETS, readPcapRecords } from '../wire/pcap.ts';
+import { PCAP_RECORD_OCTETS, readPcapRecords, segmentFormat } from '../wire/pcap.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
 import type { BlockRow } from './rows.ts';
 import {
@@ -134,7 +134,7 @@ export class SegmentScan {
     block.octets = scanned.octets;
     block.view = new DataView(scanned.octets.buffer);
     block.count = 0;
-    const format = { littleEndian: true, unitNs: 1, linkType: this.linkType };
+    const format = segmentFormat(this.linkType);
     return readPcapRecords(block, 0, scanned.length, format, this.#originSec) === scanned.length;
   }
 

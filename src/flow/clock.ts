@@ -17,10 +17,22 @@ const FORWARD_NS = DAY_NS;
 /** The first stamp is held against the origin, and may be this far from it: half of what a CaptureNs holds exactly. */
 const FAR_NS = 52 * DAY_NS;
 
-/** A clock that goes ahead again by as much as it had gone back, and at most this time, was put right. */
-const PUT_RIGHT_NS = 120 * SECOND_NS;
-/** By less it is not told from a pause. */
-const LEAST_PUT_RIGHT_NS = 600 * SECOND_NS;
+/**
+ * A clock that goes ahead by as much as it had gone back was put right. So much time at most goes by meanwhile: pauses of
+ * less than ten minutes are common, and one of them is not to be as long as an earlier step by chance.
+ */
+const PUT_RIGHT_GAP_NS = 2 * SECOND_NS;
+const LONG_NS = 600 * SECOND_NS;
+const LONG_PUT_RIGHT_GAP_NS = 120 * SECOND_NS;
+/** And no larger share of the jump: a pause of two seconds is no step of one that was put right. */
+const PUT_RIGHT_SHARE = 0.2;
+
+/**
+ * A first packet that is alone for so long was stamped wrongly, where those after it follow one another within ALONE_NEXT_NS:
+ * what TCP sends is answered, so no packet is the only one of its hour, unless a capture began with an answer.
+ */
+const ALONE_NS = 3600 * SECOND_NS;
+const ALONE_NEXT_NS = 60 * SECOND_NS;
 
 /** Clocks are mostly set by a multiple of one of these. What a jump is more than that by is the time that went by, if it is no more than so much. */
 const UNITS: readonly { unitNs: number; mostRestNs: number }[] = [
@@ -69,7 +81,7 @@ export class ClockMender {
   /** Mends `count` times in place: stamps of the packets from number `first` on. */
   mend(at: Float64Array, count: number, first: number): void {
     if (count === 0) return;
-    if (!this.#begun) this.#begin(at[0], count > 1 ? at[1] : 0, first);
+    if (!this.#begun) this.#begin(at, count, first);
     let { offset } = this;
     let newest = this.#newest;
     for (let i = 0; i < count; i++) {
@@ -101,9 +113,16 @@ export class ClockMender {
     return this.#begun ? Math.max(stamp + this.offset, this.#newest) : stamp;
   }
 
-  /** `next`: the stamp after the first. */
-  #begin(stamp: CaptureNs, next: CaptureNs, packet: number): void {
+  #begin(at: Float64Array, count: number, packet: number): void {
     this.#begun = true;
+    const stamp = at[0];
+    const next = count > 1 ? at[1] : 0;
+    if (isFirstAlone(at, count)) {
+      // The others' clock is taken for the right one.
+      this.#newest = next;
+      this.#step(stamp, packet, -restOf(next - stamp));
+      return;
+    }
     if (!isFar(stamp)) {
       this.#newest = stamp;
       return;
@@ -134,7 +153,7 @@ export class ClockMender {
     const offset = this.#returned(stamp);
     if (offset === undefined) return false;
     const gap = stamp + offset - this.#newest;
-    return gap <= PUT_RIGHT_NS && ahead - gap >= LEAST_PUT_RIGHT_NS;
+    return Math.abs(gap) <= mostGapOf(ahead - gap);
   }
 
   /** The earlier offset with which the stamp would be no step, and closest to what came before it. */
@@ -197,6 +216,18 @@ export class ClockMender {
 /** Whether a first stamp is so far from the origin that times cannot be counted from there. */
 function isFar(stamp: CaptureNs): boolean {
   return stamp < -BACK_NS || stamp > FAR_NS;
+}
+
+/** The most time that may have gone by while a clock was put right by `jumpNs`. */
+function mostGapOf(jumpNs: number): number {
+  return Math.min(PUT_RIGHT_SHARE * jumpNs, jumpNs < LONG_NS ? PUT_RIGHT_GAP_NS : LONG_PUT_RIGHT_GAP_NS);
+}
+
+/** Whether the first of `count` stamps is hours, but no days, before the others. */
+function isFirstAlone(at: Float64Array, count: number): boolean {
+  if (count < 3 || isFar(at[0])) return false;
+  const ahead = at[1] - at[0];
+  return ahead >= ALONE_NS && ahead <= FORWARD_NS && Math.abs(at[2] - at[1]) <= ALONE_NEXT_NS;
 }
 
 /** How much of a jump is time that went by, ns, as far as can be told. */

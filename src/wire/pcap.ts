@@ -1,6 +1,7 @@
 /**
  * The pcap file format, version 2.4 (draft-ietf-opsawg-pcap): a header of 24 octets, then records: 16 octets and the
- * packet. Written always little-endian with the nanosecond magic; read in both byte orders and both resolutions.
+ * packet. Written always little-endian with the nanosecond magic; read in both byte orders and both resolutions, and with
+ * records of 24 octets.
  */
 import type { CaptureNs } from '../time.ts';
 import { captureNs, makeBlock, type PacketBlock } from './packets.ts';
@@ -13,6 +14,9 @@ export const PCAP_SNAPLEN = 262_144;
 
 const MAGIC_MICRO = 0xa1b2c3d4;
 const MAGIC_NANO = 0xa1b23c4d;
+/** Of Kuznetzov's patched libpcap, as old Linux distributions had it: records tell interface and protocol, too. */
+const MAGIC_MODIFIED = 0xa1b2cd34;
+const MODIFIED_RECORD_OCTETS = 24;
 const VERSION_MAJOR = 2;
 const VERSION_MINOR = 4;
 
@@ -29,6 +33,9 @@ const FRACTION = 4;
 const CAPTURED = 8;
 const WIRE = 12;
 
+/** More than any packet takes that no snapshot length allows for: an IP packet's utmost, and room for what is in front of it. */
+const MOST_PACKET_OCTETS = 65_535 + 256;
+
 /** The low 26 bits of the field are the link type, as libpcap has it; above them stand the FCS's length and flags. */
 const LINKTYPE_MASK = 0x03ffffff;
 
@@ -38,6 +45,24 @@ export interface PcapFormat {
   /** Nanoseconds that one unit of a record's fraction stands for: 1 or 1000. */
   unitNs: number;
   linkType: number;
+  /** Octets in front of each packet. */
+  recordOctets: number;
+  /** The header's snapshot length. */
+  snapLength: number;
+  /** Whether lengths that contradict each other are damage. In a segment of ours they are what the packet's source said. */
+  checksLengths: boolean;
+}
+
+/** How the records of an archive's segments are to be read. */
+export function segmentFormat(linkType: number): PcapFormat {
+  return {
+    littleEndian: true,
+    unitNs: 1,
+    linkType,
+    recordOctets: PCAP_RECORD_OCTETS,
+    snapLength: PCAP_SNAPLEN,
+    checksLengths: false,
+  };
 }
 
 export type PcapPrecision = 'us' | 'ns';
@@ -91,11 +116,14 @@ export function readPcapHeader(octets: Uint8Array): PcapFormat | 'truncated' | '
     littleEndian,
     unitNs: magic === MAGIC_NANO ? 1 : 1000,
     linkType: view.getUint32(LINKTYPE_FIELD, littleEndian) & LINKTYPE_MASK,
+    recordOctets: magic === MAGIC_MODIFIED ? MODIFIED_RECORD_OCTETS : PCAP_RECORD_OCTETS,
+    snapLength: view.getUint32(SNAPLEN, littleEndian),
+    checksLengths: true,
   };
 }
 
 function isMagic(value: number): boolean {
-  return value === MAGIC_NANO || value === MAGIC_MICRO;
+  return value === MAGIC_NANO || value === MAGIC_MICRO || value === MAGIC_MODIFIED;
 }
 
 /**
@@ -111,20 +139,22 @@ export function readPcapRecords(
   originSec: number,
 ): number {
   const { view, offset, length, wireLength, at } = block;
-  const { littleEndian, unitNs } = format;
+  const { littleEndian, unitNs, recordOctets, checksLengths } = format;
   let { count } = block;
   let next = from;
   while (count < offset.length && next + PCAP_RECORD_OCTETS <= to) {
     const captured = view.getUint32(next + CAPTURED, littleEndian);
-    if (captured > PCAP_SNAPLEN) {
+    const wire = view.getUint32(next + WIRE, littleEndian);
+    if (captured === 0 && isFileHeader(view, next)) break;
+    if (captured > PCAP_SNAPLEN || (checksLengths && isContradiction(captured, wire))) {
       block.count = count;
       return -1;
     }
-    const data = next + PCAP_RECORD_OCTETS;
-    if (data + captured > to || (captured === 0 && isFileHeader(view, next))) break;
+    const data = next + recordOctets;
+    if (data + captured > to) break;
     offset[count] = data;
     length[count] = captured;
-    wireLength[count] = view.getUint32(next + WIRE, littleEndian);
+    wireLength[count] = wire;
     const fractionNs = view.getUint32(next + FRACTION, littleEndian) * unitNs;
     at[count] = captureNs(view.getUint32(next + SEC, littleEndian), fractionNs, originSec);
     count++;
@@ -132,6 +162,14 @@ export function readPcapRecords(
   }
   block.count = count;
   return next;
+}
+
+/**
+ * Whether no packet has these lengths: more of it was captured than there was, or it is nothing at all, as where a disk lost
+ * a block or a file was made longer before it was written. Programs that don't know the length on the wire leave it 0.
+ */
+function isContradiction(captured: number, wire: number): boolean {
+  return wire === 0 ? captured === 0 : captured > wire;
 }
 
 /** Whether the 16 octets of a record's header at `at` are the front of a file's: magic, version 2.4, two fields of 0. */
@@ -168,6 +206,8 @@ export class PcapParser {
   readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY, -1);
   #octets: Uint8Array = new Uint8Array(0);
   #next = 0;
+  /** The record at hand is the file's first. */
+  #isFirstRecord = false;
 
   constructor(originSec = -1) {
     this.originSec = originSec;
@@ -176,6 +216,17 @@ export class PcapParser {
   /** Octets that wait for the rest of their record (or header). More than 0 at the end: the file is truncated. */
   get pendingOctets(): number {
     return this.#octets.length - this.#next;
+  }
+
+  /**
+   * Whether the record that waits for its rest cannot be one, now that nothing more comes: its length is above the file's
+   * snapshot length, and above what any packet takes. Before the end it may be one: some programs name too small a length.
+   */
+  get endsInDamage(): boolean {
+    if (this.state !== 'records' || this.pendingOctets < PCAP_RECORD_OCTETS) return false;
+    const { littleEndian, snapLength } = this.format!;
+    const captured = viewOf(this.#octets).getUint32(this.#next + CAPTURED, littleEndian);
+    return captured > Math.max(snapLength, MOST_PACKET_OCTETS);
   }
 
   /** Takes the stream's next octets; they must stay as they are until pulled. */
@@ -206,6 +257,7 @@ export class PcapParser {
       if (this.pendingOctets < PCAP_RECORD_OCTETS) return false;
       this.originSec = block.view.getUint32(this.#next + SEC, this.format!.littleEndian);
     }
+    if (this.#isFirstRecord && this.pendingOctets >= PCAP_RECORD_OCTETS) this.#meetFirstRecord();
     const next = readPcapRecords(block, this.#next, this.#octets.length, this.format!, this.originSec);
     if (next < 0) this.state = 'malformed';
     else this.#next = next;
@@ -218,6 +270,15 @@ export class PcapParser {
     return isRecord && isFileHeader(this.block.view, this.#next);
   }
 
+  /** Where the first record has more than there was, the program that wrote the file counts otherwise, and does so throughout. */
+  #meetFirstRecord(): void {
+    this.#isFirstRecord = false;
+    const { littleEndian } = this.format!;
+    const wire = this.block.view.getUint32(this.#next + WIRE, littleEndian);
+    const captured = this.block.view.getUint32(this.#next + CAPTURED, littleEndian);
+    if (wire > 0 && isContradiction(captured, wire)) this.format!.checksLengths = false;
+  }
+
   #readHeader(): void {
     const format = readPcapHeader(this.#octets.subarray(this.#next));
     if (format === 'truncated') return;
@@ -226,6 +287,7 @@ export class PcapParser {
       return;
     }
     this.format = format;
+    this.#isFirstRecord = true;
     this.block.linkType = format.linkType;
     this.state = 'records';
     this.#next += PCAP_HEADER_OCTETS;

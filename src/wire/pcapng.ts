@@ -79,6 +79,10 @@ export class PcapngParser {
   #littleEndian = true;
   #interfaces: PcapngInterface[] = [];
   #sawPacket = false;
+  /** Whether a packet told its time. */
+  #isDated = false;
+  /** Whether `originSec` stays as it is: it was given, or packets went out with times from there. */
+  #isOriginFixed: boolean;
   /** The packet at hand has another link type than those in `block`: it is for the next. */
   #isForNext = false;
   readonly #leftOut = new LeftOutCounts();
@@ -86,6 +90,9 @@ export class PcapngParser {
 
   constructor(originSec = -1) {
     this.originSec = originSec;
+    this.#isOriginFixed = originSec >= 0;
+    // For simple packets of which nothing better is known.
+    if (originSec >= 0) this.#time.sec = originSec;
   }
 
   /** Octets that wait for the rest of their block, or are still to be passed over. More than 0 at the end: truncated. */
@@ -121,6 +128,7 @@ export class PcapngParser {
     block.view = this.#view;
     block.count = 0;
     while (block.count < PARSER_CAPACITY && this.#takeBlock());
+    if (block.count > 0) this.#isOriginFixed = true;
     return block.count > 0;
   }
 
@@ -251,12 +259,24 @@ export class PcapngParser {
       return true;
     }
     this.#time.read(view.getUint32(at + TIME_HIGH, little), view.getUint32(at + TIME_LOW, little), from);
+    if (!this.#isDated) this.#date();
     const captured = view.getUint32(at + CAPTURED, little);
     this.#add(number, from, at + PACKET_DATA, captured, view.getUint32(at + WIRE, little), end);
     return true;
   }
 
-  /** A packet of the first interface. It has no time, so it gets that of the packet before it. */
+  /** The first time that is told is that of the simple packets in front of it, too. */
+  #date(): void {
+    const { sec, nsec } = this.#time;
+    if (sec < 0 || sec > MAX_SEC) return;
+    this.#isDated = true;
+    const { at, count } = this.block;
+    if (count === 0) return;
+    if (!this.#isOriginFixed) this.originSec = sec;
+    at.fill(captureNs(sec, nsec, this.originSec), 0, count);
+  }
+
+  /** A packet of the first interface. It has no time, so it gets that of the packet before it, or else after it. */
   #simplePacket(at: number, end: number): boolean {
     const from = this.#interfaces[0];
     if (at + SIMPLE_DATA > end) return false;
@@ -298,7 +318,8 @@ export class PcapngParser {
     const i = block.count++;
     block.offset[i] = data;
     block.length[i] = captured;
-    block.wireLength[i] = wire;
+    // Never less than is there: a pcap file that is written from it would be one that is damaged.
+    block.wireLength[i] = Math.max(wire, captured);
     block.at[i] = captureNs(sec, nsec, this.originSec);
   }
 }

@@ -119,6 +119,30 @@ describe('steps of a clock are taken out', () => {
     }
   });
 
+  test('the first is hours before the others', () => {
+    for (const by of [-HOUR, -5 * HOUR, -23 * HOUR]) {
+      // Times count from the first packet's second.
+      const wrong = stamps(20, [0, 1, by]).map((at) => at - by);
+      const { times, steps } = mend(wrong);
+      assert.deepEqual(
+        times,
+        right.map((at) => at - by),
+      );
+      assert.deepEqual(jumps(steps), [
+        [0, by / SECOND],
+        [1, -by / SECOND],
+      ]);
+      assert.deepEqual([steps[0].beforeAt, steps[0].at], [wrong[1], wrong[0]]);
+    }
+  });
+
+  test('a first packet and few others in the hours after it are not', () => {
+    const sparse = [0, 2, 4, 6].map((hour) => hour * HOUR);
+    assert.deepEqual(mend(sparse).steps, []);
+    assert.deepEqual(mend([0, 59 * 60 * SECOND, 59 * 60 * SECOND + MS]).steps, []);
+    assert.deepEqual(mend([0, MS, 5 * HOUR, 5 * HOUR + MS]).steps, []);
+  });
+
   test('the last is wrong', () => {
     assert.deepEqual(mend(stamps(20, [19, 20, YEARS])).times, right);
     assert.deepEqual(mend(stamps(20, [19, 20, -YEARS])).times, right);
@@ -140,6 +164,36 @@ describe('steps of a clock are taken out', () => {
     assert.deepEqual(mend(idle).steps, []);
     const slow = [0, 10 * SECOND, 5 * SECOND, 70 * SECOND, 140 * SECOND];
     assert.deepEqual(jumps(mend(slow, 1).steps), [[2, -5]]);
+  });
+
+  test('a clock that was set back by little is put right', () => {
+    for (const by of [-1.5 * SECOND, -10 * SECOND, -300 * SECOND, -HOUR]) {
+      for (const perCall of [20, 1]) {
+        const { times, steps } = mend(stamps(20, [5, 15, by]), perCall);
+        for (const [i, time] of times.entries())
+          assert.ok(Math.abs(time - right[i]) <= 20 * MS, `${by}: ${i}`);
+        assert.deepEqual(
+          steps.map(({ packet }) => packet),
+          [5, 15],
+        );
+        assert.equal(steps[1].offset, 0);
+      }
+    }
+  });
+
+  test('a pause that is not as long as the clock was set back before is no step', () => {
+    for (const [by, pause] of [
+      [-1.5, 2],
+      [-1.5, 1.1],
+      [-10, 8],
+      [-10, 12.5],
+      [-300, 297],
+      [-300, 303],
+      [-HOUR / SECOND, 900],
+    ]) {
+      const { steps } = mend(stamps(20, [5, 20, by * SECOND], [15, 20, pause * SECOND]), 1);
+      assert.deepEqual(jumps(steps).length, 1, `${pause} s after ${by}`);
+    }
   });
 
   test('packets out of order by less than a second are left alone', () => {

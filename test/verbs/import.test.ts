@@ -166,6 +166,24 @@ describe('import', () => {
     assert.equal(run(['ls', dir]).stderr, '');
   });
 
+  test('octets that were lost in the middle of a file are damage, and no packets dated 1970', async (t) => {
+    const pcap = readFileSync(PCAP);
+    const view = new DataView(pcap.buffer, pcap.byteOffset);
+    let at = 24;
+    for (let i = 0; i < 5; i++) at += 16 + view.getUint32(at + 8, true);
+    const zeros = Buffer.concat([pcap.subarray(0, at), Buffer.alloc(300), pcap.subarray(at + 300)]);
+    const tooLong = Buffer.from(pcap);
+    tooLong.writeUInt32LE(60_000, at + 8);
+    for (const damaged of [zeros, tooLong]) {
+      const dir = join(temporaryFolder(t), 'a');
+      const { status, stderr } = run(['import', '-', '-o', dir, '-p', PORT], damaged);
+      assert.equal(status, 1);
+      assert.ok(stderr.includes(`${dir} is partial: stdin is damaged after its packet 5`));
+      assert.doesNotMatch(stderr, /a jump of|ends inside/);
+      assert.equal((await contents(dir)).packets.length, 5);
+    }
+  });
+
   test('what is no capture is refused with the next move, before an archive is begun', (t) => {
     const folder = temporaryFolder(t);
     const packed = join(folder, 'in.pcap.gz');

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { LINKTYPE } from '../../src/wire/packets.ts';
+import { LINKTYPE, makeBlock } from '../../src/wire/packets.ts';
 import {
   PCAP_HEADER_OCTETS,
   PCAP_RECORD_OCTETS,
   PcapParser,
   readPcapHeader,
+  readPcapRecords,
+  segmentFormat,
   wholeSecond,
   writePcapHeader,
   writePcapRecord,
@@ -30,12 +32,18 @@ const samples = fc.array(
   { maxLength: 20 },
 );
 
-/** A pcap file written the slow way, in either byte order and resolution. */
-function pcapFile(packets: readonly Sample[], littleEndian: boolean, nanoseconds: boolean): Uint8Array {
-  const total = packets.reduce((sum, packet) => sum + PCAP_RECORD_OCTETS + packet.octets.length, 0);
+/** A pcap file written the slow way, in either byte order and resolution, and with `more` octets in front of each packet. */
+function pcapFile(
+  packets: readonly Sample[],
+  littleEndian: boolean,
+  nanoseconds: boolean,
+  more = 0,
+): Uint8Array {
+  const recordOctets = PCAP_RECORD_OCTETS + more;
+  const total = packets.reduce((sum, packet) => sum + recordOctets + packet.octets.length, 0);
   const octets = new Uint8Array(PCAP_HEADER_OCTETS + total);
   const view = new DataView(octets.buffer);
-  const magic = nanoseconds ? 0xa1b23c4d : 0xa1b2c3d4;
+  const magic = nanoseconds ? 0xa1b23c4d : more > 0 ? 0xa1b2cd34 : 0xa1b2c3d4;
   for (const [i, value] of [magic, 0, 0, 0, 262_144, LINKTYPE.sll2].entries()) {
     view.setUint32(4 * i, value, littleEndian);
   }
@@ -50,8 +58,9 @@ function pcapFile(packets: readonly Sample[], littleEndian: boolean, nanoseconds
       packet.octets.length + 7,
     ];
     for (const [i, value] of fields.entries()) view.setUint32(at + 4 * i, value, littleEndian);
-    octets.set(packet.octets, at + PCAP_RECORD_OCTETS);
-    at += PCAP_RECORD_OCTETS + packet.octets.length;
+    octets.fill(0xee, at + PCAP_RECORD_OCTETS, at + recordOctets);
+    octets.set(packet.octets, at + recordOctets);
+    at += recordOctets + packet.octets.length;
   }
   return octets;
 }
@@ -91,11 +100,31 @@ describe('pcap', () => {
     );
   });
 
+  test("files of Kuznetzov's modified libpcap, cut anywhere and before another file", () => {
+    fc.assert(
+      fc.property(
+        samples,
+        samples,
+        fc.boolean(),
+        fc.integer({ min: 1, max: 100 }),
+        (first, then, little, cut) => {
+          const parser = new PcapParser();
+          const files = [pcapFile(first, little, false, 8), pcapFile(then, !little, true)];
+          const octets = new Uint8Array(Buffer.concat(files));
+          assert.deepEqual(parse(parser, octets, cut), [...first, ...then]);
+          assert.equal(parser.state, 'records');
+          assert.equal(parser.pendingOctets, 0);
+        },
+      ),
+    );
+  });
+
   test('a header that we write is one that we read', () => {
     for (const precision of ['ns', 'us'] as const) {
       const octets = new Uint8Array(PCAP_HEADER_OCTETS);
       writePcapHeader(new DataView(octets.buffer), 0, LINKTYPE.raw, precision);
-      const format = { littleEndian: true, unitNs: precision === 'ns' ? 1 : 1000, linkType: LINKTYPE.raw };
+      const unitNs = precision === 'ns' ? 1 : 1000;
+      const format = { ...segmentFormat(LINKTYPE.raw), unitNs, checksLengths: true };
       assert.deepEqual(readPcapHeader(octets), format);
       assert.equal(readPcapHeader(octets.subarray(0, 23)), 'truncated');
     }
@@ -160,6 +189,86 @@ describe('pcap', () => {
     const parser = new PcapParser();
     assert.equal(parse(parser, Buffer.concat([octets, bad]), 1000).length, 1);
     assert.equal(parser.state, 'malformed');
+  });
+
+  /** A good record, one of these lengths and 400 zero octets. */
+  function fileWith(captured: number, wire: number): Uint8Array {
+    const good = pcapFile([{ sec: 5, nsec: 0, octets: new Uint8Array(10) }], true, true);
+    const record = new Uint8Array(PCAP_RECORD_OCTETS + 400);
+    writePcapRecord(new DataView(record.buffer), 0, 5, 0, captured, wire);
+    return Buffer.concat([good, record]);
+  }
+
+  test('lengths that contradict each other end the stream after the good packets', () => {
+    for (const [captured, wire] of [
+      [60_000, 924],
+      [301, 300],
+      [0, 0],
+    ]) {
+      for (const piece of [1000, 1]) {
+        const parser = new PcapParser();
+        let packets = 0;
+        const octets = fileWith(captured, wire);
+        for (let i = 0; i < octets.length; i += piece) {
+          parser.push(octets.subarray(i, i + piece));
+          while (parser.pull()) packets += parser.block.count;
+        }
+        assert.deepEqual([packets, parser.state], [1, 'malformed'], `${captured} of ${wire}`);
+      }
+    }
+  });
+
+  test('a packet of no known length on the wire is one, and a cut one, too', () => {
+    for (const [captured, wire] of [
+      [400, 0],
+      [400, 400],
+      [400, 60_000],
+    ]) {
+      const parser = new PcapParser();
+      parser.push(fileWith(captured, wire));
+      assert.equal(parser.pull(), true);
+      assert.deepEqual([parser.block.count, parser.state, parser.pendingOctets], [2, 'records', 0]);
+    }
+  });
+
+  test('a program that writes too small a length on the wire from the first packet on is read', () => {
+    const octets = pcapFile(Array(3).fill({ sec: 5, nsec: 0, octets: new Uint8Array(100) }), true, true);
+    const view = new DataView(octets.buffer);
+    for (let i = 0; i < 3; i++) view.setUint32(PCAP_HEADER_OCTETS + i * 116 + 12, 86, true);
+    const parser = new PcapParser();
+    let packets = 0;
+    for (const octet of Buffer.concat([octets, fileWith(301, 300)])) {
+      parser.push(Uint8Array.of(octet));
+      while (parser.pull()) packets += parser.block.count;
+    }
+    assert.equal(packets, 4, 'those of this file, and the good one of the next');
+    assert.equal(parser.state, 'malformed');
+  });
+
+  test("a segment's lengths are as the source of its packets said", () => {
+    const octets = new Uint8Array(PCAP_RECORD_OCTETS + 10);
+    writePcapRecord(new DataView(octets.buffer), 0, 5, 0, 10, 3);
+    const block = makeBlock(octets, 4, LINKTYPE.raw);
+    assert.equal(readPcapRecords(block, 0, octets.length, segmentFormat(LINKTYPE.raw), 5), octets.length);
+    assert.equal(block.count, 1);
+  });
+
+  test('at the end, a length that no packet has is damage, and any other a packet that was cut off', () => {
+    for (const [captured, snapLength, isDamage] of [
+      [200_000, 65_535, true],
+      [200_000, 0, true],
+      [200_000, 262_144, false],
+      [65_549, 65_535, false],
+      [401, 96, false],
+    ] as const) {
+      const octets = fileWith(captured, captured);
+      new DataView(octets.buffer, octets.byteOffset).setUint32(16, snapLength, true);
+      const parser = new PcapParser();
+      parser.push(octets);
+      while (parser.pull());
+      assert.equal(parser.state, 'records');
+      assert.equal(parser.endsInDamage, isDamage, `${captured} of at most ${snapLength}`);
+    }
   });
 
   test('a file that ends inside a packet leaves octets pending', () => {

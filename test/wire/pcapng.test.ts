@@ -209,6 +209,32 @@ describe('pcapng', () => {
     }
   });
 
+  test('simple packets in front of the first that tells its time have that time', () => {
+    for (const linkTypes of [
+      [LINKTYPE.ethernet, LINKTYPE.ethernet],
+      [LINKTYPE.ethernet, LINKTYPE.raw],
+    ]) {
+      const writer = new Writer(true).section();
+      for (const linkType of linkTypes) writer.interface(linkType);
+      for (const octet of [1, 2]) writer.block(3, writer.u32(1), Uint8Array.of(octet));
+      writer.packet(1, 1_600_000_000_000_005n, Uint8Array.of(3));
+      writer.block(3, writer.u32(1), Uint8Array.of(4));
+      for (const originSec of [-1, 1_600_000_000]) {
+        const { found } = parse(new PcapngParser(originSec), writer.octets);
+        assert.deepEqual(
+          found.map(({ sec, nsec, octets }) => [sec, nsec, octets[0]]),
+          [1, 2, 3, 4].map((octet) => [1_600_000_000, 5000, octet]),
+        );
+      }
+      const inPieces = parse(new PcapngParser(1_600_000_000), writer.octets, 1).found;
+      assert.deepEqual(
+        inPieces.map(({ sec, nsec }) => [sec, nsec]),
+        [0, 0, 5000, 5000].map((nsec) => [1_600_000_000, nsec]),
+        'gone out before the time was known',
+      );
+    }
+  });
+
   test('a new section has a byte order and interfaces of its own', () => {
     const first = new Writer(true).section().interface(1).packet(0, 1_600_000_000_000_000n, Uint8Array.of(1));
     const second = new Writer(false)
