@@ -3,11 +3,12 @@
  * connection from each of its segments.
  */
 import { countCommands } from '../mysql/command.ts';
+import { HEADER_OCTETS } from '../mysql/packet.ts';
 import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 import { hashOf, type Side } from './coverage.ts';
-import { isGreeting, isHello } from './login-evidence.ts';
+import { isGreeting, isHello, PROTOCOL_V10 } from './login-evidence.ts';
 import type { Flow } from './table.ts';
 
 /** Both directions jump by more than this at once: numbers of another connection, not octets that were missed. */
@@ -45,19 +46,32 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
     return false;
   if (wireDataLength > 0) {
     if (!mine.hasData || mine.fin >= 0 || mine.quit >= 0 || segment.dataLength < wireDataLength) return false;
-    if (fromClient ? endsWithQuit(segment) : flow.clientSide.quit >= 0) return false;
+    const { octets, dataOffset: at } = segment;
+    const id = octets[at + 3];
+    if (fromClient) {
+      const last = at + wireDataLength - 1;
+      // What may be a login's first packet, or COM_QUIT.
+      if (id === 1 || (octets[last] === 1 && octets[last - 1] === 0)) return false;
+      const length = octets[at] | (octets[at + 1] << 8) | (octets[at + 2] << 16);
+      mine.isBetween = id === 0 && (HEADER_OCTETS + length === wireDataLength || isCommands(segment));
+    } else if (flow.clientSide.quit >= 0 || (id === 0 && octets[at + HEADER_OCTETS] === PROTOCOL_V10))
+      return false;
     mine.next = (seq + wireDataLength) >>> 0;
   }
   mine.ack = segment.ack;
   return true;
 }
 
-/** Whether commands fill `segment`, and COM_QUIT is the last of them. */
-function endsWithQuit({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
+/** Whether the last octets of `segment` are those of COM_QUIT. */
+function hasQuitsOctets({ octets, dataOffset, dataLength }: Segment): boolean {
   const end = dataOffset + dataLength;
-  if (dataLength < QUIT_OCTETS || octets[end - 1] !== 1 || octets[end - QUIT_OCTETS] !== 1) return false;
-  if (octets[end - 2] !== 0 || octets[end - 3] !== 0 || octets[end - 4] !== 0) return false;
-  return dataLength === wireDataLength && countCommands(octets, dataOffset, end) > 0;
+  if (octets[end - 1] !== 1 || octets[end - QUIT_OCTETS] !== 1 || dataLength < QUIT_OCTETS) return false;
+  return octets[end - 2] === 0 && octets[end - 3] === 0 && octets[end - 4] === 0;
+}
+
+/** Whether commands fill `segment`: behind it another command begins. */
+function isCommands({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
+  return dataLength === wireDataLength && countCommands(octets, dataOffset, dataOffset + dataLength) > 0;
 }
 
 /** Whether `segment`, which has the ends of `flow`, is one of its segments. */
@@ -89,9 +103,13 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   }
   const hasJumped = Math.abs(ahead) > JUMP_OCTETS && (flags & CTL.ack) !== 0;
   if (hasJumped && other.next >= 0 && Math.abs(seqDiff(segment.ack, other.next)) > JUMP_OCTETS) return false;
+  // The numbers may go on from the connection before; but within a command, octets are what they are.
   const mayBeLogin =
-    hasData && mine.hasData && (ahead > 0 || (ahead < 0 && mine.iss >= 0 && seq !== mine.first));
-  if (mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment))) return false;
+    ahead > 0 ||
+    (ahead === 0 && flow.clientSide.isBetween) ||
+    (ahead < 0 && mine.iss >= 0 && seq !== mine.first);
+  if (hasData && mine.hasData && mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment)))
+    return false;
   if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
   // So long after its reset it goes on only if it was none.
   return isSentAgain(mine, segment) || (seq === mine.next && seqDiff(segment.ack, other.next) <= 0);
@@ -185,9 +203,14 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   if (isCopy) flow.copies++;
   mine.sent(segment);
   if (segment.wireDataLength > 0) {
-    if (fromClient) mine.quit = endsWithQuit(segment) ? seqAdd(seq, segment.wireDataLength) : -1;
-    // It was none: a server says nothing to that.
-    else if (other.quit >= 0 && seqDiff(segment.ack, other.quit) >= 0) other.quit = -1;
+    if (fromClient) {
+      mine.isBetween = isCommands(segment);
+      mine.quit = mine.isBetween && hasQuitsOctets(segment) ? seqAdd(seq, segment.wireDataLength) : -1;
+    } else if (other.quit >= 0) {
+      // It was none: a server says nothing to that. Of another connection is what acknowledges more than was said.
+      const isOwn = seqDiff(segment.ack, other.next) <= 0;
+      if (isOwn && seqDiff(segment.ack, other.quit) >= 0) other.quit = -1;
+    }
   }
   // Of several that come out of order, the newest.
   if ((flags & CTL.ack) !== 0 && (mine.ack < 0 || seqDiff(segment.ack, mine.ack) > 0)) mine.ack = segment.ack;

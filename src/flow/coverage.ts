@@ -28,6 +28,8 @@ export class Side {
   fin = -1;
   /** One past the client's COM_QUIT, or -1. */
   quit = -1;
+  /** Of a client: whole commands filled its last segment. */
+  isBetween = false;
   /** Whether a packet of it, and whether data of it, was captured. */
   seen = false;
   hasData = false;

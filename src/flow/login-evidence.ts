@@ -3,7 +3,7 @@ import { beginsHello, parseGreeting } from '../mysql/handshake.ts';
 import { HEADER_OCTETS, payloadLength } from '../mysql/packet.ts';
 import type { Segment } from '../wire/segment.ts';
 
-const PROTOCOL_V10 = 10;
+export const PROTOCOL_V10 = 10;
 const SCRAMBLE_OCTETS = 20;
 
 /** Whether a greeting fills `segment`. */

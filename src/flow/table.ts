@@ -90,6 +90,9 @@ export class Flow {
   }
 }
 
+/** Connections that are found without a Map: a power of two. */
+const RECENT = 1024;
+
 export function isClosed(flow: Flow): boolean {
   return flow.resetAt >= 0 || (flow.clientFin && flow.serverFin);
 }
@@ -126,11 +129,10 @@ export class FlowTable<F extends Flow> {
    */
   #byServer = new Map<number, Map<number, F | typeof OUTGOING>>();
   #byServer6 = new Map<string, F | typeof OUTGOING>();
-  /** What was looked up last, by the keys of #byServer. */
-  #lastServer = -1;
-  #lastClients: Map<number, F | typeof OUTGOING> | undefined;
-  #lastClient = -1;
-  #lastFlow: F | typeof OUTGOING | undefined;
+  /** What was looked up last, in a place that the client tells: keys of #byServer, and what they are of. */
+  readonly #recentServers = new Float64Array(RECENT).fill(-1);
+  readonly #recentClients = new Float64Array(RECENT);
+  readonly #recent = new Array<F | typeof OUTGOING>(RECENT).fill(OUTGOING);
   readonly #addresses = new Map<string, Address>();
   /** The newest connection of a client's ends, whatever its server: a second view of it has the same numbers. */
   readonly #byClient = new Map<string, F>();
@@ -157,12 +159,15 @@ export class FlowTable<F extends Flow> {
   find(segment: Segment, at: CaptureNs): F | undefined {
     if (at - this.#lastSweep > SWEEP_NS) this.#sweep(at);
     this.fromClient = this.#isFromClient(segment);
-    let flow = segment.family === 4 ? this.#find4(segment) : this.#find6(segment);
+    const flow = segment.family === 4 ? this.#find4(segment) : this.#find6(segment);
+    if (flow == null || !isNext(flow, segment, this.fromClient)) return this.#findEventful(flow, segment, at);
+    if (at > flow.lastAt) flow.lastAt = at;
+    return flow;
+  }
+
+  /** The connection of a segment that may begin or end one; `flow` had its ends last. */
+  #findEventful(flow: F | typeof OUTGOING | undefined, segment: Segment, at: CaptureNs): F | undefined {
     let before: F | undefined;
-    if (flow != null && isNext(flow, segment, this.fromClient)) {
-      if (at > flow.lastAt) flow.lastAt = at;
-      return flow;
-    }
     if (flow === OUTGOING) {
       const syn = segment.flags & (CTL.syn | CTL.ack);
       // The client that has come to use these ports is a client of the server's.
@@ -214,7 +219,7 @@ export class FlowTable<F extends Flow> {
 
   /** The capture is over: every connection ends, in order of their ids. */
   finish(): void {
-    this.#forgetLast();
+    this.#forgetRecent();
     const rest = [...this.flows()].sort((a, b) => a.id - b.id);
     this.#byServer.clear();
     this.#byServer6.clear();
@@ -251,24 +256,22 @@ export class FlowTable<F extends Flow> {
   ): F | typeof OUTGOING | undefined {
     const serverKey = server * 65536 + serverPort;
     const clientKey = client * 65536 + clientPort;
-    // A packet's neighbour is often its session's, and nearly always its server's.
-    if (serverKey !== this.#lastServer) {
-      const clients = this.#byServer.get(serverKey);
-      if (clients === undefined) return undefined;
-      this.#lastServer = serverKey;
-      this.#lastClients = clients;
-    } else if (clientKey === this.#lastClient) return this.#lastFlow;
-    const flow = this.#lastClients?.get(clientKey);
-    this.#lastClient = clientKey;
-    this.#lastFlow = flow;
+    // Maps with such keys are slow.
+    const place = (client ^ Math.imul(clientPort, 0x9e3779b1)) & (RECENT - 1);
+    if (this.#recentClients[place] === clientKey && this.#recentServers[place] === serverKey)
+      return this.#recent[place];
+    const flow = this.#byServer.get(serverKey)?.get(clientKey);
+    if (flow === undefined) return undefined;
+    this.#recentServers[place] = serverKey;
+    this.#recentClients[place] = clientKey;
+    this.#recent[place] = flow;
     return flow;
   }
 
   /** What was looked up last may be gone. */
-  #forgetLast(): void {
-    this.#lastServer = -1;
-    this.#lastClients = undefined;
-    this.#lastFlow = undefined;
+  #forgetRecent(): void {
+    this.#recentServers.fill(-1);
+    this.#recent.fill(OUTGOING);
   }
 
   /** The one object for an address that connections without number have in common. */
@@ -298,7 +301,7 @@ export class FlowTable<F extends Flow> {
   }
 
   #put(segment: Segment, flow: F | typeof OUTGOING): void {
-    this.#forgetLast();
+    this.#forgetRecent();
     if (segment.family === 6) {
       this.#byServer6.set(key6(segment, this.fromClient), flow);
       return;
@@ -351,7 +354,7 @@ export class FlowTable<F extends Flow> {
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
-    this.#forgetLast();
+    this.#forgetRecent();
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
     // One that is seen with two server's addresses stands at both.
     const over = new Set<F>();

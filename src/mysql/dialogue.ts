@@ -307,7 +307,7 @@ export class Dialogue {
 
   #clientGap(octets: number): void {
     if (this.#rest > 0 && octets > 0 && octets <= this.#rest) {
-      this.#passRest(octets);
+      this.#rest -= octets;
       return;
     }
     if (this.#clientLost ? this.#probing : this.#stage === 'commands') {
@@ -347,9 +347,18 @@ export class Dialogue {
     return true;
   }
 
-  /** So many octets of a lost command have gone by. */
-  #passRest(octets: number): void {
-    this.#rest -= octets;
+  /** Passes over what stands in [from, to) of a command that is lost. Returns where that ends. */
+  #passRest(octets: Uint8Array, from: number, to: number): number {
+    const passed = Math.min(this.#rest, to - from);
+    this.#rest -= passed;
+    const next = from + passed;
+    if (to - next > HEADER_OCTETS && !beginsCommand(octets, next, to)) {
+      // Its header lied.
+      this.#clientLost = true;
+      this.#loseServer();
+      this.#server.resync();
+    }
+    return next;
   }
 
   #serverGap(): void {
@@ -390,13 +399,13 @@ export class Dialogue {
     this.#armed = false;
     this.#turnBegins = this.#turns.begins || isFirst;
     if (!this.#turnBegins) return;
-    this.#countUnseen();
+    if (this.#turnMissed > 0 || this.#turns.hasHole) this.#countUnseen();
     this.#turnCounted = false;
     this.#inData = false;
     this.#answersSeen = 0;
     this.#turnMissed = 0;
     // The server does not speak into a command.
-    if (this.#rest > 0) this.#rest = 0;
+    this.#rest = 0;
     this.#turns.client(caughtUp, this.#seemsAnswered(caughtUp));
     // The server does not speak into a command: this was none.
     this.#forgetCommands();
@@ -404,7 +413,6 @@ export class Dialogue {
 
   /** The turn is over: of a turn that has holes, there were as many commands as there are answers. */
   #countUnseen(): void {
-    if (this.#turnMissed === 0 && !this.#turns.hasHole) return;
     const unseen = this.#answersSeen - this.#turns.answered - this.#turnMissed;
     if (unseen <= 0) return;
     if (this.#stage === 'middle') this.#unanswered += unseen;
@@ -490,17 +498,8 @@ export class Dialogue {
   /** Octets without compression. */
   #clientPlain(octets: Uint8Array, from: number, to: number): void {
     if (this.#rest > 0) {
-      const passed = Math.min(this.#rest, to - from);
-      this.#passRest(passed);
-      const next = from + passed;
-      if (next === to) return;
-      if (to - next > HEADER_OCTETS && !beginsCommand(octets, next, to)) {
-        // Its header lied.
-        this.#clientLost = true;
-        this.#loseServer();
-        this.#server.resync();
-      }
-      from = next;
+      from = this.#passRest(octets, from, to);
+      if (from === to) return;
     }
     // As long as nothing was made out, every segment has to be commands to be believed.
     if ((this.#clientLost || this.#stage === 'middle') && !this.#findCommand(octets, from, to)) return;
