@@ -107,6 +107,27 @@ suite('ports used anew', () => {
     assert.deepEqual(await told(segments), ['0 app select 1', ...BOB]);
   });
 
+  for (const [end, open] of [
+    ['nothing', session('app', 'select 1')],
+    ['COM_QUIT', quit(session('app', 'select 1'))],
+  ] as const) {
+    const { segments } = open;
+    const before = end === 'nothing' ? ['0 app select 1'] : APP;
+    test(`numbers go on where the one before ended, by ${end}: greeting and hello show`, async () => {
+      const next = (fromClient: boolean) => {
+        const mine = segments.filter((segment) => segment.fromClient === fromClient);
+        return Math.max(...mine.map(({ seq, data }) => seq + data.length));
+      };
+      const first = (fromClient: boolean) => bob.slice(3).find((one) => one.fromClient === fromClient)!.seq;
+      const [client, server] = [true, false].map((who) => next(who) - first(who));
+      const goesOn = shifted(bob, client, server).slice(3);
+      assert.deepEqual(await told([...segments, ...goesOn], { [segments.length]: 1000 }), [
+        ...before,
+        ...BOB,
+      ]);
+    });
+  }
+
   test('neither end nor login was captured: numbers that jump both ways are of nobody known', async () => {
     const open = session('app', 'select 1').segments;
     const segments = [...open, ...shifted(bob, 3e8, 5e8).slice(6)];
