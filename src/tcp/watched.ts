@@ -99,10 +99,10 @@ export class WatchedStream {
     this.lowest = supposed ? next : -1;
   }
 
-  /** The octets [next, seq) were told as a gap. */
-  gaveUp(seq: number): void {
+  /** The octets [from, to) have lost their place: told as a gap, or before where it was joined. */
+  gaveUp(from: number, to: number): void {
     this.#given ??= [];
-    this.#given.push(this.next, seq);
+    this.#given.push(from, to);
     if (this.#given.length > 2 * MOST_GIVEN) this.#given.splice(0, 2);
   }
 
@@ -194,11 +194,16 @@ export class WatchedConnection {
       return;
     }
     if (this.#isEarly(mine, seq, wireLength)) {
+      const last = seqAdd(seq, wireLength);
+      if (last !== mine.lowest) mine.gaveUp(last, mine.lowest);
       mine.lowest = seq;
       this.#sink.early(fromClient, octets, from, from + length, at);
       return;
     }
-    if (mine.ended) return;
+    if (mine.ended) {
+      if (mine.wasGivenUp(seq, wireLength)) this.#sink.early(fromClient, octets, from, from + length, at);
+      return;
+    }
     if (mine.supposed) {
       mine.supposed = false;
       // Captured behind what acknowledges it; or it was a keep-alive probe that told where it starts.
@@ -432,7 +437,7 @@ export class WatchedConnection {
 
   #gapTo(mine: WatchedStream, seq: number, at: CaptureNs): void {
     const missing = seqDiff(seq, mine.next);
-    mine.gaveUp(seq);
+    mine.gaveUp(mine.next, seq);
     mine.next = seq;
     this.#sink.gap(mine === this.client, missing, at);
   }
