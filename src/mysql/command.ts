@@ -192,6 +192,8 @@ export interface Command {
   withPassword?: boolean;
   /** Its answer was read, but whether it is its own shows only when the client's next turn is over: then it is told, or never. */
   onTrial?: boolean;
+  /** Octets are missing: when it was sent, nobody knew which answer would be its own. Most such answers stay unknown. */
+  unpaired?: boolean;
   /** Whoever replays has seen that commands before it are missing. */
   followsLoss?: boolean;
   /** Whoever replays has looked at its text: it may name a connection of the recorded server. */

@@ -687,6 +687,7 @@ export class Dialogue {
       return;
     }
     if (this.#pairing === 'trial' && !this.#provisional) this.#contradicted(true);
+    command.unpaired = true;
     this.#unanswered++;
     if (this.#turnCommands.length < MOST_ON_TRIAL) this.#turnCommands.push(command);
   }

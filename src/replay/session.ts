@@ -244,8 +244,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
       }
       const command = this.#owner.own(recorded, this.copy);
       if (command.followsLoss === true) this.#statements().lost(command);
-      const needsAnswer = this.#needsAnswer(command) || this.#owner.waitsForAnswer(this, recorded);
-      if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1)) {
+      const needsTold = this.#owner.waitsForAnswer(this, recorded);
+      const needsAnswer = needsTold || this.#needsAnswer(command);
+      if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1, needsTold)) {
         this.#waitsForAnswer = true;
         return;
       }
@@ -761,13 +762,17 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /**
    * Whether the recorded answer to `command` was read, or is known not to come: by the command behind it, at position `next`,
-   * or the end. If not, asks to be told (`advance`).
+   * or the end. If not, asks to be told (`advance`). `told`: it is to have had its turn among the events of all sessions; a
+   * batch of them has its answers from the beginning.
    */
-  #isAnswerKnown({ reply, ordinal, onTrial }: Command, next: number): boolean {
+  #isAnswerKnown({ reply, ordinal, onTrial, unpaired }: Command, next: number, told = false): boolean {
     const { recorded } = this;
-    if (reply !== undefined || recorded.close !== undefined || this.#stopping !== undefined) return true;
+    if ((reply !== undefined && !told) || recorded.close !== undefined || this.#stopping !== undefined)
+      return true;
     if (ordinal <= recorded.repliedTo) return true;
-    if (recorded.at(next) !== undefined && onTrial !== true) return true;
+    // A client that pipelines has the answer after its next command.
+    const mayCome = onTrial === true || (told && unpaired !== true);
+    if (recorded.at(next) !== undefined && !mayCome) return true;
     recorded.awaitsReply = true;
     return false;
   }

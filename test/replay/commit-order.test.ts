@@ -94,6 +94,26 @@ describe('order by commit', () => {
     assert.equal(run.summary.order.released, 0);
   });
 
+  test('a write waits for a commit that the same batch of events tells behind it', async () => {
+    const tape = new Tape();
+    tape.session(0).query(11, 'UPDATE a', { answered: 'later', replyMs: 5 }).quit(100);
+    tape.session(1).query(12, 'UPDATE b', { answered: 'later', replyMs: 5 }).quit(101);
+    for (const batch of [1, 2, 3, 4, 100]) {
+      const run = await byCommit(tape, { batch, target: late(/UPDATE a/, 300) });
+      assert.equal(times(run, 'UPDATE b')[0].sent, 300, `${batch}`);
+    }
+  });
+
+  test('so does a write whose client goes on before it is answered', async () => {
+    const tape = new Tape();
+    tape.session(0).query(11, 'UPDATE a', { answered: 'later', replyMs: 5 }).quit(100);
+    const pipelines = tape.session(1).query(12, 'UPDATE b', { answered: 'later', replyMs: 5 });
+    pipelines.query(13, 'SELECT 1', { answered: 'later', replyMs: 5 }).quit(101);
+    const run = await byCommit(tape, { batch: 1, target: late(/UPDATE a/, 300) });
+    assert.equal(times(run, 'UPDATE b')[0].sent, 300);
+    assert.equal(run.summary.order.released, 0);
+  });
+
   test('only what commits is waited for', async () => {
     for (const text of ['SELECT a', 'ROLLBACK', 'SET @a = 1']) {
       const tape = new Tape();
