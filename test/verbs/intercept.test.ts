@@ -9,6 +9,8 @@ import { CLI, mytape } from './mytape.ts';
 
 const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
 const FILTER = ['-F', 'tcp and src port 3307'];
+/** Below the ports that the kernel gives to whatever else runs: those may be taken. */
+const FREE = '127.0.0.1:26598';
 const OURS = /this is a fault of mytape's own|^\s+at /m;
 
 /** An intercept that is left running. */
@@ -103,22 +105,12 @@ describe('mytape intercept', () => {
   test('a port that is taken, a pid file that cannot be written: it ends', { skip: SKIP }, () => {
     fails(1, /EADDRINUSE.*another intercept runs there/, '-i', 'lo', ...FILTER, '-p', port);
     const pid = join(folder, 'no', 'pid');
-    fails(
-      1,
-      /cannot write the pid file .*--pid-file/,
-      '-i',
-      'lo',
-      ...FILTER,
-      '-p',
-      '127.0.0.1:36599',
-      '--pid-file',
-      pid,
-    );
+    fails(1, /cannot write the pid file .*--pid-file/, '-i', 'lo', ...FILTER, '-p', FREE, '--pid-file', pid);
   });
 
   test('the pid file of another intercept that runs, and one left behind', { skip: SKIP }, async () => {
     const pid = join(folder, 'pid-of-another');
-    const options = ['-i', 'lo', ...FILTER, '-p', '127.0.0.1:36598', '--pid-file', pid];
+    const options = ['-i', 'lo', ...FILTER, '-p', FREE, '--pid-file', pid];
     // What another intercept's command line looks like.
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'intercept']);
     try {
@@ -130,7 +122,7 @@ describe('mytape intercept', () => {
     }
     const left = start(...options);
     try {
-      await left.said(/intercept listening on 127\.0\.0\.1:36598 \(no key: loopback only\)/);
+      await left.said(/intercept listening on 127\.0\.0\.1:26598 \(no key: loopback only\)/);
       assert.equal(readFileSync(pid, 'utf8'), `${left.pid}\n`);
     } finally {
       await left.stop();
