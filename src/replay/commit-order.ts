@@ -60,9 +60,10 @@ interface Lane {
  * command was sent has committed in the replay. So what a command finds is what it found, whatever the speed. A write waits for
  * those, too, that committed while it was under way: it may have waited for their locks, and is not to take them first.
  *
- * Commits are numbered as their answers are read, which may be late where the capture has gaps. Nobody waits for a commit that was answered later than its own command, so
- * all waits end; but a transaction may wait for a lock that one has who is held, as the replay takes some in an order of
- * its own. So where no commit comes about for PATIENCE_MS, those who are held go until one does, and are counted.
+ * Commits are numbered as their answers are read, which may be late where the capture has gaps. Nobody waits for a commit
+ * that was answered later than its own command, so all waits end; but a transaction may wait for a lock that one has who is
+ * held, as the replay takes some in an order of its own. So where no commit comes about for PATIENCE_MS, those who are held
+ * go until one does, and are counted.
  *
  * Pure: time comes in as an argument.
  */
@@ -181,7 +182,10 @@ export class CommitOrder {
     return this.#lanes[(copy - this.#first) / this.#step];
   }
 
-  /** One past the last commit that was answered by `at`: where octets are missing, commands and answers may be told later than others. */
+  /**
+   * One past the last commit that was answered by `at`: where octets are missing, commands and answers may be told later than
+   * others.
+   */
   #answeredBy(at: CaptureNs): number {
     let end = this.#end;
     while (end > this.#base && this.#commits[end - 1 - this.#base].at > at) end--;
