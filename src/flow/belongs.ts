@@ -3,12 +3,13 @@
  * connection from each of its segments.
  */
 import { countCommands } from '../mysql/command.ts';
-import { HEADER_OCTETS } from '../mysql/packet.ts';
+import { PROTOCOL_V10 } from '../mysql/handshake.ts';
+import { HEADER_OCTETS, payloadLength } from '../mysql/packet.ts';
 import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 import { hashOf, type Side } from './coverage.ts';
-import { isGreeting, isHello, PROTOCOL_V10 } from './login-evidence.ts';
+import { beginsLogin, isGreeting } from './login-evidence.ts';
 import type { Flow } from './table.ts';
 
 /** Both directions jump by more than this at once: numbers of another connection, not octets that were missed. */
@@ -23,7 +24,7 @@ const WINDOW_OCTETS = 1 << 20;
 /** A SYN is not sent again so long after the first, once the connection stands. */
 const SYN_AGAIN_NS = 500e6;
 
-/** A packet of one octet. */
+/** Of a packet that is COM_QUIT: its header, and one octet. */
 const QUIT_OCTETS = 5;
 
 /** What tells more of a connection than that it goes on, and ACK. */
@@ -52,8 +53,8 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
       const last = at + wireDataLength - 1;
       // What may be a login's first packet, or COM_QUIT.
       if (id === 1 || (octets[last] === 1 && octets[last - 1] === 0)) return false;
-      const length = octets[at] | (octets[at + 1] << 8) | (octets[at + 2] << 16);
-      mine.isBetween = id === 0 && (HEADER_OCTETS + length === wireDataLength || isCommands(segment));
+      const isOne = HEADER_OCTETS + payloadLength(octets, at) === wireDataLength;
+      mine.isBetween = id === 0 && (isOne || isCommands(segment));
     } else if (flow.clientSide.quit >= 0 || (id === 0 && octets[at + HEADER_OCTETS] === PROTOCOL_V10))
       return false;
     mine.next = (seq + wireDataLength) >>> 0;
@@ -95,10 +96,9 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   const ahead = seqDiff(seq, mine.next);
   // At the same place another greeting, or another's hello: the numbers of a connection before, once more.
   const mayGreet = ahead < 0 && hasData && mine.firstHash >= 0 && seq === mine.first;
-  if (mayGreet && (fromClient ? isHello(segment) : isGreeting(segment)) && hashOf(segment) !== mine.firstHash)
-    return false;
+  if (mayGreet && beginsLogin(segment, fromClient) && hashOf(segment) !== mine.firstHash) return false;
   if (flow.clientFin && flow.serverFin) {
-    const isFar = Math.abs(seqDiff(seq, mine.next)) > JUMP_OCTETS;
+    const isFar = Math.abs(ahead) > JUMP_OCTETS;
     return hasData || isFar ? isSentAgain(mine, segment) : true;
   }
   const hasJumped = Math.abs(ahead) > JUMP_OCTETS && (flags & CTL.ack) !== 0;
@@ -108,8 +108,7 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
     ahead > 0 ||
     (ahead === 0 && flow.clientSide.isBetween) ||
     (ahead < 0 && mine.iss >= 0 && seq !== mine.first);
-  if (hasData && mine.hasData && mayBeLogin && (fromClient ? isHello(segment) : isGreeting(segment)))
-    return false;
+  if (hasData && mine.hasData && mayBeLogin && beginsLogin(segment, fromClient)) return false;
   if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
   // So long after its reset it goes on only if it was none.
   return isSentAgain(mine, segment) || (seq === mine.next && seqDiff(segment.ack, other.next) <= 0);

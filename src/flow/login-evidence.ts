@@ -1,9 +1,8 @@
 /** What only the beginning of a MySQL connection looks like, told from one segment. */
-import { beginsHello, parseGreeting } from '../mysql/handshake.ts';
+import { beginsHello, PROTOCOL_V10, parseGreeting } from '../mysql/handshake.ts';
 import { HEADER_OCTETS, payloadLength } from '../mysql/packet.ts';
 import type { Segment } from '../wire/segment.ts';
 
-export const PROTOCOL_V10 = 10;
 const SCRAMBLE_OCTETS = 20;
 
 /** Whether a greeting fills `segment`. */
@@ -18,8 +17,13 @@ export function isGreeting({ octets, dataOffset, dataLength, wireDataLength }: S
 }
 
 /** Whether the first packet of a client of 4.1 or later fills `segment`: HandshakeResponse41, or SSLRequest. */
-export function isHello({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
+function isHello({ octets, dataOffset, dataLength, wireDataLength }: Segment): boolean {
   const to = dataOffset + dataLength;
   if (!beginsHello(octets, dataOffset, to)) return false;
   return HEADER_OCTETS + payloadLength(octets, dataOffset) === wireDataLength;
+}
+
+/** Whether a login's first packet from this side fills `segment`: a server's greeting, or its client's answer to that. */
+export function beginsLogin(segment: Segment, fromClient: boolean): boolean {
+  return fromClient ? isHello(segment) : isGreeting(segment);
 }

@@ -13,7 +13,7 @@ import {
   LocalFile,
 } from './command.ts';
 import { Decompressor, isCompressed } from './compression.ts';
-import { beginsHello, markOf } from './handshake.ts';
+import { beginsHello, markOf, PROTOCOL_V10 } from './handshake.ts';
 import { saysNoRoom } from './no-room.ts';
 import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
@@ -36,9 +36,6 @@ const REPLICATES: readonly number[] = [
 
 /** Of a compressed packet (MySQL manual, "Compression"). */
 const COMPRESSED_HEADER_OCTETS = 7;
-
-/** The version of every greeting since MySQL 3.21. */
-const PROTOCOL_V10 = 10;
 
 /** TLS's type of application data, and the major version of all TLS (RFC 8446 5.1). */
 const TLS_APPLICATION_DATA = 23;

@@ -40,7 +40,8 @@ export type ClientHello =
   | { type: 'tls' }
   | { type: 'malformed' };
 
-const PROTOCOL_V10 = 10;
+/** The version of every greeting since MySQL 3.21. */
+export const PROTOCOL_V10 = 10;
 
 /** Scramble octets in the greeting's first part, and at least in its second (with a closing NUL). */
 const SCRAMBLE_HEAD = 8;
