@@ -93,6 +93,11 @@ export class Flow {
 /** Connections that are found without a Map: a power of two. */
 const RECENT = 1024;
 
+/** Where a client's connection is among the recent ones. */
+function placeOf(client: number, clientPort: number): number {
+  return (client ^ Math.imul(clientPort, 0x9e3779b1)) & (RECENT - 1);
+}
+
 export function isClosed(flow: Flow): boolean {
   return flow.resetAt >= 0 || (flow.clientFin && flow.serverFin);
 }
@@ -116,9 +121,8 @@ export class FlowTable<F extends Flow> {
   fromClient = false;
   /** Packets of connections that a server's host made from a server's port: they belong to no connection here. */
   outgoing = 0;
-  /** Packets that are copies of others, and connections that have such. */
+  /** Packets that are copies of others. */
   copies = 0;
-  copiedFlows = 0;
   #owner: FlowOwner<F>;
   /** 1 for each port that servers listen on. */
   readonly #isServer = new Uint8Array(65_536);
@@ -257,15 +261,18 @@ export class FlowTable<F extends Flow> {
     const serverKey = server * 65536 + serverPort;
     const clientKey = client * 65536 + clientPort;
     // Maps with such keys are slow.
-    const place = (client ^ Math.imul(clientPort, 0x9e3779b1)) & (RECENT - 1);
+    const place = placeOf(client, clientPort);
     if (this.#recentClients[place] === clientKey && this.#recentServers[place] === serverKey)
       return this.#recent[place];
     const flow = this.#byServer.get(serverKey)?.get(clientKey);
-    if (flow === undefined) return undefined;
+    if (flow !== undefined) this.#remember(place, serverKey, clientKey, flow);
+    return flow;
+  }
+
+  #remember(place: number, serverKey: number, clientKey: number, flow: F | typeof OUTGOING): void {
     this.#recentServers[place] = serverKey;
     this.#recentClients[place] = clientKey;
     this.#recent[place] = flow;
-    return flow;
   }
 
   /** What was looked up last may be gone. */
@@ -301,20 +308,20 @@ export class FlowTable<F extends Flow> {
   }
 
   #put(segment: Segment, flow: F | typeof OUTGOING): void {
-    this.#forgetRecent();
     if (segment.family === 6) {
       this.#byServer6.set(key6(segment, this.fromClient), flow);
       return;
     }
-    const serverKey = this.fromClient
-      ? segment.dst * 65536 + segment.dstPort
-      : segment.src * 65536 + segment.srcPort;
-    const clientKey = this.fromClient
-      ? segment.src * 65536 + segment.srcPort
-      : segment.dst * 65536 + segment.dstPort;
+    const { src, srcPort, dst, dstPort } = segment;
+    const [server, serverPort] = this.fromClient ? [dst, dstPort] : [src, srcPort];
+    const [client, clientPort] = this.fromClient ? [src, srcPort] : [dst, dstPort];
+    const serverKey = server * 65536 + serverPort;
+    const clientKey = client * 65536 + clientPort;
     let clients = this.#byServer.get(serverKey);
     if (clients === undefined) this.#byServer.set(serverKey, (clients = new Map()));
     clients.set(clientKey, flow);
+    // In the place of the connection that had these ends before.
+    this.#remember(placeOf(client, clientPort), serverKey, clientKey, flow);
   }
 
   /** Whether the host of a server's has begun, or takes in an answer on, a connection of its own. */
@@ -342,7 +349,6 @@ export class FlowTable<F extends Flow> {
     if (hasAck && other.seen && other.next !== segment.ack) return undefined;
     this.#put(segment, flow);
     flow.isTwin = true;
-    this.copiedFlows++;
     return flow;
   }
 
