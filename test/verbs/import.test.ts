@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { readKeys } from '../../src/archive/keys.ts';
@@ -53,6 +53,18 @@ function durablePackets(dir: string): number {
   } catch {
     return 0;
   }
+}
+
+/** An import of stdin that has all of the fixture, and whose input stays open: only a signal ends it. */
+async function importUnderWay(t: TestContext) {
+  const dir = join(temporaryFolder(t), 'a');
+  const child = spawn(process.execPath, [CHILD, 'import', '-', '-o', dir, '-p', PORT], { stdio: 'pipe' });
+  t.after(() => child.kill('SIGKILL'));
+  const ended = once(child, 'close');
+  child.stdin.on('error', () => {});
+  child.stdin.write(readFileSync(PCAP));
+  while (durablePackets(dir) < packetsOfFixture()) await new Promise((resolve) => setTimeout(resolve, 20));
+  return { dir, child, ended };
 }
 
 /** What an archive holds: its packets, and what the decoder tells of them. */
@@ -212,14 +224,7 @@ describe('import', () => {
   });
 
   test('interrupted, it leaves a whole archive of what it read', { timeout: 20_000 }, async (t) => {
-    const dir = join(temporaryFolder(t), 'a');
-    const child = spawn(process.execPath, [CHILD, 'import', '-', '-o', dir, '-p', PORT], { stdio: 'pipe' });
-    t.after(() => child.kill('SIGKILL'));
-    const ended = once(child, 'close');
-    child.stdin.on('error', () => {});
-    child.stdin.write(readFileSync(PCAP));
-    // The input stays open: only the signal ends it.
-    while (durablePackets(dir) < packetsOfFixture()) await new Promise((resolve) => setTimeout(resolve, 20));
+    const { dir, child, ended } = await importUnderWay(t);
     child.kill('SIGINT');
     const [code] = await ended;
     assert.equal(code, 130);
@@ -228,13 +233,7 @@ describe('import', () => {
   });
 
   test('killed, it says so for ever after', { timeout: 20_000 }, async (t) => {
-    const dir = join(temporaryFolder(t), 'a');
-    const child = spawn(process.execPath, [CHILD, 'import', '-', '-o', dir, '-p', PORT], { stdio: 'pipe' });
-    t.after(() => child.kill('SIGKILL'));
-    const ended = once(child, 'close');
-    child.stdin.on('error', () => {});
-    child.stdin.write(readFileSync(PCAP));
-    while (durablePackets(dir) < packetsOfFixture()) await new Promise((resolve) => setTimeout(resolve, 20));
+    const { dir, child, ended } = await importUnderWay(t);
     const during = run(['import', PCAP, '-o', dir, '-p', PORT]);
     assert.match(during.stderr, /another mytape is writing/);
     assert.doesNotMatch(run(['ls', dir]).stderr, /partial/);
