@@ -385,7 +385,7 @@ export class WatchedConnection {
     return undefined;
   }
 
-  /** Since when `first`, the first held segment of `mine`, waits for what it waits for now. */
+  /** When `first`, the first held segment of `mine`, began its present wait: for octets before it, or for the other direction. */
   #waitsSince(mine: WatchedStream, first: HeldSegment): CaptureNs {
     if (seqDiff(first.seq, mine.next) > 0) return first.heldAt;
     const other = mine === this.client ? this.server : this.client;
