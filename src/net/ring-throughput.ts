@@ -4,6 +4,10 @@ import { makeRing, type RingReader, STATUS_USER } from './packet-socket.ts';
 /**
  * TPACKET_V3: the kernel packs packets into large blocks and hands over whole ones, when full or `RETIRE_MS` old.
  * Cheap (a tenth of a microsecond a packet) and patient (survives our pauses), at the price of that delay.
+ *
+ * Where the reader is slower than the packets come for longer than that, the ring's blocks are copied into ordinary memory
+ * once a quarter of the ring is full, so that the kernel always has room: it takes the reader one turn, not the CPU that working
+ * through the packets takes.
  */
 
 const TPACKET_V3 = 2;
@@ -16,13 +20,17 @@ export const RETIRE_MS = 20;
 const BLOCK_OCTETS = 1 << 18;
 /** Of no meaning in V3 beyond having to divide a block. */
 const FRAME_OCTETS = 2048;
+/** What may be copied out of the ring and wait, as a multiple of the ring's size. */
+const BACKLOG_RINGS = 4;
 /** Least room that a packet takes in a block: its header, a sockaddr_ll, room for link-layer and network header. */
 const MIN_PACKET_OCTETS = 96;
+const MOST_PACKETS = Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS);
 
 /** struct tpacket_block_desc, in 32-bit words. */
 const BLOCK_STATUS = 2;
 const BLOCK_PACKETS = 3;
 const BLOCK_FIRST = 4;
+const BLOCK_LENGTH = 5;
 /** struct tpacket3_hdr, in 32-bit words; TP_MAC in 16-bit ones. */
 const TP_NEXT = 0;
 const TP_SEC = 1;
@@ -31,13 +39,25 @@ const TP_SNAPLEN = 3;
 const TP_LEN = 4;
 const TP_MAC = 12;
 
+/** Where ring blocks lie, and the packets of one of them. */
+interface Place {
+  words: Uint32Array;
+  halves: Uint16Array;
+  block: PacketBlock;
+}
+
 export class ThroughputRing implements RingReader {
-  #words: Uint32Array;
+  /** The ring itself. */
+  #ring: Place;
+  #octets: Uint8Array;
   #signed: Int32Array;
-  #halves: Uint16Array;
-  #block: PacketBlock;
   #blockWords: number;
   #blocks: number;
+  #linkType: number;
+  /** Ring blocks that were copied, oldest first, and where the oldest is put to be read; undefined until one is. */
+  #backlog: Uint8Array[] = [];
+  #backlogOctets = 0;
+  #copy: Place | undefined;
   #originSec: number;
   /** The ring block to look at next. */
   #next = 0;
@@ -60,28 +80,69 @@ export class ThroughputRing implements RingReader {
       0,
     );
     const { octets, halves, words, signed } = makeRing(fd, TPACKET_V3, request);
-    this.#words = words;
     this.#signed = signed;
-    this.#halves = halves;
-    this.#block = makeBlock(octets, Math.ceil(BLOCK_OCTETS / MIN_PACKET_OCTETS), linkType);
+    this.#octets = octets;
+    this.#linkType = linkType;
+    this.#ring = { words, halves, block: makeBlock(octets, MOST_PACKETS, linkType) };
   }
 
   take(): PacketBlock | undefined {
     this.#giveBack();
+    if (this.#backlog.length > 0 || this.#isReady(this.#blocks >> 2)) this.#copyOut();
+    const oldest = this.#backlog.shift();
+    if (oldest !== undefined) return this.#readCopy(oldest);
     for (;;) {
-      const base = this.#next * this.#blockWords;
-      const status = base + BLOCK_STATUS;
-      if ((Atomics.load(this.#signed, status) & STATUS_USER) === 0) return undefined;
-      this.#lent = status;
-      this.#next = this.#next + 1 === this.#blocks ? 0 : this.#next + 1;
+      const base = this.#lend();
+      if (base === undefined) return undefined;
       // Older kernels retire empty blocks, too.
-      if (this.#words[base + BLOCK_PACKETS] > 0) return this.#read(base);
+      if (this.#ring.words[base + BLOCK_PACKETS] > 0) return this.#read(this.#ring, base);
       this.#giveBack();
     }
   }
 
   hasReady(): boolean {
-    return (Atomics.load(this.#signed, this.#next * this.#blockWords + BLOCK_STATUS) & STATUS_USER) !== 0;
+    return this.#backlog.length > 0 || this.#isReady(0);
+  }
+
+  /** Whether the ring block that comes after `ahead` others is ours to read. */
+  #isReady(ahead: number): boolean {
+    const block = (this.#next + ahead) % this.#blocks;
+    return (Atomics.load(this.#signed, block * this.#blockWords + BLOCK_STATUS) & STATUS_USER) !== 0;
+  }
+
+  /** Lends the next ring block; answers the word it begins at, or undefined where none is ready. */
+  #lend(): number | undefined {
+    if (!this.#isReady(0)) return undefined;
+    const base = this.#next * this.#blockWords;
+    this.#lent = base + BLOCK_STATUS;
+    this.#next = this.#next + 1 === this.#blocks ? 0 : this.#next + 1;
+    return base;
+  }
+
+  /** Moves what is ready to the backlog, as far as that may grow. */
+  #copyOut(): void {
+    const most = BACKLOG_RINGS * this.#blocks * BLOCK_OCTETS;
+    while (this.#backlogOctets < most) {
+      const base = this.#lend();
+      if (base === undefined) return;
+      if (this.#ring.words[base + BLOCK_PACKETS] > 0) {
+        const length = this.#ring.words[base + BLOCK_LENGTH];
+        this.#backlog.push(this.#octets.slice(base * 4, base * 4 + length));
+        this.#backlogOctets += length;
+      }
+      this.#giveBack();
+    }
+  }
+
+  #readCopy(octets: Uint8Array): PacketBlock {
+    this.#backlogOctets -= octets.length;
+    if (this.#copy === undefined) {
+      const room = new Uint8Array(new ArrayBuffer(BLOCK_OCTETS));
+      const [words, halves] = [new Uint32Array(room.buffer), new Uint16Array(room.buffer)];
+      this.#copy = { words, halves, block: makeBlock(room, MOST_PACKETS, this.#linkType) };
+    }
+    this.#copy.block.octets.set(octets);
+    return this.#read(this.#copy, 0);
   }
 
   #giveBack(): void {
@@ -91,10 +152,7 @@ export class ThroughputRing implements RingReader {
   }
 
   /** All packets of the ring block at word `base`, in one pass. */
-  #read(base: number): PacketBlock {
-    const words = this.#words;
-    const halves = this.#halves;
-    const block = this.#block;
+  #read({ words, halves, block }: Place, base: number): PacketBlock {
     const { offset, length, wireLength, at } = block;
     const originSec = this.#originSec;
     const count = words[base + BLOCK_PACKETS];

@@ -76,7 +76,7 @@ export function recordCommand() {
     )
     .option(
       '--buffer <size>',
-      'room in the kernel for packets that wait, e.g. 256Mi (default: 64Mi)',
+      'room in the kernel for packets that wait, e.g. 256Mi; four times as much again in ordinary memory while they come faster than they are read (default: 64Mi)',
       parseSizeOctets,
     )
     .addOption(
