@@ -9,6 +9,7 @@ import { importCommand } from './verbs/import.ts';
 import { interceptCommand } from './verbs/intercept.ts';
 import { lsCommand } from './verbs/ls.ts';
 import { mirrorCommand } from './verbs/mirror.ts';
+import { linesOf, print, say, sayLine } from './verbs/output.ts';
 import { recordCommand } from './verbs/record.ts';
 import { replayCommand } from './verbs/replay.ts';
 import { routesCommand } from './verbs/routes.ts';
@@ -23,6 +24,12 @@ const program = new Command('mytape')
   .version(version, '-V, --version')
   .helpOption('-h, --help', 'what there is, with examples')
   .exitOverride()
+  .configureOutput({
+    writeOut: (text) => print(linesOf(text)),
+    writeErr: (text) => say(linesOf(text)),
+    // What was typed may hold line ends; Commander's own is in front of its guess.
+    outputError: (text) => say(text.trimEnd().split(/\n(?=\(Did you mean )/)),
+  })
   .showHelpAfterError('(see --help)');
 
 program.addHelpText(
@@ -57,10 +64,18 @@ for (const make of [
   program.addCommand(command.copyInheritedSettings(program));
 }
 
+/** A stack's line ends are Node's own, those in the message it begins with are not. */
+function stackLines(error: unknown): string[] {
+  if (!(error instanceof Error)) return [String(error)];
+  const { name, message, stack = '' } = error;
+  const frames = stack.split('\n').filter((line) => /^ +at /.test(line));
+  return [`${name}: ${message}`, ...frames];
+}
+
 /** Ends with the error's own exit code and one line that says what and what next; a stack only for our own faults. */
 function fail(error: unknown): void {
   if (error instanceof MytapeError) {
-    process.stderr.write(`mytape: ${error.message}\n`);
+    sayLine([error.message, ...error.lines]);
     process.exitCode = error.exitCode;
     return;
   }
@@ -70,9 +85,7 @@ function fail(error: unknown): void {
     process.exitCode = exitCode === 0 ? EXIT.done : EXIT.usage;
     return;
   }
-  process.stderr.write(
-    `mytape: this is a fault of mytape's own, please report it:\n${(error as Error).stack}\n`,
-  );
+  sayLine(["this is a fault of mytape's own, please report it:", ...stackLines(error)]);
   process.exitCode = EXIT.failed;
 }
 
@@ -91,5 +104,11 @@ function withMirrorApart(argv: readonly string[]): readonly string[] {
 async function main(): Promise<void> {
   await program.parseAsync(resumedArgs(withMirrorApart(process.argv)));
 }
+
+// Thrown where no one catches, as in a timer's callback: Node would print the message as it is.
+process.on('uncaughtException', (error) => {
+  fail(error);
+  process.exit();
+});
 
 main().catch(fail);

@@ -34,8 +34,12 @@ export class MytapeError extends Error {
   readonly code: ErrorCode;
   readonly exitCode: number;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  /** What follows the message, a line each, where one line does not do. */
+  readonly lines: readonly string[];
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; lines?: readonly string[] }) {
     super(message, options);
+    this.lines = options?.lines ?? [];
     this.name = 'MytapeError';
     this.code = code;
     this.exitCode = code === 'usage' ? EXIT.usage : code === 'refused' ? EXIT.refused : EXIT.failed;

@@ -7,7 +7,7 @@ import { ROOT } from './support/root.ts';
 
 /** A folder imports only from itself and from rows above its own. */
 const ROWS: readonly (readonly string[])[] = [
-  ['time.ts', 'errors.ts', 'files.ts'],
+  ['time.ts', 'errors.ts', 'files.ts', 'printable.ts'],
   ['wire', 'mysql', 'tls'],
   ['tcp', 'net'],
   ['flow', 'intercept'],
@@ -89,6 +89,18 @@ function impurities({ path, text }: Source): string[] {
   });
 }
 
+/** Ways to a terminal past verbs/output.ts, which escapes what it prints. Asking stdout for its width is none. */
+const WRITES =
+  /\bconsole\.|process\.std(?:out|err)\.(?:write|end|pipe)\b|\bwriteSync\((?:1|2|process\.std)|emitWarning/;
+
+function rawWrites({ path, text }: Source): string[] {
+  if (path === 'verbs/output.ts') return [];
+  return text.split('\n').flatMap((line, i) => {
+    const found = WRITES.exec(line);
+    return found ? [`src/${path}:${i + 1}: ${found[0]} prints unescaped: use verbs/output.ts`] : [];
+  });
+}
+
 const SOURCES: Source[] = readdirSync(join(ROOT, 'src'), { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
   .map((entry) => {
@@ -117,6 +129,12 @@ describe('imports', () => {
 
   test('wire, mysql, tcp and flow read no clock, set no timer, draw no random number', () => {
     assert.deepEqual(SOURCES.flatMap(impurities), []);
+  });
+
+  test('only verbs/output.ts, which escapes it, writes to the terminal', () => {
+    assert.deepEqual(SOURCES.flatMap(rawWrites), []);
+    const [found] = rawWrites({ path: 'verbs/ls.ts', text: '\nprocess.stderr.write(name)' });
+    assert.equal(found, 'src/verbs/ls.ts:2: process.stderr.write prints unescaped: use verbs/output.ts');
   });
 
   test('what the table forbids is found, with file and line', () => {

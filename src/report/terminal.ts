@@ -10,14 +10,14 @@ const NEXT_MOVES: Readonly<Record<string, string>> = {
   'out-of-time': 'the run was ended before',
 };
 
-/** The summary as people read it: the same numbers as summary.json, and how they add up. */
-export function renderSummary(summary: Summary, folder: string): string {
+/** The lines of the summary as people read it: the same numbers as summary.json, and how they add up. */
+export function summaryLines(summary: Summary, folder: string): string[] {
   const { captured, sessions, commands, copies } = summary;
   const skippedSessions = total(sessions.skipped);
   const skippedCommands = total(commands.skipped);
   const lostCommands = total(commands.lost);
   const incomparable = summary.divergence.unknown + summary.divergence['not-comparable'];
-  const lines = [
+  return [
     '',
     `Replayed ${copies === 1 ? 'once' : `${copies} copies`} ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
     ...(summary.mappings ?? []),
@@ -50,9 +50,7 @@ export function renderSummary(summary: Summary, folder: string): string {
     `Verdict: ${summary.verdict}`,
     ...summary.reasons.map((reason) => `  - ${reason}`),
     `Written: ${folder}/summary.json`,
-    '',
   ];
-  return lines.join('\n');
 }
 
 /** Sessions that began in another way than by a login that succeeded. */

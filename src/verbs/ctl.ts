@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
 import { type RunStatus, speedText } from './control.ts';
 import { askRun, type ControlRequest } from './control-socket.ts';
-import { formatCount, formatDuration, printJson } from './output.ts';
+import { formatCount, formatDuration, print, printJson } from './output.ts';
 import { parseSpeed } from './replay-options.ts';
 
 const EXAMPLES = `
@@ -29,7 +29,7 @@ export function ctlCommand() {
     .action(async (folder, what, x, { json }) => {
       const status = await askRun(folder, requestOf(what, x));
       if (json === true) printJson(status);
-      else process.stdout.write(statusText(status));
+      else print(statusLines(status));
     });
 }
 
@@ -54,7 +54,7 @@ function speedOf(text: string): number | 'max' {
 }
 
 /** For people. */
-export function statusText(status: RunStatus): string {
+export function statusLines(status: RunStatus): string[] {
   const { state, pid, speed, loop, recorded, lateness_ms: lateness } = status;
   const speedLine =
     speed === 'live'
@@ -62,7 +62,7 @@ export function statusText(status: RunStatus): string {
       : speed === 'max'
         ? 'at full speed'
         : `at ${speed} times the recorded speed`;
-  const lines = [
+  return [
     `${state} (process ${pid}) for ${formatDuration(status.elapsed_s * 1000)}, ${speedLine}`,
     ...(recorded === undefined
       ? []
@@ -72,5 +72,4 @@ export function statusText(status: RunStatus): string {
       (status.reconnected > 0 ? `, ${formatCount(status.reconnected)} reconnections` : ''),
     `our lateness p50 ${lateness.p50} ms, p99 ${lateness.p99} ms, max ${lateness.max} ms`,
   ];
-  return `${lines.join('\n')}\n`;
 }

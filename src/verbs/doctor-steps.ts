@@ -62,8 +62,8 @@ export function failed(name: string, says: string, remedies: Remedy[] = []): Ste
 }
 
 /** The lines that people read. */
-export function renderStep({ status, name, says, remedies }: Step): string {
-  return `${[`${status.padEnd(8)} ${name.padEnd(11)} ${says}`, ...renderRemedies(remedies)].join('\n')}\n`;
+export function stepLines({ status, name, says, remedies }: Step): string[] {
+  return [`${status.padEnd(8)} ${name.padEnd(11)} ${says}`, ...renderRemedies(remedies)];
 }
 
 /** What `work` answers, or a failed step in the words of what it threw; wrong usage is no step. */

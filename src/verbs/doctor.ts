@@ -2,11 +2,11 @@ import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typin
 import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { examineSocket } from './doctor-socket.ts';
-import { renderStep, type Step } from './doctor-steps.ts';
+import { type Step, stepLines } from './doctor-steps.ts';
 import { collectMappings, parseEndpoint } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
 import { planMappings, targetText } from './mapping.ts';
-import { Progress, printJson } from './output.ts';
+import { Progress, print, printJson } from './output.ts';
 import { parseClients } from './replay-clients.ts';
 import { type LoginChoices, planLogins } from './replay-logins.ts';
 import { MAPPING_FLAGS, targetTls } from './replay-options.ts';
@@ -166,7 +166,7 @@ class Report {
   begin(target: string): void {
     this.settle();
     this.#target = target;
-    if (!this.#json) process.stdout.write(`onto ${target}:\n`);
+    if (!this.#json) print(`onto ${target}:`);
   }
 
   looking(at: string): void {
@@ -180,7 +180,7 @@ class Report {
   tell(step: Step): void {
     this.settle();
     this.#steps.push(this.#target === undefined ? step : { target: this.#target, ...step });
-    if (!this.#json) process.stdout.write(renderStep(step));
+    if (!this.#json) print(stepLines(step));
   }
 
   /** Prints the verdict; the exit code. */
@@ -192,7 +192,7 @@ class Report {
     else {
       const but = warnings === 0 ? '' : `, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
       const verdict = isOk ? `ready to replay${but}` : `${failures} failed${but}: not ready to replay`;
-      process.stdout.write(`${verdict}\n`);
+      print(verdict);
     }
     return isOk ? EXIT.done : EXIT.failed;
   }

@@ -79,9 +79,10 @@ const MOST_CHARACTERS = 100;
 /** So many of a digest's digits tell it from all others of a recording. */
 const HASH_DIGITS = 12;
 
-export function renderDryRun(report: DryReport): string {
+/** For people. */
+export function dryRunLines(report: DryReport): string[] {
   const { captured, copies, sessions, commands, schedule, clients, unread } = report;
-  const lines = [
+  return [
     '',
     'A dry run: connected to nothing, sent nothing.',
     ...report.targets.flatMap(({ mappings }) => mappings),
@@ -115,11 +116,10 @@ export function renderDryRun(report: DryReport): string {
         return `${formatCount(commands).padStart(12)}  ${cause}: ${named}${example}`;
       },
     ),
-    ...list(
-      'Statements that would be sent otherwise',
-      report.changes,
-      ({ recorded, sent }) => `  ${recorded}\n    → ${sent}`,
-    ),
+    ...list('Statements that would be sent otherwise', report.changes, ({ recorded, sent }) => [
+      `  ${recorded}`,
+      `    → ${sent}`,
+    ]),
     ...users(report),
     '',
     `Clients      ${formatCount(clients.recorded)} recorded, from ${from(clients.addresses)}`,
@@ -128,9 +128,7 @@ export function renderDryRun(report: DryReport): string {
     `Time         begins ${schedule.begins ?? 'at once'}, ${lasts(schedule)}`,
     `Connections  up to ${formatCount(schedule.most_connections)} at once`,
     ...(unread === undefined ? [] : ['', unread]),
-    '',
   ];
-  return lines.join('\n');
 }
 
 /** A line's worth of a digest. */
@@ -149,11 +147,11 @@ function causes(what: string, left: Record<string, number>, right: Record<string
   return names.map((name) => row(`  ${what}: ${name}`, left[name] ?? 0, right[name] ?? 0));
 }
 
-function list<T>(title: string, all: readonly T[], line: (one: T) => string): string[] {
+function list<T>(title: string, all: readonly T[], line: (one: T) => string | string[]): string[] {
   if (all.length === 0) return [];
   const more = all.length - MOST_LINES;
   const rest = more > 0 ? [`  … and ${formatCount(more)} more (--json has them)`] : [];
-  return ['', `${title}:`, ...all.slice(0, MOST_LINES).map(line), ...rest];
+  return ['', `${title}:`, ...all.slice(0, MOST_LINES).flatMap(line), ...rest];
 }
 
 function users({ users, everybody_as: as }: DryReport): string[] {

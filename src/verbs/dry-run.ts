@@ -18,12 +18,13 @@ import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
-import { type DryPlace, type DryReport, renderDryRun, type UnsentStatement } from './dry-report.ts';
+import { type DryPlace, type DryReport, dryRunLines, type UnsentStatement } from './dry-report.ts';
 import { hasText, kindOf, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
 import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
 import { mappingText } from './mapping.ts';
+import { jsonLines, print, sayLine } from './output.ts';
 import { clientAddresses } from './replay-clients.ts';
 import { type ReplayJob, ReplayShare } from './replay-share.ts';
 import type { TargetJob } from './replay-transport.ts';
@@ -60,8 +61,7 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const dry = new DryRun(job);
   // Nothing is paced: what is due when changes nothing of what is sent.
   const unpaced = { ...job, speed: Number.POSITIVE_INFINITY, connectRate: undefined, checkpoint: undefined };
-  const say = (line: string) => process.stderr.write(`mytape: ${line}\n`);
-  const share = await ReplayShare.open(unpaced, { index: 0, of: 1 }, say, dry);
+  const share = await ReplayShare.open(unpaced, { index: 0, of: 1 }, sayLine, dry);
   const epochMs = performance.timeOrigin + realClock.now();
   await share.run({ at: facts.anchorAt, epochMs, pass: 0 });
   const { sentTo } = share.progress;
@@ -71,7 +71,7 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
   const report = dry.report(summary, { lastsMs, ...facts });
   await addRoutes(report, job);
-  process.stdout.write(asJson ? `${JSON.stringify(report, null, 2)}\n` : renderDryRun(report));
+  print(asJson ? jsonLines(report) : dryRunLines(report));
 }
 
 /** The routes that each target needs to answer the addresses that would be spoken from. */

@@ -10,7 +10,7 @@ import { countsInWords, inWords, totalOf } from './import-census.ts';
 import { ImportFilter } from './import-filter.ts';
 import { sayCopies } from './ls.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
-import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
+import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
 
 /** MySQL's own. */
@@ -208,12 +208,11 @@ function summarize(options: ImportOptions, summary: Summary): void {
       seconds: Number((ms / 1000).toFixed(3)),
     });
   } else {
-    process.stdout.write(
+    print(
       `${options.output}: ${describe(writer, ms)}, ${formatCount(commands)} commands` +
         (uncounted > 0 ? ` (not counted in ${formatCount(uncounted)} sessions)` : '') +
         (findings.length > 0 ? `, ${formatCount(totalOf(findings))} packets left out` : '') +
-        (secrets > 0 ? `, secrets of ${formatCount(secrets)} TLS sessions` : '') +
-        '\n',
+        (secrets > 0 ? `, secrets of ${formatCount(secrets)} TLS sessions` : ''),
     );
   }
   if (packets === 0) {

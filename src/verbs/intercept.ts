@@ -13,6 +13,7 @@ import { captureNow, realClock } from '../time.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { KEY_FILE_VARIABLE, parseListen } from './endpoints.ts';
+import { say } from './output.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 
 /** Tells a detached child that it is one. */
@@ -134,15 +135,13 @@ async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Pro
       reject(new MytapeError('relay', `intercept ended at once with code ${code} (see ${logPath})`));
     });
   });
-  process.stderr.write(
-    `intercept runs as process ${child.pid}; log: ${logPath}; stop it: kill $(cat ${pidPath})\n`,
-  );
+  say(`intercept runs as process ${child.pid}; log: ${logPath}; stop it: kill $(cat ${pidPath})`);
   child.disconnect();
   child.unref();
 }
 
 function log(line: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${line}\n`);
+  say(`${new Date().toISOString()} ${line}`);
 }
 
 async function intercept(options: InterceptOptions): Promise<void> {

@@ -10,6 +10,7 @@ import {
   formatEndpoint,
   formatOctets,
   formatTime,
+  print,
   printJson,
   say,
   Table,
@@ -101,9 +102,9 @@ function list(archive: Archive, options: LsOptions): void {
   }
   if (!options.json) {
     table.flush();
-    process.stdout.write(
+    print(
       `${formatCount(totals.sessions)} sessions, ${formatCount(totals.commands)} commands, ` +
-        `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}\n`,
+        `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}`,
     );
   }
   for (const hint of coverageHints(coverage)) say(`mytape: ${hint}`);

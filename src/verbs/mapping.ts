@@ -63,8 +63,8 @@ export class UnclearMapping extends MytapeError {
   readonly choices: readonly string[];
 
   constructor(what: string, choices: readonly string[] = [], advice = '') {
-    const lines = choices.map((choice) => `\n  ${choice}`).join('');
-    super('usage', `${what}${lines}${advice === '' ? '' : `\n${advice}`}`);
+    const lines = choices.map((choice) => `  ${choice}`);
+    super('usage', what, { lines: advice === '' ? lines : [...lines, advice] });
     this.what = what;
     this.choices = choices;
   }

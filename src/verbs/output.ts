@@ -1,8 +1,45 @@
-/** What verbs print: results on stdout (for people, or as JSON), everything else on stderr. */
+/**
+ * What verbs print: results on stdout (for people, or as JSON), everything else on stderr. No other file writes to either.
+ *
+ * Nothing printed is trusted: what comes off the wire may hold escape sequences. The unit is the line. A caller hands over
+ * lines, one string each, and whatever in them is unprintable, line feeds included, is escaped here.
+ */
+import { printable, printableJson } from '../printable.ts';
 
-/** One line for people on stderr. */
-export function say(line: string): void {
-  process.stderr.write(line + '\n');
+/** One line, or several. */
+export type Lines = string | readonly string[];
+
+/** Back to the begin of the line, and empties it (ECMA-48 EL). */
+const ERASE_LINE = '\r\x1b[K';
+
+/** Whether the cursor stands behind a progress line. */
+let progressShown = false;
+
+/** Lines for people on stderr. They take the place of the progress line, where one is shown. */
+export function say(lines: Lines): void {
+  eraseProgress();
+  process.stderr.write(asText(lines));
+}
+
+/** The same, in mytape's own name. */
+export function sayLine(lines: Lines): void {
+  const [first, ...others] = typeof lines === 'string' ? [lines] : lines;
+  say([`mytape: ${first}`, ...others]);
+}
+
+/** Lines of a result on stdout. */
+export function print(lines: Lines): void {
+  process.stdout.write(asText(lines));
+}
+
+/** Text whose line ends are ours, as of help. */
+export function linesOf(text: string): string[] {
+  return text.replace(/\n$/, '').split('\n');
+}
+
+/** A question on stderr, behind which the answer is typed. */
+export function prompt(question: string): void {
+  process.stderr.write(printable(question));
 }
 
 /** Lines on stdout, written some 64 KiB at a time: a write for each would cost more than making it. */
@@ -10,8 +47,12 @@ export class LineWriter {
   #waiting = '';
 
   line(text: string): void {
-    this.#waiting += `${text}\n`;
+    this.#waiting += `${printable(text)}\n`;
     if (this.#waiting.length > WRITE_CHARACTERS) this.flush();
+  }
+
+  json(value: unknown): void {
+    this.line(printableJson(value));
   }
 
   flush(): void {
@@ -24,7 +65,22 @@ const WRITE_CHARACTERS = 64 * 1024;
 
 /** One JSON object as one line on stdout. */
 export function printJson(value: unknown): void {
-  process.stdout.write(JSON.stringify(value) + '\n');
+  print(printableJson(value));
+}
+
+/** One JSON object as people read it. */
+export function jsonLines(value: unknown): string[] {
+  return printableJson(value, 2).split('\n');
+}
+
+function asText(lines: Lines): string {
+  if (typeof lines === 'string') return `${printable(lines)}\n`;
+  return lines.map((line) => `${printable(line)}\n`).join('');
+}
+
+function eraseProgress(): void {
+  if (progressShown) process.stderr.write(ERASE_LINE);
+  progressShown = false;
 }
 
 export interface Column {
@@ -46,7 +102,7 @@ export class Table {
   }
 
   row(cells: string[]): void {
-    this.#rows.push(cells);
+    this.#rows.push(cells.map(printable));
     if (this.#rows.length >= TABLE_PAGE) this.flush();
   }
 
@@ -59,7 +115,7 @@ export class Table {
       const cells = row.map((cell, i) =>
         this.#columns[i].align === 'left' ? cell.padEnd(widths[i]) : cell.padStart(widths[i]),
       );
-      process.stdout.write(cells.join('  ').trimEnd() + '\n');
+      print(cells.join('  ').trimEnd());
     }
   }
 }
@@ -68,19 +124,16 @@ const TABLE_PAGE = 1000;
 
 /** A line on stderr that is rewritten in place; nothing where stderr is not a terminal. */
 export class Progress {
-  #shown = false;
-
   show(line: string): void {
     if (!process.stderr.isTTY) return;
     const width = (process.stderr.columns ?? 80) - 1;
-    process.stderr.write('\r\x1b[K' + line.slice(0, width));
-    this.#shown = true;
+    process.stderr.write(ERASE_LINE + printable(line).slice(0, width));
+    progressShown = true;
   }
 
-  /** Takes the line away, so that ordinary lines can follow. */
+  /** Takes the line away. */
   clear(): void {
-    if (this.#shown) process.stderr.write('\r\x1b[K');
-    this.#shown = false;
+    eraseProgress();
   }
 }
 

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { MytapeError } from '../errors.ts';
 import { readPrivateFile } from '../replay/users.ts';
+import { say, prompt as showPrompt } from './output.ts';
 
 const VARIABLE = 'MYTAPE_PASSWORD';
 
@@ -36,7 +37,7 @@ function readPasswordFile(path: string): string {
 }
 
 /** A line from the terminal, without echo. */
-function ask(prompt: string): Promise<string> {
+function ask(question: string): Promise<string> {
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   // `terminal` turns the terminal's own echo off, and this one's goes nowhere.
   const terminal = createInterface({
@@ -45,7 +46,7 @@ function ask(prompt: string): Promise<string> {
     terminal: true,
     historySize: 0,
   });
-  process.stderr.write(prompt);
+  showPrompt(question);
   return new Promise((resolve, reject) => {
     terminal.once('line', (line) => {
       resolve(line);
@@ -53,7 +54,7 @@ function ask(prompt: string): Promise<string> {
     });
     // After a line this comes too late to matter: Ctrl-C, Ctrl-D.
     terminal.once('close', () => {
-      process.stderr.write('\n');
+      say('');
       reject(new MytapeError('usage', `no password was given (or set ${VARIABLE}, or give a file of it)`));
     });
   });

@@ -9,7 +9,7 @@ import { defaultInterface } from './interfaces.ts';
 import { sayCopies } from './ls.ts';
 import { startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
-import { formatCount, formatDuration, formatOctets, Progress, printJson, say } from './output.ts';
+import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
 import { readPassword } from './passwords.ts';
 import type { Snapshotter } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
@@ -254,11 +254,10 @@ function summarize(
     printJson({ ...counts, clockSteps, snapshots, seconds });
     return;
   }
-  process.stdout.write(
+  print(
     `${options.output}: ${describe(writer, dropped, ms)}, ${formatCount(writer.commands)} commands` +
       (writer.uncounted > 0 ? ` (not counted in ${formatCount(writer.uncounted)} sessions)` : '') +
-      (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`) +
-      '\n',
+      (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`),
   );
   sayCopies(writer.copies);
   if (dropped > 0)

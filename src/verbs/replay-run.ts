@@ -10,7 +10,7 @@ import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
 import { Selection } from '../replay/selection.ts';
 import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
-import { renderSummary } from '../report/terminal.ts';
+import { summaryLines } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
 import { sumStats } from '../transport/targets.ts';
 import type { Address } from '../wire/address.ts';
@@ -23,7 +23,7 @@ import { resolveHost } from './endpoints.ts';
 import { interlock, type RecordedSide, refuseRecordedAddress } from './interlock.ts';
 import { keysHelp, listenForKeys } from './keys.ts';
 import { mappingText, mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
-import { formatTime } from './output.ts';
+import { formatTime, jsonLines, Progress, print, say, sayLine } from './output.ts';
 import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
 import {
@@ -164,9 +164,6 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   // Should what follows fail, it goes with the process.
   const guard = await guardOf(targets);
   const isBeside = source.isBeside === true;
-  // On a terminal, in the place of the progress.
-  const lineBegin = process.stderr.isTTY ? '\r\x1b[K' : '';
-  const sayLine = (line: string) => process.stderr.write(`${lineBegin}mytape: ${line}\n`);
   const threads = await openThreads(job, options.channels, sayLine, isBeside);
   const endsByHand = job.live !== undefined || course.loops === Number.POSITIVE_INFINITY;
   const now = () => performance.timeOrigin + realClock.now();
@@ -176,7 +173,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     recording: recording && { from: source.anchorAt, ...recording },
     endsByHand,
     now,
-    say: (line) => process.stderr.write(`\nmytape: ${line}\n`),
+    say: sayLine,
   });
   const onSignal = () => control.stop();
   process.on('SIGINT', onSignal);
@@ -234,11 +231,10 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     resumed: runFile !== undefined && runFile.resumed > 0 ? runFile.resumed : undefined,
     unread,
   });
-  const text = `${JSON.stringify(summary, null, 2)}\n`;
-  writeFileSync(join(out, 'summary.json'), text, { mode: 0o600 });
-  (isBeside ? process.stderr : process.stdout).write(
-    options.json === true ? text : renderSummary(summary, out),
-  );
+  const json = jsonLines(summary);
+  writeFileSync(join(out, 'summary.json'), `${json.join('\n')}\n`, { mode: 0o600 });
+  const tell = isBeside ? say : print;
+  tell(options.json === true ? json : summaryLines(summary, out));
   if (runFile !== undefined && !interrupted && unread === undefined) {
     writeRunFile(out, { ...runFile, completed: true });
     removeCheckpoints(out);
@@ -257,8 +253,7 @@ async function refuseLive(
   for (const target of targets) refuseRecordedAddress(target, servers);
   // We can't query a target whose protocol we don't know.
   if (asking.raw === true) return;
-  const say = (line: string) => process.stderr.write(`mytape: ${line}\n`);
-  for (const target of targets) await interlock({ ...target, logins: asking.logins }, servers, say);
+  for (const target of targets) await interlock({ ...target, logins: asking.logins }, servers, sayLine);
 }
 
 /** Where we speak from this host's own address, to whichever target. */
@@ -322,7 +317,7 @@ function warnOfRules(results: readonly ShareResult[]): void {
   const [first, ...others] = results;
   for (const rule of first.unusedRules) {
     if (others.every(({ unusedRules }) => unusedRules.includes(rule)))
-      process.stderr.write(`mytape: no statement matched ${rule}\n`);
+      sayLine(`no statement matched ${rule}`);
   }
 }
 
@@ -357,19 +352,20 @@ function showProgress(
   if (!process.stderr.isTTY) return () => {};
   const keys = process.stdin.isTTY ? listenForKeys(process.stdin, control) : undefined;
   const help = keys === undefined ? '' : `  (${keysHelp(control)})`;
+  const line = new Progress();
   const startedAt = realClock.now();
   let before = 0;
   const timer = setInterval(() => {
     if (Date.now() < startMs) {
-      process.stderr.write(`\r\x1b[Kbegins at ${formatTime(startMs)}`);
+      line.show(`begins at ${formatTime(startMs)}`);
       return;
     }
     const { answered, lost, open, reconnected } = threads.progress;
     const seconds = Math.round((realClock.now() - startedAt) / 1000);
     const rate = answered - before;
     before = answered;
-    process.stderr.write(
-      `\r\x1b[K${seconds} s  ${answered} commands answered (${rate}/s), ${lost} lost, ${open} sessions open` +
+    line.show(
+      `${seconds} s  ${answered} commands answered (${rate}/s), ${lost} lost, ${open} sessions open` +
         (reconnected === 0 ? '' : `, ${reconnected} reconnections`) +
         (control.speed === undefined
           ? ''
@@ -380,6 +376,6 @@ function showProgress(
   return () => {
     clearInterval(timer);
     keys?.();
-    process.stderr.write('\r\x1b[K');
+    line.clear();
   };
 }

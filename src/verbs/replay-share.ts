@@ -19,12 +19,13 @@ import type { Transport, TransportStats } from '../transport/transport.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
 import type { DryRun } from './dry-run.ts';
+import type { Lines } from './output.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
 import type { RulesFile } from './replay-options.ts';
 import { type LiveJob, liveSource, openArchiveSource, openLiveCapture } from './replay-source.ts';
 import { openTiming, type TimingJob } from './replay-timing.ts';
 import { openTransport, type TransportJob } from './replay-transport.ts';
-import { troubleText } from './replay-trouble.ts';
+import { troubleLines } from './replay-trouble.ts';
 
 /** Why a run ends before the recording does: somebody wants it to, or it has gone on for as long as it was to. */
 export type StopCause = 'interrupted' | 'out-of-time';
@@ -116,7 +117,7 @@ export class ReplayShare {
   readonly #share: Share;
   readonly #transport: Transport;
   readonly #observer: SummaryObserver;
-  readonly #say: (line: string) => void;
+  readonly #say: (lines: Lines) => void;
   /** It is a dry run. */
   #dry: DryRun | undefined;
   readonly #checkpoints: Checkpoints | undefined;
@@ -133,7 +134,7 @@ export class ReplayShare {
     share: Share,
     transport: Transport,
     capture: PacketSource | undefined,
-    say: (line: string) => void,
+    say: (lines: Lines) => void,
   ) {
     this.#capture = capture;
     this.#say = say;
@@ -154,7 +155,7 @@ export class ReplayShare {
   static async open(
     job: ReplayJob,
     share: Share,
-    say: (line: string) => void,
+    say: (lines: Lines) => void,
     dry?: DryRun,
   ): Promise<ReplayShare> {
     const transport = dry?.transport ?? (await openTransport(job, share, say));
@@ -269,7 +270,7 @@ export class ReplayShare {
 
   /** All threads have the same targets: one of them tells. */
   #tellTrouble(trouble: Trouble, target: number): void {
-    if (this.#share.index === 0) this.#say(troubleText(trouble, this.#job, this.#job.targets[target]));
+    if (this.#share.index === 0) this.#say(troubleLines(trouble, this.#job, this.#job.targets[target]));
   }
 
   /** A histogram of our lateness so far, encoded. */

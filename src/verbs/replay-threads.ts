@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, MytapeError } from '../errors.ts';
 import type { Share } from '../replay/share.ts';
 import { latenessOf, type Percentiles } from '../report/summary.ts';
+import type { Lines } from './output.ts';
 import {
   type Anchor,
   type Progress,
@@ -44,7 +45,7 @@ export interface ReplayThreads {
 export async function openThreads(
   job: ReplayJob,
   threads: number,
-  say: (line: string) => void,
+  say: (lines: Lines) => void,
   apart = false,
 ): Promise<ReplayThreads> {
   if (threads > 1 || apart) return WorkerThreads.open(job, threads, say);
@@ -70,12 +71,13 @@ class WorkerThreads implements ReplayThreads {
     this.#threads = threads;
   }
 
-  static async open(job: ReplayJob, of: number, say: (line: string) => void): Promise<WorkerThreads> {
+  static async open(job: ReplayJob, of: number, say: (lines: Lines) => void): Promise<WorkerThreads> {
     const threads: ShareThread[] = [];
     // What all of them have to say is said once.
     const said = new Set<string>();
-    const sayOnce = (line: string) => {
-      if (!said.has(line)) say(line);
+    const sayOnce = (lines: Lines) => {
+      const line = String(lines);
+      if (!said.has(line)) say(lines);
       said.add(line);
     };
     const whole = new WorkerThreads(threads);
@@ -166,7 +168,7 @@ class ShareThread {
   /** Who asked for it, in order. */
   #lateness: ((lateness: string) => void)[] = [];
 
-  constructor(job: ReplayJob, share: Share, say: (line: string) => void) {
+  constructor(job: ReplayJob, share: Share, say: (lines: Lines) => void) {
     const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: { job, share } });
     this.#worker = worker;
     this.ended = new Promise((resolve) => worker.once('exit', () => resolve()));
@@ -182,7 +184,7 @@ class ShareThread {
       worker.on('message', (message: FromWorker) => {
         if (message.type === 'ready') resolve();
         else if (message.type === 'progress') this.progress = message.progress;
-        else if (message.type === 'say') say(message.line);
+        else if (message.type === 'say') say(message.lines);
         else if (message.type === 'ran') this.#ran(message.unread);
         else if (message.type === 'lateness') this.#lateness.shift()?.(message.lateness);
         else if (message.type === 'done') done(message.result);

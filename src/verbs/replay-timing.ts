@@ -12,6 +12,7 @@ import type { CaptureNs } from '../time.ts';
 import { CLOCK_STEP_CHOICES, type OnClockStep } from './clock-steps.ts';
 import { mappedSessions } from './mapping.ts';
 import { nextTime, type TimeChoice } from './options.ts';
+import { sayLine } from './output.ts';
 
 /** The range of time scales: from nothing left of a time to a thousand times as long. */
 const MOST_SCALE = 1000;
@@ -105,8 +106,8 @@ async function idleOf(
   const source = archive.packets();
   try {
     const gaps = await findIdle(source, ends, mostMs * 1e6, clock);
-    process.stderr.write(
-      `mytape: --skip-idle: ${gaps.count} idle stretches, ${Math.round(gaps.cutNs / 1e9)} s of the recording cut\n`,
+    sayLine(
+      `--skip-idle: ${gaps.count} idle stretches, ${Math.round(gaps.cutNs / 1e9)} s of the recording cut`,
     );
     return gaps.data;
   } finally {

@@ -15,27 +15,27 @@ const SEEN_BY_SOCKET: Readonly<Record<Exclude<TroubleKind, 'blocked'>, string>> 
 };
 
 /** What a replay says, once, when its target cannot be reached: what was seen, what to type where, who tells more. */
-export function troubleText(trouble: Trouble, job: ReplayJob, to: TargetJob): string {
+export function troubleLines(trouble: Trouble, job: ReplayJob, to: TargetJob): string[] {
   const { kind, failures, wasReached } = trouble;
   const target = endpointText(to.target.text, to.targetPort);
   if (kind === 'blocked') {
-    return (
+    return [
       `${target} has blocked clients of this run, after too many handshakes that came to no end (error 1129). ` +
-      `On it: mariadb-admin flush-hosts (or FLUSH HOSTS), and a larger max_connect_errors`
-    );
+        `On it: mariadb-admin flush-hosts (or FLUSH HOSTS), and a larger max_connect_errors`,
+    ];
   }
   if (wasReached) {
-    return (
+    return [
       `${target} is gone: ${failures} connections in a row did not come about. ` +
-      `Sessions try again for ${RECONNECT_MS / 1000} s`
-    );
+        `Sessions try again for ${RECONNECT_MS / 1000} s`,
+    ];
   }
   const seen =
     failures === 0 ? `no answer from ${target} yet` : `the first ${failures} connections to ${target} failed`;
-  if (job.transport === 'socket') return `${seen}: ${SEEN_BY_SOCKET[kind]}`;
+  if (job.transport === 'socket') return [`${seen}: ${SEEN_BY_SOCKET[kind]}`];
   const [what, ...remedies] = explainConnectFailure(kind, factsOf(trouble, job, to));
-  const doctor = `  on this host: check every step of the path\n    ${doctorLine(job, to)}`;
-  return [`${seen}: ${what}`, ...remedies, doctor].join('\n');
+  const doctor = ['  on this host: check every step of the path', `    ${doctorLine(job, to)}`];
+  return [`${seen}: ${what}`, ...remedies, ...doctor];
 }
 
 function factsOf({ client }: Trouble, { archive, intercept }: ReplayJob, to: TargetJob): PathFacts {

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { MytapeError } from '../errors.ts';
 import type { Share } from '../replay/share.ts';
+import type { Lines } from './output.ts';
 import {
   type Anchor,
   type Progress,
@@ -26,7 +27,7 @@ export type FromWorker =
   /** `code`: of a MytapeError; undefined where the fault is our own. */
   | { type: 'failed'; code: string | undefined; message: string; stack: string | undefined }
   | { type: 'progress'; progress: Progress }
-  | { type: 'say'; line: string }
+  | { type: 'say'; lines: Lines }
   /** A histogram, encoded. */
   | { type: 'lateness'; lateness: string }
   /** Of a `run`. */
@@ -41,7 +42,7 @@ const port = parentPort as NonNullable<typeof parentPort>;
 const tell = (message: FromWorker) => port.postMessage(message);
 
 async function work(): Promise<void> {
-  const replay = await ReplayShare.open(job, share, (line) => tell({ type: 'say', line }));
+  const replay = await ReplayShare.open(job, share, (lines) => tell({ type: 'say', lines }));
   const progress = setInterval(() => tell({ type: 'progress', progress: replay.progress }), PROGRESS_MS);
   const run = async (anchor: Anchor) => tell({ type: 'ran', unread: await replay.run(anchor) });
   try {

@@ -12,6 +12,7 @@ import { endpointKey, type RecordedSide } from './interlock.ts';
 import { sayState } from './ls.ts';
 import { mappedSessions, resolveMappings } from './mapping.ts';
 import { parseDurationMs, parseTime } from './options.ts';
+import { sayLine } from './output.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
@@ -210,9 +211,7 @@ function warnOfRemaps(archive: Archive, { remapUser, remapSchema }: LoginJob): v
   }
   const warn = (option: string, names: Set<string>) => {
     for (const name of names)
-      process.stderr.write(
-        `mytape: ${option} ${name}: no recorded login names it; is it spelt as recorded?\n`,
-      );
+      sayLine(`${option} ${name}: no recorded login names it; is it spelt as recorded?`);
   };
   warn('--remap-user', users);
   warn('--remap-schema', schemas);

@@ -8,7 +8,7 @@ import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
 import { collectMappings, type Mapping } from './endpoints.ts';
 import { sayState } from './ls.ts';
 import { planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
-import { formatCount, printJson, say } from './output.ts';
+import { formatCount, print, printJson, say } from './output.ts';
 import { MAPPING_FLAGS } from './replay-options.ts';
 import {
   type Kept,
@@ -126,7 +126,7 @@ async function routes(dir: string, options: RoutesOptions): Promise<void> {
     ];
     const plans = groups.map((group) => planGroup(group, kept, options));
     if (options.json) printPlans(plans);
-    else for (const plan of plans) print(dir, plan, kept, options);
+    else for (const plan of plans) printPlan(dir, plan, kept, options);
   } finally {
     archive.close();
   }
@@ -204,7 +204,7 @@ function printPlans(plans: readonly GroupPlan[]): void {
   });
 }
 
-function print(dir: string, plan: GroupPlan, kept: readonly Kept[], options: RoutesOptions): void {
+function printPlan(dir: string, plan: GroupPlan, kept: readonly Kept[], options: RoutesOptions): void {
   const { place, clients, routes, leftOut, wanted } = plan;
   const lines = routes.map(({ line }) => line);
   const vias = options.via.map(({ text }) => text).join(', ');
@@ -212,7 +212,7 @@ function print(dir: string, plan: GroupPlan, kept: readonly Kept[], options: Rou
     ? 'take the routes to the assistant away'
     : `answers to ${formatCount(clients)} recorded ${clients === 1 ? 'client' : 'clients'} go to the assistant ${vias}`;
   const where = place === undefined ? 'on the target' : `on the target ${place.host}`;
-  process.stdout.write(lines.length === 0 ? '' : [`# ${where}: ${purpose}`, ...lines, ''].join('\n'));
+  if (lines.length > 0) print([`# ${where}: ${purpose}`, ...lines]);
   sayLeftOut(dir, leftOut);
   const prefixes = routes.map(({ prefix }) => prefix);
   if (lines.length > MANY_LINES) hint(wanted, kept, prefixes, options);

@@ -3,6 +3,7 @@ import type { CloseHow, SessionMeta, SkipCause } from '../flow/events.ts';
 import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command, comName, EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
+import { printable } from '../printable.ts';
 import { LAST_PREPARED } from '../replay/recorded-ids.ts';
 import type { CaptureNs } from '../time.ts';
 import { formatCount, formatDuration, formatEndpoint, formatLatency, formatTime } from './output.ts';
@@ -91,8 +92,8 @@ export class SessionText {
     return [
       [
         `session ${id}: ${formatEndpoint(client.text, clientPort)} → ${formatEndpoint(server.text, serverPort)}`,
-        user === undefined ? 'user unknown' : `user ${escaped(user)}`,
-        ...(schema === undefined || schema === '' ? [] : [`schema ${escaped(schema)}`]),
+        user === undefined ? 'user unknown' : `user ${printable(user)}`,
+        ...(schema === undefined || schema === '' ? [] : [`schema ${printable(schema)}`]),
       ].join(', '),
       [
         formatTime(this.#options.originSec * 1000 + at / 1e6),
@@ -188,30 +189,13 @@ function time(at: CaptureNs, session: SessionMeta): string {
 function cut(octets: Uint8Array, room: number): string {
   // A character takes up to 4 octets; what is longer is cut anyway.
   const some = octets.length > 4 * room + 4 ? octets.subarray(0, 4 * room + 4) : octets;
-  const characters = [...escaped(readable(some))];
+  const characters = [...printable(readable(some))];
   return characters.length <= room ? characters.join('') : `${characters.slice(0, room - 1).join('')}…`;
-}
-
-const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
-
-/** What would move a terminal's cursor, change its colours or turn its text around; line ends of Unicode as well. */
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
-
-/** `text` with control characters as `\n`, `\x1b`, `\u202e`. */
-function escaped(text: string): string {
-  return text.replace(UNPRINTABLE, (character) => {
-    const code = character.charCodeAt(0);
-    return NAMED[character] ?? (code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`);
-  });
 }
 
 /** Binary values: what is not printable ASCII as `\xNN`. */
 function binary(octets: Uint8Array): string {
   return Buffer.from(octets.buffer, octets.byteOffset, octets.length)
     .toString('latin1')
-    .replace(/[^\x20-\x7e]/g, (character) => `\\x${hex(character.charCodeAt(0), 2)}`);
-}
-
-function hex(code: number, digits: number): string {
-  return code.toString(16).padStart(digits, '0');
+    .replace(/[^\x20-\x7e]/g, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

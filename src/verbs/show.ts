@@ -91,7 +91,7 @@ async function showJson(archive: Archive, reading: Reading, sessions: readonly n
     const { id } = line.session;
     const row = line.type === 'session' ? archive.session(id) : undefined;
     const object = toJson(line, { row, close: closes.get(id) ?? 'cut' });
-    if (object !== undefined) out.line(JSON.stringify(object));
+    if (object !== undefined) out.json(object);
   });
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Divergence, Outcome } from '../../src/replay/outcome.ts';
 import { type RunFacts, type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
-import { renderSummary } from '../../src/report/terminal.ts';
+import { summaryLines } from '../../src/report/terminal.ts';
 import { Tape } from '../replay/tape.ts';
 import { makeReply } from '../transport/fake.ts';
 
@@ -242,10 +242,14 @@ describe('verdict', () => {
   });
 });
 
+function linesText(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`;
+}
+
 describe('on the terminal', () => {
   test('the same numbers, with how they add up', () => {
     assert.equal(
-      renderSummary(EVENTFUL, 'runs/monday'),
+      linesText(summaryLines(EVENTFUL, 'runs/monday')),
       `
 Replayed 2 copies at 4 times the recorded speed in 2 s: 585 commands/s
 
@@ -298,12 +302,14 @@ Written: runs/monday/summary.json
   test('one copy at full speed', () => {
     const observer = new SummaryObserver(1, false);
     observer.scheduled(meta, 0);
-    const text = renderSummary(summarize(observer.tally, { ...FACTS, copies: 1, speed: Infinity }), 'r');
+    const text = linesText(
+      summaryLines(summarize(observer.tally, { ...FACTS, copies: 1, speed: Infinity }), 'r'),
+    );
     assert.match(text, /^\nReplayed once at full speed in 2 s: 0 commands\/s\n/);
     assert.doesNotMatch(text, /copies|lateness|not to compare/);
     assert.match(text, /\nVerdict: valid\nWritten: r\/summary.json\n$/);
     assert.match(
-      renderSummary(summarize(observer.tally, { ...FACTS, copies: 1, speed: 1 }), 'r'),
+      linesText(summaryLines(summarize(observer.tally, { ...FACTS, copies: 1, speed: 1 }), 'r')),
       /Replayed once at the recorded speed/,
     );
   });

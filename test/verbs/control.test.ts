@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RunControl, type RunStatus } from '../../src/verbs/control.ts';
 import { parseLoops, planCourse } from '../../src/verbs/control-course.ts';
 import { askRun, isUnderWay, openControl } from '../../src/verbs/control-socket.ts';
-import { statusText } from '../../src/verbs/ctl.ts';
+import { statusLines } from '../../src/verbs/ctl.ts';
 import type { Steering, StopCause } from '../../src/verbs/replay-share.ts';
 import { temporaryFolder } from '../archive/support.ts';
 import { mytape } from './mytape.ts';
@@ -104,7 +104,7 @@ describe('a run that is steered', () => {
     };
     assert.deepEqual(await control.status(), status);
     assert.match(
-      statusText(status),
+      statusLines(status).join('\n'),
       /^running .* for 2\.00s, at 2 times the recorded speed\nat 2023-.* 50 %\n5 commands/,
     );
     control.pause();
