@@ -7,6 +7,7 @@ import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import { byCoverage } from './coverage.ts';
+import { type CountedLosses, lossesOfCapture, lossesOfRecording, packetsLost } from './losses.ts';
 import {
   addCause,
   type Causes,
@@ -48,7 +49,9 @@ export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
 export interface Summary {
   captured: {
     packets: number;
+    /** Packets that were lost while they were captured, and of them by cause: `kernel`, `disk`. Only the causes that occur. */
     dropped: number;
+    dropped_by: Record<string, number>;
     sessions: number;
     commands: number;
     /** How much the capture holds of the sessions whose ends were read: only the values that occur. */
@@ -118,9 +121,8 @@ export interface Summary {
   reasons: string[];
 }
 
-export interface RunFacts {
+export interface RunFacts extends CountedLosses {
   packets: number;
-  dropped: number;
   copies: number;
   speed: number;
   elapsedMs: number;
@@ -350,7 +352,8 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
   return {
     captured: {
       packets: facts.packets,
-      dropped: facts.dropped,
+      dropped: totalOf(packetsLost(facts)),
+      dropped_by: packetsLost(facts),
       sessions: tally.sessions,
       commands: tally.commands,
       coverage: byCoverage(tally.coverage),
@@ -432,13 +435,7 @@ function verdictOf(
       unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
     invalid.push(`nothing was replayed: no session could be scheduled${why}`);
   }
-  if (facts.dropped > 0) {
-    invalid.push(
-      facts.live === true
-        ? `the capture lost ${facts.dropped} packets: what they held is not on the target (try: a larger --buffer, more -C)`
-        : `the recording lost ${facts.dropped} packets while it was made`,
-    );
-  }
+  invalid.push(...(facts.live === true ? lossesOfCapture : lossesOfRecording)(packetsLost(facts)));
   if (captureDropped > 0) {
     invalid.push(
       `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,

@@ -1,5 +1,6 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
 import { coverageLines } from '../report/coverage.ts';
+import { lossesOfRecording } from '../report/losses.ts';
 import type { Summary } from '../report/summary.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { formatCount, formatDuration } from './output.ts';
@@ -96,6 +97,7 @@ export function dryRunLines(report: DryReport): string[] {
     row('would run', sessions.scheduled, commands.scheduled),
     ...causes('of them lost', {}, commands.lost),
     ...coverageLines(captured.coverage),
+    ...lossLines(captured.dropped_by),
     ...list(
       'Would be sent',
       Object.entries(commands.kinds),
@@ -129,6 +131,12 @@ export function dryRunLines(report: DryReport): string[] {
     `Connections  up to ${formatCount(schedule.most_connections)} at once`,
     ...(unread === undefined ? [] : ['', unread]),
   ];
+}
+
+/** What makes every run of this recording invalid. */
+function lossLines(lost: Record<string, number>): string[] {
+  const lines = lossesOfRecording(lost);
+  return lines.length === 0 ? [] : ['', 'A run would be invalid:', ...lines.map((line) => `  - ${line}`)];
 }
 
 /** A line's worth of a digest. */

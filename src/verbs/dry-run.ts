@@ -10,6 +10,7 @@ import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { LostCause, Observer, Outcome } from '../replay/outcome.ts';
+import type { CountedLosses } from '../report/losses.ts';
 import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
@@ -38,9 +39,8 @@ const MOST_CHANGES = 5;
 /** What of a job is looked at. */
 type DryJob = Pick<ReplayJob, 'logins' | 'transport' | 'targets' | 'mappings'>;
 
-export interface DryRunFacts {
+export interface DryRunFacts extends CountedLosses {
   packets: number;
-  dropped: number;
   /** The recorded moment that would be due at once. */
   anchorAt: CaptureNs;
   servers: RecordedSide;

@@ -1,7 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
 import { coverageHints } from '../report/coverage.ts';
-import { addCause } from '../report/tally.ts';
+import { type CountedLosses, lossesOfRecording, packetsLost } from '../report/losses.ts';
+import { addCause, totalOf } from '../report/tally.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import {
   type Column,
@@ -21,6 +22,9 @@ Examples:
   mytape ls peak.tape
   mytape ls peak.tape --user app
   mytape ls peak.tape --json | head -1
+
+JSON: an object a line for each session. Where packets were lost while it was recorded, a last one says so:
+{"type":"dropped","dropped":12,"dropped_by":{"disk":12}}.
 
 Commands are - where they could not be counted: TLS, compression, a session joined late, octets missing or out of order.`;
 
@@ -70,9 +74,17 @@ export function sayCopies(copies: number): void {
   );
 }
 
+/** What `--json` says of packets that the recording lost; undefined: it lost none. */
+export function lossObject(info: CountedLosses): object | undefined {
+  const by = packetsLost(info);
+  const dropped = totalOf(by);
+  return dropped === 0 ? undefined : { type: 'dropped', dropped, dropped_by: by };
+}
+
 /** Tells, on stderr, what is unusual about an archive. */
 export function sayState(archive: Archive): void {
   const { dir, live, repairedNow, repaired, complete, partial, copies } = archive.info;
+  for (const loss of lossesOfRecording(packetsLost(archive.info))) say(`mytape: ${dir}: ${loss}`);
   // While an import is at work it is no news that it has not finished.
   if (partial !== null && !live) say(`mytape: ${dir} is partial: ${partial}`);
   sayCopies(copies);
@@ -100,7 +112,10 @@ function list(archive: Archive, options: LsOptions): void {
     if (options.json) printJson(toJson(session, originSec));
     else table.row(toCells(session, originSec));
   }
-  if (!options.json) {
+  if (options.json) {
+    const lost = lossObject(archive.info);
+    if (lost !== undefined) printJson(lost);
+  } else {
     table.flush();
     print(
       `${formatCount(totals.sessions)} sessions, ${formatCount(totals.commands)} commands, ` +

@@ -8,6 +8,7 @@ import { Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
 import { Selection } from '../replay/selection.ts';
+import type { CountedLosses } from '../report/losses.ts';
 import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { summaryLines } from '../report/terminal.ts';
@@ -128,10 +129,8 @@ export function plannedJob(
 }
 
 /** What is known of the recording beside its sessions. */
-export interface SourceFacts {
+export interface SourceFacts extends CountedLosses {
   packets: number;
-  /** Of them, lost while it was made. */
-  dropped: number;
   /** What is due at once. */
   anchorAt: CaptureNs;
   /** Whom the target must not be. */
@@ -303,8 +302,11 @@ function anchorOf({ live }: ReplayJob, { anchorAt }: SourceFacts): CaptureNs {
 }
 
 /** What the threads' captures have counted, on top of what was known before. */
-function sumCaptured(results: readonly ShareResult[], { packets, dropped }: SourceStats): SourceStats {
-  const sum = { packets, dropped };
+function sumCaptured(
+  results: readonly ShareResult[],
+  { packets, dropped, droppedByDisk }: SourceFacts,
+): SourceStats & CountedLosses {
+  const sum = { packets, dropped, droppedByDisk };
   for (const { captured } of results) {
     sum.packets += captured?.packets ?? 0;
     sum.dropped += captured?.dropped ?? 0;

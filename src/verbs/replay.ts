@@ -132,7 +132,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const { anchorAt, servers } = readArchive(archive, dir, fixed);
     warnOfRemaps(archive, plan.logins);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
-    const { sessions, packets, dropped, serverPorts } = archive.info;
+    const { sessions, packets, dropped, droppedByDisk, serverPorts } = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
     const timing = await planTiming(options, archive, fixed, options.spread ?? 0);
     const clockSteps = archive.clockSteps();
@@ -145,6 +145,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       const facts = {
         packets,
         dropped,
+        droppedByDisk,
         anchorAt: timing.window.from ?? anchorAt,
         servers,
         allowLive,
@@ -162,6 +163,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     await carryOut(job, options, {
       packets,
       dropped,
+      droppedByDisk,
       anchorAt: begins,
       resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
       servers,

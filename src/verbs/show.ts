@@ -6,7 +6,7 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
 import type { CloseHow, FlowEvent } from '../flow/events.ts';
 import type { PacketSource } from '../wire/packets.ts';
-import { sayState } from './ls.ts';
+import { lossObject, sayState } from './ls.ts';
 import { collectSession } from './options.ts';
 import { LineWriter } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
@@ -27,8 +27,8 @@ Examples:
 Text: a line a command, with the time since the session's first packet, the command, its answer and the latency. Long values
 are cut to the terminal's width, or to ${PLAIN_WIDTH} characters; control characters are escaped.
 
-JSON: an object a line, of type session, command, lost (commands that were sent and can't be told) or skipped (a session that
-can't be read). Lines of different sessions alternate; within a session they are in order. at_ns counts nanoseconds from
+JSON: an object a line, of type session, command, lost (commands that were sent and can't be told), skipped (a session that
+can't be read) or dropped (first, and only where packets were lost while it was recorded). Lines of different sessions alternate; within a session they are in order. at_ns counts nanoseconds from
 the beginning of the second in which the archive's first packet was captured. A reply is null where it is unknown, and of
 kind "none" where the command has no answer. Octets of a statement that are not UTF-8 are written as \\xNN.
 
@@ -87,6 +87,8 @@ async function show(dir: string, sessions: readonly number[], options: ShowOptio
 async function showJson(archive: Archive, reading: Reading, sessions: readonly number[]): Promise<void> {
   const closes = await reading.closes(sessions);
   const out = new LineWriter();
+  const lost = lossObject(archive.info);
+  if (lost !== undefined) out.line(JSON.stringify(lost));
   await reading.lines(sessions, out, (line) => {
     const { id } = line.session;
     const row = line.type === 'session' ? archive.session(id) : undefined;

@@ -87,6 +87,7 @@ const EVENTFUL: Summary = {
   captured: {
     packets: 5000,
     dropped: 0,
+    dropped_by: {},
     sessions: 12,
     commands: 632,
     coverage: { whole: 2, gaps: 1, cut: 2, 'one-sided': 1 },
@@ -221,11 +222,16 @@ describe('verdict', () => {
   });
 
   test('invalid: stopped, packets lost on either side, and before all else', () => {
-    assert.deepEqual(judge(many(10, { lateMs: 500 }), { interrupted: true, dropped: 3 }), [
-      'invalid',
-      'the run was stopped before its end',
-      'the recording lost 3 packets while it was made',
-    ]);
+    const [first, ...why] = judge(many(10, { lateMs: 500 }), {
+      interrupted: true,
+      dropped: 3,
+      droppedByDisk: 4,
+    });
+    assert.equal(first, 'invalid');
+    assert.equal(why.length, 3);
+    assert.equal(why[0], 'the run was stopped before its end');
+    assert.match(why[1], /^the recording lost 3 packets while it was made: the kernel/);
+    assert.match(why[2], /^the recording lost 4 packets while it was made: its disk was full/);
     const [verdict, reason] = judge([{}], { transport: { ...FACTS.transport, captureDropped: 9 } });
     assert.equal(verdict, 'invalid');
     assert.match(reason, /^the capture of answers lost 9 packets/);
