@@ -1,4 +1,5 @@
-import { AuthExchange, type AuthStep, passwordToSend } from './auth/exchange.ts';
+import { AuthExchange, type AuthStep, keyFor, passwordToSend } from './auth/exchange.ts';
+import type { ServerKey } from './auth/plugin.ts';
 import { CLIENT, has } from './capabilities.ts';
 import { COM } from './command.ts';
 import { isEmptyAuth } from './handshake.ts';
@@ -80,6 +81,7 @@ export interface UserChangeOptions {
   secure: boolean;
   /** Production refused the password: give one that the target refuses, too. */
   wrong?: boolean | undefined;
+  serverKey?: ServerKey | undefined;
 }
 
 /** The client's side of a COM_CHANGE_USER, up to the OK or ERR that is its answer. */
@@ -89,13 +91,16 @@ export class UserChange {
   readonly #auth: AuthExchange;
 
   constructor(options: UserChangeOptions) {
-    const { change, user, password, capabilities, scramble, authPlugin, secure, wrong = false } = options;
+    const { change, user, password, capabilities, scramble, authPlugin, secure } = options;
+    const { wrong = false, serverKey } = options;
     const recordedPlugin = change.authPlugin ?? NATIVE_PASSWORD;
     const withPassword = change.withPassword ?? !isEmptyAuth(recordedPlugin, change.authResponse);
-    this.#auth = new AuthExchange(user, passwordToSend(password, wrong, withPassword));
-    const first = this.#auth.begin(authPlugin, scramble, secure);
-    // Where that plugin cannot be answered the target's AuthSwitchRequest tells whether it is wanted at all.
-    const authResponse = first.type === 'answer' ? first.octets : new Uint8Array(0);
+    this.#auth = new AuthExchange(
+      user,
+      passwordToSend(password, wrong, withPassword),
+      keyFor(serverKey, wrong),
+    );
+    const authResponse = this.#auth.begin(authPlugin, scramble, secure);
     this.packet = writeChangeUser(
       { ...change, user, authResponse, authPlugin: this.#auth.plugin },
       capabilities,

@@ -207,13 +207,13 @@ export function parseAuthSwitch(octets: Uint8Array, from: number, to: number): A
   // No plugin's name at all is the server's way of asking for a password hash of before 4.1.
   if (reader.left === 0) return { plugin: 'mysql_old_password', scramble: new Uint8Array(0) };
   const plugin = reader.text();
-  const data = reader.rest();
-  return { plugin, scramble: hasClosingNul(data) ? data.subarray(0, -1) : data };
+  return { plugin, scramble: scrambleOf(reader.rest()) };
 }
 
-/** client_ed25519's 32 octets have none, and the last of them may well be 0. */
-function hasClosingNul(data: Uint8Array): boolean {
-  return data.length === SCRAMBLE_HEAD + SCRAMBLE_TAIL && data.at(-1) === 0;
+/** Without the closing NUL. client_ed25519's 32 octets have none, and the last of them may well be 0. */
+export function scrambleOf(data: Uint8Array): Uint8Array {
+  const hasNul = data.length === SCRAMBLE_HEAD + SCRAMBLE_TAIL && data.at(-1) === 0;
+  return hasNul ? data.subarray(0, -1) : data;
 }
 
 /** What the packet (header included) at `from` is, by its first octet of payload; -1 where it has none. */

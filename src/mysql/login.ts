@@ -1,4 +1,12 @@
-import { AuthExchange, type AuthStep, failed, nextSequence, passwordToSend } from './auth/exchange.ts';
+import {
+  AuthExchange,
+  type AuthStep,
+  failed,
+  keyFor,
+  nextSequence,
+  passwordToSend,
+} from './auth/exchange.ts';
+import type { ServerKey } from './auth/plugin.ts';
 import { CLIENT, has, inBoth } from './capabilities.ts';
 import { charsetFor } from './charsets.ts';
 import {
@@ -42,6 +50,7 @@ export interface LoginOptions {
   password: string;
   /** Production refused the password: give one that the target refuses, too. */
   wrong?: boolean | undefined;
+  serverKey?: ServerKey | undefined;
   /** Log in inside TLS, and fail where the target does not offer it. */
   tls?: boolean | undefined;
 }
@@ -78,13 +87,17 @@ export class Login {
   /** Of our next packet. */
   #sequenceId = 0;
 
-  constructor({ recorded, user, password, wrong = false, tls = false }: LoginOptions) {
+  constructor({ recorded, user, password, wrong = false, serverKey, tls = false }: LoginOptions) {
     const plugin = recorded.authPlugin ?? NATIVE_PASSWORD;
     const withPassword = recorded.withPassword ?? !isEmptyAuth(plugin, recorded.authResponse);
     this.#recorded = recorded;
     this.#user = user;
     this.#tls = tls;
-    this.#auth = new AuthExchange(user, passwordToSend(password, wrong, withPassword));
+    this.#auth = new AuthExchange(
+      user,
+      passwordToSend(password, wrong, withPassword),
+      keyFor(serverKey, wrong),
+    );
   }
 
   /** Takes the server's next packet, header included; keeps nothing of it. */
@@ -154,9 +167,8 @@ export class Login {
   #respond(): LoginStep {
     this.#stage = 'authentication';
     const { authPlugin, scramble } = this.#greeting as Greeting;
-    const first = this.#auth.begin(authPlugin, scramble, this.#tls);
-    if (first.type !== 'answer') return this.#auth.step(first, this.#sequenceId);
-    const response = { ...this.#words(), authResponse: first.octets, authPlugin: this.#auth.plugin };
+    const authResponse = this.#auth.begin(authPlugin, scramble, this.#tls);
+    const response = { ...this.#words(), authResponse, authPlugin: this.#auth.plugin };
     return { type: 'send', octets: writeHandshakeResponse(response, this.#sequenceId) };
   }
 

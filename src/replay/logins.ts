@@ -1,4 +1,5 @@
 import type { SessionMeta } from '../flow/events.ts';
+import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { CLIENT } from '../mysql/capabilities.ts';
 import type { ChangeUser } from '../mysql/change-user.ts';
 import { type HandshakeResponse, isEmptyAuth } from '../mysql/handshake.ts';
@@ -30,6 +31,7 @@ const ADOPTED_CAPABILITIES =
 export interface LoginPlan {
   user: string;
   password: string;
+  serverKey?: ServerKey | undefined;
   /** Production refused it for its password: so shall the target. */
   wrong: boolean;
   /** What the recorded client had said, or stands for it where the session was joined late. */
@@ -43,6 +45,8 @@ export interface LoginOptions {
   users: ReadonlyMap<string, string>;
   /** Everybody logs in as this one. */
   as?: { user: string; password: string } | undefined;
+  /** What may encrypt the password of whoever logs in. */
+  serverKey?: ServerKey | undefined;
   /** Users of the recording that have other names on the target. */
   remapUser?: ReadonlyMap<string, string> | undefined;
   remapSchema?: SchemaRemap | undefined;
@@ -54,6 +58,7 @@ export interface LoginOptions {
 interface Account {
   user: string;
   password: string;
+  serverKey: ServerKey | undefined;
 }
 
 /** Decides who each recorded session is on the target. */
@@ -126,16 +131,17 @@ export class Logins {
   }
 
   #account(recorded: string, withPassword: boolean): Account | undefined {
-    const { users, as } = this.#options;
-    if (as !== undefined) return as;
+    const { users, as, serverKey } = this.#options;
+    if (as !== undefined) return { ...as, serverKey };
     const user = this.#nameOf(recorded);
     const password = users.get(user) ?? (withPassword ? undefined : '');
-    return password === undefined ? undefined : { user, password };
+    return password === undefined ? undefined : { user, password, serverKey };
   }
 
   /** Whom the target shall refuse: the password does not matter. */
   #refused(recorded: string): Account {
-    return { user: this.#options.as?.user ?? this.#nameOf(recorded), password: '' };
+    const user = this.#options.as?.user ?? this.#nameOf(recorded);
+    return { user, password: '', serverKey: undefined };
   }
 
   #nameOf(recorded: string): string {

@@ -48,12 +48,13 @@ function schemaOf({ capabilities, schema = '' }: HandshakeResponse): string {
 
 /** Begins the COM_CHANGE_USER that makes a connection what a login by `plan` would have made. `secure`: it is in TLS. */
 export function changeTo(plan: LoginPlan, done: LoginDone, secure: boolean): UserChange {
-  const { user, password, recorded } = plan;
+  const { user, password, serverKey, recorded } = plan;
   const { charset, attributes } = recorded;
   return new UserChange({
     ...done,
     user,
     password,
+    serverKey,
     change: {
       user,
       authResponse: new Uint8Array(0),

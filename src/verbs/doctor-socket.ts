@@ -53,7 +53,7 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   let facts: TargetFacts | undefined;
   for (const account of accounts.slice(0, MOST_USERS)) {
     listener.looking('the login');
-    const asked = await askTarget({ host: target.text, port, tls }, [account]);
+    const asked = await askTarget({ host: target.text, port, tls, serverKey: logins.serverKey }, [account]);
     const how =
       tls === undefined ? '' : ` over TLS${tls.verify === 'none' ? ', its certificate not looked at' : ''}`;
     if (typeof asked === 'string') tell(failed('login', `${account.user} cannot log in${how}: ${asked}`));

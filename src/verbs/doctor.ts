@@ -11,6 +11,7 @@ import { parseClients } from './replay-clients.ts';
 import { type LoginChoices, planLogins } from './replay-logins.ts';
 import { MAPPING_FLAGS, targetTls } from './replay-options.ts';
 import { TRANSPORTS } from './replay-transport.ts';
+import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
 const EXAMPLES = `
 Examples:
@@ -65,6 +66,8 @@ export function doctorCommand() {
     .option('--users <file>', 'with --transport socket: these users log in, as for replay')
     .option('--as <user>', 'with --transport socket: this one logs in, as for replay')
     .option('--password-file <file>', 'the password of --as')
+    .option(...GET_SERVER_KEY)
+    .option(...SERVER_KEY)
     .option('--archive <folder>', 'what is to be replayed: its clients are tried')
     .option(
       '--client <ip>',
@@ -109,11 +112,12 @@ async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<voi
 
 async function doctor(options: DoctorOptions & SocketChoices & { transport: string }): Promise<void> {
   if (options.transport === 'socket') return doctorSocket(options);
-  const { users, as, passwordFile, targetTls: tls, targetCa } = options;
-  if ([users, as, passwordFile, tls, targetCa].some((given) => given !== undefined)) {
+  const { users, as, passwordFile, targetTls: tls, targetCa, getServerPublicKey, serverPublicKey } = options;
+  const ofLogins = [users, as, passwordFile, tls, targetCa, getServerPublicKey, serverPublicKey];
+  if (ofLogins.some((given) => given !== undefined)) {
     throw new MytapeError(
       'usage',
-      '--users, --as, --password-file, --target-tls and --target-ca are for --transport socket: by packets doctor logs in nowhere',
+      '--users, --as, --password-file, --target-tls, --target-ca, --get-server-public-key and --server-public-key are for --transport socket: by packets doctor logs in nowhere',
     );
   }
   if ((options.intercept === undefined) === (options.local !== true)) {

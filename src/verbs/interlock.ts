@@ -78,7 +78,8 @@ export async function interlock(
   if (raw === true) return;
   const name = nameOf(target.text, targetPort);
   const { askTarget } = await import('./target-facts.ts');
-  const facts = await askTarget({ host: target.text, port: targetPort, tls }, accountsOf(logins));
+  const { serverKey } = logins;
+  const facts = await askTarget({ host: target.text, port: targetPort, tls, serverKey }, accountsOf(logins));
   if (typeof facts === 'string') {
     say(`cannot ask ${name} whether it is a live server: ${facts}; the run goes on`);
     return;

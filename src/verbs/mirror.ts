@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
+import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { captureNow } from '../time.ts';
@@ -110,6 +111,8 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
   }
   const password = await snapshotPassword(options);
   const plan = await planRun(options);
+  // A key that was given is the target's.
+  const serverKey = plan.logins.serverKey === 'ask' ? 'ask' : undefined;
   const out = makeRunFolder(options.out);
   // What an earlier run left there is of other sessions.
   rmSync(join(out, SNAPSHOTS_FILE), { force: true });
@@ -142,7 +145,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
         packets: 0,
         dropped: 0,
         anchorAt: 0,
-        servers: await mirrored(mappings, snapshotFrom, password),
+        servers: await mirrored(mappings, snapshotFrom, { password, serverKey }),
         isBeside: beside !== undefined,
         async begun(stop) {
           const onto = plan.targets.map(targetText).join(', ');
@@ -152,6 +155,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
             snapshotter = snapshots.Snapshotter.start({
               server: snapshotFrom,
               password,
+              serverKey,
               dir: out,
               now: () => captureNow(live.originSec),
               onNotice,
@@ -173,7 +177,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
 async function mirrored(
   mappings: readonly MappingJob[],
   server: SnapshotServer | undefined,
-  password: string | undefined,
+  { password = '', serverKey }: { password: string | undefined; serverKey: ServerKey | undefined },
 ): Promise<RecordedSide> {
   const ports = mappings.map(({ port }) => port);
   const what = `${mappings.length === 1 ? 'the' : 'a'} server that is mirrored`;
@@ -183,9 +187,11 @@ async function mirrored(
   );
   const here = { ...side, endpoints: new Set([...endpoints, ...named]) };
   if (server === undefined) return here;
-  const account = { user: server.user, password: password ?? '' };
+  const account = { user: server.user, password };
   // A server that does not answer is told of by the snapshotter.
-  const facts = await askTarget({ host: server.host, port: server.port, tls: undefined }, [account]);
+  const facts = await askTarget({ host: server.host, port: server.port, tls: undefined, serverKey }, [
+    account,
+  ]);
   const identity = typeof facts === 'string' ? undefined : facts.identity;
   return identity === undefined ? here : { ...here, identities: [identity] };
 }

@@ -11,7 +11,8 @@ import { startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
 import { readPassword } from './passwords.ts';
-import type { Snapshotter } from './snapshot.ts';
+import { GET_SERVER_KEY, SERVER_KEY, serverKeyOf } from './server-key.ts';
+import type { Snapshotter, SnapshotterOptions } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
 
 /** MySQL's own. */
@@ -46,6 +47,8 @@ interface RecordOptions {
   captureDriver: CaptureDriver;
   snapshotFrom?: SnapshotServer | undefined;
   passwordFile?: string | undefined;
+  getServerPublicKey?: boolean | undefined;
+  serverPublicKey?: string | undefined;
   mirror?: true | undefined;
   json?: true | undefined;
 }
@@ -93,6 +96,8 @@ export function recordCommand() {
       '--password-file <file>',
       "the password of --snapshot-from's user (default: MYTAPE_PASSWORD, or ask)",
     )
+    .option(...GET_SERVER_KEY)
+    .option(...SERVER_KEY)
     .option('--json', 'print the summary as a JSON object')
     .option(
       '--mirror',
@@ -122,6 +127,7 @@ async function recordAndMirror(options: RecordOptions, args: readonly string[]):
 /** `others`: the filter of what is not to be left out, beside that of the options. */
 async function record(options: RecordOptions, others?: string): Promise<number> {
   const password = await snapshotPassword(options);
+  const serverKey = serverKeyOf(options);
   // It brings mysql2 along, which nobody else should wait for.
   const snapshots: Snapshots | undefined =
     options.snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
@@ -173,7 +179,7 @@ async function record(options: RecordOptions, others?: string): Promise<number> 
   say(`recording on ${iface} (${filter}) into ${options.output}`);
   // As its sessions' times are.
   const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
-  const snapshotter = startSnapshots(snapshots, options, password, now, progress);
+  const snapshotter = startSnapshots(snapshots, options, { password, serverKey }, now, progress);
   try {
     for await (const block of source) writer.write(block);
   } finally {
@@ -192,10 +198,15 @@ async function record(options: RecordOptions, others?: string): Promise<number> 
 
 /** Asked for before anything is recorded: a prompt must not run into the progress. */
 async function snapshotPassword(options: RecordOptions): Promise<string | undefined> {
-  const { snapshotFrom: server, passwordFile: file } = options;
+  const { snapshotFrom: server, passwordFile: file, getServerPublicKey, serverPublicKey } = options;
   if (server === undefined) {
-    if (file !== undefined) {
-      throw new MytapeError('usage', '--password-file is for the user of --snapshot-from (try: with both)');
+    const given = [
+      ...(file === undefined ? [] : ['--password-file']),
+      ...(getServerPublicKey === undefined ? [] : ['--get-server-public-key']),
+      ...(serverPublicKey === undefined ? [] : ['--server-public-key']),
+    ];
+    if (given.length > 0) {
+      throw new MytapeError('usage', `${given[0]} is for the user of --snapshot-from (try: with both)`);
     }
     return undefined;
   }
@@ -208,7 +219,7 @@ async function snapshotPassword(options: RecordOptions): Promise<string | undefi
 function startSnapshots(
   snapshots: Snapshots | undefined,
   options: RecordOptions,
-  password: string | undefined,
+  credentials: Pick<SnapshotterOptions, 'password' | 'serverKey'>,
   now: () => CaptureNs,
   progress: Progress,
 ): Snapshotter | undefined {
@@ -218,7 +229,7 @@ function startSnapshots(
     progress.clear();
     say(`mytape: ${message}`);
   };
-  return snapshots.Snapshotter.start({ server, password, dir, now, onNotice });
+  return snapshots.Snapshotter.start({ server, ...credentials, dir, now, onNotice });
 }
 
 /** Lets go of a source that nobody wants to read. */

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { Snapshots } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
+import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { type Adopter, adopterOf } from '../replay/adoption.ts';
 import { Logins } from '../replay/logins.ts';
 import { parseRemap, SchemaRemap } from '../replay/remap.ts';
 import { readUsersFile } from '../replay/users.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import { readPassword } from './passwords.ts';
+import { serverKeyOf } from './server-key.ts';
 
 /** What the command line says of users and schemas. */
 export interface LoginChoices {
@@ -16,6 +18,8 @@ export interface LoginChoices {
   adopt?: Adopter | undefined;
   remapUser?: string[] | undefined;
   remapSchema?: string[] | undefined;
+  getServerPublicKey?: boolean | undefined;
+  serverPublicKey?: string | undefined;
 }
 
 /** Who the recorded users are on the target. Plain data: it crosses to worker threads. */
@@ -26,6 +30,7 @@ export interface LoginJob {
   adopt: Adopter | undefined;
   remapUser: ReadonlyMap<string, string>;
   remapSchema: ReadonlyMap<string, string>;
+  serverKey?: ServerKey | undefined;
 }
 
 /** Reads files, and asks for a password, where one is needed. */
@@ -54,6 +59,7 @@ export async function planLogins(choices: LoginChoices): Promise<LoginJob> {
     adopt,
     remapUser: parseRemap('--remap-user', choices.remapUser ?? []),
     remapSchema: parseRemap('--remap-schema', choices.remapSchema ?? []),
+    serverKey: serverKeyOf(choices),
   };
 }
 
@@ -80,10 +86,13 @@ export function openLogins(
   job: LoginJob,
   snapshots: Pick<Snapshots, 'find'>,
 ): { logins: Logins; remapSchema: SchemaRemap | undefined } {
-  const { users, as, adopt, remapUser } = job;
+  const { users, as, adopt, remapUser, serverKey } = job;
   const remapSchema = job.remapSchema.size > 0 ? new SchemaRemap(job.remapSchema) : undefined;
   const adoption = adopterOf({ snapshots, adopt });
-  return { logins: new Logins({ users, as, remapUser, remapSchema, adopt: adoption }), remapSchema };
+  return {
+    logins: new Logins({ users, as, serverKey, remapUser, remapSchema, adopt: adoption }),
+    remapSchema,
+  };
 }
 
 /** The text of a key log that has at least one secret. */

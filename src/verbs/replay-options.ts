@@ -13,6 +13,7 @@ import { collectMappings, type Endpoint, KEY_FILE_VARIABLE, parseEndpoint } from
 import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
+import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
 const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
 
@@ -51,6 +52,8 @@ const MYSQL_ONLY = [
   'users',
   'as',
   'passwordFile',
+  'getServerPublicKey',
+  'serverPublicKey',
   'adopt',
   'remapUser',
   'remapSchema',
@@ -179,6 +182,8 @@ export function runCommand(name: string) {
       '--password-file <file>',
       'the password of the user of --as or --adopt, on its first line (default: --users, MYTAPE_PASSWORD, or ask)',
     )
+    .option(...GET_SERVER_KEY)
+    .option(...SERVER_KEY)
     .option(
       '--adopt <user[/schema]>',
       'log in as this one (its password: as for --as) for sessions that began before the recording, where no snapshot tells who they were',

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { type Connection, createConnection } from 'mysql2';
 import { SnapshotWriter } from '../archive/snapshot-writer.ts';
 import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
+import type { ServerKey } from '../mysql/auth/plugin.ts';
 import type { CaptureNs } from '../time.ts';
+import { authPluginsFor } from './mysql2-auth.ts';
 import { askSessions } from './snapshot-queries.ts';
 import { nameOfServer, type SnapshotServer } from './snapshot-server.ts';
 
@@ -14,6 +16,7 @@ const ASK_LIMIT_MS = 30_000;
 export interface SnapshotterOptions {
   server: SnapshotServer;
   password: string | undefined;
+  serverKey: ServerKey | undefined;
   /** The archive's folder. */
   dir: string;
   /** What its times are: those of the sessions that it is about. */
@@ -143,7 +146,7 @@ export class Snapshotter {
   }
 
   #connect(): Promise<Connection> {
-    const { server, password } = this.#options;
+    const { server, password, serverKey } = this.#options;
     const { user, host, port } = server;
     const socket = connect({ host, port, noDelay: true });
     const connection = createConnection({
@@ -151,6 +154,7 @@ export class Snapshotter {
       ...(password === undefined ? {} : { password }),
       charset: 'utf8mb4',
       stream: () => socket,
+      authPlugins: authPluginsFor({ user, password: password ?? '', secure: false, serverKey }),
     });
     this.#socket = socket;
     this.#connection = connection;

@@ -2,8 +2,9 @@
 import { connect, type Socket } from 'node:net';
 import { type Connection, createConnection, type SslOptions } from 'mysql2';
 import { IDENTITY_QUERY, identityOf, type ServerIdentity, variablesOf } from '../archive/server-identity.ts';
-import { ed25519, signEd25519 } from '../mysql/auth/ed25519.ts';
+import type { ServerKey } from '../mysql/auth/plugin.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
+import { authPluginsFor } from './mysql2-auth.ts';
 
 /** All questions together: a run waits no longer for what may not come. */
 const ASK_LIMIT_MS = 5_000;
@@ -23,6 +24,7 @@ export interface TargetAddress {
   host: string;
   port: number;
   tls: TargetTls | undefined;
+  serverKey?: ServerKey | undefined;
 }
 
 export interface TargetFacts {
@@ -100,7 +102,7 @@ class Client {
   readonly #socket: Socket;
   readonly #connection: Connection;
 
-  constructor({ host, port, tls }: TargetAddress, { user, password }: Account) {
+  constructor({ host, port, tls, serverKey }: TargetAddress, { user, password }: Account) {
     const socket = connect({ host, port, noDelay: true });
     this.#socket = socket;
     this.#connection = createConnection({
@@ -108,10 +110,7 @@ class Client {
       password,
       charset: 'utf8mb4',
       stream: () => socket,
-      // MariaDB's, which mysql2 does not know.
-      authPlugins: {
-        [ed25519.name]: () => (message) => Buffer.from(signEd25519(password, message.subarray(0, 32))),
-      },
+      authPlugins: authPluginsFor({ user, password, secure: tls !== undefined, serverKey }),
       ...(tls === undefined ? {} : { host: tls.servername ?? host, ssl: sslOf(tls) }),
     });
     this.ready = new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { createConnection } from 'mysql2/promise';
+import type { ServerKey } from '../../src/mysql/auth/plugin.ts';
 import { CLIENT, EXTENDED, has, inBoth } from '../../src/mysql/capabilities.ts';
 import { type HandshakeResponse, parseClientHello, parseGreeting } from '../../src/mysql/handshake.ts';
 import { Login, type LoginStep } from '../../src/mysql/login.ts';
@@ -13,6 +14,7 @@ import {
   greeting as greetingBy,
   OFFERED as MYSQL8_OFFERED,
   OTHER_SCRAMBLE,
+  publicKey,
   SCRAMBLE,
   ScriptedMySql8,
   type ScriptedMySql8Options,
@@ -243,7 +245,7 @@ test('failures carry the reason: another plugin, an error as greeting, access de
 /** Logs in on a scripted MySQL 8; the last step, and what the server saw of the client. */
 function logInOn(
   server: Partial<ScriptedMySql8Options> & Pick<ScriptedMySql8Options, 'users'>,
-  login: { password: string; tls?: boolean },
+  login: { password: string; tls?: boolean; serverKey?: ServerKey; wrong?: boolean },
 ): { last: LoginStep; seen: string[] } {
   const peer = new ScriptedMySql8(server);
   const client = new Login({ recorded, user: 'app', ...login });
@@ -305,24 +307,43 @@ for (const { what, plugin, cached = false, greets = SHA2, tls = false, seen } of
       authPlugin: greets,
       users: { app: { plugin, password, cached } },
     });
+    const byKey = seen.includes('encrypted');
     for (const password of [PASSWORD, LONG]) {
-      const right = logInOn(server(password), { password, tls });
-      assert.equal(right.last.type, 'done');
-      assert.deepEqual(right.seen, seen);
+      const asked = logInOn(server(password), { password, tls, serverKey: 'ask' });
+      assert.equal(asked.last.type, 'done');
+      assert.deepEqual(asked.seen, seen);
+      const known = logInOn(server(password), { password, tls, serverKey: { pem: publicKey() } });
+      assert.equal(known.last.type, 'done');
+      assert.deepEqual(
+        known.seen.map((what) => what.replace(/ .*/, '')),
+        seen.filter((what) => what !== 'key request').map((what) => what.replace(/ .*/, '')),
+      );
+      const neither = logInOn(server(password), { password, tls });
+      if (!byKey) assert.deepEqual([neither.last.type, neither.seen], ['done', seen]);
+      else {
+        assert.match(failure(neither.last), new RegExp(`${plugin} for app: .*--get-server-public-key`));
+        assert.deepEqual(
+          neither.seen.filter((what) => /key|encrypted|clear/.test(what)),
+          [],
+        );
+      }
     }
-    const wrong = logInOn(server(PASSWORD), { password: LONG, tls });
+    const wrong = logInOn(server(PASSWORD), { password: LONG, tls, serverKey: 'ask' });
     assert.deepEqual(wrong.last, { type: 'failed', errno: 1045, message: 'Access denied' });
     const empty = logInOn(server(''), { password: '', tls });
     assert.equal(empty.last.type, 'done');
     assert.equal(empty.seen.at(-1), 'empty');
     assert.equal(logInOn(server(PASSWORD), { password: '', tls }).last.type, 'failed');
+    // Nobody's password may go to anyone: production had refused this user, and so is the target to do.
+    const refused = logInOn(server(PASSWORD), { password: PASSWORD, tls, wrong: true });
+    assert.deepEqual(refused.last, { type: 'failed', errno: 1045, message: 'Access denied' });
   });
 }
 
 test('scripted MySQL 8 peer: a password too long for the key is refused with the way out', () => {
   const password = 'x'.repeat(250);
-  const { last } = logInOn({ users: { app: { plugin: SHA2, password } } }, { password });
-  assert.match(failure(last), /caching_sha2_password for app: .*replay over TLS/);
+  const { last } = logInOn({ users: { app: { plugin: SHA2, password } } }, { password, serverKey: 'ask' });
+  assert.match(failure(last), /caching_sha2_password for app: .*log in over TLS/);
 });
 
 for (const [plugin, cached] of [

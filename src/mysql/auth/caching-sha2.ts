@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type AuthPlugin, answer, emptyPassword, withNul } from './plugin.ts';
-import { encrypted } from './rsa.ts';
+import { encrypted, encryptedByKeyOf } from './rsa.ts';
 
 /** Octets of AuthMoreData from the server, and what the client asks for its key with. */
 const FAST_AUTH_SUCCESS = 3;
@@ -34,7 +34,8 @@ export const cachingSha2: AuthPlugin = {
   more(challenge, data) {
     const code = data.length === 1 ? data[0] : -1;
     if (code === FAST_AUTH_SUCCESS) return { type: 'wait' };
-    if (code !== PERFORM_FULL_AUTHENTICATION) return encrypted(challenge, data);
-    return answer(challenge.secure ? withNul(challenge.password) : Uint8Array.of(REQUEST_PUBLIC_KEY));
+    if (code !== PERFORM_FULL_AUTHENTICATION) return encryptedByKeyOf(challenge, data);
+    if (challenge.secure) return answer(withNul(challenge.password));
+    return encrypted(challenge, REQUEST_PUBLIC_KEY);
   },
 };

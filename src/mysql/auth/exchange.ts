@@ -1,11 +1,14 @@
 import { parseAuthSwitch } from '../handshake.ts';
-import { NATIVE_PASSWORD } from '../native-password.ts';
+import { NATIVE_PASSWORD, nativePassword } from '../native-password.ts';
 import { framePacket, HEADER_OCTETS, MARK } from '../packet.ts';
-import type { AuthAnswer } from './plugin.ts';
+import type { AuthAnswer, ServerKey } from './plugin.ts';
 import { pluginOf } from './plugins.ts';
 
 /** Packets of the server's in one exchange. MariaDB tries one plugin after another; nobody has this many. */
 const MOST_PACKETS = 32;
+
+/** What the first answer's length, an octet in COM_CHANGE_USER and in logins without lenenc, can name. */
+const MOST_FIRST_OCTETS = 250;
 
 /** AuthNextFactor: MySQL's multi-factor authentication. */
 const NEXT_FACTOR = 0x02;
@@ -29,18 +32,25 @@ export function passwordToSend(password: string, wrong: boolean, withPassword: b
   return withPassword ? WRONG_PASSWORD : '';
 }
 
+/** With which of the server's keys: one that is nobody's password may go to anyone. */
+export function keyFor(serverKey: ServerKey | undefined, wrong: boolean): ServerKey | undefined {
+  return wrong ? 'ask' : serverKey;
+}
+
 /** The client's side of an authentication, from the first answer on: within a login, or within COM_CHANGE_USER. */
 export class AuthExchange {
   readonly #user: string;
   readonly #password: string;
+  readonly #serverKey: ServerKey | undefined;
   #secure = false;
   #plugin = NATIVE_PASSWORD;
   #scramble: Uint8Array = new Uint8Array(0);
   #packets = 0;
 
-  constructor(user: string, password: string) {
+  constructor(user: string, password: string, serverKey?: ServerKey) {
     this.#user = user;
     this.#password = password;
+    this.#serverKey = serverKey;
   }
 
   /** What the server asked for last. */
@@ -53,12 +63,18 @@ export class AuthExchange {
     return this.#scramble;
   }
 
-  /** The first answer, by `plugin` if we know it, else by mysql_native_password: the server then asks for its own. */
-  begin(plugin: string, scramble: Uint8Array, secure: boolean): AuthAnswer {
-    this.#plugin = pluginOf(plugin) === undefined ? NATIVE_PASSWORD : plugin;
+  /**
+   * The first answer, by `plugin` if that can be answered here, else by mysql_native_password: the greeting names the server's
+   * default, and a switch tells what this user needs.
+   */
+  begin(plugin: string, scramble: Uint8Array, secure: boolean): Uint8Array {
+    this.#plugin = plugin;
     this.#scramble = scramble;
     this.#secure = secure;
-    return this.#ask();
+    const first = this.#ask();
+    if (first.type === 'answer' && first.octets.length <= MOST_FIRST_OCTETS) return first.octets;
+    this.#plugin = NATIVE_PASSWORD;
+    return nativePassword(this.#password, scramble);
   }
 
   /** Takes the server's next packet, header included, if it is neither OK nor ERR; keeps nothing of it. */
@@ -91,7 +107,12 @@ export class AuthExchange {
     if (plugin === undefined) {
       return { type: 'refused', why: 'mytape does not know it (give the user another plugin there)' };
     }
-    const challenge = { password: this.#password, scramble: this.#scramble, secure: this.#secure };
+    const challenge = {
+      password: this.#password,
+      scramble: this.#scramble,
+      secure: this.#secure,
+      serverKey: this.#serverKey,
+    };
     if (data === undefined) return plugin.first(challenge);
     return (
       plugin.more?.(challenge, data) ?? { type: 'refused', why: 'and more than that plugin gives (0x01)' }

@@ -5,7 +5,14 @@ export interface Challenge {
   scramble: Uint8Array;
   /** Only the server reads what is sent: TLS. */
   secure: boolean;
+  serverKey?: ServerKey | undefined;
 }
+
+/**
+ * The RSA key that a password may be encrypted with where the way is not secure: the one the server names when asked, whoever
+ * that is, or one known beforehand. undefined: none. As MySQL's `--get-server-public-key` and `--server-public-key-path`.
+ */
+export type ServerKey = 'ask' | { pem: string };
 
 /** A plugin's next move. */
 export type AuthAnswer =

@@ -17,11 +17,12 @@ const old: AuthPlugin = {
   }),
 };
 
-const PLUGINS: ReadonlyMap<string, AuthPlugin> = new Map(
-  [native, cachingSha2, sha256, ed25519, clear, old].map((plugin) => [plugin.name, plugin]),
-);
+/** Those that mytape knows, the one that it refuses among them. */
+export const PLUGINS: readonly AuthPlugin[] = [native, cachingSha2, sha256, ed25519, clear, old];
+
+const BY_NAME: ReadonlyMap<string, AuthPlugin> = new Map(PLUGINS.map((plugin) => [plugin.name, plugin]));
 
 /** The plugin of that name; undefined where it is none of ours. */
 export function pluginOf(name: string): AuthPlugin | undefined {
-  return PLUGINS.get(name);
+  return BY_NAME.get(name);
 }

@@ -2,19 +2,38 @@ import { constants, createPublicKey, publicEncrypt } from 'node:crypto';
 import { type AuthAnswer, answer, type Challenge, withNul } from './plugin.ts';
 
 /**
- * What caching_sha2_password and sha256_password send where the way is not secure: password and NUL, XORed with the
- * scramble over and over, encrypted by the server's RSA key, with OAEP and SHA-1. `pem`: the key as the server sent it.
- * Nothing proves whose key it is: that is so for every client that asks for it.
+ * What caching_sha2_password and sha256_password send where the way is not secure: the password under the key that was given, or
+ * `request`, which asks the server for its own. Whoever answers there gets the password, so it is asked only if the operator says so.
  */
-export function encrypted({ password, scramble }: Challenge, pem: Uint8Array): AuthAnswer {
+export function encrypted(challenge: Challenge, request: number): AuthAnswer {
+  const { serverKey } = challenge;
+  if (serverKey === 'ask') return answer(Uint8Array.of(request));
+  if (serverKey !== undefined) return byKey(challenge, serverKey.pem);
+  return {
+    type: 'refused',
+    why:
+      'that sends the password under an RSA key, and nothing proves whose that is ' +
+      '(log in over TLS: --transport socket --target-tls; or give the key: --server-public-key FILE; or trust the network: --get-server-public-key)',
+  };
+}
+
+/** The password under the key that the server sent, in PEM. */
+export function encryptedByKeyOf(challenge: Challenge, pem: Uint8Array): AuthAnswer {
+  if (challenge.serverKey === 'ask' && !challenge.secure)
+    return byKey(challenge, Buffer.from(pem).toString('latin1'));
+  return { type: 'refused', why: 'and sends a public key, or something else, that it was not asked for' };
+}
+
+/** Password and NUL, XORed with the scramble over and over, encrypted with OAEP and SHA-1. */
+function byKey({ password, scramble }: Challenge, pem: string): AuthAnswer {
   const plain = withNul(password).map((octet, i) => octet ^ scramble[i % scramble.length]);
   try {
-    const key = createPublicKey({ key: Buffer.from(pem), format: 'pem' });
+    const key = createPublicKey({ key: pem, format: 'pem' });
     return answer(publicEncrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING }, plain));
   } catch (cause) {
     return {
       type: 'refused',
-      why: `its public key is of no use for this password: ${(cause as Error).message} (replay over TLS)`,
+      why: `its public key is of no use for this password: ${(cause as Error).message} (log in over TLS)`,
     };
   }
 }

@@ -1,5 +1,5 @@
 import { type AuthPlugin, answer, emptyPassword, withNul } from './plugin.ts';
-import { encrypted } from './rsa.ts';
+import { encrypted, encryptedByKeyOf } from './rsa.ts';
 
 const REQUEST_PUBLIC_KEY = 1;
 
@@ -7,10 +7,11 @@ const REQUEST_PUBLIC_KEY = 1;
 export const sha256: AuthPlugin = {
   name: 'sha256_password',
 
-  first({ password, secure }) {
+  first(challenge) {
+    const { password, secure } = challenge;
     if (password === '') return emptyPassword();
-    return answer(secure ? withNul(password) : Uint8Array.of(REQUEST_PUBLIC_KEY));
+    return secure ? answer(withNul(password)) : encrypted(challenge, REQUEST_PUBLIC_KEY);
   },
 
-  more: encrypted,
+  more: encryptedByKeyOf,
 };

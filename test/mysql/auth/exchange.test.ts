@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AuthExchange, type AuthStep, passwordToSend } from '../../../src/mysql/auth/exchange.ts';
+import type { ServerKey } from '../../../src/mysql/auth/plugin.ts';
 import { nativePassword } from '../../../src/mysql/native-password.ts';
+import { publicKey } from '../support/mysql8.ts';
 import { packets, payload } from '../support/packets.ts';
 
 const SCRAMBLE = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
 const PASSWORD = 'app-secret';
 
-function exchange(plugin = 'mysql_native_password', secure = false, password = PASSWORD): AuthExchange {
-  const begun = new AuthExchange('app', password);
+function exchange(
+  plugin = 'mysql_native_password',
+  secure = false,
+  password = PASSWORD,
+  serverKey?: ServerKey,
+): AuthExchange {
+  const begun = new AuthExchange('app', password, serverKey);
   begun.begin(plugin, SCRAMBLE, secure);
   return begun;
 }
@@ -31,7 +38,7 @@ test('the first answer is by the greeting, or by mysql_native_password where the
   for (const plugin of ['mysql_native_password', 'auth_gssapi_client', '']) {
     const auth = new AuthExchange('app', PASSWORD);
     const octets = nativePassword(PASSWORD, SCRAMBLE);
-    assert.deepEqual(auth.begin(plugin, SCRAMBLE, false), { type: 'answer', octets });
+    assert.deepEqual(auth.begin(plugin, SCRAMBLE, false), octets);
     assert.equal(auth.plugin, 'mysql_native_password');
     assert.deepEqual(auth.scramble, SCRAMBLE);
   }
@@ -101,10 +108,33 @@ test('what we do not do is refused by its name and the user, with a way out', ()
 
 test('a public key that is none is refused, never thrown', () => {
   for (const plugin of ['caching_sha2_password', 'sha256_password']) {
-    const auth = exchange(plugin);
+    const auth = exchange(plugin, false, PASSWORD, 'ask');
     assert.match(failure(auth.onPacket(packets(2, payload(1, 'no key at all')))), /public key/);
     assert.match(failure(auth.onPacket(packets(2, payload(1)))), /public key/);
   }
+});
+
+test('a key that was not asked for gets no password, nor does a switch to a weaker plugin', () => {
+  const pem = publicKey();
+  for (const plugin of ['caching_sha2_password', 'sha256_password']) {
+    for (const [secure, serverKey] of [
+      [false, undefined],
+      [false, { pem }],
+      [true, undefined],
+      [true, 'ask'],
+    ] as const) {
+      const pushed = exchange(plugin, secure, PASSWORD, serverKey);
+      assert.match(
+        failure(pushed.onPacket(packets(2, payload(1, pem)))),
+        /not asked for|more than that plugin gives/,
+      );
+    }
+    const switched = exchange('mysql_native_password').onPacket(switchTo(plugin, SCRAMBLE));
+    if (plugin === 'sha256_password') assert.match(failure(switched), /--server-public-key FILE/);
+    else assert.equal(sent(switched).length, 4 + 32);
+  }
+  const full = packets(2, payload(1, 4));
+  assert.match(failure(exchange('caching_sha2_password').onPacket(full)), /--get-server-public-key/);
 });
 
 test('a wrong password is not the right one, and none stays none', () => {

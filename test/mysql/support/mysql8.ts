@@ -21,16 +21,23 @@ export interface ScriptedMySql8Options {
 
 let keys: { publicKey: string; privateKey: KeyObject } | undefined;
 
+const RSA_OCTETS = 256;
+
 /** One for all: it takes its time. */
 function rsaKeys(): { publicKey: string; privateKey: KeyObject } {
   if (keys === undefined) {
-    const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const pair = generateKeyPairSync('rsa', { modulusLength: 8 * RSA_OCTETS });
     keys = {
       publicKey: pair.publicKey.export({ type: 'spki', format: 'pem' }) as string,
       privateKey: pair.privateKey,
     };
   }
   return keys;
+}
+
+/** What a client may be given beforehand, in PEM. */
+export function publicKey(): string {
+  return rsaKeys().publicKey;
 }
 
 function sha256(...parts: Uint8Array[]): Buffer {
@@ -104,8 +111,7 @@ export class ScriptedMySql8 {
       case 'full':
         return reply(...this.#full(data));
       case 'key':
-        this.seen.push('encrypted');
-        return reply(this.#end(this.#decrypt(data)));
+        return reply(this.#encrypted(data));
       default:
         throw new Error('the client goes on behind the end of its login');
     }
@@ -137,7 +143,7 @@ export class ScriptedMySql8 {
     }
     if (plugin === 'sha256_password') {
       if (data.length === 1 && data[0] === 1) return this.#publicKey();
-      return [this.#clear(data)];
+      return [this.#password(data)];
     }
     this.seen.push('scramble');
     const stored = sha256(sha256(Buffer.from(password)));
@@ -153,13 +159,23 @@ export class ScriptedMySql8 {
 
   #full(data: Uint8Array): Uint8Array[] {
     if (data.length === 1 && data[0] === 2) return this.#publicKey();
-    return [this.#clear(data)];
+    return [this.#password(data)];
   }
 
   #publicKey(): Uint8Array[] {
     this.seen.push('key request');
     this.#stage = 'key';
     return [payload(1, rsaKeys().publicKey)];
+  }
+
+  /** As it is, or encrypted by one who has the key already. */
+  #password(data: Uint8Array): Uint8Array {
+    return data.length === RSA_OCTETS ? this.#encrypted(data) : this.#clear(data);
+  }
+
+  #encrypted(data: Uint8Array): Uint8Array {
+    this.seen.push('encrypted');
+    return this.#end(this.#decrypt(data));
   }
 
   /** A password as it is, which must not be seen where others could see it, too. */

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { createConnection } from 'mysql2';
+import type { ServerKey } from '../../src/mysql/auth/plugin.ts';
+import { CLIENT } from '../../src/mysql/capabilities.ts';
+import { authPluginsFor } from '../../src/verbs/mysql2-auth.ts';
+import { PacketSocket } from '../mysql/support/login-driver.ts';
+import { OFFERED, publicKey, type ScriptedAccount, ScriptedMySql8 } from '../mysql/support/mysql8.ts';
+import { err, packets, payload } from '../mysql/support/packets.ts';
+import { ROOT } from '../support/root.ts';
+
+const PASSWORD = 'app-secret';
+
+/** Logs in by mysql2, as the interlock and the snapshots do; how it ended, and all that the server was sent. */
+async function logIn(
+  t: TestContext,
+  answer: (packet: Uint8Array) => Uint8Array,
+  greeting: Uint8Array,
+  serverKey?: ServerKey,
+): Promise<{ error: string | undefined; sent: Buffer }> {
+  const sent: Uint8Array[] = [];
+  const server = createServer(async (plain) => {
+    const socket = new PacketSocket(plain);
+    socket.write(greeting);
+    for (let packet = await socket.next(); packet !== undefined; packet = await socket.next()) {
+      sent.push(packet);
+      // COM_QUIT has no answer.
+      if (packet[3] !== 0) socket.write(answer(packet));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const connection = createConnection({
+    host: '127.0.0.1',
+    port,
+    user: 'app',
+    password: PASSWORD,
+    authPlugins: authPluginsFor({ user: 'app', password: PASSWORD, secure: false, serverKey }),
+  });
+  t.after(() => {
+    connection.destroy();
+    server.close();
+  });
+  const error = await new Promise<string | undefined>((resolve) => {
+    connection.on('error', ({ message }) => resolve(message));
+    connection.connect((failure) => resolve(failure?.message));
+  });
+  return { error, sent: Buffer.concat(sent) };
+}
+
+function scripted(plugin: ScriptedAccount['plugin'], cached = false): ScriptedMySql8 {
+  const account = { plugin, password: PASSWORD, cached };
+  return new ScriptedMySql8({
+    authPlugin: plugin,
+    users: { app: account },
+    capabilities: OFFERED & ~CLIENT.ssl,
+  });
+}
+
+for (const plugin of ['caching_sha2_password', 'sha256_password'] as const) {
+  test(`mysql2 gives no password to whoever asks for it by ${plugin}`, async (t) => {
+    const asked = scripted(plugin);
+    const { error } = await logIn(t, (packet) => asked.onPacket(packet), asked.greeting());
+    assert.match(error ?? '', new RegExp(`${plugin} for app: .*--get-server-public-key`));
+    assert.deepEqual(
+      asked.seen.filter((what) => /key|encrypted|clear/.test(what)),
+      [],
+    );
+  });
+
+  test(`mysql2 logs in by ${plugin} where the key is known, or may be asked for`, async (t) => {
+    for (const serverKey of ['ask', { pem: publicKey() }] as const) {
+      const peer = scripted(plugin);
+      const { error } = await logIn(t, (packet) => peer.onPacket(packet), peer.greeting(), serverKey);
+      assert.equal(error, undefined);
+      assert.equal(peer.seen.at(-1), 'encrypted');
+      assert.equal(peer.seen.includes('key request'), serverKey === 'ask');
+    }
+  });
+}
+
+test('mysql2 logs in without a key where the server has the user in its cache', async (t) => {
+  const peer = scripted('caching_sha2_password', true);
+  const { error } = await logIn(t, (packet) => peer.onPacket(packet), peer.greeting());
+  assert.equal(error, undefined);
+});
+
+test('mysql2 is switched to no plugin that tells the password, and to none that nobody knows', async (t) => {
+  const greeting = scripted('caching_sha2_password').greeting();
+  for (const plugin of ['mysql_clear_password', 'mysql_old_password', 'dialog', 'toString']) {
+    const switched = (packet: Uint8Array) =>
+      packet[3] === 1
+        ? packets(2, payload(0xfe, plugin, 0, new Uint8Array(20).fill(7), 0))
+        : packets(4, err(1045, 'no'));
+    const { error, sent } = await logIn(t, switched, greeting);
+    assert.ok(error?.includes(plugin), error);
+    assert.equal(sent.includes(PASSWORD), false);
+  }
+});
+
+test('every use of mysql2 has these plugins', () => {
+  for (const name of readdirSync(join(ROOT, 'src/verbs'))) {
+    const text = readFileSync(join(ROOT, 'src/verbs', name), 'utf8');
+    if (!text.includes("from 'mysql2'")) continue;
+    const connections = text.match(/\bcreateConnection\(/g)?.length ?? 0;
+    assert.equal(text.match(/\bauthPlugins: authPluginsFor\(/g)?.length ?? 0, connections, name);
+  }
+});
