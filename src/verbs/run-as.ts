@@ -1,0 +1,141 @@
+/** As whom a verb goes on once its sockets are open, and the folders that it writes then. */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchownSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Option } from '@commander-js/extra-typings';
+import { MytapeError } from '../errors.ts';
+import { type Account, asAccount, dropPrivileges, findAccount } from '../net/privileges.ts';
+
+/** Undefined: nobody else than now. */
+export type RunAs = Account | undefined;
+
+export function userOption() {
+  return new Option(
+    '--user <name>',
+    'user to go on as once the sockets are open, e.g. mytape, or root to stay root (default: who ran sudo or doas, else the current user)',
+  );
+}
+
+/**
+ * As whom to go on: `user`, or who called us by sudo, doas or pkexec. Undefined where that is who we are, and off Linux. Throws where
+ * there is no such user, or we are not root and so can become no other.
+ */
+export function planRunAs(user: string | undefined, env: NodeJS.ProcessEnv = process.env): RunAs {
+  if (process.platform !== 'linux') {
+    if (user === undefined) return undefined;
+    throw new MytapeError('not-supported', `--user ${user}: mytape gives up privileges on Linux only`);
+  }
+  const isRoot = process.geteuid?.() === 0;
+  if (user === undefined) return isRoot ? unlessRoot(caller(env)) : undefined;
+  const account = findAccount(/^\d+$/.test(user) ? Number(user) : user);
+  if (account === undefined) {
+    throw new MytapeError('usage', `--user ${user}: this host has no such user (see: getent passwd)`);
+  }
+  if (isRoot) return unlessRoot(account);
+  if (account.uid === process.geteuid?.()) return undefined;
+  throw new MytapeError(
+    'no-privilege',
+    `--user ${user}: only root can go on as another user (try: with sudo, or without --user)`,
+  );
+}
+
+function unlessRoot(account: RunAs): RunAs {
+  return account?.uid === 0 ? undefined : account;
+}
+
+/** Who became root to call us. */
+function caller(env: NodeJS.ProcessEnv): RunAs {
+  const { SUDO_UID, SUDO_GID, DOAS_USER, PKEXEC_UID } = env;
+  const uid = SUDO_UID ?? (DOAS_USER === undefined ? PKEXEC_UID : undefined);
+  if (uid !== undefined && /^\d+$/.test(uid)) {
+    const gid = Number(SUDO_GID ?? uid);
+    // In a container the caller may be no user of its /etc/passwd.
+    return findAccount(Number(uid)) ?? { uid: Number(uid), gid, name: undefined };
+  }
+  return DOAS_USER === undefined ? undefined : findAccount(DOAS_USER);
+}
+
+/** For messages. */
+export function nameOfUser(runAs: RunAs): string {
+  const uid = runAs?.uid ?? process.geteuid?.() ?? 0;
+  return runAs?.name ?? (uid === 0 ? 'root without capabilities' : `user ${uid}`);
+}
+
+/** Does `act` as who we will go on as: what it makes is theirs. */
+export function asRunAs<T>(runAs: RunAs, act: () => T): T {
+  return runAs === undefined ? act() : asAccount(runAs, act);
+}
+
+/** Gives up, for good, all rights that `runAs` does not have. Off Linux it does nothing. */
+export async function goOnAs(runAs: RunAs): Promise<void> {
+  if (process.platform === 'linux') await dropPrivileges(runAs);
+}
+
+/**
+ * Makes the folder `path`, and those that it lies in, as `runAs`; where only root may, root makes them and makes them over. One that is
+ * there stays as it is. Throws the system's errors.
+ */
+export function makeFolderFor(runAs: RunAs, path: string): void {
+  try {
+    asRunAs(runAs, () => mkdirSync(path, { recursive: true, mode: 0o700 }));
+  } catch (error) {
+    if (runAs === undefined || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    makeAndGive(resolve(path), runAs);
+  }
+}
+
+/** By descriptors: whoever may write a folder on the way cannot put another one in its place meanwhile. */
+function makeAndGive(path: string, { uid, gid }: Account): void {
+  const names: string[] = [];
+  let parent = path;
+  for (; !existsSync(parent); parent = dirname(parent)) names.unshift(basename(parent));
+  const folders = [openSync(parent, constants.O_RDONLY | constants.O_DIRECTORY)];
+  try {
+    for (const name of names) {
+      const made = `/proc/self/fd/${folders.at(-1)}/${name}`;
+      mkdirSync(made, 0o700);
+      folders.push(openSync(made, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW));
+    }
+    // The innermost first: until then all of them are root's, and nobody else changes what is in them.
+    for (const folder of folders.slice(1).reverse()) fchownSync(folder, uid, gid);
+  } finally {
+    for (const folder of folders) closeSync(folder);
+  }
+}
+
+/** Throws where who we are by now cannot write the folder `path`. `option` names it on the command line. */
+export function checkWritable(path: string, runAs: RunAs, option: string): void {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const who = nameOfUser(runAs);
+    throw new MytapeError(
+      'bad-file',
+      `cannot write the folder ${path} as ${who}, whom mytape goes on as (choose another: ${option}, or its owner: --user NAME)`,
+      { cause },
+    );
+  }
+}
+
+/** Throws where who we are by now cannot read the folder `path` and the files in it. */
+export function checkReadable(path: string, runAs: RunAs): void {
+  try {
+    accessSync(path, constants.R_OK | constants.X_OK);
+    for (const name of readdirSync(path)) accessSync(join(path, name), constants.R_OK);
+  } catch (cause) {
+    throw new MytapeError(
+      'bad-file',
+      `cannot read ${path} as ${nameOfUser(runAs)}, whom mytape goes on as: ${(cause as Error).message} ` +
+        '(make it readable, or go on as its owner: --user NAME)',
+      { cause },
+    );
+  }
+}
