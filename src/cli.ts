@@ -102,6 +102,8 @@ function withMirrorApart(argv: readonly string[]): readonly string[] {
 }
 
 async function main(): Promise<void> {
+  // What is made holds people's data. A file that is for others, too, says so where it is made.
+  process.umask(0o077);
   await program.parseAsync(resumedArgs(withMirrorApart(process.argv)));
 }
 

@@ -66,7 +66,7 @@ export class Guard {
     }
   }
 
-  /** Resolves when the table is gone. */
+  /** Resolves when the table is gone. Rejects where somebody killed the watcher, and we may not remove the table ourselves by now. */
   async close(): Promise<void> {
     const watcher = this.#watcher;
     if (watcher.exitCode === null && watcher.signalCode === null) {
@@ -75,7 +75,16 @@ export class Guard {
       watcher.stdin?.end();
       await gone;
     }
-    if (watcher.exitCode !== 0) remove(this.#table);
+    if (watcher.exitCode === 0) return;
+    try {
+      remove(this.#table);
+    } catch (cause) {
+      throw new MytapeError(
+        'no-privilege',
+        `the nft table ${this.#table} is left, because the process that would have removed it was killed (run as root: nft delete table inet ${this.#table})`,
+        { cause },
+      );
+    }
   }
 }
 

@@ -73,6 +73,17 @@ function calls(): Calls {
   return loaded;
 }
 
+/** Whether this module can work here: on Linux, where koffi has a build for the machine. */
+export function canDropPrivileges(): boolean {
+  try {
+    koffi();
+    return true;
+  } catch (error) {
+    if (error instanceof MytapeError) return false;
+    throw error;
+  }
+}
+
 /** The user of this name, or of this number. Undefined: this host has no such user. Throws where koffi can't be had. */
 export function findAccount(user: string | number): Account | undefined {
   const found = typeof user === 'string' ? calls().getpwnam(user) : calls().getpwuid(user);

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Command, Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
+import { OPEN, openRegular } from '../files.ts';
 import { DropLog } from '../intercept/drop-log.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
@@ -14,7 +15,8 @@ import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { KEY_FILE_VARIABLE, parseListen } from './endpoints.ts';
 import { say } from './output.ts';
-import { removePidFile, writePidFile } from './pid-file.ts';
+import { type PidFile, writePidFile } from './pid-file.ts';
+import { goOnAs, planRunAs, userOption } from './run-as.ts';
 
 /** Tells a detached child that it is one. */
 const DETACHED = 'MYTAPE_DETACHED';
@@ -67,6 +69,7 @@ export function interceptCommand(): Command {
         'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only',
       ).env(KEY_FILE_VARIABLE),
     )
+    .addOption(userOption())
     .option('-d, --daemon', 'run in the background; returns when it listens')
     .option(
       '--pid-file <file>',
@@ -98,6 +101,7 @@ interface InterceptOptions {
   keyFile?: string | undefined;
   pidFile?: string | undefined;
   logFile?: string | undefined;
+  user?: string | undefined;
   captureDriver: (typeof CAPTURE_DRIVERS)[number];
   sendDriver: (typeof SEND_DRIVERS)[number];
 }
@@ -109,7 +113,7 @@ async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Pro
   const logPath = logFile ?? `/var/log/mytape-intercept-${port}.log`;
   let log: number;
   try {
-    log = openSync(logPath, 'a', 0o600);
+    log = openRegular(logPath, OPEN.append, 0o600);
   } catch (cause) {
     throw new MytapeError(
       'bad-file',
@@ -158,6 +162,7 @@ async function intercept(options: InterceptOptions): Promise<void> {
 
 async function run(options: InterceptOptions, pidPath: string | undefined): Promise<void> {
   const { sendDriver } = options;
+  const runAs = planRunAs(options.user);
   const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
   const host = options.port?.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
   const port = options.port?.port ?? DEFAULT_PORT;
@@ -179,9 +184,12 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   const server = await listenRelay({ host, port }, key, onChannel, (from, why) =>
     log(`channel refused: ${from} ${why}`),
   );
+  let pidFile: PidFile | undefined;
   try {
-    if (pidPath !== undefined) writePidFile(pidPath);
+    pidFile = pidPath === undefined ? undefined : writePidFile(pidPath);
+    await goOnAs(runAs);
   } catch (error) {
+    pidFile?.remove();
     // It would keep the process alive.
     server.close();
     throw error;
@@ -220,7 +228,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   for (const source of sources) source.close();
   await Promise.allSettled(captures);
   injector.close();
-  if (pidPath !== undefined) removePidFile(pidPath);
+  pidFile?.remove();
   log(
     `intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`,
   );

@@ -14,9 +14,11 @@ import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
 import { readPassword } from './passwords.ts';
 import { runCommand } from './replay-options.ts';
-import { carryOut, makeRunFolder, plannedJob, planRun, planTargets } from './replay-run.ts';
+import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
 import type { ReplayJob } from './replay-share.ts';
 import { liveTiming } from './replay-timing.ts';
+import { planRunAs, type RunAs } from './run-as.ts';
+import { makeRunFolder } from './run-folder.ts';
 import type { Snapshotter } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
 import { askTarget } from './target-facts.ts';
@@ -91,12 +93,18 @@ function mirrorOptions() {
 interface Beside {
   /** Where record captures, if that was said. */
   iface: string | undefined;
-  /** The mirror runs; `stop` ends it in order, and `others` is the filter of what is not its own. */
-  begun(stop: () => void, others: string): void;
+  /** As whom both go on. */
+  runAs: RunAs;
+  /** The mirror's sockets are open, and the process still has its rights; `others` is the filter of what is not the mirror's own. */
+  opened(others: string): Promise<void>;
 }
 
-/** `beside`: it runs beside something else, which has this thread and stdout. */
-async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
+/** `beside`: it runs beside something else, which has this thread and stdout; then `begun` gets what ends it in order. */
+async function mirror(
+  options: MirrorOptions,
+  beside?: Beside,
+  begun?: (stop: () => void) => void,
+): Promise<void> {
   if (options.sessions !== undefined) {
     throw new MytapeError(
       'usage',
@@ -109,13 +117,15 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
       `--order commit wants one thread, which sees all commits: each of -C ${options.channels} sees those of its own clients only`,
     );
   }
+  if (beside !== undefined && options.user !== undefined) {
+    throw new MytapeError('usage', `say --user ${options.user} before --mirror: both go on as one user`);
+  }
+  const runAs = beside === undefined ? planRunAs(options.user) : beside.runAs;
   const password = await snapshotPassword(options);
   const plan = await planRun(options);
   // A key that was given is the target's.
   const serverKey = plan.logins.serverKey === 'ask' ? 'ask' : undefined;
-  const out = makeRunFolder(options.out);
-  // What an earlier run left there is of other sessions.
-  rmSync(join(out, SNAPSHOTS_FILE), { force: true });
+  const out = makeRunFolder(options.out, runAs);
   const { live, mappings } = planLive(options, plan, options.interface ?? beside?.iface);
   const { copies, snapshotFrom } = options;
   const serverPorts = [...new Set(mappings.map(({ port }) => port))];
@@ -147,7 +157,11 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
         anchorAt: 0,
         servers: await mirrored(mappings, snapshotFrom, { password, serverKey }),
         isBeside: beside !== undefined,
+        runAs,
+        opened: beside && (() => beside.opened(othersFilter(plan))),
         async begun(stop) {
+          // What an earlier run left there is of other sessions.
+          rmSync(join(out, SNAPSHOTS_FILE), { force: true });
           const onto = plan.targets.map(targetText).join(', ');
           say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {
@@ -163,7 +177,7 @@ async function mirror(options: MirrorOptions, beside?: Beside): Promise<void> {
             await firstSnapshot(snapshotter);
           }
           if (options.for !== undefined) end = setTimeout(stop, options.for);
-          beside?.begun(stop, othersFilter(plan));
+          begun?.(stop);
         },
       },
     );
@@ -219,8 +233,6 @@ async function snapshotPassword(options: MirrorOptions): Promise<string | undefi
 /** A mirror that runs beside a recording, in threads of its own. */
 export interface MirrorBeside {
   stop(): void;
-  /** The filter, in pcap's syntax, of what is not the mirror's own. */
-  others: string;
   /** Resolves, when it is over, with its exit code. Never rejects: a recording goes on without. */
   ended: Promise<number>;
 }
@@ -229,22 +241,17 @@ export interface MirrorBeside {
  * Starts what `mytape mirror` with these arguments would. Resolves when it captures; rejects where it cannot begin. Its summary
  * goes to its run folder and to stderr.
  */
-export async function startMirror(args: readonly string[], iface: string | undefined): Promise<MirrorBeside> {
+export async function startMirror(args: readonly string[], beside: Beside): Promise<MirrorBeside> {
   const command = mirrorOptions().exitOverride();
   command.parse(args, { from: 'user' });
   let stop = () => {};
-  let others = '';
   let begun = false;
   let ended: Promise<number> = Promise.resolve(0);
   await new Promise<void>((resolve, reject) => {
-    const running = mirror(command.opts(), {
-      iface,
-      begun(stopMirror, othersFilter) {
-        begun = true;
-        stop = stopMirror;
-        others = othersFilter;
-        resolve();
-      },
+    const running = mirror(command.opts(), beside, (stopMirror) => {
+      begun = true;
+      stop = stopMirror;
+      resolve();
     });
     ended = running.then(
       () => Number(process.exitCode ?? 0),
@@ -255,5 +262,5 @@ export async function startMirror(args: readonly string[], iface: string | undef
       },
     );
   });
-  return { stop, others, ended };
+  return { stop, ended };
 }

@@ -1,22 +1,26 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { EXIT, MytapeError } from '../errors.ts';
-import { CAPTURE_DRIVERS, type CaptureDriver, openCapture } from '../net/drivers.ts';
+import { CAPTURE_DRIVERS } from '../net/drivers.ts';
 import { type CaptureNs, captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
-import { defaultInterface } from './interfaces.ts';
 import { sayCopies } from './ls.ts';
-import { startMirror } from './mirror.ts';
+import { type MirrorBeside, startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
 import { readPassword } from './passwords.ts';
+import {
+  type CaptureChoices,
+  DEFAULT_PORT,
+  discard,
+  openRecordCapture,
+  type RecordCapture,
+} from './record-capture.ts';
+import { checkWritable, goOnAs, planRunAs, type RunAs, userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY, serverKeyOf } from './server-key.ts';
 import type { Snapshotter, SnapshotterOptions } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
-
-/** MySQL's own. */
-const DEFAULT_PORT = 3306;
 
 /** How often what was recorded becomes durable. */
 const TICK_MS = 1000;
@@ -34,21 +38,14 @@ Examples:
 Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
 Exit code: 0 done (Ctrl-C, too), 1 failed or trouble with the disk, 2 usage.`;
 
-type Snapshots = typeof import('./snapshot.ts');
-
-interface RecordOptions {
-  interface?: string | undefined;
-  output: string;
-  port?: number[] | undefined;
-  filter?: string | undefined;
+interface RecordOptions extends CaptureChoices {
   for?: number | undefined;
   rotate?: number | undefined;
-  buffer?: number | undefined;
-  captureDriver: CaptureDriver;
   snapshotFrom?: SnapshotServer | undefined;
   passwordFile?: string | undefined;
   getServerPublicKey?: boolean | undefined;
   serverPublicKey?: string | undefined;
+  user?: string | undefined;
   mirror?: true | undefined;
   json?: true | undefined;
 }
@@ -98,6 +95,7 @@ export function recordCommand() {
     )
     .option(...GET_SERVER_KEY)
     .option(...SERVER_KEY)
+    .addOption(userOption())
     .option('--json', 'print the summary as a JSON object')
     .option(
       '--mirror',
@@ -106,17 +104,32 @@ export function recordCommand() {
     .argument('[mirror...]', "with --mirror: mirror's own options")
     .addHelpText('after', EXAMPLES)
     .action(async (mirror, options) => {
-      process.exitCode = options.mirror ? await recordAndMirror(options, mirror) : await record(options);
+      process.exitCode = options.mirror ? await recordAndMirror(options, mirror) : await recordAlone(options);
     });
 }
 
-/** The two share nothing but this process: the recording does not wait for the target. */
+/**
+ * The two share this process and its rights, and nothing else: the recording does not wait for the target. The capture is opened when
+ * the mirror's sockets are, before both go on with fewer rights.
+ */
 async function recordAndMirror(options: RecordOptions, args: readonly string[]): Promise<number> {
-  const mirror = await startMirror(args, options.interface);
+  const runAs = planRunAs(options.user);
+  const snapshots = await prepareSnapshots(options);
+  let capture: RecordCapture | undefined;
+  const opened = async (others: string) => {
+    capture = await openRecordCapture(options, runAs, others);
+  };
+  let mirror: MirrorBeside;
+  try {
+    mirror = await startMirror(args, { iface: options.interface, runAs, opened });
+  } catch (error) {
+    if (capture !== undefined) await discard(capture.source);
+    throw error;
+  }
   let recorded: number = EXIT.failed;
   let mirrored: number = EXIT.done;
   try {
-    recorded = await record(options, mirror.others);
+    recorded = await record(options, runAs, capture as RecordCapture, snapshots);
   } finally {
     mirror.stop();
     mirrored = await mirror.ended;
@@ -124,31 +137,34 @@ async function recordAndMirror(options: RecordOptions, args: readonly string[]):
   return recorded === EXIT.done ? mirrored : recorded;
 }
 
-/** `others`: the filter of what is not to be left out, beside that of the options. */
-async function record(options: RecordOptions, others?: string): Promise<number> {
-  const password = await snapshotPassword(options);
-  const serverKey = serverKeyOf(options);
-  // It brings mysql2 along, which nobody else should wait for.
-  const snapshots: Snapshots | undefined =
-    options.snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
-  const iface = options.interface ?? defaultInterface();
-  const ports = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
-  const wanted = options.filter ?? ports.map((port) => `tcp port ${port}`).join(' or ');
-  const filter = others === undefined ? wanted : `(${wanted}) and ${others}`;
-  const source = await openCapture(options.captureDriver, {
-    iface,
-    filter,
-    mode: 'throughput',
-    ...(options.buffer === undefined ? {} : { bufferOctets: options.buffer }),
-  });
+async function recordAlone(options: RecordOptions): Promise<number> {
+  const runAs = planRunAs(options.user);
+  const snapshots = await prepareSnapshots(options);
+  const capture = await openRecordCapture(options, runAs);
+  try {
+    await goOnAs(runAs);
+  } catch (error) {
+    await discard(capture.source);
+    throw error;
+  }
+  return record(options, runAs, capture, snapshots);
+}
+
+async function record(
+  options: RecordOptions,
+  runAs: RunAs,
+  { source, iface, filter, serverPorts }: RecordCapture,
+  snapshots: SnapshotsToTake | undefined,
+): Promise<number> {
   const progress = new Progress();
   let diskTrouble = false;
   let writer: ArchiveWriter;
   try {
+    checkWritable(options.output, runAs, '-o');
     writer = ArchiveWriter.create(options.output, {
       linkType: source.linkType,
       originSec: source.originSec,
-      serverPorts: ports,
+      serverPorts,
       filter,
       iface,
       ...(options.rotate === undefined ? {} : { rotateOctets: options.rotate }),
@@ -179,7 +195,7 @@ async function record(options: RecordOptions, others?: string): Promise<number> 
   say(`recording on ${iface} (${filter}) into ${options.output}`);
   // As its sessions' times are.
   const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
-  const snapshotter = startSnapshots(snapshots, options, { password, serverKey }, now, progress);
+  const snapshotter = startSnapshots(snapshots, options.output, now, progress);
   try {
     for await (const block of source) writer.write(block);
   } finally {
@@ -196,8 +212,13 @@ async function record(options: RecordOptions, others?: string): Promise<number> 
   return diskTrouble ? EXIT.failed : EXIT.done;
 }
 
-/** Asked for before anything is recorded: a prompt must not run into the progress. */
-async function snapshotPassword(options: RecordOptions): Promise<string | undefined> {
+/** Who takes snapshots, of which server, and how they log in. */
+interface SnapshotsToTake extends Pick<SnapshotterOptions, 'server' | 'password' | 'serverKey'> {
+  taking: typeof import('./snapshot.ts');
+}
+
+/** Before anything is opened: the prompt for a password must not run into the progress. */
+async function prepareSnapshots(options: RecordOptions): Promise<SnapshotsToTake | undefined> {
   const { snapshotFrom: server, passwordFile: file, getServerPublicKey, serverPublicKey } = options;
   if (server === undefined) {
     const given = [
@@ -210,32 +231,28 @@ async function snapshotPassword(options: RecordOptions): Promise<string | undefi
     }
     return undefined;
   }
-  return readPassword({
+  const password = await readPassword({
     prompt: `password of ${nameOfServer(server)}: `,
     ...(file === undefined ? {} : { file }),
   });
+  const serverKey = serverKeyOf(options);
+  // It brings mysql2 along, which nobody else should wait for.
+  return { taking: await import('./snapshot.ts'), server, password, serverKey };
 }
 
 function startSnapshots(
-  snapshots: Snapshots | undefined,
-  options: RecordOptions,
-  credentials: Pick<SnapshotterOptions, 'password' | 'serverKey'>,
+  snapshots: SnapshotsToTake | undefined,
+  dir: string,
   now: () => CaptureNs,
   progress: Progress,
 ): Snapshotter | undefined {
-  const { snapshotFrom: server, output: dir } = options;
-  if (server === undefined || snapshots === undefined) return undefined;
+  if (snapshots === undefined) return undefined;
+  const { taking, ...asked } = snapshots;
   const onNotice = (message: string) => {
     progress.clear();
     say(`mytape: ${message}`);
   };
-  return snapshots.Snapshotter.start({ server, ...credentials, dir, now, onNotice });
-}
-
-/** Lets go of a source that nobody wants to read. */
-async function discard(source: PacketSource): Promise<void> {
-  source.close();
-  for await (const _ of source);
+  return taking.Snapshotter.start({ ...asked, dir, now, onNotice });
 }
 
 function summarize(

@@ -13,6 +13,7 @@ import { collectMappings, type Endpoint, KEY_FILE_VARIABLE, parseEndpoint } from
 import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
+import { userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
 const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
@@ -287,6 +288,7 @@ export function runCommand(name: string) {
       '--allow-live-target',
       'replay even if the target is the server that was recorded, or looks live (with replicas, or one itself)',
     )
+    .addOption(userOption())
     .option('--json', 'print summary.json on stdout, and no table');
 }
 

@@ -1,6 +1,4 @@
 /** A run of any source: its plan by the options, its threads, signals, progress, and summary.json. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { EXIT, MytapeError } from '../errors.ts';
 import { readKeyFile } from '../intercept/relay-socket.ts';
 import { Guard } from '../net/guard.ts';
@@ -16,7 +14,13 @@ import { type CaptureNs, captureNow, realClock } from '../time.ts';
 import { sumStats } from '../transport/targets.ts';
 import type { Address } from '../wire/address.ts';
 import type { SourceStats } from '../wire/packets.ts';
-import { beginRunFile, type RunLeft, removeCheckpoints, writeRunFile } from './checkpoint-run.ts';
+import {
+  beginRunFile,
+  type RunFile,
+  type RunLeft,
+  removeCheckpoints,
+  writeRunFile,
+} from './checkpoint-run.ts';
 import { RunControl, speedText } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
 import { isUnderWay, openControl } from './control-socket.ts';
@@ -41,6 +45,8 @@ import { addressesTaken } from './replay-source.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 import type { TargetJob } from './replay-transport.ts';
 import { RestTeller } from './rest-teller.ts';
+import { checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
+import { makeRunFolder, writeSummary } from './run-folder.ts';
 
 const PROGRESS_MS = 1_000;
 
@@ -145,6 +151,10 @@ export interface SourceFacts extends CountedLosses {
   resumable?: { args: string[]; left: RunLeft | undefined };
   /** Where it is resumed: what is due at once, the first time. */
   resumedAt?: CaptureNs | undefined;
+  /** As whom the run goes on once its sockets are open. */
+  runAs: RunAs;
+  /** Called when the sockets are open and the process still has its rights. */
+  opened?: (() => Promise<void>) | undefined;
   /** All is ready, and a live run captures; nothing is sent before it resolves. `stop`: as Ctrl-C does. */
   begun?(stop: () => void): Promise<void>;
 }
@@ -153,17 +163,21 @@ export interface SourceFacts extends CountedLosses {
 export async function carryOut(planned: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
   const { copies, speed, targets, logins, raw } = planned;
   if (options.allowLiveTarget !== true) await refuseLive(targets, { logins, raw }, source.servers);
-  const out = makeRunFolder(options.out);
+  const out = makeRunFolder(options.out, source.runAs);
   if (await isUnderWay(out))
     throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
   const { course = ONCE, recording, resumable } = source;
-  const runFile = resumable && beginRunFile(out, resumable.args, resumable.left !== undefined);
   const checkpoint = resumable && { folder: out, resume: resumable.left !== undefined };
   const job = { ...planned, checkpoint };
   // Should what follows fail, it goes with the process.
   const guard = await guardOf(targets);
   const isBeside = source.isBeside === true;
   const threads = await openThreads(job, options.channels, sayLine, isBeside);
+  const runFile = await settle(threads, job, out, source).catch(async (error: Error) => {
+    await threads.close();
+    await guard?.close();
+    throw error;
+  });
   const endsByHand = job.live !== undefined || course.loops === Number.POSITIVE_INFINITY;
   const now = () => performance.timeOrigin + realClock.now();
   const control = new RunControl({
@@ -201,7 +215,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     endedAt = realClock.now();
     results = await threads.end();
   } finally {
-    await guard?.close();
+    await guard?.close().catch((error: Error) => sayLine(error.message));
     clearInterval(looking);
     progress();
     process.off('SIGINT', onSignal);
@@ -231,7 +245,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     unread,
   });
   const json = jsonLines(summary);
-  writeFileSync(join(out, 'summary.json'), `${json.join('\n')}\n`, { mode: 0o600 });
+  writeSummary(out, `${json.join('\n')}\n`);
   const tell = isBeside ? say : print;
   tell(options.json === true ? json : summaryLines(summary, out));
   if (runFile !== undefined && !interrupted && unread === undefined) {
@@ -240,6 +254,21 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   }
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, interrupted);
+}
+
+/** All sockets are open: gives up the rights that are not needed any more, and begins the run's file. Throws where `out` can't be written. */
+async function settle(
+  threads: ReplayThreads,
+  job: ReplayJob,
+  out: string,
+  { opened, runAs, resumable }: SourceFacts,
+): Promise<RunFile | undefined> {
+  await opened?.();
+  await goOnAs(runAs);
+  await threads.shed();
+  checkWritable(out, runAs, '--out');
+  if (job.live === undefined) checkReadable(job.archive, runAs);
+  return resumable && beginRunFile(out, resumable.args, resumable.left !== undefined);
 }
 
 /** Throws 'refused' where one of the targets is a recorded server, any of them, or looks live. */
@@ -326,23 +355,6 @@ function warnOfRules(results: readonly ShareResult[]): void {
 function exitCodeOf(summary: Summary, interrupted: boolean): number {
   if (interrupted) return EXIT.interrupted;
   return summary.verdict === 'invalid' ? EXIT.invalidRun : EXIT.done;
-}
-
-export function makeRunFolder(out: string | undefined): string {
-  const folder =
-    out ?? join('runs', new Date().toISOString().slice(0, 19).replace('T', '-').replaceAll(':', ''));
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new MytapeError(
-      'bad-file',
-      `cannot make the folder ${folder}: ${(cause as Error).message} (choose another: --out)`,
-      {
-        cause,
-      },
-    );
-  }
-  return folder;
 }
 
 /** A line a second on a terminal. Answers what ends it. */

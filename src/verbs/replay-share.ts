@@ -120,7 +120,7 @@ export class ReplayShare {
   readonly #say: (lines: Lines) => void;
   /** It is a dry run. */
   #dry: DryRun | undefined;
-  readonly #checkpoints: Checkpoints | undefined;
+  #checkpoints: Checkpoints | undefined;
   readonly #rules: RewriteRules | undefined;
   #engine: Engine | undefined;
   #speed: number;
@@ -145,10 +145,6 @@ export class ReplayShare {
     if (job.rules !== undefined) this.#rules = RewriteRules.parse(job.rules.text, job.rules.file);
     this.#speed = job.speed;
     this.#observer = new SummaryObserver(job.copies, Number.isFinite(job.speed));
-    if (job.checkpoint !== undefined) {
-      const count = () => ({ tally: this.#observer.tally, transport: transport.stats() });
-      this.#checkpoints = new Checkpoints(job.checkpoint, share.index, job.copies, count, say);
-    }
   }
 
   /** Makes everything ready to send; a live run captures from now on. Throws where the transport, or the capture, cannot be had. */
@@ -187,6 +183,7 @@ export class ReplayShare {
 
   /** Replays once, to the end. Answers why the recording could not be read to its end, if it could not. */
   async run(anchor: Anchor): Promise<string | undefined> {
+    this.#checkpoints ??= this.#openCheckpoints();
     const checkpoints = this.#checkpoints;
     // Before it was interrupted this share had done it, and others had not.
     if (checkpoints !== undefined && checkpoints.pass > anchor.pass) return undefined;
@@ -252,6 +249,14 @@ export class ReplayShare {
     }
     if (this.#unread === undefined && this.#stopped === undefined) checkpoints?.passed();
     return this.#unread;
+  }
+
+  /** Its files are made when the run begins, and not with the transport: by then the process may have gone on as another user. */
+  #openCheckpoints(): Checkpoints | undefined {
+    const { checkpoint, copies } = this.#job;
+    if (checkpoint === undefined) return undefined;
+    const count = () => ({ tally: this.#observer.tally, transport: this.#transport.stats() });
+    return new Checkpoints(checkpoint, this.#share.index, copies, count, this.#say);
   }
 
   /** What all that was run amounts to. Frees everything. */

@@ -32,6 +32,8 @@ export interface ReplayThreads {
   run(anchor: Anchor): Promise<string | undefined>;
   /** What all that was run amounts to. Frees everything. */
   end(): Promise<ShareResult[]>;
+  /** All threads give up their capabilities: what is opened is open. */
+  shed(): Promise<void>;
   /** Ours so far. */
   lateness(): Promise<Percentiles>;
   steer(steering: Steering): void;
@@ -56,6 +58,8 @@ export async function openThreads(
     },
     run: (anchor) => share.run(anchor),
     end: async () => [await share.end()],
+    // This thread's go with the process's.
+    shed: async () => {},
     lateness: async () => latenessOf([share.lateness]),
     steer: (steering) => share.steer(steering),
     stop: (cause) => share.stop(cause),
@@ -131,6 +135,10 @@ class WorkerThreads implements ReplayThreads {
     }
   }
 
+  async shed(): Promise<void> {
+    await this.#together(this.#threads.map((thread) => thread.shed()));
+  }
+
   async lateness(): Promise<Percentiles> {
     return latenessOf(await Promise.all(this.#threads.map((thread) => thread.lateness())));
   }
@@ -165,6 +173,7 @@ class ShareThread {
   readonly ended: Promise<void>;
   readonly #worker: Worker;
   #ran: (unread: string | undefined) => void = () => {};
+  #shed: () => void = () => {};
   /** Who asked for it, in order. */
   #lateness: ((lateness: string) => void)[] = [];
 
@@ -186,6 +195,7 @@ class ShareThread {
         else if (message.type === 'progress') this.progress = message.progress;
         else if (message.type === 'say') say(message.lines);
         else if (message.type === 'ran') this.#ran(message.unread);
+        else if (message.type === 'shed') this.#shed();
         else if (message.type === 'lateness') this.#lateness.shift()?.(message.lateness);
         else if (message.type === 'done') done(message.result);
         else failed(errorOf(message));
@@ -200,6 +210,14 @@ class ShareThread {
     this.post({ type: 'run', anchor });
     return new Promise((resolve, reject) => {
       this.#ran = resolve;
+      this.result.catch(reject);
+    });
+  }
+
+  shed(): Promise<void> {
+    this.post({ type: 'shed' });
+    return new Promise((resolve, reject) => {
+      this.#shed = resolve;
       this.result.catch(reject);
     });
   }

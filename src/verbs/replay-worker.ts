@@ -12,9 +12,12 @@ import {
   type Steering,
   type StopCause,
 } from './replay-share.ts';
+import { shedRights } from './run-as.ts';
 
 export type ToWorker =
   | { type: 'run'; anchor: Anchor }
+  /** No more sockets are opened. */
+  | { type: 'shed' }
   | { type: 'end' }
   | { type: 'steer'; steering: Steering }
   | { type: 'lateness' }
@@ -30,6 +33,8 @@ export type FromWorker =
   | { type: 'say'; lines: Lines }
   /** A histogram, encoded. */
   | { type: 'lateness'; lateness: string }
+  /** It has no capabilities any more. */
+  | { type: 'shed' }
   /** Of a `run`. */
   | { type: 'ran'; unread: string | undefined }
   | { type: 'done'; result: ShareResult };
@@ -49,7 +54,10 @@ async function work(): Promise<void> {
     const isWhole = await new Promise<boolean>((resolve, reject) => {
       port.on('message', (message: ToWorker) => {
         if (message.type === 'run') run(message.anchor).catch(reject);
-        else if (message.type === 'end') resolve(true);
+        else if (message.type === 'shed') {
+          shedRights();
+          tell({ type: 'shed' });
+        } else if (message.type === 'end') resolve(true);
         else if (message.type === 'close') resolve(false);
         else if (message.type === 'stop') replay.stop(message.cause);
         else if (message.type === 'steer') replay.steer(message.steering);

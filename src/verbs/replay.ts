@@ -17,6 +17,7 @@ import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
 import { onClockStepOption, parseScale, planTiming } from './replay-timing.ts';
+import { planRunAs, readFor } from './run-as.ts';
 
 const EXAMPLES = `
 Examples:
@@ -121,10 +122,11 @@ function replayOptions() {
 }
 
 async function replay(dir: string, options: ReplayOptions): Promise<void> {
+  const runAs = planRunAs(options.user);
   const plan = await planRun(options);
   const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
   const { copies, speed } = options;
-  const archive = openArchive(dir);
+  const archive = readFor(runAs, dir, () => openArchive(dir));
   try {
     sayState(archive);
     const mappings = resolveMappings(plan, archive.sessions(), dir);
@@ -170,6 +172,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       recording: { to: timing.window.to ?? lastOf(archive, fixed), originSec: archive.info.originSec },
       course: planCourse(options, Date.now(), left !== undefined),
       resumable: { args: process.argv.slice(3), left },
+      runAs,
     });
   } finally {
     archive.close();

@@ -12,7 +12,14 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
-import { type Account, asAccount, dropPrivileges, findAccount } from '../net/privileges.ts';
+import {
+  type Account,
+  asAccount,
+  canDropPrivileges,
+  dropPrivileges,
+  findAccount,
+  shedCapabilities,
+} from '../net/privileges.ts';
 
 /** Undefined: nobody else than now. */
 export type RunAs = Account | undefined;
@@ -25,14 +32,12 @@ export function userOption() {
 }
 
 /**
- * As whom to go on: `user`, or who called us by sudo, doas or pkexec. Undefined where that is who we are, and off Linux. Throws where
+ * As whom to go on: `user`, or who called us by sudo, doas or pkexec. Undefined where that is who we are, and where mytape
+ * can't give up privileges. Throws where
  * there is no such user, or we are not root and so can become no other.
  */
 export function planRunAs(user: string | undefined, env: NodeJS.ProcessEnv = process.env): RunAs {
-  if (process.platform !== 'linux') {
-    if (user === undefined) return undefined;
-    throw new MytapeError('not-supported', `--user ${user}: mytape gives up privileges on Linux only`);
-  }
+  if (user === undefined && !canDropPrivileges()) return undefined;
   const isRoot = process.geteuid?.() === 0;
   if (user === undefined) return isRoot ? unlessRoot(caller(env)) : undefined;
   const account = findAccount(/^\d+$/.test(user) ? Number(user) : user);
@@ -63,10 +68,11 @@ function caller(env: NodeJS.ProcessEnv): RunAs {
   return DOAS_USER === undefined ? undefined : findAccount(DOAS_USER);
 }
 
-/** For messages. */
-export function nameOfUser(runAs: RunAs): string {
-  const uid = runAs?.uid ?? process.geteuid?.() ?? 0;
-  return runAs?.name ?? (uid === 0 ? 'root without capabilities' : `user ${uid}`);
+/** Who we are once the sockets are open, for messages. */
+function nameOfUser(runAs: RunAs): string {
+  const uid = runAs?.uid ?? process.geteuid?.();
+  if (uid === 0) return 'root without capabilities';
+  return runAs?.name ?? `user ${uid}`;
 }
 
 /** Does `act` as who we will go on as: what it makes is theirs. */
@@ -74,9 +80,14 @@ export function asRunAs<T>(runAs: RunAs, act: () => T): T {
   return runAs === undefined ? act() : asAccount(runAs, act);
 }
 
-/** Gives up, for good, all rights that `runAs` does not have. Off Linux it does nothing. */
+/** Gives up, for good, all rights that `runAs` does not have. Elsewhere than on Linux it does nothing. */
 export async function goOnAs(runAs: RunAs): Promise<void> {
-  if (process.platform === 'linux') await dropPrivileges(runAs);
+  if (canDropPrivileges()) await dropPrivileges(runAs);
+}
+
+/** In a worker thread, after `goOnAs` in the main one: capabilities are a thread's own. */
+export function shedRights(): void {
+  if (canDropPrivileges()) shedCapabilities();
 }
 
 /**
@@ -111,31 +122,56 @@ function makeAndGive(path: string, { uid, gid }: Account): void {
   }
 }
 
-/** Throws where who we are by now cannot write the folder `path`. `option` names it on the command line. */
+/** After `goOnAs(runAs)`: throws where the folder `path` can't be written. `option` names it on the command line. */
 export function checkWritable(path: string, runAs: RunAs, option: string): void {
   try {
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
-    const who = nameOfUser(runAs);
     throw new MytapeError(
       'bad-file',
-      `cannot write the folder ${path} as ${who}, whom mytape goes on as (choose another: ${option}, or its owner: --user NAME)`,
+      `cannot write the folder ${path} as ${nameOfUser(runAs)}: ${(cause as Error).message} ` +
+        `(choose another by ${option}, or another user by --user NAME)`,
       { cause },
     );
   }
 }
 
-/** Throws where who we are by now cannot read the folder `path` and the files in it. */
+/** Before `goOnAs`: does `read` as `runAs`. Throws, too, where they can't read the folder `path`. */
+export function readFor<T>(runAs: RunAs, path: string, read: () => T): T {
+  return asRunAs(runAs, () => {
+    try {
+      readdirSync(path);
+    } catch (cause) {
+      // Of all else that can be wrong `read` has better words.
+      if ((cause as NodeJS.ErrnoException).code === 'EACCES') throw unreadable(path, runAs, cause as Error);
+    }
+    return read();
+  });
+}
+
+/** After `goOnAs(runAs)`: throws where the folder `path` or a file in it can't be read. */
 export function checkReadable(path: string, runAs: RunAs): void {
   try {
     accessSync(path, constants.R_OK | constants.X_OK);
-    for (const name of readdirSync(path)) accessSync(join(path, name), constants.R_OK);
+    for (const name of readdirSync(path)) checkFile(join(path, name));
   } catch (cause) {
-    throw new MytapeError(
-      'bad-file',
-      `cannot read ${path} as ${nameOfUser(runAs)}, whom mytape goes on as: ${(cause as Error).message} ` +
-        '(make it readable, or go on as its owner: --user NAME)',
-      { cause },
-    );
+    throw unreadable(path, runAs, cause as Error);
+  }
+}
+
+function unreadable(path: string, runAs: RunAs, cause: Error): MytapeError {
+  return new MytapeError(
+    'bad-file',
+    `cannot read ${path} as ${nameOfUser(runAs)}: ${cause.message} (make it readable, or choose another user by --user NAME)`,
+    { cause },
+  );
+}
+
+function checkFile(path: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (error) {
+    // Whoever reads an archive makes a lock and takes it away again.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

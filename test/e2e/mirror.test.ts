@@ -8,6 +8,7 @@ import { CLIENTS } from '../../scripts/lab/network.ts';
 import { PORT, USERS } from '../../scripts/lab/server.ts';
 import { CLI, RELAY_PORT, type RecordSummary, startIntercept } from '../../scripts/lab/tape.ts';
 import { runClients } from '../../scripts/lab/workload.ts';
+import { assertWithoutRights, rightsOf } from '../support/rights.ts';
 import { assertMirrored, mirrorArguments, mirrored, startMirror, sysbench } from './support/mirrored.ts';
 import { assertAddsUp, labTests, readSummary, runSteps, type TestBed } from './support/path.ts';
 
@@ -151,16 +152,21 @@ labTests('mirror', (it) => {
     assert.ok(summary.elapsed_s < 15, 'nobody slept to the end');
   });
 
-  it('record --mirror: both have all of it', async (bed) => {
+  it('record --mirror, as another user in all threads: both have all of it', async (bed) => {
+    bed.letOthersPass();
     const [out, archive] = [bed.fresh('mirror'), bed.fresh('tape')];
     const args = mirrorArguments(bed, [...BY_SOCKET, '-C', '2', '-n', '2', '--out', out]);
-    const record = ['record', '-i', 'eth0', '-p', String(PORT), '-o', archive, '--json', '--mirror', ...args];
+    const record = [
+      ...['record', '-i', 'eth0', '-p', String(PORT), '-o', archive, '--json', '--user', 'nobody'],
+      ...['--mirror', ...args],
+    ];
     const running = await Background.start(
       bed.lab,
       'online',
       [process.execPath, CLI, ...record],
       /recording on/,
     );
+    assertWithoutRights(rightsOf(running.pid));
     const before = await Promise.all([countsOf(bed.online), countsOf(bed.target)]);
     await sysbench(bed, { threads: 8, transactions: 100 });
     const online = difference(await countsOf(bed.online), before[0]);

@@ -1,10 +1,12 @@
 /** Where answers are caught, and from which addresses the copies speak: docs/topologies.md. */
 import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endClientsNowhere, endClientsOnAssistant, endClientsOnTarget } from '../../scripts/lab/network.ts';
 import { PORT } from '../../scripts/lab/server.ts';
 import { interceptArguments, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
-import { labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
+import { assertWithoutRights, rightsOf } from '../support/rights.ts';
+import { assertAddsUp, labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
 import { SYNS, seenOnTarget } from './support/seen.ts';
 
 /** Ports of a host's own where the lab's kernel has its default range for connections, and how long a round of them takes. */
@@ -92,6 +94,29 @@ labTests('topology', (it) => {
     withoutRoute(bed, async () => {
       const recorded = await bed.recorded('reads');
       await bed.replayExactly(recorded, { path: 'self', copies: 4, speed: '4', extra: ['-C', '2'] });
+    }));
+
+  it('self, as another user in all threads: it takes its rule away; an archive that the user cannot read is named', (bed) =>
+    withoutRoute(bed, async () => {
+      bed.letOthersPass();
+      const recorded = await bed.recorded('reads');
+      const archive = bed.fresh('of-nobody');
+      cpSync(recorded.archive, archive, { recursive: true });
+      const options = { path: 'self' as const, archive, speed: '2', extra: ['-C', '2', '--user', 'nobody'] };
+      const refused = await bed.replayAnyhow(options);
+      assert.match(refused.stderr, /cannot read .*of-nobody as nobody: EACCES.*--user NAME/);
+      assert.equal(refused.code, 1);
+      assert.deepEqual(await bed.lines('online', 'nft list tables'), []);
+
+      await bed.lines('online', `chown -R nobody ${archive}`);
+      const connections = recorded.online.Connections;
+      const replay = await bed.replayUnderWay({ ...options, connections });
+      assertWithoutRights(rightsOf(replay.pid));
+      const { code, stderr } = await replay.ended;
+      assert.equal(code, 0, stderr);
+      assertAddsUp(replay.summary());
+      assert.deepEqual(replay.summary().commands.lost, {});
+      assert.deepEqual(await bed.lines('online', 'nft list tables'), []);
     }));
 
   it('self: after kill -9 its rule is gone within a second; the same ports again meet what it left on the target', (bed) =>

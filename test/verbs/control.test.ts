@@ -40,6 +40,7 @@ function fakeRun({
         restsTo: undefined,
         sentTo: 3e9,
       },
+      shed: async () => {},
       lateness: async () => LATENESS,
       steer: (steering) => steered.push(steering),
       stop: (cause = 'interrupted') => stopped.push(cause),

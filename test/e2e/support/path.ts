@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -127,6 +127,12 @@ export class TestBed {
     const folder = join(this.lab.runFolder, 'e2e');
     mkdirSync(folder, { recursive: true });
     return join(folder, `${++this.#runs}-${name}`);
+  }
+
+  /** Lets other users than root reach what they own in the lab's run folder. */
+  letOthersPass(): void {
+    this.fresh('nothing');
+    for (const folder of [this.lab.runFolder, join(this.lab.runFolder, 'e2e')]) chmodSync(folder, 0o711);
   }
 
   /** A whole recording of these workloads, one beside the other; made once. */

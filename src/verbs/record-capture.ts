@@ -1,0 +1,61 @@
+/** What a recording opens while mytape still has the rights that it was started with. */
+import { MytapeError } from '../errors.ts';
+import { type CaptureDriver, openCapture } from '../net/drivers.ts';
+import type { PacketSource } from '../wire/packets.ts';
+import { defaultInterface } from './interfaces.ts';
+import { makeFolderFor, type RunAs } from './run-as.ts';
+
+/** MySQL's own. */
+export const DEFAULT_PORT = 3306;
+
+export interface CaptureChoices {
+  interface?: string | undefined;
+  output: string;
+  port?: number[] | undefined;
+  filter?: string | undefined;
+  buffer?: number | undefined;
+  captureDriver: CaptureDriver;
+}
+
+/** A capture that runs, and what it is of. */
+export interface RecordCapture {
+  source: PacketSource;
+  iface: string;
+  filter: string;
+  serverPorts: number[];
+}
+
+/**
+ * Begins to capture, and makes the archive's folder for `runAs`. `others`: the filter of what is not to be left out, beside that of the
+ * options. Throws as openCapture does, and `disk` where the folder can't be made.
+ */
+export async function openRecordCapture(
+  options: CaptureChoices,
+  runAs: RunAs,
+  others?: string,
+): Promise<RecordCapture> {
+  const iface = options.interface ?? defaultInterface();
+  const serverPorts = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
+  const wanted = options.filter ?? serverPorts.map((port) => `tcp port ${port}`).join(' or ');
+  const filter = others === undefined ? wanted : `(${wanted}) and ${others}`;
+  const source = await openCapture(options.captureDriver, {
+    iface,
+    filter,
+    mode: 'throughput',
+    ...(options.buffer === undefined ? {} : { bufferOctets: options.buffer }),
+  });
+  try {
+    makeFolderFor(runAs, options.output);
+  } catch (cause) {
+    await discard(source);
+    const what = `cannot make the archive ${options.output}: ${(cause as Error).message}`;
+    throw new MytapeError('disk', what, { cause });
+  }
+  return { source, iface, filter, serverPorts };
+}
+
+/** Lets go of a source that nobody wants to read. */
+export async function discard(source: PacketSource): Promise<void> {
+  source.close();
+  for await (const _ of source);
+}

@@ -1,0 +1,210 @@
+/** As whom verbs go on once their sockets are open, read from /proc; and what they say where they can't. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { planRunAs } from '../../src/verbs/run-as.ts';
+import { assertWithoutCapabilities, assertWithoutRights, rightsOf } from '../support/rights.ts';
+import { CLI, mytape } from './mytape.ts';
+
+const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
+/** A user that every Linux has, and that owns nothing. */
+const NOBODY = 'nobody';
+/** Nobody listens there. */
+const PORT = 26_597;
+const RELAY_PORT = 26_596;
+const DEADLINE_MS = 20_000;
+
+async function until<T>(look: () => T | undefined | false, what: () => string): Promise<T> {
+  const deadline = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const found = look();
+    if (found !== undefined && found !== false) return found;
+    assert.ok(performance.now() < deadline, what());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A mytape that goes on until it is told to stop. */
+class Running {
+  said = '';
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.#child = spawn(process.execPath, [CLI, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', (octets) => {
+        this.said += octets;
+      });
+    this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
+  }
+
+  async ready(line: RegExp): Promise<number> {
+    await until(
+      () => line.test(this.said),
+      () => this.said,
+    );
+    return this.#child.pid as number;
+  }
+
+  async stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM');
+    return this.#ended;
+  }
+}
+
+describe('as whom to go on', { skip: SKIP }, () => {
+  const nobody = () => planRunAs(NOBODY, {});
+
+  test('--user by name and by number; root stays root', () => {
+    const account = nobody();
+    assert.ok(account !== undefined && account.uid > 0 && account.gid > 0);
+    assert.deepEqual(planRunAs(String(account.uid), {}), account);
+    assert.equal(planRunAs('root', {}), undefined);
+    assert.throws(() => planRunAs('no-such-user', {}), /--user no-such-user: this host has no such user/);
+    assert.throws(() => planRunAs('4000000000', {}), /no such user/);
+  });
+
+  test('who called by sudo, doas, pkexec; nobody else', () => {
+    const account = nobody();
+    assert.ok(account !== undefined);
+    const uid = String(account.uid);
+    assert.deepEqual(planRunAs(undefined, { SUDO_UID: uid, SUDO_GID: '0' }), account);
+    assert.deepEqual(planRunAs(undefined, { DOAS_USER: NOBODY }), account);
+    assert.deepEqual(planRunAs(undefined, { PKEXEC_UID: uid }), account);
+    // A number that this host has no name for.
+    const stranger = planRunAs(undefined, { SUDO_UID: '54321', SUDO_GID: '54322' });
+    assert.deepEqual(stranger, { uid: 54321, gid: 54322, name: undefined });
+    for (const env of [{}, { SUDO_UID: '0' }, { SUDO_UID: 'x' }, { DOAS_USER: 'root' }])
+      assert.equal(planRunAs(undefined, env), undefined);
+    assert.equal(planRunAs('root', { SUDO_UID: uid }), undefined);
+  });
+});
+
+describe('mytape with fewer rights', { skip: SKIP }, () => {
+  let folder: string;
+  let uid: number;
+  let gid: number;
+  before(() => {
+    ({ uid, gid } = planRunAs(NOBODY, {}) as { uid: number; gid: number });
+    folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    chmodSync(folder, 0o711);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  function assertNobody(pid: number): void {
+    const threads = rightsOf(pid);
+    assertWithoutRights(threads);
+    for (const { uids, gids } of threads)
+      assert.deepEqual([...uids, ...gids], [uid, uid, uid, uid, gid, gid, gid, gid]);
+    assert.equal(threads[0].bounding, 0n);
+  }
+
+  test('record goes on as --user, in all threads; the archive is theirs, and grows', async () => {
+    const archive = join(folder, 'of-nobody', 'peak.tape');
+    const recording = new Running([
+      ...['record', '-i', 'lo', '-p', String(PORT), '-o', archive, '--rotate', '1', '--user', NOBODY],
+    ]);
+    assertNobody(await recording.ready(/recording on lo/));
+    const segments = () => readdirSync(archive).filter((name) => name.endsWith('.pcap.lz4'));
+    await until(
+      () => {
+        connect(PORT, '127.0.0.1').on('error', () => {});
+        return segments().length > 1;
+      },
+      () => `${segments()}`,
+    );
+    assert.equal(await recording.stop(), 0, recording.said);
+    for (const name of ['.', ...readdirSync(archive)]) {
+      const found = statSync(join(archive, name));
+      assert.deepEqual([found.uid, found.gid, found.mode & 0o077], [uid, gid, 0], name);
+    }
+    assert.equal(statSync(join(folder, 'of-nobody')).uid, uid);
+    assert.equal(mytape('ls', archive).status, 0);
+  });
+
+  test('record by sudo goes on as who called it', async () => {
+    const archive = join(folder, 'by-sudo.tape');
+    const args = ['record', '-i', 'lo', '-p', String(PORT), '-o', archive];
+    const recording = new Running(args, { SUDO_UID: String(uid), SUDO_GID: String(gid) });
+    assertNobody(await recording.ready(/recording on lo/));
+    assert.equal(await recording.stop(), 0, recording.said);
+    assert.equal(statSync(archive).uid, uid);
+  });
+
+  test('record by root itself stays root, without capabilities where its own code runs', async () => {
+    const archive = join(folder, 'of-root.tape');
+    const recording = new Running([
+      'record',
+      '-i',
+      'lo',
+      '-p',
+      String(PORT),
+      '-o',
+      archive,
+      '--user',
+      'root',
+    ]);
+    const threads = rightsOf(await recording.ready(/recording on lo/));
+    assert.equal(await recording.stop(), 0, recording.said);
+    const [main] = threads;
+    assert.deepEqual([main.bounding, main.uids[0]], [0n, 0]);
+    for (const { noNewPrivileges } of threads) assert.ok(noNewPrivileges);
+    const without = threads.filter(({ permitted }) => permitted === 0n);
+    assert.ok(without.includes(main));
+    for (const rights of without) assertWithoutCapabilities(rights.thread, rights);
+    // The main thread and libuv's four.
+    assert.ok(without.length >= 5, `${without.length} of ${threads.length} threads`);
+  });
+
+  test('intercept goes on as --user; its pid file, in a folder of root, does not name it afterwards', async () => {
+    const pidFile = join(folder, 'pid');
+    const intercept = new Running([
+      ...['intercept', '-i', 'lo', '-F', `tcp and src port ${PORT}`, '-p', `127.0.0.1:${RELAY_PORT}`],
+      ...['--pid-file', pidFile, '--user', NOBODY],
+    ]);
+    const pid = await intercept.ready(/listening/);
+    assertNobody(pid);
+    assert.deepEqual([readFileSync(pidFile, 'utf8'), statSync(pidFile).mode & 0o777], [`${pid}\n`, 0o644]);
+    assert.equal(await intercept.stop(), 0, intercept.said);
+    assert.equal(readFileSync(pidFile, 'utf8'), '');
+  });
+
+  test('a folder that the user cannot write is named before anything is recorded', () => {
+    const archive = join(folder, 'of-root');
+    mkdirSync(archive, { mode: 0o755 });
+    const { status, stderr } = mytape('record', '-i', 'lo', '-o', archive, '--user', NOBODY);
+    assert.match(
+      stderr,
+      /cannot write the folder .*of-root as nobody: EACCES.*\(choose another by -o, or another user/,
+    );
+    assert.equal(status, 1);
+    assert.doesNotMatch(stderr, /recording/);
+    assert.deepEqual(readdirSync(archive), []);
+  });
+
+  test('without root there is no other user', () => {
+    const args = ['record', '-i', 'lo', '-o', join(folder, 'never'), '--user', 'root'];
+    const nobodys = ['--reuid', String(uid), '--regid', String(gid), '--clear-groups', process.execPath, CLI];
+    const { status, stderr } = spawnSync('setpriv', [...nobodys, ...args], { encoding: 'utf8' });
+    assert.match(stderr, /--user root: only root can go on as another user/);
+    assert.equal(status, 1);
+    assert.ok(!existsSync(join(folder, 'never')));
+  });
+});
