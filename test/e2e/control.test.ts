@@ -7,6 +7,7 @@ import { collect, type RunResult } from '../../scripts/lab/lab.ts';
 import { CLI, type ReplayPath, replayHost, startIntercept } from '../../scripts/lab/tape.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { RunStatus } from '../../src/verbs/control.ts';
+import { until } from '../support/until.ts';
 import { commandObstacle } from './support/capability.ts';
 import { assertAddsUp, labTests, type ReplayOptions, readSummary, type TestBed } from './support/path.ts';
 import { clearVisits, makeVisits, type VisitPlan, visitsOn } from './support/visits.ts';
@@ -47,11 +48,7 @@ async function visits(bed: TestBed): Promise<number> {
 }
 
 async function visited(bed: TestBed, least: number): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while ((await visits(bed)) < least) {
-    assert.ok(performance.now() < deadline, `no ${least} visits on target within 20 s`);
-    await sleep(20);
-  }
+  await until(`${least} visits on target`, async () => (await visits(bed)) >= least);
 }
 
 function visitTape(bed: TestBed, plan = PLAN): string {
@@ -218,11 +215,7 @@ labTests('control', (it) => {
     const startAt = new Date(Date.now() + 7_200_000).toISOString();
     const seen = await bed.counted(async () => {
       const run = startReplay(bed, { path: 'socket', archive, extra: ['--start-at', startAt, '-C', '2'] });
-      const deadline = performance.now() + 10_000;
-      while (!existsSync(join(run.out, 'control.sock'))) {
-        assert.ok(performance.now() < deadline, 'no control socket within 10 s');
-        await sleep(50);
-      }
+      await until('the control socket is there', () => existsSync(join(run.out, 'control.sock')));
       assert.equal((await ctl(bed, 'socket', run.out, 'status')).state, 'waiting');
       process.kill(run.pid, 'SIGINT');
       assert.equal((await run.ended).code, EXIT.interrupted);

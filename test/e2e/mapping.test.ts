@@ -8,6 +8,7 @@ import { collect } from '../../scripts/lab/lab.ts';
 import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
 import { PORT, Server, USERS } from '../../scripts/lab/server.ts';
 import { CLI, RELAY_PORT } from '../../scripts/lab/tape.ts';
+import { until } from '../support/until.ts';
 import { assertAddsUp, labTests, readSummary, type TestBed } from './support/path.ts';
 
 /** Where the second servers listen, on the same hosts as the first. */
@@ -185,11 +186,7 @@ labTests('mapping', (it) => {
     const running = bed.lab.spawn('online', command[0], command.slice(1), { stdio: 'ignore' });
     const ended = collect(running);
     const seen = async () => (await onto.sql('SELECT who FROM sbtest.seen')).length;
-    const deadline = performance.now() + 10_000;
-    while ((await seen()) === 0) {
-      assert.ok(performance.now() < deadline, 'nothing came to the target');
-      await sleep(20);
-    }
+    await until('something came to the target', async () => (await seen()) > 0);
     running.kill('SIGKILL');
     await ended;
     assert.ok((await seen()) < 6, 'it was killed too late to say anything');

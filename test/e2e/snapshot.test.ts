@@ -12,11 +12,11 @@ import { CLI, type RecordSummary, tape } from '../../scripts/lab/tape.ts';
 import { openArchive } from '../../src/archive/reader.ts';
 import { readSnapshots, SNAPSHOTS_FILE } from '../../src/archive/snapshots.ts';
 import { adoptionOf } from '../../src/replay/adoption.ts';
+import { until } from '../support/until.ts';
 import { labObstacle } from './support/capability.ts';
 import { runSteps } from './support/path.ts';
 import type { Step } from './support/steps.ts';
 
-const LIMIT_MS = 15_000;
 const CLIENTS = 3;
 const VALUE = "it's é\\";
 const LONG = `SELECT ? /* ${'long '.repeat(300)} */`;
@@ -47,14 +47,6 @@ describe('record --snapshot-from', { skip: labObstacle() ?? false }, () => {
   async function restart(performanceSchema: 'ON' | 'OFF'): Promise<void> {
     await online().stop();
     await online().start([`--performance-schema=${performanceSchema}`]);
-  }
-
-  async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + LIMIT_MS;
-    while (!(await isSo())) {
-      assert.ok(performance.now() < deadline, `not within ${LIMIT_MS / 1000} s: ${what}`);
-      await sleep(20);
-    }
   }
 
   function recording(archive: string, password = 'monitor-secret', node: string[] = []): Promise<Background> {

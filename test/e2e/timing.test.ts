@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Recorded } from '../../scripts/lab/path.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
+import { until } from '../support/until.ts';
 import { assertAddsUp, labTests, type ReplayOptions, runSteps, type TestBed } from './support/path.ts';
 import type { Step } from './support/steps.ts';
 import { clearVisits, makeVisits, type Visit, type VisitPlan, visitsInOrder } from './support/visits.ts';
@@ -46,11 +47,7 @@ async function recordAround(
       const rows = await bed.online.processlist();
       return rows.filter(({ db, Command }) => db === 'sbtest2' && Command === 'Sleep').length === connections;
     };
-    const deadline = performance.now() + 10_000;
-    while (!(await areThere())) {
-      assert.ok(performance.now() < deadline, 'the clients do not connect');
-      await sleep(20);
-    }
+    await until('the clients are connected', areThere);
     await runSteps(bed.lab, { steps: READ });
     from = await moment();
     writeFileSync(go, '');

@@ -6,6 +6,7 @@ import { endClientsNowhere, endClientsOnAssistant, endClientsOnTarget } from '..
 import { PORT } from '../../scripts/lab/server.ts';
 import { interceptArguments, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
 import { assertWithoutRights, rightsOf } from '../support/rights.ts';
+import { until } from '../support/until.ts';
 import { assertAddsUp, labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
 import { SYNS, seenOnTarget } from './support/seen.ts';
 
@@ -128,11 +129,10 @@ labTests('topology', (it) => {
       assert.deepEqual(await bed.lines('online', 'nft list tables'), [`table inet mytape_${replay.pid}`]);
       process.kill(replay.pid, 'SIGKILL');
       await replay.ended;
-      const deadline = performance.now() + 1000;
-      while ((await bed.lines('online', 'nft list tables')).length > 0) {
-        assert.ok(performance.now() < deadline, 'the table is there after a second');
-        await sleep(20);
-      }
+      await until(
+        'the table is gone',
+        async () => (await bed.lines('online', 'nft list tables')).length === 0,
+      );
       assert.ok((await bed.target.processlist()).length > 0, 'connections that nobody has any more');
       const counts = await bed.counted(async () => {
         const again = await bed.replayAnyhow({

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commandObstacle } from '../e2e/support/capability.ts';
+import { until } from '../support/until.ts';
 import { skip } from './namespaces.ts';
 
 const NAMESPACE = `mytape-guard-${process.pid}`;
@@ -42,12 +43,8 @@ function inside(command: string, ...args: string[]): string {
 const tables = () => inside('nft', 'list', 'tables');
 
 /** Resolves when `table` is gone. */
-async function gone(table: string, withinMs: number): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (tables().includes(table)) {
-    assert.ok(performance.now() < deadline, `${table} is there after ${withinMs} ms`);
-    await sleep(20);
-  }
+function gone(table: string): Promise<void> {
+  return until(`${table} is gone`, () => !tables().includes(table));
 }
 
 const owners = new Set<ChildProcess>();
@@ -120,7 +117,7 @@ describe('the guard', { skip: skip || commandObstacle('nft') }, () => {
       const { child } = await owner(`${there} 3307 20000 20009 20005`);
       const heard = [19_999, 20_000, 20_005, 20_009, 20_010].map(connect);
       await killed(child);
-      await gone('mytape_', 1000);
+      await gone('mytape_');
       const silent = 'silent';
       assert.deepEqual(heard, ['connected', silent, 'connected', silent, 'connected']);
       assert.equal(connect(20_001), 'connected');
@@ -134,7 +131,7 @@ describe('the guard', { skip: skip || commandObstacle('nft') }, () => {
     await sleep(50);
     assert.match(tables(), new RegExp(`mytape_${child.pid}`));
     await killed(child);
-    await gone(`mytape_${child.pid}`, 1000);
+    await gone(`mytape_${child.pid}`);
   });
 
   test('a watcher that was killed is not missed where the owner ends in order', async () => {
@@ -161,7 +158,7 @@ describe('the guard', { skip: skip || commandObstacle('nft') }, () => {
     );
     inside('nft', 'delete', 'table', 'inet', 'somebody_elses');
     await killed(child);
-    await gone('mytape_', 1000);
+    await gone('mytape_');
   });
 
   test('a second one for the same service is refused while the first one lives; for another it is not', async () => {
@@ -171,7 +168,7 @@ describe('the guard', { skip: skip || commandObstacle('nft') }, () => {
     const other = await owner('10.77.0.3 33071 10000 32767');
     assert.equal(other.said, 'up');
     await Promise.all([killed(child), killed(other.child)]);
-    await gone('mytape_', 1000);
+    await gone('mytape_');
   });
 
   test('without nft, or without the right to use it: said in words', async () => {

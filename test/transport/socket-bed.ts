@@ -8,12 +8,12 @@ import { TLSSocket } from 'node:tls';
 import { realClock } from '../../src/time.ts';
 import { SocketTransport } from '../../src/transport/socket.ts';
 import type { TargetTls } from '../../src/transport/target-tls.ts';
+import { until as untilSo } from '../support/until.ts';
 import { type Certificate, certificate } from './certificate.ts';
 import { type ContractBed, SSL_REQUEST, type TargetConnection, USUAL } from './contract.ts';
 
 const HOST = '127.0.0.1';
 /** Longest that anything may take, ms. */
-const LONGEST_MS = 20_000;
 /** Octets over loopback are there when the event loop has turned a few times. */
 const SETTLE_MS = 20;
 const BACKLOG = 1_000;
@@ -50,12 +50,8 @@ export function socketTransport(t: TestContext, server: Server, tls?: TargetTls)
 }
 
 export async function until(done: () => boolean): Promise<void> {
-  const deadline = performance.now() + LONGEST_MS;
   await turn();
-  while (!done()) {
-    assert.ok(performance.now() < deadline, 'it never came');
-    await sleep(1);
-  }
+  await untilSo('it came', done, 1);
 }
 
 /** The server's end of TLS over `socket`, of which `octets` were read: the request for TLS, and what may follow at once. */
