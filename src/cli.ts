@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { EXIT, MytapeError } from './errors.ts';
+import { EXIT, MytapeError, notCompiled } from './errors.ts';
 import { resumedArgs } from './verbs/checkpoint-run.ts';
 import { ctlCommand } from './verbs/ctl.ts';
 import { doctorCommand } from './verbs/doctor.ts';
@@ -79,7 +79,12 @@ function fail(error: unknown): void {
     process.exitCode = error.exitCode;
     return;
   }
-  const { code, exitCode } = error as { code?: string; exitCode?: number };
+  const { code, exitCode, message } = error as { code?: string; exitCode?: number; message?: string };
+  // better-sqlite3 loads its module only when a database is opened.
+  if (code === 'ERR_DLOPEN_FAILED' || message?.startsWith('Could not locate the bindings file')) {
+    fail(notCompiled('better-sqlite3', error));
+    return;
+  }
   if (code?.startsWith('commander.')) {
     // Commander has said it already; help and version are no errors.
     process.exitCode = exitCode === 0 ? EXIT.done : EXIT.usage;

@@ -45,3 +45,13 @@ export class MytapeError extends Error {
     this.exitCode = code === 'usage' ? EXIT.usage : code === 'refused' ? EXIT.refused : EXIT.failed;
   }
 }
+
+/** For a package with a native module that cannot be loaded. `cause`: what loading it threw. */
+export function notCompiled(name: string, cause: unknown): MytapeError {
+  return new MytapeError(
+    'no-library',
+    `cannot load the package ${name}: it was not compiled for Node ${process.versions.node} on this machine ` +
+      `(try: apt install g++ make python3, then npm rebuild ${name})`,
+    { cause },
+  );
+}

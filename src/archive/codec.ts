@@ -5,7 +5,7 @@
  * the block codec of npm lz4, whose own frame layer cannot seek, says nothing on truncation and loops on skippable frames.
  */
 import { createRequire } from 'node:module';
-import { MytapeError } from '../errors.ts';
+import { notCompiled } from '../errors.ts';
 import { xxh32 } from './xxh32.ts';
 
 /** What a frame declares as the largest block. One captured packet can be larger than 64 KiB (GRO): decision 0001. */
@@ -60,7 +60,7 @@ function loadLz4(): Lz4Blocks {
   try {
     return createRequire(import.meta.url)('lz4');
   } catch (cause) {
-    throw new MytapeError('no-library', 'cannot load the lz4 package (try: npm rebuild lz4)', { cause });
+    throw notCompiled('lz4', cause);
   }
 }
 

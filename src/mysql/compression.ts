@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import { inflateSync } from 'node:zlib';
-import { MytapeError } from '../errors.ts';
+import { notCompiled } from '../errors.ts';
 import { payloadLength } from './packet.ts';
 
 const HEADER_OCTETS = 7;
@@ -67,9 +67,7 @@ function loadZstd(): ZstdBinding {
   try {
     return createRequire(import.meta.url)('zstd-napi/binding');
   } catch (cause) {
-    throw new MytapeError('no-library', 'cannot load the zstd-napi package (try: npm rebuild zstd-napi)', {
-      cause,
-    });
+    throw notCompiled('zstd-napi', cause);
   }
 }
 
