@@ -20,7 +20,8 @@ export function installReason() {
   const wanted = read('package-lock.json');
   const present = read('node_modules/.package-lock.json');
   for (const [path, entry] of Object.entries(wanted)) {
-    if (path === '' || (entry.optional && !present[path])) continue;
+    // A link is to a folder of our own.
+    if (path === '' || entry.link || (entry.optional && !present[path])) continue;
     if (present[path]?.version !== entry.version || present[path]?.integrity !== entry.integrity) {
       return `${path.replace(/^.*node_modules\//, '')} is not at ${entry.version}`;
     }
