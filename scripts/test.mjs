@@ -1,5 +1,6 @@
 // Runs the compiled tests: `npm test`, or `npm test -- tcp flow/pacer` for the files whose path has one of these in it.
 // Two files at a time; those of the lab after all others, and three: each makes namespaces and servers of its own, and waits more than it works.
+// Those that need the machine to themselves come last, one by one.
 // With CI=true a skipped test is a failure: what is not tested there is tested nowhere.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,6 +8,8 @@ import { run } from 'node:test';
 import { spec as Spec } from 'node:test/reporters';
 
 const LAB = ['test/e2e/', 'test/lab/'];
+/** Clients at full speed, and not one packet of theirs dropped. */
+const ALONE = ['test/e2e/mirror.test.ts'];
 const CONCURRENCY = 2;
 const LAB_CONCURRENCY = 3;
 const TIMEOUT_MS = 10 * 60_000;
@@ -30,7 +33,8 @@ if (sources.length === 0) {
   process.stderr.write(`test: no test file has ${wanted.join(' or ')} in its path\n`);
   process.exit(1);
 }
-const isOfLab = (file) => LAB.some((folder) => file.startsWith(folder));
+const isAlone = (file) => ALONE.includes(file);
+const isOfLab = (file) => !isAlone(file) && LAB.some((folder) => file.startsWith(folder));
 
 const total = { passed: 0, failed: 0, skipped: [] };
 
@@ -52,10 +56,11 @@ async function runAll(sources, concurrency) {
 }
 
 await runAll(
-  sources.filter((file) => !isOfLab(file)),
+  sources.filter((file) => !isOfLab(file) && !isAlone(file)),
   CONCURRENCY,
 );
 await runAll(sources.filter(isOfLab), LAB_CONCURRENCY);
+await runAll(sources.filter(isAlone), 1);
 
 for (const name of total.skipped) process.stdout.write(`skipped: ${name}\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);
