@@ -45,6 +45,8 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
   const { seq, flags, wireDataLength } = segment;
   if (seq !== mine.next || (flags & EVENTFUL) !== CTL.ack || flow.resetAt >= 0 || flow.resetRefuted)
     return false;
+  // The first to say more than SYN ends its being half-open.
+  if (mine.ack < 0) return false;
   if (wireDataLength > 0) {
     if (!mine.hasData || mine.fin >= 0 || mine.quit >= 0 || segment.dataLength < wireDataLength) return false;
     const { octets, dataOffset: at } = segment;
@@ -178,6 +180,7 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   }
   const isSyn = (flags & CTL.syn) !== 0;
   if (isSyn && ((flags & CTL.ack) !== 0) === fromClient) return false;
+  if (!isSyn) flow.isHalfOpen = false;
   if (isSyn) {
     // Sent again, or answered, once the old connection of the same ports is reset.
     flow.resetAt = -1;

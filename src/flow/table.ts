@@ -5,6 +5,7 @@ import { seqAdd } from '../wire/sequence.ts';
 import { belongs, isNext, isOf, track } from './belongs.ts';
 import { Side } from './coverage.ts';
 import type { Coverage } from './events.ts';
+import { AgeRing, type FlowLimits, NO_LIMITS } from './flow-limits.ts';
 
 /** How long a closed connection still takes in late packets (a last ACK, a FIN sent again) before it is forgotten. */
 const LINGER_NS = 60e9;
@@ -21,14 +22,36 @@ const MOST_TWINS = 65_536;
 
 /** Stands in the table for ends whose connection is not one to the server there. */
 const OUTGOING = null;
+const MOST_OUTGOING = 65_536;
 
-export interface TableOptions {
+/** With no room for another connection, what could make some is looked for this often. */
+const SQUEEZE_NS = 1e9;
+
+/** Then a connection of which one side was seen goes when it was silent for this long. */
+const ONE_SIDED_NS = 60e9;
+
+/** Connections whose ends were used anew, and that still wait to be looked at. */
+const MOST_GONE = 4_096;
+
+export interface TableOptions extends Partial<FlowLimits> {
   /** Of the first connection; default 0. */
   firstId?: number | undefined;
   /** From one connection's id to the next one's; default 1. */
   idStep?: number | undefined;
-  /** A connection without a packet for this long has ended unseen, ns; default: none has. */
-  idleNs?: number | undefined;
+}
+
+/** Where a connection stands in a table: in which map, by which key. */
+class Stand {
+  readonly flows: Map<unknown, unknown>;
+  readonly key: number | string;
+  /** One that is seen with two server's addresses stands at both. */
+  readonly next: Stand | undefined;
+
+  constructor(flows: Map<unknown, unknown>, key: number | string, next: Stand | undefined) {
+    this.flows = flows;
+    this.key = key;
+    this.next = next;
+  }
 }
 
 /** The two ends of a connection, and which of them is the server. */
@@ -65,6 +88,14 @@ export class Flow {
   copies = 0;
   /** Its beginning was seen, or is known by what came next: the SYN, the SYN-ACK or the greeting. */
   fromStart = false;
+  /** Nothing of it was seen but SYN, SYN-ACK and RST. */
+  isHalfOpen = true;
+  /** The table has let it go: it gets no more packets. */
+  isGone = false;
+  /** The table's own. */
+  stand: Stand | undefined;
+  /** The table's own: the client's ends. */
+  clientKey = '';
 
   constructor(id: number, firstAt: CaptureNs) {
     this.id = id;
@@ -105,7 +136,10 @@ export function isClosed(flow: Flow): boolean {
 export interface FlowOwner<F extends Flow> {
   /** A connection's first packet came `at`: the two are for Flow's constructor. */
   create(endpoints: Endpoints, id: number, at: CaptureNs): F;
-  /** It will get no more packets: it closed a while ago, was idle for too long, its ports were used anew, or the capture ended. */
+  /**
+   * It will get no more packets: it closed a while ago, was silent for too long, its ports were used anew, there was no room,
+   * or the capture ended.
+   */
   ended(flow: F): void;
 }
 
@@ -114,7 +148,8 @@ export interface FlowOwner<F extends Flow> {
  * here, so that session 17 of the one is session 17 of the other, with the same coverage.
  *
  * A connection ends when its ports are used anew, which belongs.ts tells, and is forgotten a minute after it closed, or
- * when it was idle for as long as the options say.
+ * when it was silent for as long as the options say. Where they leave no room for another one, its packets are counted
+ * (`flooded`) and belong to none.
  */
 export class FlowTable<F extends Flow> {
   /** Whether the segment last looked up came from the client. */
@@ -123,6 +158,8 @@ export class FlowTable<F extends Flow> {
   outgoing = 0;
   /** Packets that are copies of others. */
   copies = 0;
+  /** Packets of connections that there was no room for. */
+  flooded = 0;
   #owner: FlowOwner<F>;
   /** 1 for each port that servers listen on. */
   readonly #isServer = new Uint8Array(65_536);
@@ -140,20 +177,36 @@ export class FlowTable<F extends Flow> {
   readonly #addresses = new Map<string, Address>();
   /** The newest connection of a client's ends, whatever its server: a second view of it has the same numbers. */
   readonly #byClient = new Map<string, F>();
+  /** Where OUTGOING stands, or stood. */
+  #outgoingStands: Stand[] = [];
+  /** All connections, and some that are gone. */
+  readonly #ages = new AgeRing<F>();
+  /** Connections that are not gone … */
+  #kept = 0;
+  /** … half-open ones among them, and those that are gone but not forgotten … */
+  #halfOpen = 0;
+  /** … and others that are gone but not forgotten. */
+  #gone = 0;
   #nextId: number;
   readonly #idStep: number;
-  readonly #idleNs: number;
+  readonly #limits: FlowLimits;
   #lastSweep: CaptureNs = 0;
+  #lastSqueeze: CaptureNs = Number.NEGATIVE_INFINITY;
 
   /** `serverPorts`: who listens there is the server. Empty: the SYN tells, or else the lower port. */
   constructor(serverPorts: ReadonlySet<number>, owner: FlowOwner<F>, options: TableOptions = {}) {
-    const { firstId = 0, idStep = 1, idleNs = Number.POSITIVE_INFINITY } = options;
+    const { firstId = 0, idStep = 1 } = options;
     for (const port of serverPorts) this.#isServer[port] = 1;
     this.#hasPorts = serverPorts.size > 0;
     this.#owner = owner;
     this.#nextId = firstId;
     this.#idStep = idStep;
-    this.#idleNs = idleNs;
+    this.#limits = {
+      idleNs: options.idleNs ?? NO_LIMITS.idleNs,
+      halfOpenNs: options.halfOpenNs ?? NO_LIMITS.halfOpenNs,
+      mostHalfOpen: options.mostHalfOpen ?? NO_LIMITS.mostHalfOpen,
+      mostFlows: options.mostFlows ?? NO_LIMITS.mostFlows,
+    };
   }
 
   /**
@@ -190,7 +243,7 @@ export class FlowTable<F extends Flow> {
       if (older !== undefined && hasOwnNumbers && isOf(older, segment, this.fromClient)) return undefined;
       before = flow;
       // What seemed to be seen twice goes on by its own ends.
-      if (!flow.isTwin) this.#owner.ended(flow);
+      if (!flow.isTwin) this.#replace(flow);
       flow = undefined;
     }
     if (flow === undefined) {
@@ -199,13 +252,22 @@ export class FlowTable<F extends Flow> {
         this.outgoing++;
         return undefined;
       }
-      flow = this.#twin(segment, at) ?? this.#create(segment, at);
+      flow = this.#twin(segment, at);
+      if (flow === undefined) {
+        if (!this.#hasRoom(segment, at)) {
+          this.flooded++;
+          return undefined;
+        }
+        flow = this.#create(segment, at);
+      }
       if (before !== undefined) {
         before.before = undefined;
         flow.before = before;
       }
     }
+    const wasHalfOpen = flow.isHalfOpen;
     if (track(flow, segment, this.fromClient, at)) this.copies++;
+    if (wasHalfOpen && !flow.isHalfOpen) this.#halfOpen--;
     // Packets of several queues of a card are out of order: a connection's own time never runs back.
     if (at > flow.lastAt) flow.lastAt = at;
     return flow;
@@ -228,6 +290,58 @@ export class FlowTable<F extends Flow> {
     this.#byServer.clear();
     this.#byServer6.clear();
     for (const flow of rest) this.#owner.ended(flow);
+  }
+
+  /** Whether another connection, which begins with `segment`, may be kept. */
+  #hasRoom({ flags }: Segment, at: CaptureNs): boolean {
+    const { mostHalfOpen, mostFlows } = this.#limits;
+    if (this.#halfOpen >= mostHalfOpen && (flags & (CTL.syn | CTL.rst)) !== 0) return false;
+    if (this.#kept >= mostFlows && Math.abs(at - this.#lastSqueeze) > SQUEEZE_NS) this.#squeeze(at);
+    return this.#kept < mostFlows;
+  }
+
+  /** Lets go of connections that closed, and of such as a flood without answers leaves, sooner than they are due. */
+  #squeeze(at: CaptureNs): void {
+    this.#lastSqueeze = at;
+    this.#forgetRecent();
+    const over: F[] = [];
+    this.#ages.filter((flow) => {
+      const silentNs = at - flow.lastAt;
+      const isOneSided = !flow.clientSide.seen || !flow.serverSide.seen;
+      const isDue = isClosed(flow) ? silentNs > SQUEEZE_NS : isOneSided && silentNs > ONE_SIDED_NS;
+      if (!isDue || flow.isGone || flow.isHalfOpen) return true;
+      over.push(flow);
+      return false;
+    });
+    for (const flow of over) this.#letGo(flow);
+  }
+
+  /** Its ends are used anew. */
+  #replace(flow: F): void {
+    this.#letGo(flow);
+    if (!flow.isHalfOpen && ++this.#gone > MOST_GONE + this.#kept) {
+      this.#gone = 0;
+      this.#ages.filter((each) => !each.isGone || each.isHalfOpen);
+    }
+  }
+
+  #letGo(flow: F): void {
+    flow.isGone = true;
+    this.#kept--;
+    for (let { stand } = flow; stand !== undefined; stand = stand.next) {
+      if (stand.flows.get(stand.key) !== flow) continue;
+      stand.flows.delete(stand.key);
+      if (typeof stand.key === 'number') this.#forget(stand.key);
+    }
+    flow.stand = undefined;
+    if (this.#byClient.get(flow.clientKey) === flow) this.#byClient.delete(flow.clientKey);
+    this.#owner.ended(flow);
+  }
+
+  /** When it is to go, if it says no more. */
+  #dueAt(flow: F): CaptureNs {
+    if (isClosed(flow)) return flow.lastAt + LINGER_NS;
+    return flow.lastAt + (flow.isHalfOpen ? this.#limits.halfOpenNs : this.#limits.idleNs);
   }
 
   #isFromClient(segment: Segment): boolean {
@@ -275,6 +389,13 @@ export class FlowTable<F extends Flow> {
     this.#recent[place] = flow;
   }
 
+  #forget(clientKey: number): void {
+    const place = placeOf(Math.floor(clientKey / 65536), clientKey % 65536);
+    if (this.#recentClients[place] !== clientKey) return;
+    this.#recentServers[place] = -1;
+    this.#recent[place] = OUTGOING;
+  }
+
   /** What was looked up last may be gone. */
   #forgetRecent(): void {
     this.#recentServers.fill(-1);
@@ -301,15 +422,21 @@ export class FlowTable<F extends Flow> {
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };
     const flow = this.#owner.create(endpoints, this.#nextId, at);
     this.#nextId += this.#idStep;
+    this.#kept++;
+    this.#halfOpen++;
     this.#put(segment, flow);
+    this.#ages.add(flow, at, this.#dueAt(flow));
     if (this.#byClient.size >= MOST_TWINS) this.#byClient.clear();
-    this.#byClient.set(this.#clientKey(segment), flow);
+    flow.clientKey = this.#clientKey(segment);
+    this.#byClient.set(flow.clientKey, flow);
     return flow;
   }
 
   #put(segment: Segment, flow: F | typeof OUTGOING): void {
     if (segment.family === 6) {
-      this.#byServer6.set(key6(segment, this.fromClient), flow);
+      const key = key6(segment, this.fromClient);
+      this.#byServer6.set(key, flow);
+      this.#stands(flow, this.#byServer6, key);
       return;
     }
     const { src, srcPort, dst, dstPort } = segment;
@@ -320,8 +447,24 @@ export class FlowTable<F extends Flow> {
     let clients = this.#byServer.get(serverKey);
     if (clients === undefined) this.#byServer.set(serverKey, (clients = new Map()));
     clients.set(clientKey, flow);
+    this.#stands(flow, clients, clientKey);
     // In the place of the connection that had these ends before.
     this.#remember(placeOf(client, clientPort), serverKey, clientKey, flow);
+  }
+
+  #stands(flow: F | typeof OUTGOING, flows: Map<unknown, unknown>, key: number | string): void {
+    if (flow !== OUTGOING) {
+      flow.stand = new Stand(flows, key, flow.stand);
+      return;
+    }
+    if (this.#limits.mostFlows === Number.POSITIVE_INFINITY) return;
+    if (this.#outgoingStands.length >= MOST_OUTGOING) {
+      this.#forgetRecent();
+      for (const each of this.#outgoingStands)
+        if (each.flows.get(each.key) === OUTGOING) each.flows.delete(each.key);
+      this.#outgoingStands = [];
+    }
+    this.#outgoingStands.push(new Stand(flows, key, undefined));
   }
 
   /** Whether the host of a server's has begun, or takes in an answer on, a connection of its own. */
@@ -362,20 +505,18 @@ export class FlowTable<F extends Flow> {
     this.#lastSweep = at;
     this.#forgetRecent();
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
-    // One that is seen with two server's addresses stands at both.
-    const over = new Set<F>();
-    for (const flows of [...this.#byServer.values(), this.#byServer6]) {
-      for (const [key, flow] of flows as Map<unknown, F | typeof OUTGOING>) {
-        if (flow === OUTGOING) continue;
-        if (at - flow.lastAt < (isClosed(flow) ? LINGER_NS : this.#idleNs)) continue;
-        flows.delete(key as never);
-        over.add(flow);
+    this.#ages.advance(at, (flow) => {
+      const dueAt = this.#dueAt(flow);
+      if (!flow.isGone && dueAt > at) {
+        this.#ages.add(flow, at, dueAt);
+        return;
       }
-    }
-    if (over.size > 0) {
-      for (const [key, flow] of this.#byClient) if (over.has(flow)) this.#byClient.delete(key);
-    }
-    for (const flow of over) this.#owner.ended(flow);
+      // One that is gone before its time counts until then.
+      if (flow.isHalfOpen) this.#halfOpen--;
+      else if (flow.isGone) this.#gone--;
+      if (!flow.isGone) this.#letGo(flow);
+    });
+    for (const [key, clients] of this.#byServer) if (clients.size === 0) this.#byServer.delete(key);
   }
 }
 
