@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { MytapeError } from '../errors.ts';
 import type { ClockStep } from '../flow/clock.ts';
+import type { CaptureGap } from '../flow/events.ts';
+import type { FlowLimits } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
 import { unpackBlocks } from './block-list.ts';
 import type {
@@ -29,9 +31,28 @@ const PAGE = 1000;
 const BLOCK_COLUMNS = `number, segment, offset, stored, octets, checksum, first_packet AS firstPacket, packets,
   first_at AS firstAt, last_at AS lastAt`;
 
-const SESSION_COLUMNS = `id, client, client_port AS clientPort, server, server_port AS serverPort, first_at AS firstAt,
+const sessionColumns = (
+  version: number,
+) => `id, client, client_port AS clientPort, server, server_port AS serverPort, first_at AS firstAt,
   last_at AS lastAt, first_packet AS firstPacket, last_packet AS lastPacket, packets, client_octets AS clientOctets,
-  server_octets AS serverOctets, coverage, user, schema, tls, compressed, commands`;
+  server_octets AS serverOctets, coverage, user, schema, tls, compressed, commands,
+  ${version < 3 ? "'open' AS ended" : 'ended'}`;
+
+/** Of the archive's row, what older formats lack. */
+function archiveColumns(version: number): string {
+  const of2 = version < 2 ? 'NULL AS partial, 0 AS copies' : 'partial, copies';
+  const of3 =
+    version < 3
+      ? '0 AS flooded, NULL AS idleNs, NULL AS halfOpenNs, NULL AS mostHalfOpen, NULL AS mostFlows'
+      : 'flooded, idle_ns AS idleNs, half_open_ns AS halfOpenNs, most_half_open AS mostHalfOpen, most_flows AS mostFlows';
+  return `${of2}, ${of3}`;
+}
+
+/** NULL: no limit. */
+type StoredLimits = { [Limit in keyof FlowLimits]: number | null };
+
+const toLimit = (limit: number | null) => limit ?? Number.POSITIVE_INFINITY;
+const fromLimit = (limit: number) => (limit === Number.POSITIVE_INFINITY ? null : limit);
 
 type StoredSession = Omit<SessionRow, 'tls' | 'compressed'> & { tls: number; compressed: number };
 
@@ -66,8 +87,16 @@ export class Catalog {
       db.pragma(`user_version = ${FORMAT_VERSION}`);
       db.prepare(
         `INSERT INTO archive VALUES (@codec, @linkType, @originSec, @serverPorts, @filter, @iface, @startedMs, NULL,
-           0, 0, 0, 0, 0, 0, 0, 0, NULL, @partial, 0)`,
-      ).run({ ...archive, partial, serverPorts: JSON.stringify(archive.serverPorts) });
+           0, 0, 0, 0, 0, 0, 0, 0, NULL, @partial, 0, 0, @idleNs, @halfOpenNs, @mostHalfOpen, @mostFlows)`,
+      ).run({
+        ...archive,
+        partial,
+        serverPorts: JSON.stringify(archive.serverPorts),
+        idleNs: fromLimit(archive.limits.idleNs),
+        halfOpenNs: fromLimit(archive.limits.halfOpenNs),
+        mostHalfOpen: fromLimit(archive.limits.mostHalfOpen),
+        mostFlows: fromLimit(archive.limits.mostFlows),
+      });
     })();
     db.pragma('wal_checkpoint(TRUNCATE)');
     return new Catalog(dir, db, FORMAT_VERSION);
@@ -112,17 +141,29 @@ export class Catalog {
           .prepare(
             `SELECT codec, link_type AS linkType, origin_sec AS originSec, server_ports AS serverPorts, filter, iface,
                started_ms AS startedMs, ended_ms AS endedMs, packets, octets, sessions, commands, uncounted, dropped,
-               dropped_by_disk AS droppedByDisk, complete, repaired, ${this.#version < 2 ? 'NULL AS partial, 0 AS copies' : 'partial, copies'}
+               dropped_by_disk AS droppedByDisk, complete, repaired, ${archiveColumns(this.#version)}
              FROM archive`,
           )
           .get() as
-          | (Omit<ArchiveRow, 'serverPorts'> &
+          | (Omit<ArchiveRow, 'serverPorts' | 'limits'> &
               Totals &
+              StoredLimits &
               Omit<CatalogEnd, 'complete'> & { serverPorts: string; complete: number })
           | undefined,
     );
     if (row === undefined) throw new MytapeError('bad-archive', `the index of ${this.#dir} is empty`);
-    return { ...row, serverPorts: JSON.parse(row.serverPorts), complete: row.complete !== 0 };
+    const { idleNs, halfOpenNs, mostHalfOpen, mostFlows, ...rest } = row;
+    return {
+      ...rest,
+      serverPorts: JSON.parse(row.serverPorts),
+      complete: row.complete !== 0,
+      limits: {
+        idleNs: toLimit(idleNs),
+        halfOpenNs: toLimit(halfOpenNs),
+        mostHalfOpen: toLimit(mostHalfOpen),
+        mostFlows: toLimit(mostFlows),
+      },
+    };
   }
 
   segments(): SegmentRow[] {
@@ -156,7 +197,7 @@ export class Catalog {
   session(id: number): SessionRow | undefined {
     const row = this.#read(
       () =>
-        this.#db.prepare(`SELECT ${SESSION_COLUMNS} FROM sessions WHERE id = ?`).get(id) as
+        this.#db.prepare(`SELECT ${sessionColumns(this.#version)} FROM sessions WHERE id = ?`).get(id) as
           | StoredSession
           | undefined,
     );
@@ -166,7 +207,7 @@ export class Catalog {
   /** All sessions in order of their ids. */
   *sessions(): IterableIterator<SessionRow> {
     const page = this.#db.prepare(
-      `SELECT ${SESSION_COLUMNS} FROM sessions WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
+      `SELECT ${sessionColumns(this.#version)} FROM sessions WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
     );
     for (let last = -1; ; ) {
       const rows = this.#read(() => page.all(last) as StoredSession[]);
@@ -209,6 +250,20 @@ export class Catalog {
            ORDER BY packet`,
         )
         .all(packet) as ClockStep[];
+    });
+  }
+
+  /** When nothing could be captured, in order. */
+  gaps(): CaptureGap[] {
+    if (this.#version < 3) return [];
+    return this.#read(() => {
+      const rows = this.#db
+        .prepare('SELECT from_at AS fromAt, to_at AS toAt FROM gaps ORDER BY from_at')
+        .all();
+      return (rows as { fromAt: number; toAt: number | null }[]).map(({ fromAt, toAt }) => ({
+        fromAt,
+        toAt: toAt ?? undefined,
+      }));
     });
   }
 
@@ -282,7 +337,8 @@ export class Catalog {
     this.#db
       .prepare(
         `UPDATE archive SET packets = @packets, octets = @octets, sessions = @sessions, commands = @commands,
-           uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk, copies = @copies`,
+           uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk, copies = @copies,
+           flooded = @flooded`,
       )
       .run(totals);
     const segment = this.#db.prepare('INSERT OR REPLACE INTO segments VALUES (@number, @octets, @linkType)');
@@ -295,7 +351,7 @@ export class Catalog {
     const session = this.#db.prepare(
       `INSERT OR REPLACE INTO sessions VALUES (@id, @client, @clientPort, @server, @serverPort, @firstAt, @lastAt,
          @firstPacket, @lastPacket, @packets, @clientOctets, @serverOctets, @coverage, @user, @schema, @tls,
-         @compressed, @commands)`,
+         @compressed, @commands, @ended)`,
     );
     for (const row of batch.sessions) {
       session.run({ ...row, tls: Number(row.tls), compressed: Number(row.compressed) });
@@ -304,6 +360,8 @@ export class Catalog {
       'INSERT OR REPLACE INTO session_blocks VALUES (@session, @firstBlock, @blocks)',
     );
     for (const row of batch.sessionBlocks) list.run(row);
+    const gap = this.#db.prepare('INSERT OR REPLACE INTO gaps VALUES (@fromAt, @toAt)');
+    for (const { fromAt, toAt } of batch.gaps) gap.run({ fromAt, toAt: toAt ?? null });
     if (batch.clockSteps.length === 0) return;
     const step = this.#db.prepare(
       'INSERT OR REPLACE INTO clock_steps VALUES (@packet, @beforeAt, @at, @jumpNs, @offset)',

@@ -1,5 +1,7 @@
 /** What an archive's index will be told next: gathered while blocks are written, or found again in their segments. */
 import { ClockMender, type ClockStep } from '../flow/clock.ts';
+import type { CaptureGap } from '../flow/events.ts';
+import type { FlowLimits } from '../flow/flow-limits.ts';
 import { type IndexedSession, SessionIndex } from '../flow/session-index.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { packBlocks } from './block-list.ts';
@@ -33,10 +35,11 @@ export class IndexBuilder implements ClockFacts {
   #clockSteps: ClockStep[] = [];
   #blocks: BlockRow[] = [];
   #segments = new Map<number, SegmentRow>();
+  #gaps: CaptureGap[] = [];
   #nextBlock = 0;
 
-  constructor(serverPorts: Iterable<number>) {
-    this.index = new SessionIndex(new Set(serverPorts));
+  constructor(serverPorts: Iterable<number>, limits: FlowLimits) {
+    this.index = new SessionIndex(new Set(serverPorts), limits);
   }
 
   get clockOffset(): number {
@@ -86,6 +89,11 @@ export class IndexBuilder implements ClockFacts {
     this.#segments.set(number, { number, octets, linkType });
   }
 
+  /** A gap, by its beginning: told again when it is over. */
+  gap(gap: CaptureGap): void {
+    this.#gaps.push(gap);
+  }
+
   /** Blocks that wait for `take`. */
   get waiting(): number {
     return this.#blocks.length;
@@ -97,6 +105,8 @@ export class IndexBuilder implements ClockFacts {
     const sessionBlocks: SessionBlocksRow[] = [];
     for (const session of this.index.takeChanged()) {
       sessions.push(toRow(session));
+      // It ended, and had no packet since.
+      if (session.blocks.length === 0) continue;
       sessionBlocks.push({
         session: session.id,
         firstBlock: session.blocks[0],
@@ -106,6 +116,8 @@ export class IndexBuilder implements ClockFacts {
     }
     const clockSteps = this.#clockSteps;
     this.#clockSteps = [];
+    const gaps = this.#gaps;
+    this.#gaps = [];
     const batch: CatalogBatch = {
       totals: this.totals(dropped, droppedByDisk),
       segments: [...this.#segments.values()],
@@ -113,6 +125,7 @@ export class IndexBuilder implements ClockFacts {
       sessions,
       sessionBlocks,
       clockSteps,
+      gaps,
     };
     this.#blocks = [];
     this.#segments.clear();
@@ -120,8 +133,9 @@ export class IndexBuilder implements ClockFacts {
   }
 
   totals(dropped: number, droppedByDisk: number): Totals {
-    const { packets, sessions, commands, uncounted, copies } = this.index;
-    return { packets, octets: this.octets, sessions, commands, uncounted, copies, dropped, droppedByDisk };
+    const { packets, sessions, commands, uncounted, copies, flooded } = this.index;
+    const { octets } = this;
+    return { packets, octets, sessions, commands, uncounted, copies, flooded, dropped, droppedByDisk };
   }
 }
 
@@ -145,5 +159,6 @@ function toRow(session: IndexedSession): SessionRow {
     tls: session.tls,
     compressed: session.compressed,
     commands: session.commands,
+    ended: session.ending,
   };
 }

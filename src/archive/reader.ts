@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { ClockStep } from '../flow/clock.ts';
+import type { CaptureGap } from '../flow/events.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { Catalog, INDEX_FILE } from './catalog.ts';
 import { type Codec, makeCodec } from './codec.ts';
@@ -32,6 +33,8 @@ export interface Archive {
   session(id: number): SessionRow | undefined;
   /** Where the clock that stamped the packets was set, as far as is known, in order. All times but captured stamps are without these steps. */
   clockSteps(): ClockStep[];
+  /** When nothing could be captured, because the interface was down, in order. */
+  gaps(): CaptureGap[];
   /**
    * The packets in capture order, at times without the steps of the clock, unless captured ones are asked for. Reads only the blocks that the selection needs. A block that is not what the index
    * says rejects with `bad-archive`, naming segment and offset.
@@ -137,6 +140,10 @@ class OpenArchive implements Archive {
 
   clockSteps(): ClockStep[] {
     return this.#catalog.clockSteps();
+  }
+
+  gaps(): CaptureGap[] {
+    return this.#catalog.gaps();
   }
 
   packets(selection: PacketSelection = {}): PacketSource {

@@ -16,8 +16,9 @@ const BATCH_BLOCKS = 4096;
 
 /** Repairs the archive in `dir`, whose lock the caller holds; answers what was done, for people. */
 export function repairArchive(dir: string, catalog: Catalog, codec: Codec): string {
-  const { linkType, originSec, serverPorts, dropped, droppedByDisk, packets, partial } = catalog.archive();
-  const builder = new IndexBuilder(serverPorts);
+  const { linkType, originSec, serverPorts, limits, dropped, droppedByDisk, packets, partial } =
+    catalog.archive();
+  const builder = new IndexBuilder(serverPorts, limits);
   const notes: string[] = [];
   let unreadable = 0;
   const linkTypes = new Map(catalog.segments().map((segment) => [segment.number, segment.linkType]));

@@ -1,6 +1,7 @@
 /** What the index holds, row by row. docs/archive-format.md has the meaning of each column. */
 import type { ClockStep } from '../flow/clock.ts';
-import type { Coverage } from '../flow/events.ts';
+import type { CaptureGap, Coverage, SessionEnd } from '../flow/events.ts';
+import type { FlowLimits } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
 
 /** What the whole archive says of itself. */
@@ -13,6 +14,8 @@ export interface ArchiveRow {
   filter: string | null;
   iface: string | null;
   startedMs: number;
+  /** What of its connections was kept; the sessions' ids follow from it. */
+  limits: FlowLimits;
 }
 
 /** What changes while it is recorded. */
@@ -27,6 +30,8 @@ export interface Totals {
   uncounted: number;
   /** Packets that are copies of others: captured before and after address translation, or at two ports. */
   copies: number;
+  /** Packets of connections that there was no room for (`limits`): they belong to no session. */
+  flooded: number;
   /** Packets that the kernel lost before we had them. */
   dropped: number;
   /** Packets that could not be written. */
@@ -72,6 +77,8 @@ export interface SessionRow {
   clientOctets: number;
   serverOctets: number;
   coverage: Coverage;
+  /** As of its last packet. Archives from before format 3 don't know: open. */
+  ended: SessionEnd;
   user: string | null;
   schema: string | null;
   tls: boolean;
@@ -95,6 +102,8 @@ export interface CatalogBatch {
   sessions: SessionRow[];
   sessionBlocks: SessionBlocksRow[];
   clockSteps: ClockStep[];
+  /** By their beginnings. */
+  gaps: CaptureGap[];
 }
 
 /** How an archive ended: by its recorder, or mended later. */

@@ -4,7 +4,7 @@
 export const APPLICATION_ID = 0x6d797461;
 
 /** The format's version: goes up when an older reader would misread a newer archive. */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 /** Older formats that are read as they are, and brought up to date where the index is written anew. */
 export const OLDEST_VERSION = 1;
@@ -28,6 +28,15 @@ export const UPGRADES: Readonly<Record<number, string>> = {
     ALTER TABLE segments ADD COLUMN link_type INTEGER NOT NULL DEFAULT 0;
     UPDATE segments SET link_type = (SELECT link_type FROM archive);
   `,
+  2: `
+    ALTER TABLE archive ADD COLUMN flooded INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE archive ADD COLUMN idle_ns INTEGER;
+    ALTER TABLE archive ADD COLUMN half_open_ns INTEGER;
+    ALTER TABLE archive ADD COLUMN most_half_open INTEGER;
+    ALTER TABLE archive ADD COLUMN most_flows INTEGER;
+    ALTER TABLE sessions ADD COLUMN ended TEXT NOT NULL DEFAULT 'open';
+    CREATE TABLE gaps (from_at INTEGER PRIMARY KEY, to_at INTEGER) STRICT;
+  `,
 };
 
 export const SCHEMA = `
@@ -50,7 +59,12 @@ export const SCHEMA = `
     complete INTEGER NOT NULL,
     repaired TEXT,
     partial TEXT,
-    copies INTEGER NOT NULL
+    copies INTEGER NOT NULL,
+    flooded INTEGER NOT NULL,
+    idle_ns INTEGER,
+    half_open_ns INTEGER,
+    most_half_open INTEGER,
+    most_flows INTEGER
   ) STRICT;
   CREATE TABLE segments (
     number INTEGER PRIMARY KEY,
@@ -87,8 +101,10 @@ export const SCHEMA = `
     schema TEXT,
     tls INTEGER NOT NULL,
     compressed INTEGER NOT NULL,
-    commands INTEGER
+    commands INTEGER,
+    ended TEXT NOT NULL
   ) STRICT;
+  CREATE TABLE gaps (from_at INTEGER PRIMARY KEY, to_at INTEGER) STRICT;
   CREATE TABLE session_blocks (
     session INTEGER NOT NULL,
     first_block INTEGER NOT NULL,

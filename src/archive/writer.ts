@@ -1,5 +1,8 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
+import type { CaptureGap } from '../flow/events.ts';
+import { type FlowLimits, IDLE_SESSION_MS, limitsFor } from '../flow/flow-limits.ts';
+import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
 import { Catalog } from './catalog.ts';
@@ -42,6 +45,8 @@ export interface ArchiveOptions {
   iface?: string;
   /** A segment is closed, and the next begun, when its file has so many octets. Default: never. */
   rotateOctets?: number;
+  /** What of its connections is kept; default: that of sessions that were silent for two hours. */
+  limits?: FlowLimits;
   /** What the archive says of itself until it is closed: why it may not have all that it was to have. */
   partial?: string;
   /** Told, once for each spell of it, that something can't be written; recording goes on. */
@@ -79,6 +84,10 @@ export class ArchiveWriter {
   #uncommitted: CatalogBatch | undefined;
   #closed = false;
   #dropped = 0;
+  /** When the gap began that lasts; undefined: there is none. */
+  #gap: CaptureNs | undefined;
+  /** The index is to be told of more than packets. */
+  #hasNews = false;
   /** Kinds of trouble that were told and have not gone away. */
   #told = new Set<keyof typeof CONSEQUENCE>();
   /** The second that packets are in now, as the time of its start: saves a division a packet. */
@@ -100,9 +109,10 @@ export class ArchiveWriter {
       filter: options.filter ?? null,
       iface: options.iface ?? null,
       startedMs: Date.now(),
+      limits: options.limits ?? limitsFor(IDLE_SESSION_MS),
     };
     this.#catalog = Catalog.create(dir, row, options.partial ?? null);
-    this.#builder = new IndexBuilder(options.serverPorts);
+    this.#builder = new IndexBuilder(options.serverPorts, row.limits);
     this.#nextSegment(options.linkType);
   }
 
@@ -169,9 +179,23 @@ export class ArchiveWriter {
     return this.#builder.index.copies;
   }
 
+  /** Packets of connections that there was no room for. */
+  get flooded(): number {
+    return this.#builder.index.flooded;
+  }
+
   /** Files begun. */
   get segments(): number {
     return this.#segments;
+  }
+
+  /** Nothing can be captured since `fromAt`, as captured; or could not until `toAt`. */
+  gap({ fromAt, toAt }: CaptureGap): void {
+    const { clockOffset } = this.#builder;
+    this.#gap ??= fromAt + clockOffset;
+    this.#builder.gap({ fromAt: this.#gap, toAt: toAt === undefined ? undefined : toAt + clockOffset });
+    if (toAt !== undefined) this.#gap = undefined;
+    this.#hasNews = true;
   }
 
   /** Takes the packets; keeps nothing of `source`. */
@@ -216,9 +240,14 @@ export class ArchiveWriter {
     // A disk slower than a second: what is new waits for the next turn.
     if (this.#syncing.length > 0) return;
     if (this.#uncommitted !== undefined) this.#commit();
-    if (this.#uncommitted !== undefined || this.#unsynced.size === 0) return;
+    if (this.#uncommitted !== undefined || (this.#unsynced.size === 0 && !this.#hasNews)) return;
     this.#uncommitted = this.#takeBatch();
+    this.#hasNews = false;
     const segments = [...this.#unsynced];
+    if (segments.length === 0) {
+      this.#commit();
+      return;
+    }
     this.#unsynced.clear();
     this.#syncing = segments;
     let waiting = segments.length;

@@ -9,6 +9,20 @@ import type { Address } from '../wire/address.ts';
  */
 export type Coverage = 'whole' | 'joined-late' | 'gaps' | 'cut' | 'one-sided';
 
+/**
+ * How a connection stands: `open` to the end of the capture; `closed` by both FINs or a RST; `half-open`, nothing but SYN, SYN-ACK
+ * and RST came; `unseen-end`, its end was missed: it was silent for too long, or its ports were used anew.
+ */
+export type SessionEnd = 'open' | 'closed' | 'half-open' | 'unseen-end';
+
+/** Packets that passed by while nobody could capture them. */
+export interface CaptureGap {
+  /** By the time of the packets, without the steps of their clock. */
+  fromAt: CaptureNs;
+  /** undefined: it lasts. */
+  toAt: CaptureNs | undefined;
+}
+
 /** Why a session cannot be replayed. Each has a line of its own in the summary. */
 export type SkipCause =
   | 'tls'

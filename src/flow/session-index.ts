@@ -11,7 +11,7 @@ import type { Address } from '../wire/address.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
-import { type Endpoints, Flow, FlowTable } from './table.ts';
+import { type Endpoints, Flow, FlowTable, type TableOptions } from './table.ts';
 
 /** How far the walk over a client's octets has come. */
 const WALK = {
@@ -25,6 +25,9 @@ const WALK = {
 
 /** A client's first packet may come in pieces, but not for ever. */
 const MAX_HELLO_OCTETS = 64 * 1024;
+
+/** What first packets that come in pieces may take in all sessions together. */
+const MOST_HELLOS_OCTETS = 16 * 1024 * 1024;
 
 /** Sequence ids wrap at 256: behind this one, an id of 0 need not be a command (data of LOAD DATA LOCAL). */
 const LAST_SEQUENCE_ID = 255;
@@ -99,6 +102,8 @@ export class SessionIndex {
   readonly #table: FlowTable<IndexedSession>;
   readonly #segment = new Segment();
   #changed: IndexedSession[] = [];
+  /** Octets of all sessions' `hello`. */
+  #helloOctets = 0;
 
   /** Packets that are copies of others: captured before and after address translation, or at two ports. */
   get copies(): number {
@@ -110,15 +115,22 @@ export class SessionIndex {
     return this.#table.outgoing;
   }
 
-  /** `serverPorts`: as for FlowTable. */
-  constructor(serverPorts: ReadonlySet<number>) {
-    this.#table = new FlowTable(serverPorts, {
-      create: (endpoints, id, at) => {
-        this.sessions++;
-        return new IndexedSession(endpoints, id, at);
-      },
-      ended: () => {},
-    });
+  /** Packets of connections that there was no room for: a flood. */
+  get flooded(): number {
+    return this.#table.flooded;
+  }
+
+  /** As for FlowTable. */
+  constructor(serverPorts: ReadonlySet<number>, options?: TableOptions) {
+    const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
+      this.sessions++;
+      return new IndexedSession(endpoints, id, at);
+    };
+    const ended = (session: IndexedSession) => {
+      this.#dropHello(session);
+      this.#change(session);
+    };
+    this.#table = new FlowTable(serverPorts, { create, ended }, options);
   }
 
   /** Takes the packets of `block`, which is block `number` of the archive. */
@@ -137,10 +149,7 @@ export class SessionIndex {
       if (session.lastBlock !== number) {
         session.lastBlock = number;
         session.blocks.push(number);
-        if (!session.changed) {
-          session.changed = true;
-          this.#changed.push(session);
-        }
+        this.#change(session);
       }
       if (this.#table.fromClient) {
         session.clientOctets += segment.wireDataLength;
@@ -152,12 +161,18 @@ export class SessionIndex {
     }
   }
 
+  #change(session: IndexedSession): void {
+    if (session.changed) return;
+    session.changed = true;
+    this.#changed.push(session);
+  }
+
   /** Skips packets that can't be read but count in the numbering. */
   skip(packets: number): void {
     this.packets += packets;
   }
 
-  /** Sessions that got packets since the last call. Their `changed` is false again. */
+  /** Sessions that got packets, or ended, since the last call. Their `changed` is false again. */
   takeChanged(): IndexedSession[] {
     const changed = this.#changed;
     this.#changed = [];
@@ -239,17 +254,19 @@ export class SessionIndex {
   /** The client's first packet: whole most times, held until it is otherwise. */
   #hello(session: IndexedSession, octets: Uint8Array, from: number, to: number): void {
     if (session.hello !== undefined || to - from < HEADER_OCTETS + payloadLength(octets, from)) {
-      session.hello = Buffer.concat([session.hello ?? new Uint8Array(0), octets.subarray(from, to)]);
-      octets = session.hello;
+      octets = Buffer.concat([session.hello ?? new Uint8Array(0), octets.subarray(from, to)]);
       from = 0;
       to = octets.length;
+      this.#dropHello(session);
+      session.hello = octets;
+      this.#helloOctets += to;
     }
     const end = from + HEADER_OCTETS + payloadLength(octets, from);
     if (to - from < HEADER_OCTETS || to < end) {
-      if (end - from > MAX_HELLO_OCTETS) this.#lose(session);
+      if (end - from > MAX_HELLO_OCTETS || this.#helloOctets > MOST_HELLOS_OCTETS) this.#lose(session);
       return;
     }
-    session.hello = undefined;
+    this.#dropHello(session);
     const hello = parseClientHello(octets, from, end);
     if (hello.type !== 'response') {
       session.tls = hello.type === 'tls';
@@ -272,6 +289,12 @@ export class SessionIndex {
   #lose(session: IndexedSession): void {
     if (session.walk === WALK.lost) return;
     session.walk = WALK.lost;
+    this.#dropHello(session);
+  }
+
+  #dropHello(session: IndexedSession): void {
+    if (session.hello === undefined) return;
+    this.#helloOctets -= session.hello.length;
     session.hello = undefined;
   }
 }

@@ -4,7 +4,7 @@ import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
 import { belongs, isNext, isOf, track } from './belongs.ts';
 import { Side } from './coverage.ts';
-import type { Coverage } from './events.ts';
+import type { Coverage, SessionEnd } from './events.ts';
 import { AgeRing, type FlowLimits, NO_LIMITS } from './flow-limits.ts';
 
 /** How long a closed connection still takes in late packets (a last ACK, a FIN sent again) before it is forgotten. */
@@ -109,6 +109,13 @@ export class Flow {
 
   get serverFin(): boolean {
     return this.serverSide.fin >= 0;
+  }
+
+  /** How it ended, as far as is known now. */
+  get ending(): SessionEnd {
+    if (this.isHalfOpen) return 'half-open';
+    if (isClosed(this)) return 'closed';
+    return this.isGone ? 'unseen-end' : 'open';
   }
 
   /** How much of it the capture holds. */

@@ -175,7 +175,9 @@ describe('an archive of format 1', () => {
     recordArchive(dir, interleave([sessionFrames('10.0.0.1', 40_000, 5)]));
     const db = new Database(join(dir, 'index.db'));
     db.exec(`ALTER TABLE archive DROP COLUMN partial; ALTER TABLE archive DROP COLUMN copies;
-       ALTER TABLE segments DROP COLUMN link_type;`);
+       ALTER TABLE segments DROP COLUMN link_type; ALTER TABLE sessions DROP COLUMN ended; DROP TABLE gaps;`);
+    for (const column of ['flooded', 'idle_ns', 'half_open_ns', 'most_half_open', 'most_flows'])
+      db.exec(`ALTER TABLE archive DROP COLUMN ${column}`);
     db.pragma('user_version = 1');
     if (!complete) db.exec('UPDATE archive SET complete = 0');
     db.close();
@@ -187,6 +189,10 @@ describe('an archive of format 1', () => {
     const before = readFileSync(join(dir, 'index.db'));
     const archive = openArchive(dir);
     assert.equal(archive.info.partial, null);
+    // Its sessions' numbers are those of a table without limits.
+    assert.deepEqual(archive.info.limits, NO_LIMITS);
+    assert.equal(archive.session(0)?.ended, 'open');
+    assert.deepEqual(archive.gaps(), []);
     const found = await collectTyped(archive.packets());
     assert.ok(found.length > 10 && found.every(({ linkType }) => linkType === LINKTYPE.ethernet));
     archive.close();
