@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { MytapeError } from '../errors.ts';
 import type { ClockStep } from '../flow/clock.ts';
-import type { CaptureGap } from '../flow/events.ts';
 import type { FlowLimits } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
+import type { CaptureGap } from '../wire/packets.ts';
 import { unpackBlocks } from './block-list.ts';
 import type {
   ArchiveRow,
@@ -43,8 +43,8 @@ function archiveColumns(version: number): string {
   const of2 = version < 2 ? 'NULL AS partial, 0 AS copies' : 'partial, copies';
   const of3 =
     version < 3
-      ? '0 AS flooded, NULL AS idleNs, NULL AS halfOpenNs, NULL AS mostHalfOpen, NULL AS mostFlows'
-      : 'flooded, idle_ns AS idleNs, half_open_ns AS halfOpenNs, most_half_open AS mostHalfOpen, most_flows AS mostFlows';
+      ? '0 AS flooded, 0 AS floodedData, NULL AS idleNs, NULL AS halfOpenNs, NULL AS mostHalfOpen, NULL AS mostFlows'
+      : 'flooded, flooded_data AS floodedData, idle_ns AS idleNs, half_open_ns AS halfOpenNs, most_half_open AS mostHalfOpen, most_flows AS mostFlows';
   return `${of2}, ${of3}`;
 }
 
@@ -87,7 +87,7 @@ export class Catalog {
       db.pragma(`user_version = ${FORMAT_VERSION}`);
       db.prepare(
         `INSERT INTO archive VALUES (@codec, @linkType, @originSec, @serverPorts, @filter, @iface, @startedMs, NULL,
-           0, 0, 0, 0, 0, 0, 0, 0, NULL, @partial, 0, 0, @idleNs, @halfOpenNs, @mostHalfOpen, @mostFlows)`,
+           0, 0, 0, 0, 0, 0, 0, 0, NULL, @partial, 0, 0, 0, @idleNs, @halfOpenNs, @mostHalfOpen, @mostFlows)`,
       ).run({
         ...archive,
         partial,
@@ -338,7 +338,7 @@ export class Catalog {
       .prepare(
         `UPDATE archive SET packets = @packets, octets = @octets, sessions = @sessions, commands = @commands,
            uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk, copies = @copies,
-           flooded = @flooded`,
+           flooded = @flooded, flooded_data = @floodedData`,
       )
       .run(totals);
     const segment = this.#db.prepare('INSERT OR REPLACE INTO segments VALUES (@number, @octets, @linkType)');

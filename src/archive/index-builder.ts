@@ -1,9 +1,8 @@
 /** What an archive's index will be told next: gathered while blocks are written, or found again in their segments. */
 import { ClockMender, type ClockStep } from '../flow/clock.ts';
-import type { CaptureGap } from '../flow/events.ts';
 import type { FlowLimits } from '../flow/flow-limits.ts';
 import { type IndexedSession, SessionIndex } from '../flow/session-index.ts';
-import type { PacketBlock } from '../wire/packets.ts';
+import type { CaptureGap, PacketBlock } from '../wire/packets.ts';
 import { packBlocks } from './block-list.ts';
 import type { BlockRow, CatalogBatch, SegmentRow, SessionBlocksRow, SessionRow, Totals } from './rows.ts';
 import type { StoredBlock } from './segment.ts';
@@ -133,9 +132,20 @@ export class IndexBuilder implements ClockFacts {
   }
 
   totals(dropped: number, droppedByDisk: number): Totals {
-    const { packets, sessions, commands, uncounted, copies, flooded } = this.index;
+    const { packets, sessions, commands, uncounted, copies, flooded, floodedData } = this.index;
     const { octets } = this;
-    return { packets, octets, sessions, commands, uncounted, copies, flooded, dropped, droppedByDisk };
+    return {
+      packets,
+      octets,
+      sessions,
+      commands,
+      uncounted,
+      copies,
+      flooded,
+      floodedData,
+      dropped,
+      droppedByDisk,
+    };
   }
 }
 

@@ -1,8 +1,9 @@
 /** What the index holds, row by row. docs/archive-format.md has the meaning of each column. */
 import type { ClockStep } from '../flow/clock.ts';
-import type { CaptureGap, Coverage, SessionEnd } from '../flow/events.ts';
+import type { Coverage, SessionEnd } from '../flow/events.ts';
 import type { FlowLimits } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
+import type { CaptureGap } from '../wire/packets.ts';
 
 /** What the whole archive says of itself. */
 export interface ArchiveRow {
@@ -32,6 +33,8 @@ export interface Totals {
   copies: number;
   /** Packets of connections that there was no room for (`limits`): they belong to no session. */
   flooded: number;
+  /** Those of them that had data: what was said in them can't be replayed. */
+  floodedData: number;
   /** Packets that the kernel lost before we had them. */
   dropped: number;
   /** Packets that could not be written. */

@@ -30,6 +30,7 @@ export const UPGRADES: Readonly<Record<number, string>> = {
   `,
   2: `
     ALTER TABLE archive ADD COLUMN flooded INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE archive ADD COLUMN flooded_data INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE archive ADD COLUMN idle_ns INTEGER;
     ALTER TABLE archive ADD COLUMN half_open_ns INTEGER;
     ALTER TABLE archive ADD COLUMN most_half_open INTEGER;
@@ -61,6 +62,7 @@ export const SCHEMA = `
     partial TEXT,
     copies INTEGER NOT NULL,
     flooded INTEGER NOT NULL,
+    flooded_data INTEGER NOT NULL,
     idle_ns INTEGER,
     half_open_ns INTEGER,
     most_half_open INTEGER,

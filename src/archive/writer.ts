@@ -1,9 +1,8 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
-import type { CaptureGap } from '../flow/events.ts';
 import { type FlowLimits, IDLE_SESSION_MS, limitsFor } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
-import { makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
+import { type CaptureGap, makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
 import { Catalog } from './catalog.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
@@ -182,6 +181,11 @@ export class ArchiveWriter {
   /** Packets of connections that there was no room for. */
   get flooded(): number {
     return this.#builder.index.flooded;
+  }
+
+  /** Those of them that had data. */
+  get floodedData(): number {
+    return this.#builder.index.floodedData;
   }
 
   /** Files begun. */

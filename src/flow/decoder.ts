@@ -44,6 +44,9 @@ export interface DecodeCounters {
   unreadable: number;
   /** Packets that are copies of others: captured before and after address translation, or at two ports. */
   copies: number;
+  /** Packets of connections that there was no room for, and those of them that had data. */
+  flooded: number;
+  floodedData: number;
   /** Connections, whatever came of them. */
   sessions: number;
   /** Commands told. */
@@ -98,6 +101,8 @@ export class FlowDecoder<F extends DecodedFlow> {
     packets: 0,
     unreadable: 0,
     copies: 0,
+    flooded: 0,
+    floodedData: 0,
     sessions: 0,
     commands: 0,
     answered: 0,
@@ -140,6 +145,8 @@ export class FlowDecoder<F extends DecodedFlow> {
     }
     this.counters.packets += block.count;
     this.counters.copies = table.copies;
+    this.counters.flooded = table.flooded;
+    this.counters.floodedData = table.floodedData;
     for (const flow of this.#unsettled) {
       flow.settle(this.#now);
       if (!flow.unsettled) this.#unsettled.delete(flow);

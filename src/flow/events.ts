@@ -15,14 +15,6 @@ export type Coverage = 'whole' | 'joined-late' | 'gaps' | 'cut' | 'one-sided';
  */
 export type SessionEnd = 'open' | 'closed' | 'half-open' | 'unseen-end';
 
-/** Packets that passed by while nobody could capture them. */
-export interface CaptureGap {
-  /** By the time of the packets, without the steps of their clock. */
-  fromAt: CaptureNs;
-  /** undefined: it lasts. */
-  toAt: CaptureNs | undefined;
-}
-
 /** Why a session cannot be replayed. Each has a line of its own in the summary. */
 export type SkipCause =
   | 'tls'

@@ -120,6 +120,11 @@ export class SessionIndex {
     return this.#table.flooded;
   }
 
+  /** Those of them that had data. */
+  get floodedData(): number {
+    return this.#table.floodedData;
+  }
+
   /** As for FlowTable. */
   constructor(serverPorts: ReadonlySet<number>, options?: TableOptions) {
     const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {

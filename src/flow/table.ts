@@ -165,8 +165,10 @@ export class FlowTable<F extends Flow> {
   outgoing = 0;
   /** Packets that are copies of others. */
   copies = 0;
-  /** Packets of connections that there was no room for. */
+  /** Packets of connections that there was no room for … */
   flooded = 0;
+  /** … and those of them that had data: something was said that is in no session. */
+  floodedData = 0;
   #owner: FlowOwner<F>;
   /** 1 for each port that servers listen on. */
   readonly #isServer = new Uint8Array(65_536);
@@ -263,6 +265,7 @@ export class FlowTable<F extends Flow> {
       if (flow === undefined) {
         if (!this.#hasRoom(segment, at)) {
           this.flooded++;
+          if (segment.wireDataLength > 0) this.floodedData++;
           return undefined;
         }
         flow = this.#create(segment, at);

@@ -44,6 +44,7 @@ interface Libc {
   recv(fd: number, at: number, length: number, flags: number): number;
   send(fd: number, octets: Uint8Array, length: number, flags: number): number;
   sendmmsg(fd: number, messages: number, count: number, flags: number): number;
+  ioctl(fd: number, request: number, argument: Uint8Array): number;
   if_nametoindex(name: string): number;
   if_nameindex(): bigint;
   if_freenameindex(list: bigint): void;
@@ -93,6 +94,7 @@ export function libc(): Libc {
     recv: library.func('int64_t recv(int fd, uintptr_t at, size_t length, int flags)'),
     send: library.func('int64_t send(int fd, const void *octets, size_t length, int flags)'),
     sendmmsg: library.func('int sendmmsg(int fd, uintptr_t messages, uint32_t count, int flags)'),
+    ioctl: library.func('int ioctl(int fd, uint64_t request, _Inout_ void *argument)'),
     if_nametoindex: library.func('uint32_t if_nametoindex(const char *name)'),
     if_nameindex: library.func('void *if_nameindex()'),
     if_freenameindex: library.func('void if_freenameindex(void *list)'),

@@ -1,6 +1,14 @@
 import { MytapeError } from '../errors.ts';
-import { LINKTYPE, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
+import { type CaptureNs, captureNow } from '../time.ts';
+import {
+  type CaptureGap,
+  LINKTYPE,
+  type PacketBlock,
+  type PacketSource,
+  type SourceStats,
+} from '../wire/packets.ts';
 import { attachFilter, compileFilter, DROP_ALL } from './bpf.ts';
+import { interfaceState } from './interface-state.ts';
 import {
   AF_PACKET,
   errnoName,
@@ -52,6 +60,9 @@ const TURN_MS = 1;
  */
 const CLOSE_MS = 500;
 
+/** How often an interface that is down is looked at. */
+const LOOK_MS = 100;
+
 export interface RingOptions {
   iface: string;
   /** tcpdump's syntax; none takes everything. */
@@ -70,14 +81,17 @@ export interface RingOptions {
    * Asked before each look at the ring: how long to sleep first where few packets are ready, ms, so that they gather; 0
    * looks at once. The whole thread sleeps, so keep it well below a millisecond.
    */
-  restMs?: () => number;
+  restMs?: (() => number) | undefined;
+  /** Told that the interface is down, and, with the end of the gap, that it is up again. */
+  onGap?: ((gap: CaptureGap) => void) | undefined;
   /** Where several rings split the packets of one interface between them. */
   share?: Share;
 }
 
 /**
  * Captures on an interface. Throws 'no-privilege', 'no-interface', 'bad-filter', 'not-supported', 'no-library', or
- * 'system-call'. Iterating rejects with 'no-interface' when the interface goes down or away, after what it brought.
+ * 'system-call'. While the interface is down nothing comes, and `onGap` is told. Iterating rejects with 'no-interface' when
+ * it is removed, after what it brought.
  *
  * `close` ends the iteration after all that was captured before it; the ring is freed when the iteration has ended, and
  * unmapped when no block of it can be reached any more. Packet sizes: `length` is less than `wireLength`
@@ -115,7 +129,8 @@ export function openRing(options: RingOptions): PacketSource {
     }
     const promiscuous = options.promiscuous === true;
     if (promiscuous) setPromiscuous(fd, index, true);
-    return new RingSource({ fd, iface, index, promiscuous }, linkType, originSec, reader, options.restMs);
+    const { restMs, onGap } = options;
+    return new RingSource({ fd, iface, index, promiscuous }, linkType, originSec, reader, { restMs, onGap });
   } catch (error) {
     libc().close(fd);
     throw error;
@@ -156,16 +171,21 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
   #packets = 0;
   #counts: KernelCounts;
   #restMs: (() => number) | undefined;
+  #onGap: RingOptions['onGap'];
+  /** Since when the interface is down; undefined: it is up. */
+  #downSince: CaptureNs | undefined;
+  #looking: NodeJS.Timeout | undefined;
 
   constructor(
     device: Device,
     linkType: number,
     originSec: number,
     reader: RingReader,
-    restMs: (() => number) | undefined,
+    { restMs, onGap }: Pick<RingOptions, 'restMs' | 'onGap'>,
   ) {
     this.#device = device;
     this.#restMs = restMs;
+    this.#onGap = onGap;
     this.#counts = new KernelCounts(device.fd);
     this.linkType = linkType;
     this.originSec = originSec;
@@ -250,21 +270,60 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
     this.#turn();
   };
 
+  /**
+   * The socket has an error, which reading it takes away. ENETDOWN: the interface went down, or away. Once it is up again the
+   * kernel hands over its packets as before (packet_notifier in net/packet/af_packet.c), but does not say so.
+   */
   #fail(): void {
     const { fd, iface } = this.#device;
     const errno = getOption(fd, SOL_SOCKET, SO_ERROR, 'SO_ERROR');
     if (errno === 0 || this.#closing) return;
     const name = errnoName(errno);
-    this.#failure =
-      name === 'ENETDOWN'
-        ? new MytapeError('no-interface', `${iface} went down or away while capturing on it`)
-        : new MytapeError('system-call', `capturing on ${iface} failed: ${name}`);
+    if (name !== 'ENETDOWN') {
+      this.#failWith(new MytapeError('system-call', `capturing on ${iface} failed: ${name}`));
+      return;
+    }
+    if (this.#downSince === undefined) {
+      this.#downSince = captureNow(this.originSec);
+      this.#onGap?.({ fromAt: this.#downSince, toAt: undefined });
+      this.#looking = setInterval(() => {
+        this.#look();
+        if (this.#closing) this.#turn();
+      }, LOOK_MS);
+    }
+    this.#look();
+  }
+
+  #look(): void {
+    const { fd, iface, index } = this.#device;
+    const state = interfaceState(fd, index);
+    if (state === 'down') return;
+    if (state === 'up') {
+      this.#endGap();
+      return;
+    }
+    const what = `the interface ${iface} was removed while packets were captured on it`;
+    this.#failWith(
+      new MytapeError('no-interface', `${what}: the capture ends here (ip link shows what there is)`),
+    );
+  }
+
+  #failWith(failure: MytapeError): void {
+    this.#failure = failure;
     this.#beginClose();
+  }
+
+  #endGap(): void {
+    clearInterval(this.#looking);
+    if (this.#downSince === undefined) return;
+    this.#onGap?.({ fromAt: this.#downSince, toAt: captureNow(this.originSec) });
+    this.#downSince = undefined;
   }
 
   /** Nothing more comes in; what is in the ring can still be pulled. */
   #beginClose(): void {
     this.#closing = true;
+    this.#endGap();
     const { fd, index, promiscuous } = this.#device;
     attachFilter(fd, DROP_ALL);
     if (promiscuous && this.#failure === undefined) setPromiscuous(fd, index, false);
@@ -282,6 +341,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
       this.#counts.read();
       this.#reader = undefined;
       this.#ready?.close();
+      this.#ready = undefined;
       libc().close(this.#device.fd);
     }
     const waiting = this.#waiting;

@@ -7,6 +7,8 @@ import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import { byCoverage } from './coverage.ts';
+import { type FloodFacts, floodReasons } from './flood.ts';
+import { type GapTotals, gapReasons } from './gaps.ts';
 import { type CountedLosses, lossesOfCapture, lossesOfRecording, packetsLost } from './losses.ts';
 import {
   addCause,
@@ -52,6 +54,10 @@ export interface Summary {
     /** Packets that were lost while they were captured, and of them by cause: `kernel`, `disk`. Only the causes that occur. */
     dropped: number;
     dropped_by: Record<string, number>;
+    /** Times in which its interface was down, and how long they were together; left out where there were none. */
+    gaps?: { count: number; seconds: number };
+    /** Packets of connections beyond those that are kept, and those of them with data; left out where there were none. */
+    flood?: { packets: number; with_data: number };
     sessions: number;
     commands: number;
     /** How much the capture holds of the sessions whose ends were read: only the values that occur. */
@@ -123,6 +129,9 @@ export interface Summary {
 
 export interface RunFacts extends CountedLosses {
   packets: number;
+  /** undefined: none. */
+  gaps?: GapTotals | undefined;
+  flood?: FloodFacts | undefined;
   copies: number;
   speed: number;
   elapsedMs: number;
@@ -342,6 +351,17 @@ export class SummaryObserver implements Observer {
   }
 }
 
+function gapsAndFlood({ gaps, flood }: RunFacts): Pick<Summary['captured'], 'gaps' | 'flood'> {
+  return {
+    ...(gaps === undefined || gaps.gaps === 0
+      ? {}
+      : { gaps: { count: gaps.gaps, seconds: round(gaps.gapMs / 1000) } }),
+    ...(flood === undefined || flood.flooded === 0
+      ? {}
+      : { flood: { packets: flood.flooded, with_data: flood.floodedData } }),
+  };
+}
+
 /** What a whole run amounts to. */
 export function summarize(tally: Tally, facts: RunFacts): Summary {
   const scheduled = tally.commands * facts.copies - totalOf(tally.skipped);
@@ -354,6 +374,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       packets: facts.packets,
       dropped: totalOf(packetsLost(facts)),
       dropped_by: packetsLost(facts),
+      ...gapsAndFlood(facts),
       sessions: tally.sessions,
       commands: tally.commands,
       coverage: byCoverage(tally.coverage),
@@ -436,6 +457,8 @@ function verdictOf(
     invalid.push(`nothing was replayed: no session could be scheduled${why}`);
   }
   invalid.push(...(facts.live === true ? lossesOfCapture : lossesOfRecording)(packetsLost(facts)));
+  if (facts.gaps !== undefined) invalid.push(...gapReasons(facts.gaps, facts.live === true));
+  if (facts.flood !== undefined) invalid.push(...floodReasons(facts.flood));
   if (captureDropped > 0) {
     invalid.push(
       `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,

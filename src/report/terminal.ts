@@ -35,6 +35,9 @@ export function summaryLines(summary: Summary, folder: string): string[] {
     row('  lost', sessions.lost, lostCommands),
     ...causes(sessions.lost_by, commands.lost),
     ...coverageLines(captured.coverage),
+    ...(captured.flood === undefined
+      ? []
+      : [`Flood        ${count(captured.flood.packets)} packets of connections beyond those that are kept`]),
     ...logins(sessions),
     ...reconnections(sessions),
     ...waits(summary),

@@ -39,7 +39,7 @@ const MOST_CHANGES = 5;
 /** What of a job is looked at. */
 type DryJob = Pick<ReplayJob, 'logins' | 'transport' | 'targets' | 'mappings'>;
 
-export interface DryRunFacts extends CountedLosses {
+export interface DryRunFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flood'> {
   packets: number;
   /** The recorded moment that would be due at once. */
   anchorAt: CaptureNs;

@@ -4,11 +4,13 @@ import { CaptureFile } from '../archive/capture-file.ts';
 import { addKeys } from '../archive/keys.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { EXIT, MytapeError } from '../errors.ts';
+import { limitsFor } from '../flow/flow-limits.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.ts';
+import { idleSessionOption } from './idle-session.ts';
 import { countsInWords, inWords, totalOf } from './import-census.ts';
 import { ImportFilter } from './import-filter.ts';
-import { sayCopies } from './ls.ts';
+import { sayCopies, sayFlood } from './ls.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
@@ -36,6 +38,7 @@ interface ImportOptions {
   port?: number[] | undefined;
   rotate?: number | undefined;
   keylog?: string | undefined;
+  idleSession: number;
   json?: true | undefined;
 }
 
@@ -54,6 +57,7 @@ export function importCommand() {
       'begin a new file when one has this size, e.g. 1Gi (default: one file)',
       parseSizeOctets,
     )
+    .addOption(idleSessionOption())
     .option('--keylog <file>', 'secrets of the TLS sessions, as SSLKEYLOGFILE writes them')
     .option('--json', 'print the summary as a JSON object')
     .addHelpText('after', EXAMPLES)
@@ -75,6 +79,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
       linkType: source.linkType,
       originSec: source.originSec,
       serverPorts: port,
+      limits: limitsFor(options.idleSession),
       ...(options.rotate === undefined ? {} : { rotateOctets: options.rotate }),
       // What it says of itself if we are killed.
       partial: `the import of ${name} did not finish`,
@@ -137,6 +142,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   const { clockSteps, firstClockSteps } = writer.clock;
   new ClockStepTeller(source.originSec, 'hold').end(firstClockSteps, clockSteps);
   sayCopies(writer.copies);
+  sayFlood(writer);
   if (writer.outgoing > 0)
     say(
       `mytape: ${formatCount(writer.outgoing)} packets are of connections that the server's host made itself, ` +
@@ -196,6 +202,7 @@ function summarize(options: ImportOptions, summary: Summary): void {
       cut: { packets: filter.cut, octets: filter.cutTo },
       copies,
       outgoing: writer.outgoing,
+      flooded: writer.flooded,
       droppedByDisk,
       octets,
       sessions,

@@ -14,6 +14,7 @@ import { captureNow, realClock } from '../time.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { KEY_FILE_VARIABLE, parseListen } from './endpoints.ts';
+import { GapTeller } from './gaps.ts';
 import { say } from './output.ts';
 import { type PidFile, writePidFile } from './pid-file.ts';
 import { goOnAs, planRunAs, userOption } from './run-as.ts';
@@ -244,6 +245,8 @@ async function openCaptures(
   try {
     for (const iface of interfaces) {
       const wanted = `(${filter}) or ${TOO_LONG_FILTER}`;
+      const originSec = Math.floor(Date.now() / 1000);
+      const gaps = new GapTeller(iface, originSec, log);
       sources.push(
         await openCapture(captureDriver, {
           iface,
@@ -251,6 +254,8 @@ async function openCaptures(
           mode: 'latency',
           promiscuous: false,
           restMs,
+          originSec,
+          onGap: (gap) => gaps.take(gap),
         }),
       );
     }

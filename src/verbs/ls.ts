@@ -1,9 +1,11 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
 import { coverageHints } from '../report/coverage.ts';
-import { type CountedLosses, lossesOfRecording, packetsLost } from '../report/losses.ts';
+import { type FloodFacts, floodLine } from '../report/flood.ts';
+import { lossesOfRecording, packetsLost } from '../report/losses.ts';
 import { addCause, totalOf } from '../report/tally.ts';
 import { ClockStepTeller } from './clock-steps.ts';
+import { gapLines, gapsAsJson } from './gaps.ts';
 import {
   type Column,
   formatCount,
@@ -14,6 +16,7 @@ import {
   print,
   printJson,
   say,
+  sayLine,
   Table,
 } from './output.ts';
 
@@ -24,7 +27,8 @@ Examples:
   mytape ls peak.tape --json | head -1
 
 JSON: an object a line for each session. Where packets were lost while it was recorded, a last one says so:
-{"type":"dropped","dropped":12,"dropped_by":{"disk":12}}.
+{"type":"dropped","dropped":12,"dropped_by":{"disk":12}}. So do times in which its interface was down ({"type":"gap","from":…,"to":…}),
+and packets of a flood ({"type":"flood","packets":…,"with_data":…}).
 
 Commands are - where they could not be counted: TLS, compression, a session joined late, octets missing or out of order.`;
 
@@ -74,11 +78,22 @@ export function sayCopies(copies: number): void {
   );
 }
 
-/** What `--json` says of packets that the recording lost; undefined: it lost none. */
-export function lossObject(info: CountedLosses): object | undefined {
-  const by = packetsLost(info);
+/** What `--json` says of packets that the recording lost, and of such as are in no session, because there was no room. */
+export function lossObjects(archive: Archive): object[] {
+  const { originSec, flooded, floodedData } = archive.info;
+  const by = packetsLost(archive.info);
   const dropped = totalOf(by);
-  return dropped === 0 ? undefined : { type: 'dropped', dropped, dropped_by: by };
+  return [
+    ...(dropped === 0 ? [] : [{ type: 'dropped', dropped, dropped_by: by }]),
+    ...gapsAsJson(archive.gaps(), originSec).map((gap) => ({ type: 'gap', ...gap })),
+    ...(flooded === 0 ? [] : [{ type: 'flood', packets: flooded, with_data: floodedData }]),
+  ];
+}
+
+/** Says that there was a flood, where there was one. */
+export function sayFlood(facts: FloodFacts): void {
+  const line = floodLine(facts);
+  if (line !== undefined) sayLine(line);
 }
 
 /** Tells, on stderr, what is unusual about an archive. */
@@ -88,6 +103,8 @@ export function sayState(archive: Archive): void {
   // While an import is at work it is no news that it has not finished.
   if (partial !== null && !live) say(`mytape: ${dir} is partial: ${partial}`);
   sayCopies(copies);
+  sayFlood(archive.info);
+  for (const line of gapLines(dir, archive.gaps(), archive.info.originSec)) sayLine(line);
   if (repairedNow) say(`mytape: ${dir} was not closed by its recorder; repaired: ${repaired}`);
   else if (live) say(`mytape: ${dir} is being recorded: this is what was durable a moment ago`);
   else if (!complete && repaired === null) {
@@ -113,8 +130,7 @@ function list(archive: Archive, options: LsOptions): void {
     else table.row(toCells(session, originSec));
   }
   if (options.json) {
-    const lost = lossObject(archive.info);
-    if (lost !== undefined) printJson(lost);
+    for (const lost of lossObjects(archive)) printJson(lost);
   } else {
     table.flush();
     print(
@@ -136,7 +152,15 @@ function toCells(session: SessionRow, originSec: number): string[] {
     session.commands === null ? '-' : formatCount(session.commands),
     formatCount(session.packets),
     formatCount(session.clientOctets + session.serverOctets),
-    session.coverage + (session.tls ? ' tls' : '') + (session.compressed ? ' compressed' : ''),
+    [session.coverage, ...remarks(session)].join(' '),
+  ];
+}
+
+function remarks({ ended, tls, compressed }: SessionRow): string[] {
+  return [
+    ...(ended === 'half-open' || ended === 'unseen-end' ? [ended] : []),
+    ...(tls ? ['tls'] : []),
+    ...(compressed ? ['compressed'] : []),
   ];
 }
 

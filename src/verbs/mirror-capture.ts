@@ -12,6 +12,7 @@ import type { LiveJob } from './replay-source.ts';
 interface CaptureChoices {
   filter?: string | undefined;
   buffer?: number | undefined;
+  idleSession: number;
 }
 
 /**
@@ -19,7 +20,7 @@ interface CaptureChoices {
  * are on several interfaces, or nothing says on which one.
  */
 export function planLive(
-  { filter, buffer }: CaptureChoices,
+  { filter, buffer, idleSession }: CaptureChoices,
   plan: RunPlan,
   named: string | undefined,
 ): { live: LiveJob; mappings: MappingJob[] } {
@@ -41,6 +42,7 @@ export function planLive(
       filter: `(${wanted}) and ${othersFilter(plan)}`,
       promiscuous: places.some(({ isHere }) => !isHere),
       bufferOctets: buffer,
+      idleMs: idleSession,
       originSec: Math.floor(Date.now() / 1000),
       places: LiveMappings.share(plan.jobs),
     },

@@ -7,6 +7,7 @@ import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { captureNow } from '../time.ts';
+import { idleSessionOption } from './idle-session.ts';
 import { endpointKey, type RecordedSide, serversHere } from './interlock.ts';
 import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
@@ -78,6 +79,7 @@ function mirrorOptions() {
       "room in the kernel for each thread's packets that wait, e.g. 256Mi; four times as much again in ordinary memory while they come faster than they are read (default: 64Mi)",
       parseSizeOctets,
     )
+    .addOption(idleSessionOption())
     .option(
       '--snapshot-from <url>',
       'ask the recorded server, at once and each minute, for its sessions, so that those which are older than the mirror take part, e.g. mysql://monitor@127.0.0.1:3307; the user needs PROCESS, and SELECT on performance_schema.*',

@@ -2,7 +2,9 @@
 import { MytapeError } from '../errors.ts';
 import { type CaptureDriver, openCapture } from '../net/drivers.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { GapTeller } from './gaps.ts';
 import { defaultInterface } from './interfaces.ts';
+import { sayLine } from './output.ts';
 import { makeFolderFor, type RunAs } from './run-as.ts';
 
 /** MySQL's own. */
@@ -23,6 +25,8 @@ export interface RecordCapture {
   iface: string;
   filter: string;
   serverPorts: number[];
+  /** Tells and counts the times in which the interface is down. */
+  gaps: GapTeller;
 }
 
 /**
@@ -38,10 +42,14 @@ export async function openRecordCapture(
   const serverPorts = options.port ?? (options.filter === undefined ? [DEFAULT_PORT] : []);
   const wanted = options.filter ?? serverPorts.map((port) => `tcp port ${port}`).join(' or ');
   const filter = others === undefined ? wanted : `(${wanted}) and ${others}`;
+  const originSec = Math.floor(Date.now() / 1000);
+  const gaps = new GapTeller(iface, originSec, sayLine);
   const source = await openCapture(options.captureDriver, {
     iface,
     filter,
     mode: 'throughput',
+    originSec,
+    onGap: (gap) => gaps.take(gap),
     ...(options.buffer === undefined ? {} : { bufferOctets: options.buffer }),
   });
   try {
@@ -51,7 +59,7 @@ export async function openRecordCapture(
     const what = `cannot make the archive ${options.output}: ${(cause as Error).message}`;
     throw new MytapeError('disk', what, { cause });
   }
-  return { source, iface, filter, serverPorts };
+  return { source, iface, filter, serverPorts, gaps };
 }
 
 /** Lets go of a source that nobody wants to read. */

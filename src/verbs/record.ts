@@ -1,14 +1,26 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { EXIT, MytapeError } from '../errors.ts';
+import { limitsFor } from '../flow/flow-limits.ts';
 import { CAPTURE_DRIVERS } from '../net/drivers.ts';
 import { type CaptureNs, captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
-import { sayCopies } from './ls.ts';
+import { type GapTeller, gapsAsJson } from './gaps.ts';
+import { idleSessionOption } from './idle-session.ts';
+import { sayCopies, sayFlood } from './ls.ts';
 import { type MirrorBeside, startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
-import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
+import {
+  formatCount,
+  formatDuration,
+  formatOctets,
+  Progress,
+  print,
+  printJson,
+  say,
+  sayLine,
+} from './output.ts';
 import { readPassword } from './passwords.ts';
 import {
   type CaptureChoices,
@@ -36,11 +48,13 @@ Examples:
                                                           and at the same time onto the target
 
 Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
-Exit code: 0 done (Ctrl-C, too), 1 failed or trouble with the disk, 2 usage.`;
+While the interface is down it waits, and names the gap; where the interface is removed, it ends in order.
+Exit code: 0 done (Ctrl-C, too), 1 failed, trouble with the disk, or the interface is gone, 2 usage.`;
 
 interface RecordOptions extends CaptureChoices {
   for?: number | undefined;
   rotate?: number | undefined;
+  idleSession: number;
   snapshotFrom?: SnapshotServer | undefined;
   passwordFile?: string | undefined;
   getServerPublicKey?: boolean | undefined;
@@ -84,6 +98,7 @@ export function recordCommand() {
         .choices(CAPTURE_DRIVERS)
         .default(CAPTURE_DRIVERS[0]),
     )
+    .addOption(idleSessionOption())
     .option(
       '--snapshot-from <url>',
       'ask the recorded server each minute for its sessions, so that those which are older than the recording can be replayed, e.g. mysql://monitor@10.1.0.7:3306; the user needs PROCESS, and SELECT on performance_schema.*',
@@ -153,7 +168,7 @@ async function recordAlone(options: RecordOptions): Promise<number> {
 async function record(
   options: RecordOptions,
   runAs: RunAs,
-  { source, iface, filter, serverPorts }: RecordCapture,
+  { source, iface, filter, serverPorts, gaps }: RecordCapture,
   snapshots: SnapshotsToTake | undefined,
 ): Promise<number> {
   const progress = new Progress();
@@ -167,6 +182,7 @@ async function record(
       serverPorts,
       filter,
       iface,
+      limits: limitsFor(options.idleSession),
       ...(options.rotate === undefined ? {} : { rotateOctets: options.rotate }),
       onProblem: (message) => {
         diskTrouble = true;
@@ -179,6 +195,7 @@ async function record(
     throw error;
   }
 
+  gaps.onGap = (gap) => writer.gap(gap);
   const begun = performance.now();
   const stop = () => source.close();
   process.once('SIGINT', stop);
@@ -196,8 +213,12 @@ async function record(
   // As its sessions' times are.
   const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
   const snapshotter = startSnapshots(snapshots, options.output, now, progress);
+  let gone: MytapeError | undefined;
   try {
     for await (const block of source) writer.write(block);
+  } catch (error) {
+    if (!(error instanceof MytapeError && error.code === 'no-interface')) throw error;
+    gone = error;
   } finally {
     clearInterval(tick);
     clearTimeout(end);
@@ -208,8 +229,9 @@ async function record(
     progress.clear();
   }
   clock.end(writer.clock.firstClockSteps, writer.clock.clockSteps);
-  summarize(options, writer, source, snapshotter, performance.now() - begun);
-  return diskTrouble ? EXIT.failed : EXIT.done;
+  summarize(options, { writer, source, snapshotter, gaps, ms: performance.now() - begun });
+  if (gone !== undefined) sayLine(gone.message);
+  return diskTrouble || gone !== undefined ? EXIT.failed : EXIT.done;
 }
 
 /** Who takes snapshots, of which server, and how they log in. */
@@ -255,17 +277,20 @@ function startSnapshots(
   return taking.Snapshotter.start({ ...asked, dir, now, onNotice });
 }
 
-function summarize(
-  options: RecordOptions,
-  writer: ArchiveWriter,
-  source: PacketSource,
-  snapshotter: Snapshotter | undefined,
-  ms: number,
-): void {
+interface Recorded {
+  writer: ArchiveWriter;
+  source: PacketSource;
+  snapshotter: Snapshotter | undefined;
+  gaps: GapTeller;
+  ms: number;
+}
+
+function summarize(options: RecordOptions, { writer, source, snapshotter, gaps, ms }: Recorded): void {
   const { dropped } = source.stats();
   const snapshots = snapshotter?.count;
   if (options.json) {
-    const { packets, copies, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
+    const { packets, copies, droppedByDisk, octets, sessions, commands, uncounted, segments, flooded } =
+      writer;
     const seconds = Number((ms / 1000).toFixed(3));
     const counts = {
       packets,
@@ -277,19 +302,30 @@ function summarize(
       commands,
       uncounted,
       segments,
+      flooded,
+      gaps: gaps.totals.gaps,
     };
     const clockSteps = stepsAsJson(writer.clock.firstClockSteps, source.originSec);
-    printJson({ ...counts, clockSteps, snapshots, seconds });
+    const gapTimes = gapsAsJson(gaps.first, source.originSec);
+    printJson({ ...counts, gapTimes, clockSteps, snapshots, seconds });
     return;
   }
   print(
     `${options.output}: ${describe(writer, dropped, ms)}, ${formatCount(writer.commands)} commands` +
       (writer.uncounted > 0 ? ` (not counted in ${formatCount(writer.uncounted)} sessions)` : '') +
-      (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`),
+      (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`) +
+      gapsInWords(gaps),
   );
   sayCopies(writer.copies);
+  sayFlood(writer);
   if (dropped > 0)
     say('packets were dropped: the sessions they belong to have gaps (try: a larger --buffer)');
+}
+
+function gapsInWords({ totals: { gaps, gapMs } }: GapTeller): string {
+  return gaps === 0
+    ? ''
+    : `, ${formatCount(gaps)} ${gaps === 1 ? 'gap' : 'gaps'} of ${formatDuration(gapMs)} in all`;
 }
 
 function describe(writer: ArchiveWriter, dropped: number, ms: number): string {

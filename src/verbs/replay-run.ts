@@ -7,7 +7,7 @@ import { CommandKinds } from '../replay/kinds.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
 import { Selection } from '../replay/selection.ts';
 import type { CountedLosses } from '../report/losses.ts';
-import { type Summary, summarize } from '../report/summary.ts';
+import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { summaryLines } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
@@ -135,7 +135,7 @@ export function plannedJob(
 }
 
 /** What is known of the recording beside its sessions. */
-export interface SourceFacts extends CountedLosses {
+export interface SourceFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flood'> {
   packets: number;
   /** What is due at once. */
   anchorAt: CaptureNs;
@@ -333,12 +333,18 @@ function anchorOf({ live }: ReplayJob, { anchorAt }: SourceFacts): CaptureNs {
 /** What the threads' captures have counted, on top of what was known before. */
 function sumCaptured(
   results: readonly ShareResult[],
-  { packets, dropped, droppedByDisk }: SourceFacts,
-): SourceStats & CountedLosses {
-  const sum = { packets, dropped, droppedByDisk };
+  { packets, dropped, droppedByDisk, gaps = { gaps: 0, gapMs: 0 }, flood }: SourceFacts,
+): SourceStats & CountedLosses & Pick<RunFacts, 'gaps' | 'flood'> {
+  const { flooded = 0, floodedData = 0 } = flood ?? {};
+  const sum = { packets, dropped, droppedByDisk, gaps, flood: { flooded, floodedData } };
   for (const { captured } of results) {
-    sum.packets += captured?.packets ?? 0;
-    sum.dropped += captured?.dropped ?? 0;
+    if (captured === undefined) continue;
+    sum.packets += captured.packets;
+    sum.dropped += captured.dropped;
+    sum.flood.flooded += captured.flooded;
+    sum.flood.floodedData += captured.floodedData;
+    // All threads capture on one interface.
+    if (captured.gaps.gaps >= sum.gaps.gaps) sum.gaps = captured.gaps;
   }
   return sum;
 }

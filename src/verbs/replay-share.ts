@@ -1,5 +1,6 @@
 import { tlsReader } from '../archive/keys.ts';
 import { decodeSessions } from '../flow/decode.ts';
+import type { DecodedSessions } from '../flow/decoder.ts';
 import { decodeRawSessions } from '../flow/raw.ts';
 import { openAlarm } from '../net/timer.ts';
 import type { Trouble } from '../replay/contact.ts';
@@ -12,6 +13,8 @@ import { RewriteRules } from '../replay/rules.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
 import { Selection, type SelectionChoices, selects } from '../replay/selection.ts';
 import { partOf, type Share } from '../replay/share.ts';
+import type { FloodFacts } from '../report/flood.ts';
+import type { GapTotals } from '../report/gaps.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
@@ -19,6 +22,7 @@ import type { Transport, TransportStats } from '../transport/transport.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
 import type { DryRun } from './dry-run.ts';
+import { GapTeller } from './gaps.ts';
 import type { Lines } from './output.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
 import type { RulesFile } from './replay-options.ts';
@@ -108,7 +112,7 @@ export interface ShareResult {
   /** Rules of `--rewrite` that no statement matched. */
   unusedRules: string[];
   /** What a live run captured; undefined: it was none. */
-  captured: SourceStats | undefined;
+  captured: (SourceStats & FloodFacts & { gaps: GapTotals }) | undefined;
 }
 
 /** One share of a replay, in the thread that made it: an engine over the archive, with a transport of its own. */
@@ -128,6 +132,9 @@ export class ReplayShare {
   #stopped: StopCause | undefined;
   #unread: string | undefined;
   readonly #capture: PacketSource | undefined;
+  /** Of a live run. */
+  #gaps: GapTeller | undefined;
+  #decoded: DecodedSessions | undefined;
 
   private constructor(
     job: ReplayJob,
@@ -156,8 +163,13 @@ export class ReplayShare {
   ): Promise<ReplayShare> {
     const transport = dry?.transport ?? (await openTransport(job, share, say));
     try {
-      const capture = job.live && (await openLiveCapture(job.live, job, share));
+      const { live } = job;
+      // All threads capture on one interface: one of them tells.
+      const gaps =
+        live && new GapTeller(live.iface, live.originSec, (line) => share.index === 0 && say(line));
+      const capture = live && (await openLiveCapture(live, job, share, (gap) => gaps?.take(gap)));
       const made = new ReplayShare(job, share, transport, capture, say);
+      made.#gaps = gaps;
       made.#dry = dry;
       return made;
     } catch (error) {
@@ -234,13 +246,12 @@ export class ReplayShare {
     if (this.#stopped !== undefined) engine.stop(this.#stopped);
     checkpoints?.begin();
     try {
-      await engine.run(
-        decode(source.packets, {
-          ...source.decode,
-          serverPorts: new Set(serverPorts),
-          openTls: tlsReader(this.#job.archive, this.#job.keyLog),
-        }),
-      );
+      this.#decoded = decode(source.packets, {
+        ...source.decode,
+        serverPorts: new Set(serverPorts),
+        openTls: tlsReader(this.#job.archive, this.#job.keyLog),
+      });
+      await engine.run(this.#decoded);
     } catch (error) {
       this.#unread = (error as Error).message;
       engine.cut();
@@ -269,8 +280,15 @@ export class ReplayShare {
       ...this.#checkpoints?.total(),
       unread: this.#unread,
       unusedRules: this.#rules?.unused() ?? [],
-      captured: this.#capture?.stats(),
+      captured: this.#captured(),
     };
+  }
+
+  #captured(): ShareResult['captured'] {
+    if (this.#capture === undefined) return undefined;
+    const { flooded = 0, floodedData = 0 } = this.#decoded?.counters ?? {};
+    const gaps = this.#gaps?.totals ?? { gaps: 0, gapMs: 0 };
+    return { ...this.#capture.stats(), flooded, floodedData, gaps };
   }
 
   /** All threads have the same targets: one of them tells. */

@@ -3,6 +3,7 @@ import { openArchive } from '../archive/reader.ts';
 import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
 import { LIVE_WAITS } from '../flow/decoder.ts';
+import { type FlowLimits, limitsFor } from '../flow/flow-limits.ts';
 import { MendedSource } from '../flow/mended-source.ts';
 import { clientShareFilter } from '../net/client-share.ts';
 import { openCapture } from '../net/drivers.ts';
@@ -14,16 +15,10 @@ import { SnapshotFollower } from '../replay/live-snapshots.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';
 import { captureNow } from '../time.ts';
-import type { PacketSource } from '../wire/packets.ts';
+import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import { endpointText } from './endpoints.ts';
 import type { ReplayJob } from './replay-share.ts';
-
-/**
- * A connection that no packet was seen of for this long is gone without a word, ns: servers set SO_KEEPALIVE, and Linux's
- * own keepalive (tcp(7)) comes, or gives up, within 2 hours and 12 minutes.
- */
-const LIVE_IDLE_NS = 3 * 3600e9;
 
 /** Where a live run captures. Plain data: it crosses to worker threads. */
 export interface LiveJob {
@@ -35,13 +30,15 @@ export interface LiveJob {
   bufferOctets: number | undefined;
   /** The same for all threads. */
   originSec: number;
+  /** A session that was silent for this long has ended unseen. */
+  idleMs: number;
   /** What the threads' LiveMappings share. */
   places: SharedArrayBuffer;
 }
 
 export interface RunSource {
   packets: PacketSource;
-  decode: Pick<DecodeOptions, 'wants' | 'firstId' | 'idStep' | 'idleNs' | 'waits'>;
+  decode: Pick<DecodeOptions, keyof FlowLimits | 'wants' | 'firstId' | 'idStep' | 'waits'>;
   engine: Pick<EngineOptions, 'share' | 'connections' | 'live' | 'mappings'>;
   snapshots: Pick<Snapshots, 'find'>;
   close(): void;
@@ -53,7 +50,7 @@ export function openArchiveSource(job: ReplayJob, share: Share): RunSource {
   const packets = archive.packets();
   return {
     packets,
-    decode: { wants: (id) => hasAny(share, id, copies) },
+    decode: { ...archive.info.limits, wants: (id) => hasAny(share, id, copies) },
     engine: {
       share,
       connections: ConnectionIds.of(connections),
@@ -79,6 +76,7 @@ export function openLiveCapture(
   live: LiveJob,
   { captureDriver, serverPorts }: ReplayJob,
   share: Share,
+  onGap: (gap: CaptureGap) => void,
 ): Promise<PacketSource> {
   const { iface, filter, promiscuous, bufferOctets, originSec } = live;
   return openCapture(captureDriver, {
@@ -87,6 +85,7 @@ export function openLiveCapture(
     mode: 'throughput',
     promiscuous,
     originSec,
+    onGap,
     ...(bufferOctets === undefined ? {} : { bufferOctets }),
   });
 }
@@ -102,14 +101,14 @@ export function liveSource(
   say: (line: string) => void,
 ): RunSource {
   const { originSec } = capture;
-  const { places } = job.live as LiveJob;
+  const { places, idleMs } = job.live as LiveJob;
   const steps = new ClockStepTeller(originSec, 'mirror', say);
   // All threads have the same clock: one of them tells.
   const packets = new MendedSource(capture, (step) => share.index === 0 && steps.add(step));
   const snapshots = new SnapshotFollower(job.archive);
   return {
     packets,
-    decode: { firstId: share.index, idStep: share.of, idleNs: LIVE_IDLE_NS, waits: LIVE_WAITS },
+    decode: { ...limitsFor(idleMs), firstId: share.index, idStep: share.of, waits: LIVE_WAITS },
     engine: {
       share: WHOLE,
       connections: LiveConnectionIds.of(job.connections),

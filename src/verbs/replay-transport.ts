@@ -13,6 +13,7 @@ import type { Transport } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import type { Endpoint } from './endpoints.ts';
+import { GapTeller } from './gaps.ts';
 import { type ClientsPlan, clientAddresses, clientPorts } from './replay-clients.ts';
 
 /** An injector's slot beyond the path's MTU: checksums are made a word at a time. */
@@ -115,6 +116,8 @@ export async function openPacketTransport(
   try {
     if (intercept === undefined) {
       const receiver = new Receiver(injector, realClock);
+      const originSec = Math.floor(Date.now() / 1000);
+      const gaps = new GapTeller(path.iface, originSec, say);
       const source = await openCapture(job.captureDriver, {
         iface: path.iface,
         filter: `(tcp and src host ${target.text} and src port ${targetPort}) or ${TOO_LONG_FILTER}`,
@@ -122,6 +125,8 @@ export async function openPacketTransport(
         promiscuous: false,
         incomingOnly: true,
         restMs: () => receiver.restMs(),
+        originSec,
+        onGap: (gap) => gaps.take(gap),
         ...(share.of > 1 ? { share } : {}),
       });
       transport.use(localAnswers(receiver, source, transport, say));

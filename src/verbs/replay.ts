@@ -3,6 +3,7 @@ import { readSnapshots } from '../archive/snapshots.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
+import { totalsOf } from '../report/gaps.ts';
 import type { CaptureNs } from '../time.ts';
 import { firstLeft, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
@@ -135,6 +136,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     warnOfRemaps(archive, plan.logins);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
     const { sessions, packets, dropped, droppedByDisk, serverPorts } = archive.info;
+    const gaps = totalsOf(archive.gaps());
+    const flood = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
     const timing = await planTiming(options, archive, fixed, options.spread ?? 0);
     const clockSteps = archive.clockSteps();
@@ -148,6 +151,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
         packets,
         dropped,
         droppedByDisk,
+        gaps,
+        flood,
         anchorAt: timing.window.from ?? anchorAt,
         servers,
         allowLive,
@@ -166,6 +171,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       packets,
       dropped,
       droppedByDisk,
+      gaps,
+      flood,
       anchorAt: begins,
       resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
       servers,

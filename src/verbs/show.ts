@@ -6,7 +6,7 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
 import type { CloseHow, FlowEvent } from '../flow/events.ts';
 import type { PacketSource } from '../wire/packets.ts';
-import { lossObject, sayState } from './ls.ts';
+import { lossObjects, sayState } from './ls.ts';
 import { collectSession } from './options.ts';
 import { LineWriter } from './output.ts';
 import { readKeyLog } from './replay-logins.ts';
@@ -87,8 +87,7 @@ async function show(dir: string, sessions: readonly number[], options: ShowOptio
 async function showJson(archive: Archive, reading: Reading, sessions: readonly number[]): Promise<void> {
   const closes = await reading.closes(sessions);
   const out = new LineWriter();
-  const lost = lossObject(archive.info);
-  if (lost !== undefined) out.line(JSON.stringify(lost));
+  for (const lost of lossObjects(archive)) out.line(JSON.stringify(lost));
   await reading.lines(sessions, out, (line) => {
     const { id } = line.session;
     const row = line.type === 'session' ? archive.session(id) : undefined;
@@ -173,8 +172,9 @@ class Reading {
     };
     process.once('SIGINT', stop);
     try {
-      const { serverPorts } = this.#archive.info;
+      const { serverPorts, limits } = this.#archive.info;
       const decoded = decodeSessions(packets, {
+        ...limits,
         serverPorts: new Set(serverPorts),
         openTls: this.#openTls,
         ...(sessions.length === 0 ? {} : { wants: (id: number) => wanted.has(id) }),

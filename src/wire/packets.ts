@@ -25,6 +25,14 @@ export interface PacketBlock {
   at: Float64Array;
 }
 
+/** Packets that passed by while nobody could capture them. */
+export interface CaptureGap {
+  /** By the time of the packets, without the steps of their clock. */
+  fromAt: CaptureNs;
+  /** undefined: it lasts. */
+  toAt: CaptureNs | undefined;
+}
+
 export interface SourceStats {
   /** Packets handed over by this source so far. */
   packets: number;

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { makeCodec } from '../../src/archive/codec.ts';
 import { openArchive } from '../../src/archive/reader.ts';
+import { NO_LIMITS } from '../../src/flow/flow-limits.ts';
 import { LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
 import { readPcapHeader } from '../../src/wire/pcap.ts';
 import {
@@ -176,7 +177,14 @@ describe('an archive of format 1', () => {
     const db = new Database(join(dir, 'index.db'));
     db.exec(`ALTER TABLE archive DROP COLUMN partial; ALTER TABLE archive DROP COLUMN copies;
        ALTER TABLE segments DROP COLUMN link_type; ALTER TABLE sessions DROP COLUMN ended; DROP TABLE gaps;`);
-    for (const column of ['flooded', 'idle_ns', 'half_open_ns', 'most_half_open', 'most_flows'])
+    for (const column of [
+      'flooded',
+      'flooded_data',
+      'idle_ns',
+      'half_open_ns',
+      'most_half_open',
+      'most_flows',
+    ])
       db.exec(`ALTER TABLE archive DROP COLUMN ${column}`);
     db.pragma('user_version = 1');
     if (!complete) db.exec('UPDATE archive SET complete = 0');

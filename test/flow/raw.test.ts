@@ -230,7 +230,17 @@ describe('raw sessions of a capture', () => {
     assert.deepEqual(decoder.finish().map(line), ['close cut', 'close cut']);
     assert.deepEqual(
       { ...decoder.counters },
-      { packets: 8, unreadable: 0, copies: 0, sessions: 2, commands: 1, answered: 0, lost: 0 },
+      {
+        packets: 8,
+        unreadable: 0,
+        copies: 0,
+        flooded: 0,
+        floodedData: 0,
+        sessions: 2,
+        commands: 1,
+        answered: 0,
+        lost: 0,
+      },
     );
   });
 

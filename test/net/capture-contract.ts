@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Injector } from '../../src/net/injector.ts';
 import { openMmsgInjector } from '../../src/net/mmsg.ts';
 import type { RingOptions } from '../../src/net/ring.ts';
-import { LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
+import { type CaptureGap, LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
 import { Segment } from '../../src/wire/segment.ts';
 import { HERE, Pair, skip, THERE } from './namespaces.ts';
 import { numbersFrom, numbersOf, sendNumbers, upTo } from './traffic.ts';
@@ -239,20 +239,63 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
     pair().ip('there', 'link', 'del', 'idle');
   });
 
-  for (const end of ['down', 'gone'] as const) {
-    test(`tells what came before the interface went ${end}, then says so`, async () => {
-      const source = await open();
-      sendNumbers(injector(), 9000, 0, 20);
-      const numbers: number[] = [];
-      const reading = (async () => {
-        for await (const block of source) numbers.push(...numbersOf(block));
-      })();
-      if (end === 'down') pair().ip('there', 'link', 'set', THERE.iface, 'down');
-      else pair().ip('there', 'link', 'del', THERE.iface);
-      await assert.rejects(reading, { code: 'no-interface', message: /there went down or away/ });
-      assert.deepEqual(numbers, upTo(20));
-      if (end === 'down') pair().ip('there', 'link', 'del', THERE.iface);
-      pair().addLink();
-    });
+  test('goes on when the interface that went down is up again, and tells the gap', async () => {
+    const gaps: CaptureGap[] = [];
+    const source = await open({ onGap: (gap) => gaps.push(gap) });
+    const numbers: number[] = [];
+    const reading = (async () => {
+      for await (const block of source) numbers.push(...numbersOf(block));
+    })();
+    sendNumbers(injector(), 9000, 0, 20);
+    await until(() => numbers.length === 20);
+    for (let flap = 1; flap <= 2; flap++) {
+      pair().ip('there', 'link', 'set', THERE.iface, 'down');
+      await until(() => gaps.length === 2 * flap - 1);
+      pair().ip('there', 'link', 'set', THERE.iface, 'up');
+      await until(() => gaps.length === 2 * flap);
+      sendNumbers(injector(), 9000, 20 * flap, 20 * flap + 20);
+      await until(() => numbers.length === 20 * flap + 20);
+    }
+    source.close();
+    await reading;
+    assert.deepEqual(numbers, upTo(60));
+    assert.ok(gaps.every(({ fromAt, toAt }, i) => (i % 2 === 0 ? toAt === undefined : toAt! > fromAt)));
+    assert.equal(gaps[0].fromAt, gaps[1].fromAt);
+    pair().ip('there', 'link', 'del', THERE.iface);
+    pair().addLink();
+  });
+
+  test('ends in order while the interface is down, the gap with it', async () => {
+    const gaps: CaptureGap[] = [];
+    const source = await open({ onGap: (gap) => gaps.push(gap) });
+    sendNumbers(injector(), 9000, 0, 20);
+    pair().ip('there', 'link', 'set', THERE.iface, 'down');
+    const reading = numbersFrom(source);
+    await until(() => gaps.length === 1);
+    source.close();
+    assert.deepEqual(await reading, upTo(20));
+    assert.ok(gaps.length === 2 && gaps[1].toAt! > gaps[1].fromAt);
+    pair().ip('there', 'link', 'del', THERE.iface);
+    pair().addLink();
+  });
+
+  test('tells what came before the interface was removed, then says so', async () => {
+    const source = await open();
+    sendNumbers(injector(), 9000, 0, 20);
+    const numbers: number[] = [];
+    const reading = (async () => {
+      for await (const block of source) numbers.push(...numbersOf(block));
+    })();
+    pair().ip('there', 'link', 'del', THERE.iface);
+    await assert.rejects(reading, { code: 'no-interface', message: /the interface there was removed/ });
+    assert.deepEqual(numbers, upTo(20));
+    pair().addLink();
+  });
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let looks = 0; !holds(); looks++) {
+    assert.ok(looks < 2_000, 'waited in vain');
+    await sleep(5);
   }
 }
