@@ -36,8 +36,27 @@ export const OPEN = {
 } as const;
 
 export interface RegularOptions {
-  /** User id that the file must belong to. Default: any. */
-  owner?: number | undefined;
+  /** User id that the file must belong to, or several. Default: any. */
+  owner?: number | readonly number[] | undefined;
+}
+
+/** Beside this process's user, root and who called it by sudo: the one that it goes on as. */
+let goesOnAs: number | undefined;
+
+/** Files of the user `uid` are as good as our own from now on: this process, which is root's, goes on as that user. */
+export function countAsOurs(uid: number): void {
+  goesOnAs = uid;
+}
+
+/**
+ * Users whose files this process relies on: its own, root, and, where it is root's, who called it (sudo, pkexec) and whom it goes on as.
+ * Empty where the system has no users.
+ */
+export function ourUsers(env: NodeJS.ProcessEnv = process.env): number[] {
+  const user = process.geteuid?.();
+  if (user === undefined) return [];
+  const callers = user === 0 ? [env.SUDO_UID, env.PKEXEC_UID].filter((uid) => /^\d+$/.test(uid ?? '')) : [];
+  return [...new Set([user, 0, ...callers.map(Number), ...(goesOnAs === undefined ? [] : [goesOnAs])])];
 }
 
 /** A file that is not what it should be. The message continues `cannot read PATH:` and has no path of its own. */
@@ -104,6 +123,28 @@ export function readRegular(
 }
 
 /**
+ * The text of a file with secrets: a regular file of `ourUsers`, which nobody else can read or write, of at most `most` octets. Throws as
+ * `openRegular`; the messages end with what to do.
+ */
+export function readPrivate(path: string, most = Number.POSITIVE_INFINITY): string {
+  const fd = openRegular(path, OPEN.read);
+  try {
+    const { mode, uid, size } = fstatSync(fd);
+    const users = ourUsers();
+    if (users.length > 0 && !users.includes(uid)) {
+      throw new UnsafeFileError(
+        `it belongs to user ${uid}, who could change it: it must be root's or user ${users[0]}'s (run: chown ${users[0]} ${path})`,
+      );
+    }
+    if (mode & 0o077) throw new UnsafeFileError(`it can be read by others (run: chmod 600 ${path})`);
+    if (size > most) throw new UnsafeFileError(`it has ${size} octets, more than ${most}`);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
  * Puts a file with `content` in the place of `path`: whoever reads it has the old one or the new one, whole, also after a crash of this
  * process. A link in its place is replaced and not followed. Throws the system's errors; then the old one stays.
  */
@@ -116,13 +157,13 @@ export function replaceFile(path: string, content: string | Uint8Array, mode = 0
     // The umask of whoever started us may have taken rights away.
     fchmodSync(fd, mode);
     writeFileSync(fd, content);
+    renameSync(made, path);
   } catch (error) {
     rmSync(made, { force: true });
     throw error;
   } finally {
     closeSync(fd);
   }
-  renameSync(made, path);
 }
 
 /**
@@ -163,8 +204,9 @@ function safeFlags(flags: number): number {
 
 function check(found: Stats, flags: number, { owner }: RegularOptions): void {
   if (!found.isFile()) throw notRegular(found);
-  if (owner !== undefined && found.uid !== owner)
-    throw new UnsafeFileError(`it belongs to user ${found.uid}, not to user ${owner}`);
+  const owners = typeof owner === 'number' ? [owner] : (owner ?? []);
+  if (owners.length > 0 && !owners.includes(found.uid))
+    throw new UnsafeFileError(`it belongs to user ${found.uid}, not to user ${owners.join(' or ')}`);
   if (flags & WRITES && found.nlink > 1)
     throw new UnsafeFileError(`it has ${found.nlink} hard links, and writing would change them all`);
 }

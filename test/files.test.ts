@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
+  chownSync,
   closeSync,
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -16,10 +19,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import {
+  countAsOurs,
   OPEN,
   openRegular,
   openRegularHandle,
+  ourUsers,
+  readPrivate,
   readRegular,
+  replaceFile,
   UnsafeFileError,
   whyNotRegular,
 } from '../src/files.ts';
@@ -102,5 +109,83 @@ describe('regular files', () => {
     assert.equal(readFileSync(path, 'utf8'), '');
     assert.equal(whyNotRegular(path, { owner: uid }), undefined);
     assert.equal(whyNotRegular(join(DIR, 'none')), undefined);
+  });
+});
+
+describe('a file that is replaced', () => {
+  test('has its mode whatever the umask, and is whole', () => {
+    const path = file('replaced', 'before');
+    const umask = process.umask(0o777);
+    try {
+      replaceFile(path, 'after');
+      replaceFile(`${path}-for-all`, 'after', 0o644);
+    } finally {
+      process.umask(umask);
+    }
+    assert.deepEqual([readFileSync(path, 'utf8'), statSync(path).mode & 0o777], ['after', 0o600]);
+    assert.equal(statSync(`${path}-for-all`).mode & 0o777, 0o644);
+    assert.ok(!existsSync(`${path}.tmp`));
+  });
+
+  test('replaces links, and what was left or put beside it, without following them', () => {
+    const precious = file('precious', 'precious');
+    const path = file('a-link');
+    symlinkSync(precious, path);
+    symlinkSync(precious, `${path}.tmp`);
+    replaceFile(path, 'new');
+    assert.deepEqual([readFileSync(path, 'utf8'), readFileSync(precious, 'utf8')], ['new', 'precious']);
+    const fifo = file('a-fifo');
+    execFileSync('mkfifo', [fifo, `${fifo}.tmp`]);
+    replaceFile(fifo, 'new');
+    assert.equal(readFileSync(fifo, 'utf8'), 'new');
+  });
+
+  test('stays as it was where the new one cannot take its place', () => {
+    const folder = file('in-the-way');
+    mkdirSync(folder);
+    assert.throws(() => replaceFile(folder, 'new'), { code: 'EISDIR' });
+    assert.ok(!existsSync(`${folder}.tmp`));
+  });
+});
+
+describe('a file with secrets', () => {
+  test('is read where it is ours alone', () => {
+    const path = file('secret', 'word');
+    chmodSync(path, 0o400);
+    assert.equal(readPrivate(path), 'word');
+    for (const mode of [0o440, 0o404, 0o620, 0o602]) {
+      chmodSync(path, mode);
+      assert.throws(() => readPrivate(path), /can be read by others \(run: chmod 600 .*secret\)/);
+    }
+    chmodSync(path, 0o600);
+    assert.throws(() => readPrivate(path, 3), /has 4 octets, more than 3/);
+  });
+
+  test('is neither a link nor a FIFO', () => {
+    const secret = file('linked-secret', 'word');
+    const link = file('secret-link');
+    chmodSync(secret, 0o600);
+    symlinkSync(secret, link);
+    assert.throws(() => readPrivate(link), /symbolic link/);
+    const fifo = file('secret-fifo');
+    execFileSync('mkfifo', ['-m', '600', fifo]);
+    assert.throws(() => readPrivate(fifo), /is a FIFO/);
+  });
+
+  const isRoot = process.geteuid?.() === 0;
+  test('of somebody else is refused, also to root; who called root, and whom it goes on as, are not somebody else', {
+    skip: isRoot ? false : 'needs root',
+  }, () => {
+    const path = file('of-another', 'word');
+    chmodSync(path, 0o600);
+    chownSync(path, 54_321, 0);
+    assert.throws(
+      () => readPrivate(path),
+      /belongs to user 54321, who could change it.*chown 0 .*of-another/,
+    );
+    assert.deepEqual(ourUsers({ SUDO_UID: '54321', PKEXEC_UID: 'x' }), [0, 54_321]);
+    assert.deepEqual(ourUsers({}), [0]);
+    countAsOurs(54_321);
+    assert.equal(readPrivate(path), 'word');
   });
 });

@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
 import { type ErrorCode, MytapeError } from '../errors.ts';
+import { readPrivate, UnsafeFileError } from '../files.ts';
 
 /**
  * Reads a users file: a line a user, `user: password`; `#` begins a comment line. The password is all that follows the
@@ -22,22 +22,19 @@ export function readUsersFile(path: string): Map<string, string> {
   return users;
 }
 
-/** The text of a file with passwords, which only its owner may read. `what` it is and its `form` are for the errors. */
+/** The text of a file with passwords (readPrivate says which files are refused). `what` it is and its `form` are for the errors. */
 export function readPrivateFile(
   path: string,
   { what, form, code }: { what: string; form: string; code: ErrorCode },
 ): string {
-  let text: string;
-  let mode: number;
   try {
-    mode = statSync(path).mode;
-    text = readFileSync(path, 'utf8');
+    return readPrivate(path);
   } catch (cause) {
-    const why = (cause as Error).message;
-    throw new MytapeError(code, `cannot read the ${what} ${path}: ${why} (${form})`, { cause });
+    const { message } = cause as Error;
+    const text =
+      cause instanceof UnsafeFileError
+        ? `the ${what} ${path} is refused: ${message}`
+        : `cannot read the ${what} ${path}: ${message} (${form})`;
+    throw new MytapeError(code, text, { cause });
   }
-  if (mode & 0o077) {
-    throw new MytapeError(code, `the ${what} ${path} can be read by others (run: chmod 600 ${path})`);
-  }
-  return text;
 }

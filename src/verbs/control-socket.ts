@@ -1,16 +1,12 @@
 /** How `mytape ctl` reaches a run: a Unix socket in the run's folder, a JSON object a line each way. */
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { MytapeError } from '../errors.ts';
 import { isInterrupted } from './checkpoint-run.ts';
 import { type RunControl, type RunStatus, SPEED_RANGE } from './control.ts';
-
-/** What sockaddr_un has room for, but for the NUL (unix(7)). */
-const MOST_PATH_OCTETS = 107;
+import { checkPlace, clearPlace, findPlace, makePlace, removePointer } from './control-place.ts';
 
 const ANSWER_MS = 10_000;
 
@@ -22,24 +18,14 @@ export type ControlRequest =
 
 export type ControlAnswer = { status: RunStatus } | { error: string };
 
-const socketIn = (folder: string) => join(folder, 'control.sock');
-
-/** Names the socket where the folder's own path is too long for one. */
-const pointerIn = (folder: string) => join(folder, 'control.json');
-
-/** Others on this host cannot connect: its mode is 0600. Throws where a run is under way in `folder`. */
+/** Others on this host cannot connect: its mode is 0600. Throws where a run is under way in `folder`, or no socket can be made. */
 export async function openControl(folder: string, control: RunControl): Promise<{ close(): void }> {
-  const here = socketIn(realpathSync(folder));
-  let path = here;
-  if (Buffer.byteLength(path) > MOST_PATH_OCTETS) {
-    const hash = createHash('sha256').update(here).digest('hex').slice(0, 32);
-    path = join(tmpdir(), `mytape-${hash}.sock`);
-    writeFileSync(pointerIn(folder), `${JSON.stringify({ socket: path })}\n`, { mode: 0o600 });
-  }
-  if (await isServed(path)) {
+  const before = findPlace(folder);
+  if (await isServed(before)) {
     throw new MytapeError('usage', `a run is under way in ${folder}: choose another folder by --out`);
   }
-  rmSync(path, { force: true });
+  clearPlace(folder, before);
+  const path = makePlace(folder);
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -52,10 +38,10 @@ export async function openControl(folder: string, control: RunControl): Promise<
   server.unref();
   return {
     close() {
+      // It removes the socket's file.
       server.close();
       for (const socket of sockets) socket.end();
-      rmSync(path, { force: true });
-      rmSync(pointerIn(folder), { force: true });
+      removePointer(folder, path);
     },
   };
 }
@@ -121,7 +107,7 @@ function carryOut(request: Exclude<ControlRequest, { do: 'stop' }>, control: Run
 
 /** Whether a run is under way in `folder`. */
 export function isUnderWay(folder: string): Promise<boolean> {
-  return isServed(pathIn(folder));
+  return isServed(findPlace(folder));
 }
 
 function isServed(path: string): Promise<boolean> {
@@ -134,18 +120,10 @@ function isServed(path: string): Promise<boolean> {
   });
 }
 
-function pathIn(folder: string): string {
-  try {
-    return (JSON.parse(readFileSync(pointerIn(folder), 'utf8')) as { socket: string }).socket;
-  } catch {
-    // By another name its path may be too long for a socket.
-    return existsSync(folder) ? socketIn(realpathSync(folder)) : socketIn(folder);
-  }
-}
-
 /** Asks the run in `folder`. Throws where none is under way there, or it refuses. */
 export async function askRun(folder: string, request: ControlRequest): Promise<RunStatus> {
-  const path = pathIn(folder);
+  const path = findPlace(folder);
+  checkPlace(folder, path);
   let answer: ControlAnswer;
   try {
     answer = await ask(path, request);
@@ -153,10 +131,7 @@ export async function askRun(folder: string, request: ControlRequest): Promise<R
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED')
       throw new MytapeError('bad-file', `cannot reach the run by ${path}: ${message}`, { cause });
-    if (code === 'ECONNREFUSED') {
-      rmSync(path, { force: true });
-      rmSync(pointerIn(folder), { force: true });
-    }
+    if (code === 'ECONNREFUSED') clearPlace(folder, path);
     throw new MytapeError('bad-file', notUnderWay(folder), { cause });
   }
   if ('status' in answer) return answer.status;

@@ -1,7 +1,8 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
+import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import {
@@ -117,9 +118,10 @@ function parseLinkType(text: string): number {
 
 function openOutput(path: string): number {
   try {
-    return openSync(path, 'w', 0o600);
+    return openRegular(path, OPEN.create, 0o600, { owner: ourUsers() });
   } catch (cause) {
-    throw new MytapeError('disk', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+    const what = `cannot write ${path}: ${(cause as Error).message} (name a new file, or - for stdout)`;
+    throw new MytapeError('disk', what, { cause });
   }
 }
 

@@ -3,7 +3,7 @@ import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Command, Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
-import { OPEN, openRegular } from '../files.ts';
+import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { DropLog } from '../intercept/drop-log.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
@@ -114,7 +114,7 @@ async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Pro
   const logPath = logFile ?? `/var/log/mytape-intercept-${port}.log`;
   let log: number;
   try {
-    log = openRegular(logPath, OPEN.append, 0o600);
+    log = openRegular(logPath, OPEN.append, 0o600, { owner: ourUsers() });
   } catch (cause) {
     throw new MytapeError(
       'bad-file',

@@ -9,7 +9,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { MytapeError } from '../errors.ts';
-import { OPEN, openRegular, readRegular } from '../files.ts';
+import { OPEN, openRegular, ourUsers, readRegular } from '../files.ts';
 
 /** Anybody may read it. */
 const MODE = 0o644;
@@ -54,7 +54,7 @@ export function writePidFile(path: string): PidFile {
     );
   }
   try {
-    const fd = openRegular(path, OPEN.create, MODE);
+    const fd = openRegular(path, OPEN.create, MODE, { owner: ourUsers() });
     fchmodSync(fd, MODE);
     writeSync(fd, `${process.pid}\n`);
     return new PidFile(path, fd);

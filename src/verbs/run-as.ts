@@ -12,6 +12,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
+import { countAsOurs } from '../files.ts';
 import {
   type Account,
   asAccount,
@@ -53,7 +54,9 @@ export function planRunAs(user: string | undefined, env: NodeJS.ProcessEnv = pro
 }
 
 function unlessRoot(account: RunAs): RunAs {
-  return account?.uid === 0 ? undefined : account;
+  if (account === undefined || account.uid === 0) return undefined;
+  countAsOurs(account.uid);
+  return account;
 }
 
 /** Who became root to call us. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { interleave, recordArchive, sessionFrames } from './support.ts';
+import { interleave, recordArchive, sessionFrames, temporaryFolder } from './support.ts';
 
 const CHILD = fileURLToPath(new URL('./verbs-child.js', import.meta.url));
 
@@ -60,6 +60,30 @@ describe('ls and export', () => {
     assert.equal(status, 0);
     assert.match(stderr, /66 packets written to stdout/);
     assert.equal(octets.readUInt32LE(0), 0xa1b23c4d);
+  });
+
+  test("export writes through no link, into no FIFO or device, and not into another user's file", (t) => {
+    const away = temporaryFolder(t);
+    const [precious, link, fifo, another] = ['precious', 'link', 'fifo', 'another'].map((name) =>
+      join(away, name),
+    );
+    for (const path of [precious, another]) writeFileSync(path, 'precious');
+    symlinkSync(precious, link);
+    spawnSync('mkfifo', [fifo]);
+    const refused = (path: string, why: RegExp) => {
+      const { status, stderr } = run('export', dir, '-o', path);
+      assert.match(stderr, /^disk: cannot write .*\(name a new file, or - for stdout\)\n$/);
+      assert.match(stderr, why);
+      assert.equal(status, 1);
+    };
+    refused(link, /symbolic link/);
+    refused(fifo, /a FIFO/);
+    refused('/dev/null', /a device/);
+    if (process.geteuid?.() === 0) {
+      chownSync(another, 54_321, 0);
+      refused(another, /belongs to user 54321/);
+    }
+    for (const path of [precious, another]) assert.equal(readFileSync(path, 'utf8'), 'precious');
   });
 
   test('what is wrong is said in one line', () => {

@@ -1,8 +1,20 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RunControl, type RunStatus } from '../../src/verbs/control.ts';
@@ -14,6 +26,7 @@ import { temporaryFolder } from '../archive/support.ts';
 import { mytape } from './mytape.ts';
 
 const LATENESS = { p50: 0.1, p99: 0.5, max: 2 };
+const ROOT = process.geteuid?.() === 0;
 const ORIGIN_SEC = 1_700_000_000;
 
 /** A run whose threads only write down what they are told. */
@@ -171,8 +184,72 @@ describe('the control socket', () => {
     const { socket } = JSON.parse(readFileSync(join(folder, 'control.json'), 'utf8')) as { socket: string };
     assert.equal(statSync(socket).mode & 0o777, 0o600);
     assert.equal((await askRun(folder, { do: 'status' })).answered, 5);
+    assert.deepEqual(
+      [statSync(dirname(socket)).mode & 0o777, statSync(join(folder, 'control.json')).mode & 0o777],
+      [0o700, 0o600],
+    );
     served.close();
-    assert.ok(!existsSync(socket) && !existsSync(join(folder, 'control.json')));
+    assert.ok(!existsSync(dirname(socket)) && !existsSync(join(folder, 'control.json')));
+  });
+
+  test('lies below XDG_RUNTIME_DIR only where that is ours alone', async (t) => {
+    const folder = join(temporaryFolder(t), 'a'.repeat(120));
+    mkdirSync(folder);
+    const runtime = temporaryFolder(t);
+    const before = process.env.XDG_RUNTIME_DIR;
+    t.after(() => {
+      if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
+      else process.env.XDG_RUNTIME_DIR = before;
+    });
+    process.env.XDG_RUNTIME_DIR = runtime;
+    const whereIn = async (mode: number) => {
+      chmodSync(runtime, mode);
+      const served = await openControl(folder, fakeRun({}).control);
+      const { socket } = JSON.parse(readFileSync(join(folder, 'control.json'), 'utf8')) as { socket: string };
+      served.close();
+      return dirname(dirname(socket));
+    };
+    assert.equal(await whereIn(0o700), runtime);
+    assert.equal(await whereIn(0o770), tmpdir());
+  });
+
+  test('nothing is removed, and nobody is asked, that a pointer of somebody else names', async (t) => {
+    const folder = temporaryFolder(t);
+    const precious = join(folder, 'precious');
+    const pointer = join(folder, 'control.json');
+    writeFileSync(precious, 'precious');
+    const ask = () => askRun(folder, { do: 'status' });
+    writeFileSync(pointer, JSON.stringify({ socket: precious }));
+    await assert.rejects(ask, /precious is no socket: nothing is asked of it/);
+    assert.ok(existsSync(precious));
+    rmSync(pointer);
+    symlinkSync(precious, pointer);
+    await assert.rejects(ask, /cannot read .*control\.json: it is a symbolic link/);
+    rmSync(pointer);
+    spawnSync('mkfifo', [pointer]);
+    await assert.rejects(ask, /cannot read .*control\.json: it is a FIFO/);
+    rmSync(pointer);
+    writeFileSync(pointer, '{}');
+    await assert.rejects(ask, /cannot read .*control\.json: it names no socket/);
+    assert.equal(readFileSync(precious, 'utf8'), 'precious');
+  });
+
+  test('the socket, or the pointer, of another user', { skip: ROOT ? false : 'needs root' }, async (t) => {
+    const folder = temporaryFolder(t);
+    const path = join(folder, 'control.sock');
+    const pointer = join(folder, 'control.json');
+    const server = createServer((socket) => socket.end('{"status":{"answered":7}}\n')).listen(path);
+    t.after(() => server.close());
+    await once(server, 'listening');
+    chownSync(path, 54_321, 0);
+    const ask = () => askRun(folder, { do: 'status' });
+    await assert.rejects(ask, /control\.sock belongs to user 54321, and not to this one: nothing is asked/);
+    // Root may steer what is all of one user's.
+    chownSync(folder, 54_321, 0);
+    assert.equal((await ask()).answered, 7);
+    writeFileSync(pointer, JSON.stringify({ socket: path }));
+    chownSync(pointer, 54_322, 0);
+    await assert.rejects(ask, /cannot read .*control\.json: it belongs to user 54322/);
   });
 
   test('that was left behind says what became of the run, and goes', async (t) => {

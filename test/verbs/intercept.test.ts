@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -145,6 +153,23 @@ describe('mytape intercept', () => {
       '--log-file',
       join(folder, 'no', 'log'),
     );
+  });
+
+  test('its log is not written through a link, nor into a FIFO or a file of another user', () => {
+    const [precious, link, fifo, another] = ['precious', 'link', 'fifo', 'another'].map((name) =>
+      join(folder, name),
+    );
+    for (const path of [precious, another]) writeFileSync(path, 'precious');
+    symlinkSync(precious, link);
+    spawnSync('mkfifo', [fifo]);
+    const options = ['-i', 'lo', ...FILTER, '-d', '--log-file'];
+    fails(1, /cannot write the log .*link: it is a symbolic link.*--log-file/, ...options, link);
+    fails(1, /cannot write the log .*fifo: it is a FIFO/, ...options, fifo);
+    if (process.geteuid?.() === 0) {
+      chownSync(another, 54_321, 0);
+      fails(1, /cannot write the log .*another: it belongs to user 54321/, ...options, another);
+    }
+    for (const path of [precious, another]) assert.equal(readFileSync(path, 'utf8'), 'precious');
   });
 
   test('a key that others can read', () => {

@@ -114,7 +114,7 @@ describe('mytape replay', () => {
     const users = join(folder, 'users');
     const onto = [tape, '-x', '3307-10.3.0.1:3307', ...RELAY, '--users', users];
     writeFileSync(users, 'app: secret\n', { mode: 0o644 });
-    fails(1, /users can be read by others \(run: chmod 600/, ...onto);
+    fails(1, /users is refused: it can be read by others \(run: chmod 600/, ...onto);
     rmSync(users);
     writeFileSync(users, 'app: secret\nbad line\n', { mode: 0o600 });
     fails(1, /users:2 is not of the form `user: password`/, ...onto);
