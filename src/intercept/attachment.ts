@@ -1,4 +1,5 @@
 import { EXPECT } from '../mysql/command.ts';
+import type { Correction } from '../tcp/peer-progress.ts';
 import { ReceiveHalf } from '../tcp/receive.ts';
 import type { TimestampClock } from '../tcp/timestamps.ts';
 import { seqLt } from '../wire/sequence.ts';
@@ -98,6 +99,10 @@ export class Attachment implements ReceiverPort {
 
   acked(id: number, ack: number): void {
     this.#flows.get(id)?.half.ackSent(ack);
+  }
+
+  correct(id: number, correction: Correction): void {
+    this.#flows.get(id)?.half.correct(correction);
   }
 
   release(id: number, aborted: boolean): void {

@@ -143,6 +143,10 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
     if (this.state === 'live') this.attachment.owner.reset(this.id, refused);
   }
 
+  sndMax(): number {
+    return this.state === 'live' ? (this.attachment.owner.sndMax?.(this.id) ?? -1) : -1;
+  }
+
   stale(_half: ReceiveHalf, seq: number): void {
     this.staleSeq = seq;
   }

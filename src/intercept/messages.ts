@@ -26,6 +26,7 @@ export const MESSAGE = {
   resume: 7,
   ping: 8,
   bye: 9,
+  correct: 11,
   // intercept -> replay
   welcome: 65,
   refused: 66,
@@ -57,6 +58,7 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.resume]: 76,
   [MESSAGE.ping]: 16,
   [MESSAGE.bye]: 8,
+  [MESSAGE.correct]: 24,
   [MESSAGE.welcome]: 16,
   [MESSAGE.refused]: 8,
   [MESSAGE.established]: 22,

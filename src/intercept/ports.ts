@@ -1,4 +1,5 @@
 import type { Reply } from '../mysql/reply.ts';
+import type { Correction } from '../tcp/peer-progress.ts';
 import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import type { Tuple } from '../wire/tuple.ts';
 
@@ -37,6 +38,8 @@ export interface ReceiverPort {
    * sees by the target's next segment that its ACK went with a command, and sends long answers' ACKs itself.
    */
   acked?(id: number, ack: number): void;
+  /** An ACK that was told was of what was never sent: the receive half is to forget it. */
+  correct(id: number, correction: Correction): void;
   /** Nothing more is wanted. `aborted`: the target is to be reset should it still say something. */
   release(id: number, aborted: boolean): void;
   flush(): void;
@@ -61,6 +64,8 @@ export interface ReceiverOwner {
   checkpoint(id: number, progress: Progress, state: Uint8Array): void;
   fin(id: number, progress: Progress): void;
   reset(id: number, refused: boolean): void;
+  /** SND.MAX of a flow. Only in one process: over the relay its owner can't be asked in time. */
+  sndMax?(id: number): number;
   /** The SYN met an old connection, which was reset: send the SYN again. */
   stale(id: number): void;
   /** A router refused a packet of this flow: the path takes no larger ones than `mtu` octets (RFC 1191, RFC 8201). */

@@ -1,5 +1,4 @@
 import type { Injector } from '../net/injector.ts';
-import { MAX_WINDOW } from '../tcp/receive.ts';
 import { NEVER } from '../tcp/send.ts';
 import { TimerWheel } from '../tcp/wheel.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
@@ -7,7 +6,7 @@ import { SegmentWriter } from '../wire/emit.ts';
 import { IcmpError } from '../wire/icmp.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
-import { seqDiff, seqLt } from '../wire/sequence.ts';
+import { seqLt } from '../wire/sequence.ts';
 import { Attachment, type AttachOptions } from './attachment.ts';
 import { Crowd } from './crowd.ts';
 import type { InterceptFlow } from './flow.ts';
@@ -209,9 +208,8 @@ export class Receiver {
     const flow = this.table.ofQuoted(icmp, octets);
     if (flow === undefined) return false;
     this.packets++;
-    // RFC 5927 (7.2): anybody could have sent it who does not know what is on its way, which no window lets get further ahead.
-    const ahead = seqDiff(icmp.seq, flow.half.ack);
-    if (ahead < 0 || ahead >= MAX_WINDOW) return true;
+    // RFC 5927 (7.2): anybody could have sent it who does not know what is on its way.
+    if (!flow.half.mayBeUnderWay(icmp.seq)) return true;
     if (flow.state === 'live') flow.attachment.owner.tooLong(flow.id, icmp.mtu);
     return true;
   }

@@ -1,4 +1,5 @@
 import { MytapeError } from '../errors.ts';
+import type { Correction } from '../tcp/peer-progress.ts';
 import type { Tuple } from '../wire/tuple.ts';
 import { MESSAGE, MessageWriter } from './messages.ts';
 import type { ReceiverOwner, ReceiverPort, ReceiverStats, Resumption } from './ports.ts';
@@ -76,6 +77,15 @@ export class RelayClient implements ReceiverPort, LinkHandler {
 
   expect(id: number, shape: number): void {
     this.#out.begin(MESSAGE.expect, shape, id, 8);
+  }
+
+  correct(id: number, { una, max, tsRecent, window }: Correction): void {
+    const at = this.#out.begin(MESSAGE.correct, 0, id, 24);
+    const { view } = this.#out;
+    view.setUint32(at + 8, una);
+    view.setUint32(at + 12, max);
+    view.setUint32(at + 16, tsRecent);
+    view.setUint32(at + 20, window);
   }
 
   release(id: number, aborted: boolean): void {

@@ -186,6 +186,14 @@ export class RelayChannel implements ReceiverOwner {
       case MESSAGE.expect:
         port.expect(id, octets[at + 3]);
         break;
+      case MESSAGE.correct:
+        port.correct(id, {
+          una: view.getUint32(at + 8),
+          max: view.getUint32(at + 12),
+          tsRecent: view.getUint32(at + 16),
+          window: view.getUint32(at + 20) & 0xffff,
+        });
+        break;
       case MESSAGE.release:
         port.release(id, octets[at + 3] !== 0);
         break;

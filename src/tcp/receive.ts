@@ -1,8 +1,8 @@
 import type { MonotonicMs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
-import { seqAdd, seqDiff, seqLe, seqLt } from '../wire/sequence.ts';
-import { AckDuty } from './ack-duty.ts';
+import { seqAdd, seqDiff, seqLe } from '../wire/sequence.ts';
 import { OutOfOrder } from './out-of-order.ts';
+import { type Correction, PeerProgress } from './peer-progress.ts';
 import type { PeerOptions, Progress } from './progress.ts';
 import { NEVER } from './send.ts';
 
@@ -29,15 +29,6 @@ const PAWS_TICKS = 1;
 /** RFC 7323 (5.5): after this time TS.Recent says nothing any more. */
 const TIMESTAMP_STALE_MS = 24 * 86_400_000;
 
-/** No window reaches further (RFC 7323 2.3). */
-export const MAX_WINDOW = 1 << 30;
-
-/** ACKs lower than the highest, one upon the other, that show the highest to be false. */
-const FALSE_AFTER = 4;
-
-/** SACK blocks of the segment at hand, of whichever half: RFC 2018 (3) has room for four. */
-const BLOCKS = new Uint32Array(8);
-
 export type ReceiveState = 'syn-sent' | 'open' | 'fin' | 'reset';
 
 /** What the receive half learns, told in the order of the segment's own steps (RFC 9293 3.10.7). The half is its own Progress. */
@@ -52,6 +43,8 @@ export interface ReceiveSink {
   fin(half: ReceiveHalf): void;
   /** The peer reset the connection; `refused` where that was its answer to our SYN. */
   reset(half: ReceiveHalf, refused: boolean): void;
+  /** SND.MAX: no higher SEG.ACK can be right. -1, or left out, where the send half is too far away to ask. */
+  sndMax?(half: ReceiveHalf): number;
   /** Our SYN met an old connection (challenge ACK or TIME_WAIT): send RST with this SEG.SEQ, then the SYN again. */
   stale(half: ReceiveHalf, seq: number): void;
 }
@@ -69,55 +62,36 @@ export interface Standing {
  * acknowledges only what it holds or has handed on. Pure: no I/O, no clock. Who owns it sends the ACKs, with SEG.SEQ = `ack` and
  * SEG.ACK = `rcvNxt`.
  */
-export class ReceiveHalf extends AckDuty implements Progress {
+export class ReceiveHalf extends PeerProgress implements Progress {
   state: ReceiveState = 'syn-sent';
-  /** The highest SEG.ACK seen: a sequence number at which the peer takes a bare ACK from us. ISS before the first. */
-  ack: number;
-  window = 0;
   tsRecent = 0;
-  pure = false;
-  sackCount = 0;
-  /** Whether segments carry timestamps, both ways. */
-  timestamps = false;
   /** SEG.WND of the segments that we send. */
   windowField = windowField(false);
-  /** One past the highest octet of the peer's that came, FIN included. */
-  #newest = 0;
-  /** What the peer's SEG.WND counts in, octets, and the largest window that it had: MAX.SND.WND (RFC 5961 5.2). */
-  #windowUnit = 1;
-  #maxWindow = 0;
-  /** ACKs lower than `ack` since the last that was not. */
-  #lower = 0;
   /** When TS.Recent was set; NEVER: not known, but not long ago. */
   #tsRecentAt: MonotonicMs = 0;
-
-  constructor(iss: number) {
-    super();
-    this.ack = iss;
-  }
 
   /** One in the middle of a connection: what it does not know the peer tells it with its next segment. */
   static resume({ rcvNxt, ack, tsRecent, peer }: Standing): ReceiveHalf {
     const half = new ReceiveHalf(ack);
     half.state = 'open';
-    half.#options(peer);
     half.rcvNxt = rcvNxt;
     half.told = rcvNxt;
-    // Anything that it says next is the newest.
-    half.#maxWindow = MAX_WINDOW;
-    half.#newest = seqAdd(rcvNxt, -MAX_WINDOW);
+    half.resumeAt(rcvNxt, peer);
     half.tsRecent = tsRecent;
     half.#tsRecentAt = NEVER;
     return half;
   }
 
-  get sack(): Uint32Array {
-    return BLOCKS;
-  }
-
   process(segment: Segment, now: MonotonicMs, sink: ReceiveSink): void {
     if (this.state === 'syn-sent') this.#synSent(segment, now, sink);
     else if (this.state !== 'reset') this.#synchronized(segment, now, sink);
+  }
+
+  /** The same for TS.Recent, by which PAWS drops what is older. */
+  override correct(correction: Correction): boolean {
+    const isCorrected = super.correct(correction);
+    if (isCorrected && this.timestamps) this.tsRecent = correction.tsRecent;
+    return isCorrected;
   }
 
   /** RFC 9293 (3.10.7.3). */
@@ -144,13 +118,9 @@ export class ReceiveHalf extends AckDuty implements Progress {
       timestamps: tsVal >= 0,
     };
     this.state = 'open';
-    this.#options(peer);
     this.rcvNxt = seqAdd(segment.seq, 1);
     this.told = segment.seq;
-    this.#newest = this.rcvNxt;
-    this.ack = segment.ack;
-    this.window = segment.window;
-    this.#maxWindow = segment.window;
+    this.begin(segment, peer);
     if (tsVal >= 0) this.tsRecent = tsVal;
     this.#tsRecentAt = now;
     this.ackNow = true;
@@ -193,7 +163,8 @@ export class ReceiveHalf extends AckDuty implements Progress {
       this.#unacceptable(seq, total, now);
       return;
     }
-    if (!this.#takeAck(segment, seqAdd(seq, total), total === 0)) {
+    const sndMax = sink.sndMax === undefined ? -1 : sink.sndMax(this);
+    if (!this.takeAck(segment, seqAdd(seq, total), total === 0, sndMax)) {
       this.challenge(now);
       return;
     }
@@ -232,48 +203,14 @@ export class ReceiveHalf extends AckDuty implements Progress {
     this.owe(length, now);
   }
 
-  #options(peer: PeerOptions): void {
+  protected override options(peer: PeerOptions): void {
+    super.options(peer);
     this.windowField = windowField(peer.shift >= 0);
-    this.timestamps = peer.timestamps;
-    this.#windowUnit = 1 << Math.max(0, peer.shift);
-    this.sackPermitted = peer.sackPermitted;
   }
 
   /** RCV.WND as the peer knows it. */
   get #rcvWnd(): number {
     return this.windowField === UNSCALED_WINDOW ? UNSCALED_WINDOW : RECEIVE_WINDOW;
-  }
-
-  /**
-   * SEG.ACK, SEG.WND and SACK blocks, for the send half. SND.UNA and SND.NXT are unknown here. `end` is one past the segment. Answers
-   * false where the ACK is older than any window: RFC 5961 (5.2).
-   */
-  #takeAck(segment: Segment, end: number, empty: boolean): boolean {
-    let ahead = seqDiff(segment.ack, this.ack);
-    if (ahead < -this.#maxWindow) return false;
-    const newer = seqLt(this.#newest, end);
-    if (newer) this.#newest = end;
-    // What continues the peer's stream was sent after all that came before, and so its ACK is right, even where it is lower:
-    // then the one before was of something that was never sent. So is one of several lower ones in a row.
-    if (ahead < 0 && (newer || ++this.#lower === FALSE_AFTER)) {
-      this.ack = segment.ack;
-      ahead = 0;
-    }
-    if (ahead >= 0) this.#lower = 0;
-    if (ahead > 0) {
-      // The peer has got more from our send half, which acknowledges all that it knows of: nothing is owed for what came
-      // before. Where that guess is wrong the peer sends again and is answered at once.
-      if (!this.ackNow) this.ackSent(this.rcvNxt);
-      this.ack = segment.ack;
-    }
-    // SND.WL1, SND.WL2: from what is newer, or, of the same age, what opens the window or closes it; it cannot shrink otherwise.
-    if (ahead > 0 || (ahead === 0 && (newer || segment.window > this.window || segment.window === 0))) {
-      this.window = segment.window;
-      this.#maxWindow = Math.max(this.#maxWindow, segment.window * this.#windowUnit);
-    }
-    this.pure = empty && ahead >= 0;
-    this.sackCount = this.sackPermitted ? readBlocks(segment, this.timestamps) : 0;
-    return true;
   }
 
   /** A segment that is not taken: RFC 9293 (3.10.7.4, first). What had something in it is answered each time. */
@@ -317,15 +254,4 @@ export class ReceiveHalf extends AckDuty implements Progress {
     if (held.hole) this.answer();
     else if (held.empty) this.outOfOrder = undefined;
   }
-}
-
-/** Reads the SACK option into BLOCKS; answers how many blocks. */
-function readBlocks(segment: Segment, timestamps: boolean): number {
-  // Nearly all segments have no room for one: nothing but the header, or NOP, NOP, timestamps.
-  if (segment.dataOffset - segment.tcpOffset - (timestamps ? 12 : 0) < 30) return 0;
-  const at = segment.sackOffset;
-  if (at < 0) return 0;
-  const count = Math.min(4, (segment.octets[at + 1] - 2) >> 3);
-  for (let i = 0; i < 2 * count; i++) BLOCKS[i] = segment.view.getUint32(at + 2 + 4 * i);
-  return count;
 }

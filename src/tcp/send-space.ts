@@ -33,7 +33,7 @@ export class SendSpace {
   /** Segments that carried something sent before. */
   retransmitted = 0;
   /** SND.MAX, one past the last octet ever sent: an ACK beyond it is none of ours. */
-  protected max: number;
+  max: number;
   /** One past the last octet queued: where FIN stands. */
   protected end: number;
   protected finQueued = false;

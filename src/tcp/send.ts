@@ -65,6 +65,8 @@ export class SendHalf extends SendSpace {
   #sentAt: MonotonicMs = 0;
   #challengedAt: MonotonicMs = Number.NEGATIVE_INFINITY;
   #challengeDue = false;
+  #extraSyns = 0;
+  #extraSynDue = false;
 
   /** When `dispatch` is due; NEVER where only the peer or the user can move things. */
   get pollAt(): MonotonicMs {
@@ -83,9 +85,17 @@ export class SendHalf extends SendSpace {
     this.#give('aborted');
   }
 
-  /** A SYN met an old connection of the same tuple, which was reset just now: try again at once. RFC 9293 (3.5.2). */
+  /**
+   * A SYN met an old connection of the same tuple, which was reset just now: try again at once. RFC 9293 (3.5.2). Whoever knows the
+   * tuple can forge what leads here: such SYNs are few, and none of those that time-outs send.
+   */
   synAgain(now: MonotonicMs): void {
-    if (this.state === 'syn-sent') this.#deadline = Math.min(now, this.#deadline);
+    if (this.state !== 'syn-sent' || this.#extraSyns === MAX_SYNS) return;
+    if (now - this.#challengedAt < CHALLENGE_MS) return;
+    this.#challengedAt = now;
+    this.#extraSyns++;
+    this.#extraSynDue = true;
+    this.#deadline = Math.min(now, this.#deadline);
   }
 
   /** SYN-ACK: its options, and in `progress` its ACK and window, which is never scaled there. */
@@ -119,17 +129,20 @@ export class SendHalf extends SendSpace {
     if (this.mss < before && !this.over && this.outstanding > this.segmentOctets) this.#rewind(false);
   }
 
-  /** What an acceptable segment said. RFC 9293 (3.10.7.4), fifth step. */
-  acked(progress: Progress, now: MonotonicMs): void {
+  /**
+   * What an acceptable segment said. RFC 9293 (3.10.7.4), fifth step. Answers false where it acknowledges what was never sent: it
+   * was not acceptable, and nothing of it is taken.
+   */
+  acked(progress: Progress, now: MonotonicMs): boolean {
     const { ack } = progress;
-    if (this.state === 'syn-sent' || seqLt(ack, this.una)) return;
+    if (this.state === 'syn-sent' || seqLt(ack, this.una)) return true;
     if (seqLt(this.max, ack)) {
       // It is owed an ACK, but not every time: RFC 5961 (5, 7).
       if (now - this.#challengedAt >= CHALLENGE_MS) {
         this.#challengedAt = now;
         this.#challengeDue = true;
       }
-      return;
+      return false;
     }
     const before = this.wnd;
     this.wnd = progress.window * this.#windowUnit;
@@ -142,6 +155,7 @@ export class SendHalf extends SendSpace {
     // RFC 6298 (5.2, 5.3). An ACK of nothing new leaves the timer be.
     if (this.una === this.max) this.#rest(now);
     else if (newly > 0) this.#arm(now);
+    return true;
   }
 
   /** Sends what may go now: new data, a FIN, or what is to be sent again. */
@@ -170,7 +184,9 @@ export class SendHalf extends SendSpace {
 
   #sendSyn(now: MonotonicMs, out: SegmentOut): void {
     if (now < this.#deadline) return;
-    if (this.#tries === MAX_SYNS) {
+    const isExtra = this.#extraSynDue;
+    this.#extraSynDue = false;
+    if (this.#tries === MAX_SYNS && !isExtra) {
       this.#give('failed');
       return;
     }
@@ -182,7 +198,7 @@ export class SendHalf extends SendSpace {
     // One that follows a challenge ACK did not expire: its round trip is its own, and it waits no longer than the last.
     if (again && now >= this.#sentAt + this.#rto.ms) this.#rto.backOff();
     out.segment(this, this.iss, CTL.syn, 0, again);
-    this.#tries++;
+    if (!isExtra) this.#tries++;
     this.nxt = seqAdd(this.iss, 1);
     this.max = this.nxt;
     this.#sentAt = now;

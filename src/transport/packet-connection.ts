@@ -44,6 +44,8 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   /** What the next segment acknowledges, and what its TSecr is. */
   #rcvNxt = 0;
   #tsRecent = 0;
+  /** SEG.WND that #tsRecent came with, not scaled. */
+  #window = 0;
   #peerFin = false;
   #over = false;
   /** A command whose answer has a shape of its own: waits until the receive half knows. */
@@ -171,6 +173,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
     this.#peer = peer;
     this.#rcvNxt = progress.rcvNxt;
     this.#tsRecent = progress.tsRecent;
+    this.#window = progress.window;
     this.send.established(peer, progress, this.#out.now());
     this.#handler.established();
     this.dispatch();
@@ -230,8 +233,13 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   #take(progress: Progress): MonotonicMs {
     const now = this.#out.now();
     this.#rcvNxt = progress.rcvNxt;
-    this.#tsRecent = progress.tsRecent;
-    this.send.acked(progress, now);
+    if (this.send.acked(progress, now)) {
+      this.#tsRecent = progress.tsRecent;
+      this.#window = progress.window;
+    } else {
+      const { una, max } = this.send;
+      this.#out.port.correct(this.id, { una, max, window: this.#window, tsRecent: this.#tsRecent });
+    }
     return now;
   }
 

@@ -269,6 +269,10 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
     this.#connections.get(id)?.reset(refused);
   }
 
+  sndMax(id: number): number {
+    return this.#connections.get(id)?.send.max ?? -1;
+  }
+
   stale(id: number): void {
     this.#connections.get(id)?.stale();
   }
@@ -325,7 +329,15 @@ function inTime<T>(answer: Promise<T>): Promise<T> {
 
 /** Before `use`. */
 const NO_ANSWERS: AnswerSource = {
-  port: { register() {}, resume() {}, commandPhase() {}, expect() {}, release() {}, flush() {} },
+  port: {
+    register() {},
+    correct() {},
+    resume() {},
+    commandPhase() {},
+    expect() {},
+    release() {},
+    flush() {},
+  },
   stats: () => Promise.resolve({ packets: 0, dropped: 0 }),
   close: () => Promise.resolve(),
 };

@@ -447,6 +447,7 @@ describe('receiver', () => {
     assert.deepEqual(told(1400, ISS + 1), [['tooLong', 1, 1400]]);
     assert.deepEqual(told(1300, ISS - 1), [], 'acknowledged long ago');
     assert.deepEqual(told(1300, ISS + 2 ** 31), [], 'further ahead than any window');
+    assert.deepEqual(told(1300, ISS + 1 + 100_000_000), [], 'further ahead than the window lets us send');
   });
 });
 

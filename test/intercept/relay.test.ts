@@ -293,6 +293,28 @@ describe('relay', { concurrency: true }, () => {
     ]);
   });
 
+  test('an ACK of what was never sent is taken back: ACKs stand again where the target takes them', async (t) => {
+    const { port, receiver, injector } = await startIntercept(t, undefined);
+    const { client, owner } = await connect(t, port, undefined);
+    client.register(1, tupleOf(150), 10);
+    client.flush();
+    await until(() => owner.told.length === 1, 'registered');
+    receiver.take(blockOf(answer(150, 0, 11, CTL.syn | CTL.ack), answer(150, 1, 40_000, CTL.ack)), 0);
+    await until(() => owner.told.length === 3, 'established, and an ACK that only the send half can judge');
+    assert.deepEqual(owner.take()[2], ['acked', 1, 40_000, 51_000, 1]);
+    client.correct(1, { una: 11, max: 31, window: 51_000, tsRecent: 0 });
+    client.flush();
+    await client.stats();
+    injector.take();
+    // A keepalive, which is to be answered.
+    receiver.take(blockOf(answer(150, 0, 11, CTL.ack)), 0);
+    await until(() => injector.packets.length === 1, 'the ACK');
+    assert.deepEqual(
+      injector.take().map(({ seq, ack }) => [seq, ack]),
+      [[11, 1]],
+    );
+  });
+
   test('several channels at once: each is told of its own flows', async (t) => {
     const { port, receiver } = await startIntercept(t, KEY);
     const ends = await Promise.all([1, 2, 3, 4].map(() => connect(t, port, KEY)));

@@ -159,6 +159,10 @@ class Halves extends Backend implements SegmentOut, ReceiveSink {
     this.#send.acked(half, this.now());
   }
 
+  sndMax(): number {
+    return this.#send.max;
+  }
+
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
     for (let i = from; i < to; i++) {
       assert.equal(octets[i], streamOctet(this.#read), `octet ${this.#read} arrived wrong`);

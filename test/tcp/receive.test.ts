@@ -194,6 +194,43 @@ describe('receive half', () => {
     );
   });
 
+  test('RFC 9293 (3.10.7.4): an ACK beyond all that the window let us send takes nothing, and is answered', () => {
+    const bed = Bed.open();
+    // 500 << 7, an octet of a window probe, and a FIN.
+    const limit = 1 + 500 * 128 + 2;
+    bed.take({ seq: 1, ack: 1 });
+    bed.take({ seq: 1, flags: ACK | FIN, ack: limit + 1, window: 7, data: stream(0, 10) });
+    bed.take({ seq: 1, ack: 2 ** 31 - 1, window: 7, data: stream(0, 10) });
+    assert.deepEqual([bed.acks, bed.octets, bed.told], [[[1, 500, true]], [], []]);
+    assert.deepEqual([bed.half.ackNow, bed.half.ack], [true, seqAdd(ISS, 1)]);
+    bed.take({ seq: 1, ack: limit });
+    assert.equal(seqDiff(bed.half.ack, ISS), limit);
+  });
+
+  test('where the send half can be asked, nothing beyond SND.MAX is taken', () => {
+    const bed = Bed.open();
+    const sndMax = seqAdd(ISS, 21);
+    const asked = Object.assign(bed, { sndMax: () => sndMax });
+    asked.take({ seq: 1, ack: 22, data: stream(0, 10) });
+    assert.deepEqual([bed.acks, bed.octets], [[], []]);
+    asked.take({ seq: 1, ack: 21, data: stream(0, 10) });
+    assert.deepEqual([bed.acks, bed.octets.length], [[[21, 500, false]], 10]);
+  });
+
+  test('what a false ACK brought along is forgotten once the send half was asked', () => {
+    const bed = Bed.open({ timestamps: { val: 70, ecr: 0 } });
+    const { half } = bed;
+    bed.take({ seq: 1, ack: 21, timestamps: { val: 71, ecr: 0 } });
+    bed.take({ seq: 1, ack: 401, window: 0, timestamps: { val: 900_000, ecr: 0 } });
+    const correction = { una: seqAdd(ISS, 21), max: seqAdd(ISS, 61), window: 500, tsRecent: 71 };
+    assert.equal(half.correct(correction), true);
+    assert.deepEqual([seqDiff(half.ack, ISS), half.window, half.tsRecent], [21, 500, 71]);
+    assert.equal(half.correct(correction), false, 'it is gone');
+    // PAWS would drop it still, and its window is no wider than the last.
+    bed.take({ seq: 1, ack: 61, window: 400, data: stream(0, 10), timestamps: { val: 72, ecr: 0 } });
+    assert.deepEqual([bed.acks.at(-1), bed.octets.length], [[61, 400, false], 10]);
+  });
+
   test('taken up in the middle, it goes on as if it had been there all the time', () => {
     const peer = { mss: 1460, shift: 7, sackPermitted: true, timestamps: true };
     const standing = { rcvNxt: seqAdd(IRS, 101), ack: seqAdd(ISS, 61), tsRecent: 70, peer };

@@ -144,4 +144,25 @@ describe('simulated connections', () => {
     const { requests } = WORKLOADS.requests;
     assert.ok(packets <= requests * (1 + 3 + 1) + 8, `${packets} packets`);
   });
+
+  for (const relayed of [false, true]) {
+    test(`a forger who knows the tuple and guesses loses and delays nothing, with halves on ${relayed ? 'two hosts' : 'one host'}`, () => {
+      let forged = 0;
+      for (const [i, { name, cells }] of rows(0).entries()) {
+        for (const cell of cells) {
+          const { case: case_ } = cell;
+          if (case_.delayMs !== 4 || case_.late > 0 || case_.twice > 0) continue;
+          const quiet = simulate(case_);
+          // A thousand segments before the connection is over, whatever its pace.
+          const everyMs = quiet.elapsedMs / 1000;
+          const outcome = simulate({ ...case_, forger: { seed: 7 * i + 1, everyMs, relayed } });
+          forged += outcome.forged;
+          const where = `${name}, ${cell.name}`;
+          assert.equal(outcome.retransmitted - outcome.synsAgain, quiet.retransmitted, where);
+          assert.ok(outcome.elapsedMs <= quiet.elapsedMs, `${where}: ${outcome.elapsedMs}`);
+        }
+      }
+      assert.ok(forged > 10_000);
+    });
+  }
 });

@@ -14,10 +14,13 @@ import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL, PARSE, Segment } from '../../src/wire/segment.ts';
 import { seqDiff, seqLt } from '../../src/wire/sequence.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
+import { Forger, type ForgerOptions, type Standing } from './forger.ts';
 import { Link, type LinkOptions } from './link.ts';
 import { SimulatedServer } from './server.ts';
 
-const TUPLE = new Tuple(parseAddress('10.1.2.3')!, 40_000, parseAddress('192.168.0.1')!, 3307);
+const CLIENT = parseAddress('10.1.2.3')!;
+const SERVER = parseAddress('192.168.0.1')!;
+const TUPLE = new Tuple(CLIENT, 40_000, SERVER, 3307);
 
 /** Simulated time after which a connection counts as hung, ms: well above ten doublings of RTO. */
 const PATIENCE_MS = 3_600_000;
@@ -44,9 +47,13 @@ export interface Case extends LinkOptions {
   /** Whether the server takes SACK and timestamps, and delays its ACKs. */
   modern: boolean;
   workload: Workload;
+  forger?: ForgerOptions;
 }
 
 export interface Outcome {
+  forged: number;
+  /** SYNs beyond the first: they may go again at once, and count among `retransmitted`. */
+  synsAgain: number;
   packets: number;
   lost: number;
   /** Segments that our end sent again. */
@@ -71,7 +78,7 @@ function checkStream(wanted: Uint8Array, from: number, octets: Uint8Array): void
   assert.fail(`octets ${from} to ${from + octets.length} are not the ones that were sent`);
 }
 
-/** Our end: both halves joined by function calls, as in `replay --local`. */
+/** Our end: both halves joined by function calls, as in `replay --local`; `relayed`, as far as their knowledge goes, as over a relay. */
 class Client implements SegmentOut, ReceiveSink {
   readonly send: SendHalf;
   readonly receive: ReceiveHalf;
@@ -83,8 +90,12 @@ class Client implements SegmentOut, ReceiveSink {
   readonly #segment = new Segment();
   readonly #blocks = new Uint32Array(8);
   readonly #stamps = new TimestampClock(1e9);
+  readonly #relayed: boolean;
+  /** SEG.WND and TS.Recent of the last segment that was right. */
+  #right = { window: 0, tsRecent: 0 };
   written = 0;
   read = 0;
+  syns = 0;
   #requests = 0;
   broken = false;
 
@@ -94,6 +105,7 @@ class Client implements SegmentOut, ReceiveSink {
     this.send = new SendHalf(iss, case_.mss);
     this.receive = new ReceiveHalf(iss);
     this.#workload = case_.workload;
+    this.#relayed = case_.forger?.relayed === true;
     this.#clock = clock;
     this.#out = out;
   }
@@ -126,18 +138,32 @@ class Client implements SegmentOut, ReceiveSink {
   }
 
   segment(_half: SendHalf, seq: number, flags: number, length: number): void {
+    if (flags & CTL.syn) this.syns++;
     this.#emit(seq, flags, length, false);
     if (flags & CTL.ack) this.receive.ackSent(this.receive.rcvNxt);
   }
 
   established(half: ReceiveHalf, peer: PeerOptions): void {
+    this.#right = { window: half.window, tsRecent: half.tsRecent };
     this.send.established(peer, half, this.#clock.now());
     if (this.#workload.upOctets > 0) this.#write(this.#workload.upOctets);
     this.#goOn();
   }
 
   acked(half: ReceiveHalf): void {
-    this.send.acked(half, this.#clock.now());
+    const { window, tsRecent } = half;
+    if (this.send.acked(half, this.#clock.now())) this.#right = { window, tsRecent };
+    else if (this.#relayed) half.correct({ una: this.send.una, max: this.send.max, ...this.#right });
+    else assert.fail('the receive half knows SND.MAX, and took an ACK beyond it');
+  }
+
+  sndMax(): number {
+    return this.#relayed ? -1 : this.send.max;
+  }
+
+  get standing(): Standing {
+    const { state, rcvNxt } = this.receive;
+    return { rcvNxt, max: state === 'syn-sent' ? undefined : this.send.max };
   }
 
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
@@ -155,8 +181,9 @@ class Client implements SegmentOut, ReceiveSink {
     this.send.dead();
   }
 
-  stale(): void {
-    this.broken = true;
+  stale(_half: ReceiveHalf, seq: number): void {
+    this.#emit(seq, CTL.rst, 0, false);
+    this.send.synAgain(this.#clock.now());
   }
 
   /** The next request once the last was answered; FIN once everything was. */
@@ -239,14 +266,21 @@ export function simulate(case_: Case): Outcome {
     (packet) => link.send(clock.now(), 1, () => client.take(packet)),
   );
   client.dispatch();
+  const { forger: forgerOptions } = case_;
+  const forger = forgerOptions && new Forger(forgerOptions);
+  const everyMs = forgerOptions?.everyMs ?? Number.POSITIVE_INFINITY;
+  let forgesAt = clock.now() + everyMs;
   while (!(client.over && (client.broken || server.finAcked))) {
-    const next = Math.min(link.nextAt, client.pollAt, server.pollAt);
+    const next = Math.min(link.nextAt, client.pollAt, server.pollAt, forgesAt);
     assert.ok(
       next < PATIENCE_MS,
       `hung: ${client.send.state}, ${client.receive.state}, server ${server.state}`,
     );
     clock.set(Math.max(clock.now(), next));
-    if (link.nextAt <= clock.now()) link.deliverNext();
+    if (forger !== undefined && forgesAt <= clock.now()) {
+      forgesAt += everyMs;
+      client.take(forger.next(client.standing, { source: SERVER.octets, destination: CLIENT.octets }));
+    } else if (link.nextAt <= clock.now()) link.deliverNext();
     else if (client.pollAt <= clock.now()) client.dispatch();
     else server.poll(clock.now());
     if (elapsedMs === 0 && received === up && client.read === down) elapsedMs = clock.now();
@@ -257,5 +291,13 @@ export function simulate(case_: Case): Outcome {
     { broken, written, received, sent, read, drained },
     { broken: false, written: up, received: up, sent: down, read: down, drained: true },
   );
-  return { packets: link.packets, lost: link.lost, retransmitted, repeated: server.repeated, elapsedMs };
+  return {
+    forged: forger?.sent ?? 0,
+    synsAgain: client.syns - 1,
+    packets: link.packets,
+    lost: link.lost,
+    retransmitted,
+    repeated: server.repeated,
+    elapsedMs,
+  };
 }

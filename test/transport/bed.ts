@@ -117,6 +117,7 @@ export function setUp(t: TestContext, { resumable = false, raw = false } = {}): 
       commandPhase: (...flow) => bed.port?.commandPhase(...flow),
       expect: (...flow) => bed.port?.expect(...flow),
       acked: (...flow) => (resumable ? undefined : bed.port?.acked(...flow)),
+      correct: (...flow) => bed.port?.correct(...flow),
       release: (...flow) => bed.port?.release(...flow),
       flush: () => bed.port?.flush(),
     },
