@@ -19,6 +19,7 @@ const COMMANDS = {
     nft: 'nftables',
     'redis-server': 'redis-server',
     'redis-cli': 'redis-tools',
+    'systemd-analyze': 'systemd',
   },
   build: { 'g++': 'g++', make: 'make', python3: 'python3' },
 };

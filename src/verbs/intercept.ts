@@ -19,7 +19,7 @@ import { say } from './output.ts';
 import { type PidFile, writePidFile } from './pid-file.ts';
 import { goOnAs, planRunAs, userOption } from './run-as.ts';
 
-/** Tells a detached child that it is one. */
+/** Tells a detached child that it is one, and where its pid file is. */
 const DETACHED = 'MYTAPE_DETACHED';
 
 /** Where replays look for an intercept unless told otherwise: TCPCopy's own port. */
@@ -89,7 +89,7 @@ export function interceptCommand(): Command {
     )
     .addHelpText('after', EXAMPLES)
     .action(async (options) => {
-      if (options.daemon && process.env[DETACHED] === undefined) await detach(options);
+      if (options.daemon && detachedPidFile() === undefined) await detach(options);
       else await intercept(options);
     });
   return command as unknown as Command;
@@ -145,12 +145,17 @@ async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Pro
   child.unref();
 }
 
+/** Where this is the child that `detach` waits for. Without that parent's channel the variable came from somewhere else, and says nothing. */
+function detachedPidFile(): string | undefined {
+  return process.connected ? process.env[DETACHED] : undefined;
+}
+
 function log(line: string): void {
   say(`${new Date().toISOString()} ${line}`);
 }
 
 async function intercept(options: InterceptOptions): Promise<void> {
-  const pidPath = process.env[DETACHED] ?? options.pidFile;
+  const pidPath = detachedPidFile() ?? options.pidFile;
   try {
     await run(options, pidPath);
   } catch (error) {

@@ -155,6 +155,19 @@ describe('mytape intercept', () => {
     );
   });
 
+  test('a variable left over from one in the background names no pid file', { skip: SKIP }, async () => {
+    const pid = join(folder, 'pid-of-the-environment');
+    process.env.MYTAPE_DETACHED = pid;
+    const one = start('-i', 'lo', ...FILTER, '-p', FREE);
+    delete process.env.MYTAPE_DETACHED;
+    try {
+      await one.said(/intercept listening/);
+      assert.equal(existsSync(pid), false);
+    } finally {
+      await one.stop();
+    }
+  });
+
   test('its log is not written through a link, nor into a FIFO or a file of another user', () => {
     const [precious, link, fifo, another] = ['precious', 'link', 'fifo', 'another'].map((name) =>
       join(folder, name),

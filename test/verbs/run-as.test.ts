@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -25,6 +26,8 @@ const NOBODY = 'nobody';
 /** Nobody listens there. */
 const PORT = 26_597;
 const RELAY_PORT = 26_596;
+/** Bit 13 (linux/capability.h). */
+const CAP_NET_RAW = 1n << 13n;
 const DEADLINE_MS = 20_000;
 
 async function until<T>(look: () => T | undefined | false, what: () => string): Promise<T> {
@@ -43,8 +46,10 @@ class Running {
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn(process.execPath, [CLI, ...args], {
+  /** `by`: a command that executes another one. */
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}, by: readonly string[] = []) {
+    const [program, ...words] = [...by, process.execPath, CLI, ...args];
+    this.#child = spawn(program, words, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
@@ -184,6 +189,36 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
     assert.deepEqual([readFileSync(pidFile, 'utf8'), statSync(pidFile).mode & 0o777], [`${pid}\n`, 0o644]);
     assert.equal(await intercept.stop(), 0, intercept.said);
     assert.equal(readFileSync(pidFile, 'utf8'), '');
+  });
+
+  test('a user with CAP_NET_RAW, as systemd starts one, keeps it in no thread where its own code runs', async () => {
+    const home = join(folder, 'home');
+    mkdirSync(home);
+    chownSync(home, uid, gid);
+    const recording = new Running(
+      ['record', '-i', 'lo', '-p', String(PORT), '-o', join(home, 'peak.tape')],
+      {},
+      [
+        ...['setpriv', '--reuid', String(uid), '--regid', String(gid), '--clear-groups', '--no-new-privs'],
+        ...[
+          '--bounding-set',
+          '-all,+net_raw',
+          '--inh-caps',
+          '-all,+net_raw',
+          '--ambient-caps',
+          '-all,+net_raw',
+        ],
+      ],
+    );
+    const threads = rightsOf(await recording.ready(/recording on lo/));
+    assert.equal(await recording.stop(), 0, recording.said);
+    const without = threads.filter(({ permitted }) => permitted === 0n);
+    assert.ok(without.includes(threads[0]) && without.length >= 5, `${without.length} of ${threads.length}`);
+    for (const rights of without) assertWithoutCapabilities(rights.thread, rights);
+    for (const { permitted, noNewPrivileges } of threads) {
+      assert.ok(permitted === 0n || permitted === CAP_NET_RAW, `${permitted}`);
+      assert.ok(noNewPrivileges);
+    }
   });
 
   test('a folder that the user cannot write is named before anything is recorded', () => {
