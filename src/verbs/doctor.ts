@@ -11,6 +11,7 @@ import { parseClients } from './replay-clients.ts';
 import { type LoginChoices, planLogins } from './replay-logins.ts';
 import { MAPPING_FLAGS, targetTls } from './replay-options.ts';
 import { TRANSPORTS } from './replay-transport.ts';
+import { relyOnCaller } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
 const EXAMPLES = `
@@ -111,6 +112,7 @@ async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<voi
 }
 
 async function doctor(options: DoctorOptions & SocketChoices & { transport: string }): Promise<void> {
+  relyOnCaller();
   if (options.transport === 'socket') return doctorSocket(options);
   const { users, as, passwordFile, targetTls: tls, targetCa, getServerPublicKey, serverPublicKey } = options;
   const ofLogins = [users, as, passwordFile, tls, targetCa, getServerPublicKey, serverPublicKey];

@@ -10,6 +10,7 @@ import {
   readdirSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
 import { countAsOurs } from '../files.ts';
@@ -53,10 +54,28 @@ export function planRunAs(user: string | undefined, env: NodeJS.ProcessEnv = pro
   );
 }
 
+/** Throws where they could not read mytape itself: parts of it are loaded when they are needed. */
 function unlessRoot(account: RunAs): RunAs {
   if (account === undefined || account.uid === 0) return undefined;
+  const self = fileURLToPath(import.meta.url);
+  try {
+    // access(2) would ask for the real user.
+    asAccount(account, () => closeSync(openSync(self, constants.O_RDONLY)));
+  } catch (cause) {
+    throw new MytapeError(
+      'no-privilege',
+      `cannot go on as ${nameOfUser(account)}, who can't read mytape itself: ${(cause as Error).message} (install it where all can read it, or stay root: --user root)`,
+      { cause },
+    );
+  }
   countAsOurs(account.uid);
   return account;
+}
+
+/** For a verb that stays who it is: files of who called it count as its own. */
+export function relyOnCaller(env: NodeJS.ProcessEnv = process.env): void {
+  const account = process.geteuid?.() === 0 && canDropPrivileges() ? caller(env) : undefined;
+  if (account !== undefined) countAsOurs(account.uid);
 }
 
 /** Who became root to call us. */

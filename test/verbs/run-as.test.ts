@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,13 +12,17 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { planRunAs } from '../../src/verbs/run-as.ts';
 import { assertWithoutCapabilities, assertWithoutRights, rightsOf } from '../support/rights.ts';
+import { ROOT } from '../support/root.ts';
 import { CLI, mytape } from './mytape.ts';
 
 const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
@@ -232,6 +237,39 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
     assert.equal(status, 1);
     assert.doesNotMatch(stderr, /recording/);
     assert.deepEqual(readdirSync(archive), []);
+  });
+
+  test('a mytape that the user cannot read is named: parts of it are loaded later', () => {
+    const install = join(folder, 'install');
+    cpSync(fileURLToPath(new URL('../../src', import.meta.url)), join(install, 'dist/src'), {
+      recursive: true,
+    });
+    for (const name of ['package.json', 'node_modules']) symlinkSync(join(ROOT, name), join(install, name));
+    chmodSync(install, 0o700);
+    const cli = join(install, 'dist/src/cli.js');
+    const args = [cli, 'record', '-i', 'lo', '-o', join(folder, 'never'), '--user', NOBODY];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+    assert.match(stderr, /cannot go on as nobody, who can't read mytape itself: EACCES.*--user root/);
+    assert.equal(status, 1);
+    assert.ok(!existsSync(join(folder, 'never')));
+  });
+
+  test('who called sudo may have the users file; somebody else may not', () => {
+    const users = join(folder, 'users');
+    const args = ['replay', join(folder, 'no.tape'), '-x', '3307-127.0.0.1:1', '--local', '--users', users];
+    writeFileSync(users, 'app: secret\n', { mode: 0o600 });
+    chownSync(users, uid, gid);
+    assert.match(
+      mytape(...args).stderr,
+      new RegExp(`users is refused: it belongs to user ${uid}, who could change it`),
+    );
+    for (const by of [{ SUDO_UID: String(uid) }, { DOAS_USER: NOBODY }]) {
+      const { stderr } = spawnSync(process.execPath, [CLI, ...args], {
+        encoding: 'utf8',
+        env: { ...process.env, ...by },
+      });
+      assert.match(stderr, /there is no archive .*no\.tape/);
+    }
   });
 
   test('without root there is no other user', () => {
