@@ -65,7 +65,8 @@ export function replayCommand({ lab, files }: Bench, job: ReplayJob): string[] {
   const { extra = [] } = job;
   const speed = extra.includes('--speed') ? [] : ['--speed', 'max'];
   const target = `${PORT}-${job.way?.target ?? lab.addresses.target}:${job.port}`;
-  const rest = ['--users', files.users, '--out', join(lab.runFolder, 'out'), '--json'];
+  // Null responders know no statement, and could not say whether they are live servers.
+  const rest = ['--users', files.users, '--allow-live-target', '--out', join(lab.runFolder, 'out'), '--json'];
   return [process.execPath, CLI, 'replay', job.tape, '-x', target, ...answers, ...rest, ...speed, ...extra];
 }
 

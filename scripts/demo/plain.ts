@@ -24,6 +24,8 @@ const TABLES = [
   "CREATE USER app@'127.0.0.1' IDENTIFIED BY 'app-secret'",
   'CREATE DATABASE sbtest',
   "GRANT ALL ON sbtest.* TO app@'127.0.0.1'",
+  // So that mytape can ask whether it is a replica.
+  "GRANT SLAVE MONITOR ON *.* TO app@'127.0.0.1'",
   `CREATE TABLE sbtest.sbtest1 (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, k INT NOT NULL DEFAULT 0,
      c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', KEY k_1 (k))`,
   `INSERT INTO sbtest.sbtest1 (k, c, pad) SELECT seq, REPEAT('c', 119), REPEAT('p', 59) FROM sbtest.seq_1_to_${ROWS}`,
@@ -92,8 +94,15 @@ export async function plainDemo(why: string): Promise<boolean> {
       'socket',
       '--users',
       users,
+      // The responder has no answer to whether it is a live server.
+      ...(server === undefined ? ['--allow-unchecked-target'] : []),
+      '--allow-unidentified',
     ];
     step('What would be sent');
+    explain(
+      'Before a replay mytape asks the target whether it is a live server. An imported capture does not say which server it is from: ' +
+        '--allow-unidentified says that this target is another.',
+    );
     await mytape(...replay, '--dry-run');
     const { stdout } = await collected(...replay, '--dry-run', '--json');
     const { commands } = JSON.parse(stdout) as DryReport;

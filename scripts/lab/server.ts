@@ -23,6 +23,8 @@ const FIRST_START = [
     `CREATE USER '${user}'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('${password}')`,
     `GRANT ALL ON sbtest.* TO '${user}'@'%'`,
     `GRANT ALL ON sbtest2.* TO '${user}'@'%'`,
+    // A replay's interlock asks with the users that it replays.
+    `GRANT SLAVE MONITOR ON *.* TO '${user}'@'%'`,
   ]),
 ];
 

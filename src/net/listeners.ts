@@ -5,8 +5,8 @@ import { type Address, addressFromOctets } from '../wire/address.ts';
 /** TCP_LISTEN of linux/tcp_states.h, as the tables have it. */
 const LISTEN = '0A';
 
-/** A line of proc_net(5)'s tcp and tcp6: number, local address and port, remote ones, state. */
-const LINE = /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) /gm;
+/** A line of proc_net(5)'s tcp and tcp6: number, local address and port, remote ones, state, five more, the inode. */
+const LINE = /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) (?:\S+\s+){5}(\d+)/gm;
 
 /** What an IPv4 address that an IPv6 socket listens on begins with (RFC 4291 2.5.5.2). */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
@@ -19,21 +19,32 @@ export interface Listeners {
   any: boolean;
 }
 
-/** undefined: nobody in this network namespace listens on `port`. `proc`: where /proc is. */
-export function listenersOn(port: number, proc = '/proc'): Listeners | undefined {
-  const found = new Map<string, Address>();
-  let any = false;
+/** A socket that listens. */
+export interface ListeningSocket {
+  /** undefined: all addresses of the host. */
+  address: Address | undefined;
+  /** As readlink(2) of a process's descriptor has it: `socket:[INODE]`. */
+  inode: string;
+}
+
+/** The sockets of this network namespace that listen on `port`. `proc`: where /proc is. */
+export function listeningSockets(port: number, proc = '/proc'): ListeningSocket[] {
+  const found: ListeningSocket[] = [];
   for (const table of ['tcp', 'tcp6']) {
-    for (const [, local, localPort, state] of read(`${proc}/net/${table}`).matchAll(LINE)) {
+    for (const [, local, localPort, state, inode] of read(`${proc}/net/${table}`).matchAll(LINE)) {
       if (state !== LISTEN || Number.parseInt(localPort, 16) !== port) continue;
-      if (/^0+$/.test(local)) any = true;
-      else {
-        const address = addressOf(local);
-        found.set(address.text, address);
-      }
+      found.push({ address: /^0+$/.test(local) ? undefined : addressOf(local), inode });
     }
   }
-  return any || found.size > 0 ? { addresses: [...found.values()], any } : undefined;
+  return found;
+}
+
+/** undefined: nobody in this network namespace listens on `port`. `proc`: where /proc is. */
+export function listenersOn(port: number, proc = '/proc'): Listeners | undefined {
+  const sockets = listeningSockets(port, proc);
+  if (sockets.length === 0) return undefined;
+  const addresses = new Map(sockets.flatMap(({ address }) => (address ? [[address.text, address]] : [])));
+  return { addresses: [...addresses.values()], any: sockets.some(({ address }) => address === undefined) };
 }
 
 /** The interface that has `address`; loopback has all of 127.0.0.0/8. undefined: none has it. */

@@ -1,19 +1,31 @@
 /** `mytape doctor --transport socket`: the steps of an ordinary connection, from the first packet to what a replay asks before it begins. */
-import { readSnapshots } from '../archive/snapshots.ts';
+import { openArchive } from '../archive/reader.ts';
 import { realClock } from '../time.ts';
 import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import type { Address } from '../wire/address.ts';
 import { checkArchive, failed, ok, readRecorded, type Step, warning } from './doctor-steps.ts';
+import { endpointText } from './endpoints.ts';
 import type { Listener } from './examination.ts';
-import { proofOf, type RecordedSide } from './interlock.ts';
+import { accountsOf, judge } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';
+import { type RecordedSide, recordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
-import { type Account, askTarget, type TargetFacts } from './target-facts.ts';
+import { tryLogin } from './target-client.ts';
+import { ANSWER_LIMIT_MS, askTarget } from './target-facts.ts';
 
 /** Of the users, so many log in. */
 const MOST_USERS = 8;
+
+const NOTHING_RECORDED: RecordedSide = {
+  endpoints: new Set(),
+  identities: [],
+  uuids: new Set(),
+  unidentified: [],
+  what: '',
+  users: [],
+};
 
 export interface SocketDoctorOptions {
   plan: PlannedMappings;
@@ -34,33 +46,43 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
     isFailed ||= step.status === 'failed';
     listener.tell(step);
   };
-  let recorded: RecordedSide = { endpoints: new Set(), identities: [], what: '' };
+  let recorded: RecordedSide = NOTHING_RECORDED;
   if (archive !== undefined) {
     const hosts = readRecorded(archive, plan, index);
     if ('status' in hosts) return tell(hosts);
     tell(checkArchive(archive, place, hosts));
-    const { servers: identities } = readSnapshots(archive);
-    recorded = { endpoints: hosts.servers, identities, what: `the server that ${archive} was recorded from` };
+    recorded = await readSide(archive);
   }
   if (isFailed) return;
   listener.looking('the greeting');
   tell(await checkGreeting(target, port));
   if (isFailed) return;
-  const accounts: Account[] =
-    logins.as === undefined ? [...logins.users].map(([user, password]) => ({ user, password })) : [logins.as];
+  const accounts = accountsOf(logins, recorded.users);
   if (accounts.length === 0)
     return tell(warning('login', 'not tried: name users and their passwords (--users), or one (--as)'));
-  let facts: TargetFacts | undefined;
+  const address = { host: target.text, port, tls, serverKey: logins.serverKey };
+  const how =
+    tls === undefined ? '' : ` over TLS${tls.verify === 'none' ? ', its certificate not looked at' : ''}`;
   for (const account of accounts.slice(0, MOST_USERS)) {
     listener.looking('the login');
-    const asked = await askTarget({ host: target.text, port, tls, serverKey: logins.serverKey }, [account]);
-    const how =
-      tls === undefined ? '' : ` over TLS${tls.verify === 'none' ? ', its certificate not looked at' : ''}`;
-    if (typeof asked === 'string') tell(failed('login', `${account.user} cannot log in${how}: ${asked}`));
-    else tell(ok('login', `${account.user} logs in${how}`));
-    if (typeof asked !== 'string') facts ??= asked;
+    const why = await tryLogin(address, account, ANSWER_LIMIT_MS);
+    if (why === undefined) tell(ok('login', `${account.user} logs in${how}`));
+    else tell(failed('login', `${account.user} cannot log in${how}: ${why}`));
   }
-  if (facts !== undefined) tell(checkInterlock(facts, recorded));
+  listener.looking('the interlock');
+  const facts = await askTarget(address, accounts);
+  const found = judge(endpointText(target.text, port), facts, recorded, Date.now());
+  for (const { says, advice } of found) tell(failed('interlock', `${says}: ${advice}`));
+  if (found.length === 0) tell(ok('interlock', 'the target is no recorded server, and does not look live'));
+}
+
+async function readSide(dir: string): Promise<RecordedSide> {
+  const archive = openArchive(dir);
+  try {
+    return await recordedSide(archive, dir);
+  } finally {
+    archive.close();
+  }
 }
 
 async function checkGreeting(target: Address, port: number): Promise<Step> {
@@ -85,18 +107,4 @@ async function checkGreeting(target: Address, port: number): Promise<Step> {
   } finally {
     await transport.close();
   }
-}
-
-/** What a replay would refuse. */
-function checkInterlock(facts: TargetFacts, recorded: RecordedSide): Step {
-  const name = 'interlock';
-  const proof = proofOf(facts, recorded);
-  if (proof !== undefined)
-    return failed(name, `the target is ${recorded.what}, by ${proof}: replay refuses it`);
-  if (facts.live.length > 0)
-    return failed(name, `the target looks live: ${facts.live.join('; ')}: replay refuses it`);
-  if (facts.lacks.length === 0) return ok(name, 'the target is no recorded server, and does not look live');
-  const whats = facts.lacks.map(({ what }) => what).join(', ');
-  const grants = [...new Set(facts.lacks.map(({ grant }) => grant))].join(', ');
-  return warning(name, `${facts.user} may not ask ${whats} (GRANT ${grants})`);
 }

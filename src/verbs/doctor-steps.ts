@@ -6,10 +6,11 @@ import { forwardingSetting, hasNetRaw } from '../net/host.ts';
 import { libc } from '../net/libc.ts';
 import { type Path, pathTo } from '../net/route.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
-import { endpoint, forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
+import { forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import { endpointText } from './endpoints.ts';
+import { addressFinding } from './interlock.ts';
 import { type PlannedMappings, resolveMappings, type TargetPlace, UnclearMapping } from './mapping.ts';
 import { formatCount } from './output.ts';
 import {
@@ -148,10 +149,12 @@ export function checkArchive(
 ): Step {
   const name = 'archive';
   const { clients, servers, sessions, mappings } = hosts;
-  if (servers.has(`${target.text} ${port}`)) {
-    const says = `${endpoint({ target: target.text, port })} is the server that ${dir} was recorded from: replay refuses it`;
-    return failed(name, says, [{ host: HERE, why: 'name a test server in -x', lines: [] }]);
-  }
+  const what = `the server that ${dir} was recorded from`;
+  const found = addressFinding({ target, targetPort: port }, { endpoints: servers, what });
+  if (found !== undefined)
+    return failed(name, `${found.says}: replay refuses it`, [
+      { host: HERE, why: 'name a test server in -x', lines: [] },
+    ]);
   const from = mappings.map(({ source = '', port }) => endpointText(source, port)).join(', ');
   const count = `${formatCount(sessions)} sessions of ${formatCount(clients.size)} clients`;
   return ok(name, `${dir}: ${count} of ${from}; the target is none of its servers`);

@@ -67,6 +67,8 @@ export interface DryReport {
     most_connections: number;
     on_clock_step: OnClockStep;
   };
+  /** What a run would ask the targets before it begins, and what it would be refused for already; lines. */
+  interlock: string[];
   /** Where the clock that stamped the recording was set: the first 100 times. */
   clock_steps: ClockStepJson[];
   /** Why the recording could not be read to its end, if it could not. */
@@ -129,6 +131,7 @@ export function dryRunLines(report: DryReport): string[] {
     '',
     `Time         begins ${schedule.begins ?? 'at once'}, ${lasts(schedule)}`,
     `Connections  up to ${formatCount(schedule.most_connections)} at once`,
+    ...list('Before it begins', report.interlock, (line) => `  ${line}`),
     ...(unread === undefined ? [] : ['', unread]),
   ];
 }

@@ -23,9 +23,10 @@ import { type DryPlace, type DryReport, dryRunLines, type UnsentStatement } from
 import { hasText, kindOf, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
 import { resolveHost } from './endpoints.ts';
-import { type RecordedSide, refuseRecordedAddress } from './interlock.ts';
+import { refuseRecordedAddress, type Waivers, wouldBeAsked } from './interlock.ts';
 import { mappingText } from './mapping.ts';
 import { jsonLines, print, sayLine } from './output.ts';
+import type { RecordedSide } from './recorded-side.ts';
 import { clientAddresses } from './replay-clients.ts';
 import { type ReplayJob, ReplayShare } from './replay-share.ts';
 import type { TargetJob } from './replay-transport.ts';
@@ -44,7 +45,7 @@ export interface DryRunFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flo
   /** The recorded moment that would be due at once. */
   anchorAt: CaptureNs;
   servers: RecordedSide;
-  allowLive: boolean;
+  waivers: Waivers;
   /** When it would begin, ms since 1970; undefined: at once. */
   startMs: number | undefined;
   /** Where the recording's clock was set, and what becomes of that. */
@@ -56,7 +57,7 @@ export interface DryRunFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flo
 export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean): Promise<void> {
   if (job.raw === true)
     throw new MytapeError('usage', '--dry-run reads statements: leave out --protocol raw');
-  if (!facts.allowLive) for (const target of job.targets) refuseRecordedAddress(target, facts.servers);
+  if (!facts.waivers.live) for (const target of job.targets) refuseRecordedAddress(target, facts.servers);
   const { copies, speed, timing } = job;
   const dry = new DryRun(job);
   // Nothing is paced: what is due when changes nothing of what is sent.
@@ -71,6 +72,9 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
   const report = dry.report(summary, { lastsMs, ...facts });
   await addRoutes(report, job);
+  report.interlock = job.targets.flatMap(({ name }) =>
+    wouldBeAsked(name, job.logins, facts.servers, facts.waivers),
+  );
   print(asJson ? jsonLines(report) : dryRunLines(report));
 }
 
@@ -226,7 +230,7 @@ export class DryRun implements Observer {
     return this.#digester.text();
   }
 
-  /** Without routes. */
+  /** Without routes and interlock. */
   report(
     summary: Summary,
     schedule: { lastsMs: number } & Pick<DryRunFacts, 'startMs' | 'clockSteps' | 'onClockStep'>,
@@ -267,6 +271,7 @@ export class DryRun implements Observer {
         on_clock_step: schedule.onClockStep,
       },
       clock_steps: schedule.clockSteps,
+      interlock: [],
       // Of a run that was not made, only what its recording lacks can be said.
       unread: reasons.find((reason) => /^the recording could not be read/.test(reason)),
     };

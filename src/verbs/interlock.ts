@@ -1,27 +1,53 @@
-/** Never onto production: what a run is held against before anything of it is sent. DESIGN §5. */
+/** Never onto production: what a run is held against before anything of it is sent. DESIGN §5, decision 0033. */
 import { readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
-import { type ServerIdentity, sameServer } from '../archive/server-identity.ts';
+import { sameServer } from '../archive/server-identity.ts';
 import { MytapeError } from '../errors.ts';
+import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, addressFromOctets, parseAddress } from '../wire/address.ts';
+import { endpointText } from './endpoints.ts';
+import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
-import type { Account, TargetFacts } from './target-facts.ts';
+import { whyOther, whySame } from './server-evidence.ts';
+import type { Account } from './target-client.ts';
+import type { TargetFacts } from './target-facts.ts';
+import { QUESTIONS } from './target-questions.ts';
 
-const OVERRIDE = 'replay onto a test server (or say --allow-live-target)';
-
-/** ::ffff:0:0/96, RFC 4291 2.5.5.2. */
-const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
-
-/** The servers that were recorded, or are being recorded. */
-export interface RecordedSide {
-  /** `ADDRESS PORT` of each, as `endpointKey` has them. */
-  endpoints: ReadonlySet<string>;
-  /** Who they said they were, where they were asked. */
-  identities: readonly ServerIdentity[];
-  /** For words: `the server that peak.tape was recorded from`. */
-  what: string;
+/** What the user takes upon himself. Each waives one kind of finding, and no other. */
+export interface Waivers {
+  /** `--allow-live-target`: the target is a recorded server, or looks live. Nothing is left to ask then. */
+  live: boolean;
+  /** `--allow-unchecked-target`: questions that the target did not answer. */
+  unchecked: boolean;
+  /** `--allow-unidentified`: recorded servers that nothing is known of. */
+  unidentified: boolean;
 }
+
+/** The options of the command line that waive. */
+export interface WaiverOptions {
+  allowLiveTarget?: true | undefined;
+  allowUncheckedTarget?: true | undefined;
+  allowUnidentified?: true | undefined;
+}
+
+export function waiversOf(options: WaiverOptions): Waivers {
+  return {
+    live: options.allowLiveTarget === true,
+    unchecked: options.allowUncheckedTarget === true,
+    unidentified: options.allowUnidentified === true,
+  };
+}
+
+/** Something that refuses a run, unless it is waived. */
+export interface Finding {
+  kind: keyof Waivers;
+  /** Without the advice. */
+  says: string;
+  /** What to do about it. */
+  advice: string;
+}
+
+const TEST_SERVER = 'replay onto a test server (or say --allow-live-target)';
 
 export interface TargetSide {
   target: Address;
@@ -29,90 +55,185 @@ export interface TargetSide {
   tls: TargetTls | undefined;
   logins: LoginJob;
   /** It does not speak MySQL: only its address is looked at. */
-  raw?: boolean;
-}
-
-export function endpointKey(address: string, port: number): string {
-  return `${address} ${port}`;
-}
-
-/** For a live source on `ports`: whatever server listens at one of them on this host may be a recorded one. */
-export function serversHere(ports: number | readonly number[], what: string): RecordedSide {
-  const own = [...ownAddresses()];
-  const endpoints = [ports].flat().flatMap((port) => own.map((address) => endpointKey(address, port)));
-  return { endpoints: new Set(endpoints), identities: [], what };
+  raw?: boolean | undefined;
 }
 
 /** Refuses a target that has the address of a recorded server. Asks nobody. */
 export function refuseRecordedAddress(
-  { target, targetPort }: Pick<TargetSide, 'target' | 'targetPort'>,
-  recorded: RecordedSide,
+  side: Pick<TargetSide, 'target' | 'targetPort'>,
+  recorded: Pick<RecordedSide, 'endpoints' | 'what'>,
 ): void {
-  const { endpoints, what } = recorded;
-  const name = nameOf(target.text, targetPort);
-  if (endpoints.has(endpointKey(target.text, targetPort)))
-    throw new MytapeError('refused', `${name} is ${what}: ${OVERRIDE}`);
-  const own = ownAddresses();
-  if (!own.has(target.text)) return;
-  for (const address of own) {
-    if (!endpoints.has(endpointKey(address, targetPort))) continue;
-    const recordedName = nameOf(address, targetPort);
-    throw new MytapeError(
-      'refused',
-      `${name} is this host, as ${recordedName} is, which is ${what}: ${OVERRIDE}`,
-    );
+  const found = addressFinding(side, recorded);
+  if (found !== undefined) throw refusal([found]);
+}
+
+/** What the target's address alone says. */
+export function addressFinding(
+  { target, targetPort }: Pick<TargetSide, 'target' | 'targetPort'>,
+  { endpoints, what }: Pick<RecordedSide, 'endpoints' | 'what'>,
+): Finding | undefined {
+  const name = endpointText(target.text, targetPort);
+  const found = (says: string): Finding => ({ kind: 'live', says, advice: TEST_SERVER });
+  if (endpoints.has(endpointKey(unmapped(target).text, targetPort))) return found(`${name} is ${what}`);
+  const own = thisHostsAddresses();
+  if (!isThisHost(target, own)) return undefined;
+  for (const endpoint of endpoints) {
+    const [address, port] = endpoint.split(' ');
+    const recorded = parseAddress(address);
+    if (Number(port) !== targetPort || recorded === undefined || !isThisHost(recorded, own)) continue;
+    const recordedName = endpointText(address, targetPort);
+    return found(`${name} is this host, as ${recordedName} is, which is ${what}`);
   }
+  return undefined;
 }
 
 /**
- * Refuses a target that is a recorded server by address or by what it says of itself, or that looks live. Asks it on one
- * ordinary connection of this host's, for a few seconds at most; `say` is told what could not be found out.
+ * Refuses a target that is a recorded server, looks live, or of which that cannot be told: no answer, no run. Asks it on
+ * ordinary connections of this host's, within the bounds of target-facts.ts; `say` is told what was waived.
  */
 export async function interlock(
   side: TargetSide,
   recorded: RecordedSide,
+  waivers: Waivers,
   say: (line: string) => void,
 ): Promise<void> {
+  if (waivers.live) return;
   refuseRecordedAddress(side, recorded);
+  const findings = await findingsOf(side, recorded);
+  const refused = findings.filter(({ kind }) => !waivers[kind]);
+  if (refused.length > 0) throw refusal(refused);
+  for (const { says } of findings) say(`${says}: the run goes on, as you allowed`);
+}
+
+/** All that is held against the target beside its address; what is graver comes first. */
+export async function findingsOf(side: TargetSide, recorded: RecordedSide): Promise<Finding[]> {
   const { target, targetPort, tls, logins, raw } = side;
-  if (raw === true) return;
-  const name = nameOf(target.text, targetPort);
+  const name = endpointText(target.text, targetPort);
+  if (raw === true) return [rawFinding(name)];
   const { askTarget } = await import('./target-facts.ts');
-  const { serverKey } = logins;
-  const facts = await askTarget({ host: target.text, port: targetPort, tls, serverKey }, accountsOf(logins));
-  if (typeof facts === 'string') {
-    say(`cannot ask ${name} whether it is a live server: ${facts}; the run goes on`);
-    return;
-  }
+  const facts = await askTarget(
+    { host: target.text, port: targetPort, tls, serverKey: logins.serverKey },
+    accountsOf(logins, recorded.users),
+  );
+  return judge(name, facts, recorded, Date.now());
+}
+
+function rawFinding(name: string): Finding {
+  return {
+    kind: 'unchecked',
+    says: `we can't query ${name}, whose protocol we don't know, so it may be a live server`,
+    advice: 'if you know that it is a test server, say --allow-unchecked-target',
+  };
+}
+
+/** What a run would ask the target `name`, and what else it would not begin without. For people, of a dry run. */
+export function wouldBeAsked(
+  name: string,
+  logins: LoginJob,
+  recorded: RecordedSide,
+  waivers: Waivers,
+): string[] {
+  if (waivers.live) return [`a run would ask ${name} nothing (--allow-live-target)`];
+  const users = accountsOf(logins, recorded.users).map(({ user }) => user || "''");
+  const more = users.length > 3 ? ` and ${users.length - 3} more` : '';
+  const asUsers = users.length === 0 ? 'nobody (no password is known)' : users.slice(0, 3).join(', ') + more;
+  const asks = `a run would first ask ${name}, as ${asUsers}: ${Object.values(QUESTIONS).join(' ')}`;
+  if (recorded.unidentified.length === 0 || waivers.unidentified) return [asks];
+  const { says, advice } = unidentifiedFinding(name, recorded, recorded.unidentified);
+  return [
+    asks,
+    `unless the target's uptime and version show otherwise, a run would be refused: ${says}: ${advice}`,
+  ];
+}
+
+/** What is held against the target `name`, by what it said at `nowMs`, ms since 1970. */
+export function judge(name: string, facts: TargetFacts, recorded: RecordedSide, nowMs: number): Finding[] {
+  const findings: Finding[] = [];
   const proof = proofOf(facts, recorded);
   if (proof !== undefined)
-    throw new MytapeError('refused', `${name} is ${recorded.what}, by ${proof}: ${OVERRIDE}`);
+    findings.push({ kind: 'live', says: `${name} is ${recorded.what}, by ${proof}`, advice: TEST_SERVER });
   if (facts.live.length > 0)
-    throw new MytapeError('refused', `${name} looks live: ${facts.live.join('; ')}: ${OVERRIDE}`);
-  if (facts.lacks.length > 0) {
-    const whats = facts.lacks.map(({ what }) => what).join(', ');
-    const grants = [...new Set(facts.lacks.map(({ grant }) => grant))].join(', ');
-    say(`${facts.user} may not ask ${name} ${whats}: the run goes on (for a whole check: GRANT ${grants})`);
+    findings.push({
+      kind: 'live',
+      says: `${name} looks live: ${facts.live.join('; ')}`,
+      advice: TEST_SERVER,
+    });
+  if (facts.open.length > 0) findings.push(openFinding(name, facts));
+  const unlike = recorded.unidentified.filter(({ greetings }) => whyOther(facts, greetings) === undefined);
+  for (const { name: server, greetings } of unlike) {
+    const why = whySame(facts, greetings, nowMs);
+    if (why !== undefined)
+      findings.unshift({
+        kind: 'live',
+        says: `${name} seems to be ${server}, ${recorded.what}: by ${why}`,
+        advice: TEST_SERVER,
+      });
   }
+  if (unlike.length > 0) findings.push(unidentifiedFinding(name, recorded, unlike));
+  return findings;
+}
+
+function openFinding(name: string, { open }: TargetFacts): Finding {
+  const byWhy = new Map<string, string[]>();
+  for (const { asks, why } of open) byWhy.set(why, [...(byWhy.get(why) ?? []), `“${asks}”`]);
+  const questions = [...byWhy].map(([why, asks]) => `${asks.join(', ')} (${why})`);
+  const grants = [...new Set(open.flatMap(({ grant }) => grant ?? []))];
+  const first = grants.length === 0 ? '' : `let a user answer it (${grants.join('; ')}), or, `;
+  return {
+    kind: 'unchecked',
+    says: `${name} may be a live server: no answer to ${questions.join(', ')}`,
+    advice: `${first}if you know that it is a test server, say --allow-unchecked-target`,
+  };
+}
+
+function unidentifiedFinding(
+  name: string,
+  { what }: RecordedSide,
+  unknown: RecordedSide['unidentified'],
+): Finding {
+  const names = unknown.map((server) => server.name);
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  return {
+    kind: 'unidentified',
+    says: `${name} may be ${what}: nothing tells who ${names.slice(0, 3).join(', ')}${more} is, so it can't be recognized behind another address`,
+    advice: 'if you know that the target is another server, say --allow-unidentified',
+  };
+}
+
+/** A line for each finding. */
+function refusal(findings: readonly Finding[]): MytapeError {
+  const [first, ...others] = findings.map(({ says, advice }) => `${says}: ${advice}`);
+  return new MytapeError('refused', first, { lines: others });
 }
 
 /** By what the target is one of the recorded servers; undefined: by nothing. */
-export function proofOf({ identity, seenAs }: TargetFacts, recorded: RecordedSide): string | undefined {
+export function proofOf(
+  { identity, seenAs }: Pick<TargetFacts, 'identity' | 'seenAs'>,
+  recorded: Pick<RecordedSide, 'endpoints' | 'identities' | 'uuids'>,
+): string | undefined {
   if (identity === undefined) return undefined;
   for (const one of recorded.identities) {
     const proof = sameServer(one, identity);
     if (proof !== undefined) return proof;
   }
-  const { port } = identity;
-  const isHere = [...ownAddresses()].some((address) => recorded.endpoints.has(endpointKey(address, port)));
+  const { port, uuid } = identity;
+  if (uuid !== undefined && recorded.uuids.has(uuid))
+    return `@@server_uuid ${uuid}, which the recording shows`;
+  const own = thisHostsAddresses();
+  const isHere = [...recorded.endpoints].some((endpoint) => {
+    const [address, recordedPort] = endpoint.split(' ');
+    return Number(recordedPort) === port && own.has(address);
+  });
   if (!isHere || seenAs === undefined || !endsHere(port, seenAs)) return undefined;
   return `its end of our connection, which is on this host, at port ${port}`;
 }
 
-/** Who may ask, in the order in which they are tried. */
-function accountsOf({ as, users }: LoginJob): Account[] {
+/** All that will log in, in the order in which they are asked as. Where no password is known, that is `recorded` users without one. */
+export function accountsOf({ as, users, remapUser }: LoginJob, recorded: readonly string[]): Account[] {
   if (as !== undefined) return [as];
-  return [...users].map(([user, password]) => ({ user, password }));
+  if (users.size > 0) return [...users].map(([user, password]) => ({ user, password }));
+  const names = new Set(recorded.map((user) => remapUser.get(user) ?? user));
+  return [...names].map((user) => ({ user, password: '' }));
 }
 
 /**
@@ -152,16 +273,5 @@ function portOf(end: string): number {
 function addressOf(end: string): Address {
   const hex = end.slice(0, end.indexOf(':'));
   const octets = Buffer.from(hex, 'hex').swap32();
-  if (octets.length === 4) return addressFromOctets(octets, 0, 4);
-  return octets.indexOf(MAPPED) === 0 ? addressFromOctets(octets, 12, 4) : addressFromOctets(octets, 0, 6);
-}
-
-function ownAddresses(): Set<string> {
-  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const texts = own.flatMap(({ address }) => parseAddress(address.split('%')[0])?.text ?? []);
-  return new Set(['127.0.0.1', '::1', ...texts]);
-}
-
-function nameOf(address: string, port: number): string {
-  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return unmapped(addressFromOctets(octets, 0, octets.length === 4 ? 4 : 6));
 }

@@ -1,25 +1,29 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
+import { thisHostsAddresses } from '../net/this-host.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { captureNow } from '../time.ts';
+import { endpointText } from './endpoints.ts';
 import { idleSessionOption } from './idle-session.ts';
-import { endpointKey, type RecordedSide, serversHere } from './interlock.ts';
 import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
 import { readPassword } from './passwords.ts';
+import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import { runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
 import type { ReplayJob } from './replay-share.ts';
 import { liveTiming } from './replay-timing.ts';
 import { planRunAs, type RunAs } from './run-as.ts';
 import { makeRunFolder } from './run-folder.ts';
+import { serversHere } from './server-here.ts';
 import type { Snapshotter } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
 import { askTarget } from './target-facts.ts';
@@ -43,7 +47,7 @@ Examples:
 
 It never waits, and never makes the server wait. Where the target is too slow, whole sessions are left out, and counted as shed.
 docs/replaying.md has recipes, and tells what can be said of connections, copies and statements.
-Exit code: 0 done (Ctrl-C, too), 1 failed, 2 usage, 3 refused (the target is the recorded server), 5 run not valid, 130 cut off by a second Ctrl-C.`;
+Exit code: 0 done (Ctrl-C, too), 1 failed, 2 usage, 3 refused (the target is the recorded server, looks live, or may be), 5 run not valid, 130 cut off by a second Ctrl-C.`;
 
 export type MirrorOptions = ReturnType<ReturnType<typeof mirrorOptions>['opts']>;
 
@@ -189,27 +193,54 @@ async function mirror(
   }
 }
 
-/** Who must not be the target: the servers of this host, and, where it can be asked, the one that snapshots are of. */
+/** How the user of `--snapshot-from` logs in. */
+interface SnapshotLogin {
+  password: string | undefined;
+  serverKey: ServerKey | undefined;
+}
+
+/**
+ * Who must not be the target: any server of this host at a port that is mirrored, and the mirrored servers by who they are, where a
+ * process of this host shows it or the one that snapshots are of says so.
+ */
 async function mirrored(
   mappings: readonly MappingJob[],
   server: SnapshotServer | undefined,
-  { password = '', serverKey }: { password: string | undefined; serverKey: ServerKey | undefined },
+  account: SnapshotLogin,
 ): Promise<RecordedSide> {
-  const ports = mappings.map(({ port }) => port);
-  const what = `${mappings.length === 1 ? 'the' : 'a'} server that is mirrored`;
-  const { endpoints, ...side } = serversHere(ports, what);
-  const named = mappings.flatMap(({ source, port }) =>
-    source === undefined ? [] : [endpointKey(source, port)],
-  );
-  const here = { ...side, endpoints: new Set([...endpoints, ...named]) };
-  if (server === undefined) return here;
-  const account = { user: server.user, password };
-  // A server that does not answer is told of by the snapshotter.
-  const facts = await askTarget({ host: server.host, port: server.port, tls: undefined, serverKey }, [
-    account,
+  const ports = [...new Set(mappings.map(({ port }) => port))];
+  const own = [...thisHostsAddresses()];
+  const endpoints = new Set([
+    ...ports.flatMap((port) => own.map((address) => endpointKey(address, port))),
+    ...mappings.flatMap(({ source, port }) => (source === undefined ? [] : [endpointKey(source, port)])),
   ]);
-  const identity = typeof facts === 'string' ? undefined : facts.identity;
-  return identity === undefined ? here : { ...here, identities: [identity] };
+  const known = serversHere(ports);
+  const asked = server === undefined ? undefined : await askWhoItIs(server, account);
+  const isKnown = ({ source, port }: MappingJob) =>
+    known.some((one) => one.port === port && (source === undefined || one.addresses.includes(source))) ||
+    (mappings.length === 1 && asked !== undefined && tellsApart(asked));
+  return {
+    endpoints,
+    identities: [...known.map(({ identity }) => identity), ...(asked === undefined ? [] : [asked])],
+    uuids: new Set(),
+    unidentified: mappings
+      .filter((mapping) => !isKnown(mapping))
+      .map(({ source, port }) => ({
+        name: source === undefined ? `the server of port ${port}` : endpointText(source, port),
+        greetings: [],
+      })),
+    what: `${mappings.length === 1 ? 'the' : 'a'} server that is mirrored`,
+    users: [],
+  };
+}
+
+/** undefined: it does not answer, of which the snapshotter tells. */
+async function askWhoItIs(
+  { user, host, port }: SnapshotServer,
+  { password = '', serverKey }: SnapshotLogin,
+): Promise<ServerIdentity | undefined> {
+  const { identity } = await askTarget({ host, port, tls: undefined, serverKey }, [{ user, password }]);
+  return identity;
 }
 
 /** Meanwhile packets wait in the kernel. A server that does not answer is told of by the snapshotter. */

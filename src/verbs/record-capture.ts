@@ -1,4 +1,5 @@
 /** What a recording opens while mytape still has the rights that it was started with. */
+import type { KnownServer } from '../archive/known-servers.ts';
 import { MytapeError } from '../errors.ts';
 import { type CaptureDriver, openCapture } from '../net/drivers.ts';
 import type { PacketSource } from '../wire/packets.ts';
@@ -6,6 +7,7 @@ import { GapTeller } from './gaps.ts';
 import { defaultInterface } from './interfaces.ts';
 import { sayLine } from './output.ts';
 import { makeFolderFor, type RunAs } from './run-as.ts';
+import { serversHere } from './server-here.ts';
 
 /** MySQL's own. */
 export const DEFAULT_PORT = 3306;
@@ -27,6 +29,8 @@ export interface RecordCapture {
   serverPorts: number[];
   /** Tells and counts the times in which the interface is down. */
   gaps: GapTeller;
+  /** Those of this host that are recorded. */
+  servers: KnownServer[];
 }
 
 /**
@@ -59,7 +63,7 @@ export async function openRecordCapture(
     const what = `cannot make the archive ${options.output}: ${(cause as Error).message}`;
     throw new MytapeError('disk', what, { cause });
   }
-  return { source, iface, filter, serverPorts, gaps };
+  return { source, iface, filter, serverPorts, gaps, servers: serversHere(serverPorts) };
 }
 
 /** Lets go of a source that nobody wants to read. */

@@ -1,4 +1,5 @@
 import { Command, Option } from '@commander-js/extra-typings';
+import { type KnownServer, writeKnownServers } from '../archive/known-servers.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
@@ -168,7 +169,7 @@ async function recordAlone(options: RecordOptions): Promise<number> {
 async function record(
   options: RecordOptions,
   runAs: RunAs,
-  { source, iface, filter, serverPorts, gaps }: RecordCapture,
+  { source, iface, filter, serverPorts, gaps, servers }: RecordCapture,
   snapshots: SnapshotsToTake | undefined,
 ): Promise<number> {
   const progress = new Progress();
@@ -209,6 +210,7 @@ async function record(
     clock.tell(writer.clock.firstClockSteps);
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
+  noteServers(options.output, servers);
   say(`recording on ${iface} (${filter}) into ${options.output}`);
   // As its sessions' times are.
   const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
@@ -232,6 +234,18 @@ async function record(
   summarize(options, { writer, source, snapshotter, gaps, ms: performance.now() - begun });
   if (gone !== undefined) sayLine(gone.message);
   return diskTrouble || gone !== undefined ? EXIT.failed : EXIT.done;
+}
+
+/** Writes down who is recorded, for the interlock of a replay; a recording is worth having without. */
+function noteServers(dir: string, servers: readonly KnownServer[]): void {
+  if (servers.length === 0) return;
+  try {
+    writeKnownServers(dir, servers);
+  } catch (error) {
+    say(
+      `mytape: cannot write down which server is recorded: ${(error as Error).message}; the recording goes on`,
+    );
+  }
 }
 
 /** Who takes snapshots, of which server, and how they log in. */

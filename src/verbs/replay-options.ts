@@ -286,7 +286,15 @@ export function runCommand(name: string) {
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
     .option(
       '--allow-live-target',
-      'replay even if the target is the server that was recorded, or looks live (with replicas, or one itself)',
+      'replay even if the target is the server that was recorded, or looks live: it has replicas, is one, is read-only, or belongs to a cluster (nothing is asked then)',
+    )
+    .option(
+      '--allow-unchecked-target',
+      'replay even if the target does not answer whether it is live, e.g. for want of a privilege, or with --protocol raw',
+    )
+    .option(
+      '--allow-unidentified',
+      'replay even if nothing tells which server was recorded, so that it would not be recognized behind another address, e.g. of an imported capture',
     )
     .addOption(userOption())
     .option('--json', 'print summary.json on stdout, and no table');

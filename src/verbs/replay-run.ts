@@ -25,10 +25,11 @@ import { RunControl, speedText } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
 import { isUnderWay, openControl } from './control-socket.ts';
 import { resolveHost } from './endpoints.ts';
-import { interlock, type RecordedSide, refuseRecordedAddress } from './interlock.ts';
+import { interlock, refuseRecordedAddress, type WaiverOptions, waiversOf } from './interlock.ts';
 import { keysHelp, listenForKeys } from './keys.ts';
 import { mappingText, mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
 import { formatTime, jsonLines, Progress, print, say, sayLine } from './output.ts';
+import type { RecordedSide } from './recorded-side.ts';
 import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
 import {
@@ -162,7 +163,7 @@ export interface SourceFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flo
 /** Carries `planned` out to its end, and sets the exit code. */
 export async function carryOut(planned: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
   const { copies, speed, targets, logins, raw } = planned;
-  if (options.allowLiveTarget !== true) await refuseLive(targets, { logins, raw }, source.servers);
+  await refuseLive(targets, { logins, raw }, source.servers, options);
   const out = makeRunFolder(options.out, source.runAs);
   if (await isUnderWay(out))
     throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
@@ -271,17 +272,18 @@ async function settle(
   return resumable && beginRunFile(out, resumable.args, resumable.left !== undefined);
 }
 
-/** Throws 'refused' where one of the targets is a recorded server, any of them, or looks live. */
+/** Throws 'refused' where one of the targets is a recorded server, looks live, or may be either for all that is known. */
 async function refuseLive(
   targets: readonly TargetJob[],
   asking: { logins: LoginJob; raw: boolean | undefined },
   servers: RecordedSide,
+  options: WaiverOptions,
 ): Promise<void> {
+  const waivers = waiversOf(options);
   // Before the first of them is asked: an address is known without.
-  for (const target of targets) refuseRecordedAddress(target, servers);
-  // We can't query a target whose protocol we don't know.
-  if (asking.raw === true) return;
-  for (const target of targets) await interlock({ ...target, logins: asking.logins }, servers, sayLine);
+  if (!waivers.live) for (const target of targets) refuseRecordedAddress(target, servers);
+  const tell = (line: string) => say(`mytape: ${line}`);
+  for (const target of targets) await interlock({ ...target, ...asking }, servers, waivers, tell);
 }
 
 /** Where we speak from this host's own address, to whichever target. */

@@ -1,5 +1,4 @@
 import { type Archive, openArchive } from '../archive/reader.ts';
-import { readSnapshots } from '../archive/snapshots.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
@@ -9,11 +8,12 @@ import { firstLeft, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
-import { endpointKey, type RecordedSide } from './interlock.ts';
+import { waiversOf } from './interlock.ts';
 import { sayState } from './ls.ts';
 import { mappedSessions, resolveMappings } from './mapping.ts';
 import { parseDurationMs, parseTime } from './options.ts';
 import { sayLine } from './output.ts';
+import { recordedSide } from './recorded-side.ts';
 import { type LoginJob, readKeyLog } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
@@ -43,7 +43,7 @@ Examples:
 
 Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network,
 docs/replaying.md has recipes and tells all options in full. The users file has a line for each user, \`user: password\`, and mode 0600.
-Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server, or looks live), 5 run not valid, 130 interrupted.`;
+Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server, looks live, or may be), 5 run not valid, 130 interrupted.`;
 
 type ReplayOptions = ReturnType<ReturnType<typeof replayOptions>['opts']>;
 
@@ -132,7 +132,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     sayState(archive);
     const mappings = resolveMappings(plan, archive.sessions(), dir);
     const fixed = new FixedMappings(mappings);
-    const { anchorAt, servers } = readArchive(archive, dir, fixed);
+    const anchorAt = firstOf(archive, fixed);
+    const servers = await recordedSide(archive, dir);
     warnOfRemaps(archive, plan.logins);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
     const { sessions, packets, dropped, droppedByDisk, serverPorts } = archive.info;
@@ -146,7 +147,6 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const job = { ...plannedJob(plan, targets), ...recorded, speed, timing, connections, keyLog };
     if (options.dryRun === true) {
       const { startMs } = planCourse(options, Date.now(), false);
-      const allowLive = options.allowLiveTarget === true;
       const facts = {
         packets,
         dropped,
@@ -155,7 +155,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
         flood,
         anchorAt: timing.window.from ?? anchorAt,
         servers,
-        allowLive,
+        waivers: waiversOf(options),
         startMs,
         clockSteps: stepsAsJson(clockSteps, archive.info.originSec),
         onClockStep: options.onClockStep,
@@ -186,30 +186,15 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   }
 }
 
-/**
- * When the first session began that is mapped and can be replayed: what is due at once; and all recorded servers, mapped or
- * not, because a run must go to none of them.
- */
-function readArchive(
-  archive: Archive,
-  dir: string,
-  mappings: FixedMappings,
-): { anchorAt: CaptureNs; servers: RecordedSide } {
-  const endpoints = new Set<string>();
+/** When the first session began that is mapped and can be replayed: what is due at once. */
+function firstOf(archive: Archive, mappings: FixedMappings): CaptureNs {
   let first = Number.POSITIVE_INFINITY;
   let firstOfAny = Number.POSITIVE_INFINITY;
-  for (const { server, serverPort, firstAt, coverage } of archive.sessions()) {
-    endpoints.add(endpointKey(server, serverPort));
-    if (mappings.at(server, serverPort) === undefined) continue;
+  for (const { firstAt, coverage } of mappedSessions(archive.sessions(), mappings)) {
     firstOfAny = Math.min(firstOfAny, firstAt);
     if (coverage !== 'joined-late') first = Math.min(first, firstAt);
   }
-  const { servers: identities } = readSnapshots(dir);
-  const what = `${endpoints.size === 1 ? 'the server' : 'a server'} that ${dir} was recorded from`;
-  return {
-    anchorAt: first === Number.POSITIVE_INFINITY ? firstOfAny : first,
-    servers: { endpoints, identities, what },
-  };
+  return first === Number.POSITIVE_INFINITY ? firstOfAny : first;
 }
 
 /** A name that is spelt wrong remaps nothing, and the run goes where it should not. */

@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Connection, createConnection } from 'mysql2';
+import type { ServerIdentity } from '../archive/server-identity.ts';
 import { SnapshotWriter } from '../archive/snapshot-writer.ts';
 import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
@@ -12,6 +13,9 @@ import { nameOfServer, type SnapshotServer } from './snapshot-server.ts';
 
 /** A server that has not answered all by then is asked again in the next turn. */
 const ASK_LIMIT_MS = 30_000;
+
+/** A server that was started again says another start by more than this. */
+const SAME_START_MS = 5_000;
 
 export interface SnapshotterOptions {
   server: SnapshotServer;
@@ -44,6 +48,8 @@ export class Snapshotter {
   #silent = false;
   #unwritten = false;
   readonly #lacksTold = new Set<string>();
+  /** When the server was started, as it was first told: uptimes are whole seconds, and would be another start each time. */
+  #startedMs: number | undefined;
 
   private constructor(options: SnapshotterOptions) {
     this.#options = options;
@@ -120,7 +126,7 @@ export class Snapshotter {
       if (this.#silent) onNotice(`${nameOfServer(server)} answers again`);
       this.#silent = false;
       this.#tellLacks(lacks);
-      return { at: now(), sessions, server: identity, lacks };
+      return { at: now(), sessions, server: identity && this.#steady(identity), lacks };
     } catch (error) {
       this.#disconnect();
       if (this.#stopped || this.#silent) return undefined;
@@ -134,6 +140,13 @@ export class Snapshotter {
       clearTimeout(limit);
       this.#breakOff = undefined;
     }
+  }
+
+  #steady(identity: ServerIdentity): ServerIdentity {
+    const { startedMs } = identity;
+    const differsMs = Math.abs((startedMs ?? Number.NaN) - (this.#startedMs ?? Number.NaN));
+    if (!(differsMs < SAME_START_MS)) this.#startedMs = startedMs;
+    return { ...identity, startedMs: this.#startedMs };
   }
 
   async #askServer(): Promise<Omit<Snapshot, 'at'>> {

@@ -46,6 +46,14 @@ export function parseAddress(text: string): Address | undefined {
     if (v4.slice(1).some((part) => Number(part) > 255)) return undefined;
     return addressFromOctets(octets, 0, 4);
   }
+  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
+  // RFC 4291 2.2 (3): the last 32 bits may be written as IPv4 is.
+  if (dotted) {
+    const tail = parseAddress(dotted[2]);
+    if (tail === undefined) return undefined;
+    const value = ipv4Number(tail);
+    return parseAddress(`${dotted[1]}${(value >>> 16).toString(16)}:${(value & 0xffff).toString(16)}`);
+  }
   const halves = text.split('::');
   if (halves.length > 2 || !text.includes(':')) return undefined;
   const parse = (half: string) => (half === '' ? [] : half.split(':'));

@@ -1,13 +1,16 @@
 /** Never onto production, by real servers: known again behind other addresses, or with replicas, or one themselves. */
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Background } from '../../scripts/lab/background.ts';
 import { Lab, type RunResult } from '../../scripts/lab/lab.ts';
 import type { Host } from '../../scripts/lab/network.ts';
-import { PORT, type Server } from '../../scripts/lab/server.ts';
+import { PORT, type Server, USERS } from '../../scripts/lab/server.ts';
 import { CLI, Recording, type ReplayFiles, writeReplayFiles } from '../../scripts/lab/tape.ts';
+import { SERVERS_FILE } from '../../src/archive/known-servers.ts';
 import { EXIT } from '../../src/errors.ts';
 import { labObstacle } from './support/capability.ts';
 import { runSteps } from './support/path.ts';
@@ -17,6 +20,8 @@ const LIMIT_MS = 15_000;
 const SECOND = '10.77.0.9';
 const NOBODYS = '10.77.0.99';
 const NATTED = 3399;
+const PROXY = fileURLToPath(new URL('support/proxy.js', import.meta.url));
+const PROXIED = 3400;
 
 const REPLICA = "IDENTIFIED BY 'replica-secret'";
 const SOURCE = "MASTER_USER = 'replica', MASTER_PASSWORD = 'replica-secret', MASTER_USE_GTID = slave_pos";
@@ -24,9 +29,10 @@ const SOURCE = "MASTER_USER = 'replica', MASTER_PASSWORD = 'replica-secret', MAS
 describe('the interlock', { skip: labObstacle() ?? false }, () => {
   let lab: Lab;
   let files: ReplayFiles;
-  /** With and without the recorded server's word on who it is. */
+  /** Recorded where the server is, and known by its process; by the server's own word; and by nothing, as older archives are. */
+  let seen: string;
   let told: string;
-  let untold: string;
+  let unknown: string;
   let runs = 0;
   let lastOut = '';
   const online = () => lab.server('online');
@@ -39,15 +45,18 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     const password = join(lab.runFolder, 'password');
     writeFileSync(password, 'monitor-secret\n', { mode: 0o600 });
     told = join(lab.runFolder, 'told.tape');
-    untold = join(lab.runFolder, 'untold.tape');
+    seen = join(lab.runFolder, 'seen.tape');
+    unknown = join(lab.runFolder, 'unknown.tape');
     const url = `mysql://monitor@${lab.addresses.online}:${PORT}`;
     const both = await Promise.all([
       Recording.start(lab, told, ['--snapshot-from', url, '--password-file', password]),
-      Recording.start(lab, untold),
+      Recording.start(lab, seen),
     ]);
     while (!existsSync(join(told, 'snapshots.jsonl'))) await sleep(20);
     await runSteps(lab, { connections: 2, steps: [{ query: 'SELECT 1' }] });
     await Promise.all(both.map((recording) => recording.stop()));
+    cpSync(seen, unknown, { recursive: true });
+    for (const tape of [told, unknown]) rmSync(join(tape, SERVERS_FILE));
     await lab.run('online', 'ip', ['addr', 'add', `${SECOND}/24`, 'dev', 'eth0']);
     for (const host of ['online', 'assistant'] as const) {
       const rule = `ip daddr ${NOBODYS} tcp dport ${NATTED} dnat to ${lab.addresses.online}:${PORT}`;
@@ -58,17 +67,22 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
   });
   after(() => lab?.down());
 
-  /** By socket, from `host`. */
+  /** By socket, from `host`; `users`: the file of those who log in. */
   function replay(host: Host, tape: string, onto: string, ...extra: string[]): Promise<RunResult> {
     lastOut = join(lab.runFolder, `run-${++runs}`);
-    const way = ['-x', `${PORT}-${onto}`, '--transport', 'socket', '--users', files.users, '--speed', 'max'];
+    const users = extra.includes('--users') || extra.includes('raw') ? [] : ['--users', files.users];
+    const way = ['-x', `${PORT}-${onto}`, '--transport', 'socket', ...users, '--speed', 'max'];
     return lab.run(host, process.execPath, [CLI, 'replay', tape, ...way, '--out', lastOut, ...extra]);
   }
 
-  async function refused(result: Promise<RunResult>, why: RegExp): Promise<void> {
+  async function refused(
+    result: Promise<RunResult>,
+    why: RegExp,
+    waiver = '--allow-live-target',
+  ): Promise<void> {
     const { code, stderr, stdout } = await result;
     assert.match(stderr, why);
-    assert.match(stderr, /replay onto a test server \(or say --allow-live-target\)/);
+    assert.match(stderr, new RegExp(waiver));
     assert.deepEqual([code, stdout], [EXIT.refused, '']);
     assert.ok(!existsSync(lastOut), 'nothing was begun');
   }
@@ -79,36 +93,84 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     return stderr;
   }
 
+  function usersFile(name: string, users: Record<string, string>): string[] {
+    const file = join(lab.runFolder, name);
+    const lines = Object.entries(users).map(([user, password]) => `${user}: ${password}\n`);
+    writeFileSync(file, lines.join(''), { mode: 0o600 });
+    return ['--users', file];
+  }
+
   const at = (address: string, port = PORT) => `${address}:${port}`;
   const toTarget = () => at(lab.addresses.target);
 
   test('a server with no replica is none of production, though of the same host name, port and server id', async () => {
     const who = async (server: Server) => (await server.sql('SELECT @@hostname, @@port, @@server_id'))[0];
     assert.deepEqual(await who(online()), await who(target()), 'namespaces of one machine');
-    const said = await done(replay('assistant', told, toTarget()));
-    assert.match(
-      said,
-      /app may not ask 10\.77\.0\.3:3307 whether it is a replica: the run goes on \(.*GRANT SLAVE MONITOR\)/,
-    );
+    for (const tape of [seen, told]) assert.equal(await done(replay('assistant', tape, toTarget())), '');
   });
 
   test('the recorded server is known by its address', async () => {
     const why = /10\.77\.0\.2:3307 is the server that .*tape was recorded from/;
-    await refused(replay('assistant', untold, at(lab.addresses.online)), why);
+    await refused(replay('assistant', unknown, at(lab.addresses.online)), why);
   });
 
-  test('the recorded server is known by another address, from a host of neither', async () => {
-    const why =
+  test('the recorded server is known by another address and behind address translation, from a host of neither', async () => {
+    const process =
+      /10\.77\.0\.9:3307 is the server that .*seen\.tape was recorded from, by @@hostname .*, @@datadir \S+online/;
+    await refused(replay('assistant', seen, at(SECOND)), process);
+    const word =
       /10\.77\.0\.9:3307 is the server that .*told\.tape was recorded from, by @@hostname .*, @@server_uid /;
-    await refused(replay('assistant', told, at(SECOND)), why);
+    await refused(replay('assistant', told, at(SECOND)), word);
     await done(replay('assistant', told, at(SECOND), '--allow-live-target'));
-  });
-
-  test('the recorded server is known behind address translation', async () => {
     await refused(
       replay('assistant', told, at(NOBODYS, NATTED)),
       /10\.77\.0\.99:3399 is the server .*@@server_uid/,
     );
+  });
+
+  test('a slow proxy in front of the recorded server leads to it, all the same', async () => {
+    const command = [process.execPath, PROXY, String(PROXIED), at(lab.addresses.online), '100'];
+    const proxy = await Background.start(lab, 'assistant', command, /listening/);
+    try {
+      await refused(
+        replay('assistant', seen, at(lab.addresses.assistant, PROXIED)),
+        /:3400 is the server .*@@datadir/,
+      );
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  test('an archive of a server that no one knows is replayed where that is allowed', async () => {
+    const why = /nothing tells who 10\.77\.0\.2:3307 is, so it can't be recognized/;
+    await refused(replay('assistant', unknown, toTarget()), why, '--allow-unidentified');
+    const said = await done(replay('assistant', unknown, toTarget(), '--allow-unidentified'));
+    assert.match(said, /nothing tells who .*: the run goes on, as you allowed/);
+    const dry = await done(replay('assistant', unknown, toTarget(), '--dry-run'));
+    assert.equal(dry, '');
+  });
+
+  test('it asks as every user until one can answer; those who cannot log in are no answer', async () => {
+    await online().sql("CREATE USER chg@'%' IDENTIFIED BY 'chg-secret'");
+    await target().sql("CREATE USER chg@'%' IDENTIFIED BY 'chg-secret'");
+    const unknowns = { un: 'x', deux: 'x', trois: 'x' };
+    const fourth = usersFile('fourth', { ...unknowns, ...USERS });
+    await refused(replay('assistant', seen, at(SECOND), ...fourth), /@@datadir/);
+    await done(replay('assistant', seen, toTarget(), ...fourth));
+    const none = replay('assistant', seen, at(SECOND), ...usersFile('none', unknowns));
+    await refused(
+      none,
+      /no answer to “which server is it\?”.* \(un, deux, trois: cannot log in: Access denied/,
+      '--allow-unchecked-target',
+    );
+    const only = usersFile('only', { chg: 'chg-secret' });
+    await refused(
+      replay('assistant', seen, toTarget(), ...only),
+      /no answer to “is it a replica itself[^“]*\(chg: Access denied[^“]*GRANT SLAVE MONITOR ON \*\.\* TO chg/,
+      '--allow-unchecked-target',
+    );
+    const said = await replay('assistant', seen, toTarget(), ...only, '--allow-unchecked-target');
+    assert.match(said.stderr, /is it a replica itself.*the run goes on, as you allowed/);
   });
 
   test('a mirror, on another host, knows its server by whom it asks for snapshots', async () => {
@@ -116,23 +178,37 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     const password = join(lab.runFolder, 'password');
     const onto = ['-x', `${PORT}-${at(NOBODYS, NATTED)}`, '--transport', 'socket', '--users', files.users];
     const who = ['--snapshot-from', url, '--snapshot-password-file', password];
-    const args = [CLI, 'mirror', '-i', 'eth0', ...onto, ...who, '--out', join(lab.runFolder, 'mirror')];
-    const { code, stderr } = await lab.run('assistant', process.execPath, args);
+    const args = [CLI, 'mirror', '-i', 'eth0', ...onto, '--out', join(lab.runFolder, 'mirror')];
+    const { code, stderr } = await lab.run('assistant', process.execPath, [...args, ...who]);
     assert.match(stderr, /10\.77\.0\.99:3399 is the server that is mirrored, by .*@@server_uid/);
     assert.equal(code, EXIT.refused);
+    const unasked = await lab.run('assistant', process.execPath, args);
+    assert.match(unasked.stderr, /nothing tells who the server of port 3307 is.*--allow-unidentified/);
+    assert.equal(unasked.code, EXIT.refused);
   });
 
-  test('on the recorded server itself nothing else need be known of it', async () => {
+  test('on the recorded server itself every address of the host is it, for whatever protocol', async () => {
+    const here = /is this host, as 10\.77\.0\.2:3307 is/;
+    await refused(replay('online', unknown, at(SECOND)), here);
+    for (const address of ['127.0.0.1', '127.0.0.2', '0.0.0.0', '[::1]', '[::ffff:127.0.0.1]', '[::]'])
+      await refused(replay('online', unknown, at(address)), here);
+    for (const extra of [['--protocol', 'raw', '--allow-unchecked-target'], ['--dry-run']])
+      await refused(replay('online', unknown, at('127.0.0.2'), ...extra), here);
+    const nat = replay('online', unknown, at(NOBODYS, NATTED));
+    await refused(nat, /by its end of our connection, which is on this host/);
+    await done(replay('online', seen, toTarget()));
+  });
+
+  test('a target of a protocol that we do not know is replayed onto where that is allowed', async () => {
+    const raw = ['--protocol', 'raw'];
     await refused(
-      replay('online', untold, at(SECOND)),
-      /10\.77\.0\.9:3307 is this host, as 10\.77\.0\.2:3307 is/,
+      replay('assistant', seen, toTarget(), ...raw),
+      /we can't query 10\.77\.0\.3:3307/,
+      '--allow-unchecked-target',
     );
-    await refused(replay('online', untold, at('127.0.0.1')), /127\.0\.0\.1:3307 is this host/);
-    await refused(
-      replay('online', untold, at(NOBODYS, NATTED)),
-      /by its end of our connection, which is on this host/,
-    );
-    await done(replay('online', untold, toTarget()));
+    const { code, stderr } = await replay('assistant', seen, toTarget(), ...raw, '--allow-unchecked-target');
+    assert.match(stderr, /the run goes on, as you allowed/);
+    assert.notEqual(code, EXIT.refused);
   });
 
   test('doctor --transport socket: greeting, login, TLS, and what the interlock would say', async () => {
@@ -147,10 +223,16 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     assert.match(archive, /^ok +archive .*the target is none of its servers/);
     assert.match(greeting, /^ok +greeting +10\.77\.0\.3 port 3307 greets in [\d.]+ ms: 10\./);
     assert.match(`${app}\n${sbtest}`, /^ok +login +app logs in\nok +login +sbtest logs in$/);
-    assert.match(lock, /^warning +interlock +app may not ask whether it is a replica/);
-    assert.equal(verdict, 'ready to replay, 1 warning');
+    assert.match(lock, /^ok +interlock +the target is no recorded server/);
+    assert.equal(verdict, 'ready to replay');
     const again = await doctor(at(SECOND), '--users', files.users, '--archive', told);
-    assert.match(again.steps.join('\n'), /failed +interlock +the target is the server .* by @@hostname/);
+    assert.match(
+      again.steps.join('\n'),
+      /failed +interlock +10\.77\.0\.9:3307 is the server .* by @@hostname/,
+    );
+    const open = await doctor(toTarget(), ...usersFile('only', { chg: 'chg-secret' }), '--archive', unknown);
+    assert.match(open.steps.join('\n'), /failed +interlock .*no answer to “is it a replica itself/);
+    assert.match(open.steps.join('\n'), /failed +interlock .*nothing tells who .*--allow-unidentified/);
     const secure = await doctor(toTarget(), '--users', files.users, '--target-tls', 'none');
     assert.match(
       secure.steps.join('\n'),
@@ -160,7 +242,8 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     assert.match(nobody.steps.join('\n'), /warning +login +not tried: name users/);
     const closed = await doctor(at(lab.addresses.target, 1), '--users', files.users);
     assert.match(closed.steps.join('\n'), /^failed +greeting +no connection to 10\.77\.0\.3 port 1: refused/);
-    assert.deepEqual([again.code, secure.code, nobody.code, closed.code], [1, 1, 0, 1]);
+    const codes = [again, open, secure, nobody, closed].map(({ code }) => code);
+    assert.deepEqual(codes, [1, 1, 1, 0, 1]);
   });
 
   async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
@@ -191,32 +274,48 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     await replicate(online(), target(), 'target');
     await until('target has a replica', async () => (await target().counters()).Slaves_connected === 1);
     await refused(
-      replay('assistant', untold, toTarget()),
+      replay('assistant', seen, toTarget()),
       /10\.77\.0\.3:3307 looks live: a replica is attached to it/,
     );
-    await done(replay('assistant', untold, toTarget(), '--allow-live-target'));
+    await done(replay('assistant', seen, toTarget(), '--allow-live-target'));
     await online().sql('STOP SLAVE');
     await online().sql('RESET SLAVE ALL');
     // The server learns of its going when it next writes to it.
     for (const { Id, Command } of await target().processlist())
       if (Command === 'Binlog Dump') await target().sql(`KILL ${Id}`);
     await until('it has none', async () => (await target().counters()).Slaves_connected === 0);
-    await done(replay('assistant', untold, toTarget()));
+    await done(replay('assistant', seen, toTarget()));
   });
 
-  test('a target that is a replica looks live; a stopped one to those who may ask', async () => {
+  test('a target that is a replica looks live, running or stopped, whoever is asked first', async () => {
     await replicate(target(), online(), 'online');
+    const chgFirst = usersFile('chg-first', { chg: 'chg-secret', ...USERS });
+    const only = usersFile('only', { chg: 'chg-secret' });
     await refused(
-      replay('assistant', untold, toTarget()),
+      replay('assistant', seen, toTarget(), ...only),
       /10\.77\.0\.3:3307 looks live: it is a replica itself/,
     );
     await target().sql('STOP SLAVE');
-    const said = await done(replay('assistant', untold, toTarget()));
-    assert.match(said, /whether it is a replica/);
-    await target().sql("GRANT SLAVE MONITOR ON *.* TO app@'%'");
-    await refused(replay('assistant', untold, toTarget()), /it is a replica itself, of 10\.77\.0\.2:3307/);
-    await done(replay('assistant', untold, toTarget(), '--allow-live-target'));
+    await refused(
+      replay('assistant', seen, toTarget(), ...only),
+      /no answer to “is it a replica/,
+      '--allow-unchecked-target',
+    );
+    await refused(
+      replay('assistant', seen, toTarget(), ...chgFirst),
+      /it is a replica itself, of 10\.77\.0\.2:3307/,
+    );
+    await done(replay('assistant', seen, toTarget(), '--allow-live-target'));
     await target().sql('RESET SLAVE ALL');
-    assert.doesNotMatch(await done(replay('assistant', untold, toTarget())), /may not ask|cannot ask/);
+    assert.equal(await done(replay('assistant', seen, toTarget())), '');
+  });
+
+  test('a read-only target looks live', async () => {
+    await target().sql('SET GLOBAL read_only = 1');
+    await refused(
+      replay('assistant', seen, toTarget()),
+      /10\.77\.0\.3:3307 looks live: its @@read_only is on/,
+    );
+    await target().sql('SET GLOBAL read_only = 0');
   });
 });

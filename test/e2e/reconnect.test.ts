@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Recorded } from '../../scripts/lab/path.ts';
 import { type ReplayPath, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
 import { EXIT } from '../../src/errors.ts';
-import { assertAddsUp, labTests, runSteps, type TestBed } from './support/path.ts';
+import { assertAddsUp, labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
 import type { Step } from './support/steps.ts';
 
 const CONNECTIONS = 6;
@@ -126,7 +126,7 @@ labTests('reconnect', (it) => {
     await new Promise((resolve) => listener.stdout?.once('data', resolve));
     try {
       const out = bed.fresh('run');
-      const args = replayArguments(bed.lab, 'local', archive, bed.files, ['--json', '--out', out]);
+      const args = replayArguments(bed.lab, 'local', archive, bed.files, ['--json', '--out', out, UNASKED]);
       args[args.indexOf('-x') + 1] = `3307-${bed.lab.addresses.target}:3999`;
       const replay = await tape(bed.lab, 'assistant', [...args, '--connect-timeout', '5s']);
       assert.equal(replay.code, EXIT.invalidRun, replay.stderr);

@@ -1,39 +1,42 @@
 import assert from 'node:assert/strict';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
-import { isIdentity, type ServerIdentity, sameServer } from '../../src/archive/server-identity.ts';
+import type { ServerIdentity } from '../../src/archive/server-identity.ts';
+import { thisHostsAddresses } from '../../src/net/this-host.ts';
 import {
-  endpointKey,
+  accountsOf,
   endsHere,
   interlock,
-  type RecordedSide,
-  serversHere,
+  judge,
+  refuseRecordedAddress,
+  type Waivers,
 } from '../../src/verbs/interlock.ts';
+import { endpointKey, type RecordedSide } from '../../src/verbs/recorded-side.ts';
 import type { LoginJob } from '../../src/verbs/replay-logins.ts';
-import { type AskTarget, askTarget, factsOf } from '../../src/verbs/target-facts.ts';
+import type { TargetFacts } from '../../src/verbs/target-facts.ts';
 import { type Address, parseAddress } from '../../src/wire/address.ts';
 
-const SELF: ServerIdentity = { hostname: 'db1', port: 3306, serverId: 7 };
+const NONE: Waivers = { live: false, unchecked: false, unidentified: false };
 
-test('one server is known again by its UUID alone, or by its host, port and uid or id', () => {
-  const mysql = { ...SELF, uuid: 'aa-1' };
-  assert.match(sameServer(mysql, { ...SELF, hostname: 'moved', uuid: 'aa-1' }) ?? '', /@@server_uuid aa-1/);
-  assert.equal(sameServer(mysql, { ...mysql, uuid: 'bb-2' }), undefined, 'all else alike');
-  const mariadb = { ...SELF, uid: 'x=' };
-  assert.match(sameServer(mariadb, { ...mariadb }) ?? '', /@@hostname db1, @@port 3306, @@server_uid x=/);
-  assert.equal(sameServer(mariadb, { ...mariadb, uid: 'y=' }), undefined);
-  assert.equal(sameServer(mariadb, { ...mariadb, hostname: 'db2' }), undefined, 'containers of the same MAC');
-  assert.match(sameServer(SELF, mariadb) ?? '', /@@server_id 7/, 'one side without uid');
-  for (const other of [{ serverId: 8 }, { port: 3307 }, { hostname: 'db2' }])
-    assert.equal(sameServer(SELF, { ...SELF, ...other }), undefined);
-});
+const LOGINS: LoginJob = {
+  users: new Map(),
+  as: undefined,
+  adopt: undefined,
+  remapUser: new Map(),
+  remapSchema: new Map(),
+};
 
-test('what is no identity in an archive is none', () => {
-  assert.ok(isIdentity(SELF) && isIdentity({ ...SELF, uuid: 'a', uid: 'b' }));
-  for (const other of [null, {}, 'db1', { ...SELF, port: '3306' }, { ...SELF, uuid: 1 }])
-    assert.ok(!isIdentity(other));
-});
+function recorded(address: string, port = 3307): RecordedSide {
+  return {
+    endpoints: new Set([endpointKey(address, port)]),
+    identities: [],
+    uuids: new Set(),
+    unidentified: [],
+    what: 'the server that a.tape was recorded from',
+    users: [],
+  };
+}
 
 test("the server's end of a connection is found among this host's sockets, whatever its address", () => {
   const end = (address: string, port: number) =>
@@ -68,186 +71,181 @@ test('endsHere reads the very tables of this kernel', async () => {
   server.close();
 });
 
-function refusal(errno: number): Error {
-  return Object.assign(new Error('refused'), { errno, sqlState: '42000' });
-}
-
-/** Answers by the beginning of a statement; a number is the error it is refused by; what is not named has no rows. */
-function scripted(answers: Record<string, readonly object[] | number>): AskTarget {
-  return async (sql) => {
-    const [, answer = []] = Object.entries(answers).find(([begin]) => sql.startsWith(begin)) ?? [];
-    if (typeof answer === 'number') throw refusal(answer);
-    return answer as readonly Record<string, unknown>[];
-  };
-}
-
-const MYSQL = {
-  'SHOW VARIABLES': [
-    { Variable_name: 'hostname', Value: 'db1' },
-    { Variable_name: 'port', Value: '3306' },
-    { Variable_name: 'server_id', Value: '7' },
-    { Variable_name: 'server_uuid', Value: 'aa-1' },
-    { Variable_name: 'version', Value: '8.4.2' },
-  ],
-  'SHOW ALL SLAVES STATUS': 1064,
-};
-
-const PRIVILEGE = 1227;
-
-describe('scripted MySQL 8 peer: what makes a target look live', () => {
-  const liveOf = async (answers: Parameters<typeof scripted>[0]) =>
-    (await factsOf(scripted({ ...MYSQL, ...answers }), 8)).live;
-
-  test('nothing on a server by itself; its identity and our end are told', async () => {
-    const processes = [
-      { Id: 5, Host: '10.0.0.5:1', Command: 'Sleep' },
-      { Id: 8, Host: '10.0.0.1:4000', Command: 'Query' },
-    ];
-    assert.deepEqual(await factsOf(scripted({ ...MYSQL, 'SHOW PROCESSLIST': processes }), 8), {
-      identity: { ...SELF, uuid: 'aa-1', uid: undefined },
-      seenAs: '10.0.0.1:4000',
-      live: [],
-      lacks: [],
-    });
-  });
-
-  test('replicas, in the words of 8.0.22 and up and of those before', async () => {
-    const row = { Server_Id: 2, Host: '', Port: 3306 };
-    assert.deepEqual(await liveOf({ 'SHOW REPLICAS': [row] }), ['a replica is attached to it']);
-    const old = { 'SHOW REPLICAS': 1064, 'SHOW SLAVE HOSTS': [{ Server_id: 2 }, { Server_id: 3 }] };
-    assert.deepEqual(await liveOf(old), ['2 replicas are attached to it']);
-  });
-
-  test('somebody reads its binary log: change data capture is a replica, too', async () => {
-    const dump = { Id: 9, Host: '10.0.0.9:1', Command: 'Binlog Dump GTID' };
-    assert.deepEqual(await liveOf({ 'SHOW PROCESSLIST': [dump] }), ['a replica is attached to it']);
-  });
-
-  test('a replica itself, running or not', async () => {
-    const now = { 'SHOW REPLICA STATUS': [{ Source_Host: 'db0', Source_Port: 3306 }] };
-    assert.deepEqual(await liveOf(now), ['it is a replica itself, of db0:3306']);
-    const old = {
-      'SHOW REPLICA STATUS': 1064,
-      'SHOW SLAVE STATUS': [{ Master_Host: 'db0', Master_Port: 1 }],
-    };
-    assert.deepEqual(await liveOf(old), ['it is a replica itself, of db0:1']);
-  });
-
-  test('a member of a group with others; of a group by itself it is not live', async () => {
-    const members = (...hosts: string[]) => ({
-      'SELECT MEMBER_HOST': hosts.map((MEMBER_HOST) => ({ MEMBER_HOST })),
-    });
-    assert.deepEqual(await liveOf(members('a', 'b', 'c')), ['it is one of 3 members of a replication group']);
-    assert.deepEqual(await liveOf(members('a')), []);
-    assert.deepEqual(await liveOf(members('')), [], 'the plugin is there, and nobody is in it');
-    assert.deepEqual(await liveOf({ 'SELECT MEMBER_HOST': 1146 }), [], 'no such table');
-  });
-
-  test('a node of a Galera cluster with others', async () => {
-    const size = (Value: string) => ({
-      'SHOW GLOBAL STATUS': [{ Variable_name: 'wsrep_cluster_size', Value }],
-    });
-    assert.deepEqual(await liveOf(size('3')), ['it is one of 3 nodes of a Galera cluster']);
-    assert.deepEqual(await liveOf(size('1')), []);
-  });
-
-  test('what this user may not ask is named, with what to grant', async () => {
-    const { lacks, live, identity } = await factsOf(
-      scripted({ ...MYSQL, 'SHOW REPLICAS': PRIVILEGE, 'SHOW REPLICA STATUS': PRIVILEGE, SELECT: 1142 }),
-      8,
-    );
-    assert.deepEqual([live, identity?.uuid], [[], 'aa-1']);
-    assert.deepEqual(lacks, [
-      { what: 'which replicas it has', grant: 'REPLICATION SLAVE' },
-      { what: 'whether it is a replica', grant: 'REPLICATION CLIENT' },
-      { what: 'who is in its replication group', grant: 'SELECT on performance_schema' },
-    ]);
-  });
-
-  test('what answers every statement alike, as our null responder does, tells nothing', async () => {
-    const { live, identity, seenAs } = await factsOf(async () => [{ c: '777' }], 8);
-    assert.deepEqual([live, identity, seenAs], [[], undefined, undefined]);
-  });
-
-  test('a connection that breaks is no answer', async () => {
-    await assert.rejects(
-      factsOf(async () => {
-        throw new Error('gone');
-      }, 8),
-      /gone/,
-    );
-  });
-});
-
-async function listen(onSocket: (socket: Socket) => void): Promise<Server & { port: number }> {
-  const server = createServer(onSocket).listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  return Object.assign(server, { port: (server.address() as { port: number }).port });
-}
-
-const APP = [{ user: 'app', password: 'x' }];
-
-test('a target that says nothing, talks nonsense, or is not there holds nobody up', async () => {
-  const sockets: Socket[] = [];
-  const mute = await listen((socket) => sockets.push(socket.resume()));
-  const odd = await listen((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
-  const ask = (port: number) => askTarget({ host: '127.0.0.1', port, tls: undefined }, APP, 200);
-  assert.equal(await ask(mute.port), 'no answer in 0.2 s');
-  assert.equal(typeof (await ask(odd.port)), 'string');
-  odd.close();
-  mute.close();
-  for (const socket of sockets) socket.destroy();
-  assert.match((await ask(mute.port)) as string, /ECONNREFUSED/);
-  const nobody = await askTarget({ host: '127.0.0.1', port: mute.port, tls: undefined }, []);
-  assert.equal(nobody, 'no password of a user is known');
-});
-
 describe('the address of a recorded server', () => {
-  const logins: LoginJob = {
-    users: new Map(),
-    as: undefined,
-    adopt: undefined,
-    remapUser: new Map(),
-    remapSchema: new Map(),
-  };
-  const said: string[] = [];
-  const lock = (target: string, targetPort: number, recorded: RecordedSide) =>
-    interlock(
-      { target: parseAddress(target) as Address, targetPort, tls: undefined, logins },
-      recorded,
-      (line) => said.push(line),
-    );
-  const recorded = (address: string): RecordedSide => ({
-    endpoints: new Set([endpointKey(address, 3307)]),
-    identities: [],
-    what: 'the server that a.tape was recorded from',
-  });
+  const lock = (target: string, targetPort: number, side: RecordedSide) =>
+    refuseRecordedAddress({ target: parseAddress(target) as Address, targetPort }, side);
 
-  test('is refused; its other ports and other addresses are not', async () => {
-    const refused = {
+  test('is refused; its other ports and other addresses are not', () => {
+    assert.throws(() => lock('10.0.0.9', 3307, recorded('10.0.0.9')), {
       code: 'refused',
       message:
         '10.0.0.9:3307 is the server that a.tape was recorded from: replay onto a test server (or say --allow-live-target)',
-    };
-    await assert.rejects(lock('10.0.0.9', 3307, recorded('10.0.0.9')), refused);
-    await lock('10.0.0.9', 3308, recorded('10.0.0.9'));
-    await lock('10.0.0.8', 3307, recorded('10.0.0.9'));
-    assert.match(said.at(-1) ?? '', /^cannot ask 10\.0\.0\.8:3307 whether it is a live server: no password/);
-    await assert.rejects(lock('fd77::9', 3307, recorded('fd77::9')), /^MytapeError: \[fd77::9\]:3307 is/);
+    });
+    lock('10.0.0.9', 3308, recorded('10.0.0.9'));
+    lock('10.0.0.8', 3307, recorded('10.0.0.9'));
+    assert.throws(() => lock('fd77::9', 3307, recorded('fd77::9')), /^MytapeError: \[fd77::9\]:3307 is/);
+    assert.throws(() => lock('::ffff:10.0.0.9', 3307, recorded('10.0.0.9')), /is the server that/);
   });
 
-  test('is refused by another address of the same host', async () => {
-    await assert.rejects(lock('127.0.0.1', 3307, recorded('::1')), /is this host, as \[::1\]:3307 is/);
+  test('is refused by every form of this host, where the recorded server is here', () => {
     const others = Object.values(networkInterfaces()).flatMap((own) => own ?? []);
-    const other = others.find(({ address, internal }) => !internal && !address.includes('%'));
-    if (other === undefined) return;
-    await assert.rejects(lock('127.0.0.1', 3307, recorded(other.address)), /is this host, as /);
+    const other = others.find(({ address, internal }) => !internal && !address.includes('%'))?.address;
+    const forms = [
+      '127.0.0.2',
+      '127.9.9.9',
+      '0.0.0.0',
+      '::',
+      '::1',
+      '::ffff:127.0.0.1',
+      other ?? '127.0.0.1',
+    ];
+    for (const form of forms)
+      assert.throws(
+        () => lock(form, 3307, recorded('127.0.0.1')),
+        /is this host, as 127\.0\.0\.1:3307 is|is the server/,
+        form,
+      );
+    assert.throws(() => lock('127.0.0.1', 3307, recorded(other ?? '::1')), /is this host, as /);
+    for (const form of forms) lock(form, 3308, recorded('127.0.0.1'));
+    lock('127.0.0.2', 3307, recorded('192.0.2.1'));
+  });
+});
+
+describe('who is asked as', () => {
+  const users = new Map([
+    ['chg', 'a'],
+    ['app', 'b'],
+    ['late', 'c'],
+    ['fourth', 'd'],
+  ]);
+
+  test('all users, in their order; or the one that everybody logs in as', () => {
+    assert.deepEqual(
+      accountsOf({ ...LOGINS, users }, ['x']).map(({ user }) => user),
+      ['chg', 'app', 'late', 'fourth'],
+    );
+    const as = { user: 'one', password: 'p' };
+    assert.deepEqual(accountsOf({ ...LOGINS, users, as }, []), [as]);
   });
 
-  test('live, it is any of this host, at the port that is captured', async () => {
-    const here = serversHere(3307, 'the server whose traffic is mirrored');
-    await assert.rejects(lock('127.0.0.1', 3307, here), /is the server whose traffic is mirrored/);
-    await lock('127.0.0.1', 3308, here);
-    await lock('10.0.0.9', 3307, here);
+  test('where no password is known, the recorded users, by their names there', () => {
+    const remapUser = new Map([['old', 'new']]);
+    assert.deepEqual(accountsOf({ ...LOGINS, remapUser }, ['old', 'app']), [
+      { user: 'new', password: '' },
+      { user: 'app', password: '' },
+    ]);
+  });
+});
+
+describe('what is held against a target', () => {
+  const identity: ServerIdentity = {
+    hostname: 'db2',
+    port: 3306,
+    serverId: 7,
+    uuid: 'bb-2',
+    startedMs: 0,
+    version: '8.4.2',
+  };
+  const good: TargetFacts = { identity, connectionId: 50_000, seenAs: undefined, live: [], open: [] };
+  const replica = {
+    name: 'replica',
+    asks: 'is it a replica?',
+    why: 'app: denied',
+    grant: 'GRANT X TO app',
+  } as const;
+  const kinds = (facts: Partial<TargetFacts>, side: Partial<RecordedSide> = {}) =>
+    judge('db:3306', { ...good, ...facts }, { ...recorded('10.0.0.9'), ...side }, 1e9);
+
+  test('nothing, where all is known and well', () => {
+    assert.deepEqual(kinds({}), []);
+  });
+
+  test('that it is a recorded server, by who it says it is, or by what a recorded result shows', () => {
+    const [known] = kinds({}, { identities: [{ hostname: 'db1', port: 3306, uuid: 'bb-2' }] });
+    assert.equal(known.kind, 'live');
+    assert.match(known.says, /^db:3306 is the server that a\.tape was recorded from, by @@server_uuid bb-2$/);
+    const [shown] = kinds({}, { uuids: new Set(['bb-2']) });
+    assert.match(shown.says, /@@server_uuid bb-2, which the recording shows/);
+  });
+
+  test('that it looks live', () => {
+    const [found] = kinds({ live: ['a', 'b'] });
+    assert.deepEqual([found.kind, found.says], ['live', 'db:3306 looks live: a; b']);
+  });
+
+  test('that a question stayed open: which, why, and what would answer it', () => {
+    const [{ kind, says, advice }] = kinds({ open: [replica] });
+    assert.deepEqual(
+      [kind, says],
+      ['unchecked', 'db:3306 may be a live server: no answer to “is it a replica?” (app: denied)'],
+    );
+    assert.match(advice, /GRANT X TO app.*--allow-unchecked-target/);
+  });
+
+  test('that no one knows who was recorded, unless its greetings show another server', () => {
+    const server = { name: '10.0.0.9:3307', greetings: [] };
+    const [found] = kinds({}, { unidentified: [server] });
+    assert.equal(found.kind, 'unidentified');
+    assert.match(found.says, /nothing tells who 10\.0\.0\.9:3307 is/);
+    const greetings = [{ version: '8.4.2', connectionId: 90_000, atMs: 1e9 }];
+    assert.deepEqual(kinds({}, { unidentified: [{ ...server, greetings }] }), []);
+    const goesOn = [{ version: '8.4.2', connectionId: 49_990, atMs: 1e9 }];
+    const [accused] = kinds({}, { unidentified: [{ ...server, greetings: goesOn }] });
+    assert.deepEqual([accused.kind, /seems to be/.test(accused.says)], ['live', true]);
+  });
+});
+
+describe('no answer, no run', () => {
+  /** A port of this host where no one listens. */
+  async function closedPort(): Promise<number> {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+  const lock = async (waivers: Partial<Waivers>, raw?: boolean) => {
+    const said: string[] = [];
+    const target = parseAddress('127.0.0.1') as Address;
+    const side = { target, targetPort: await closedPort(), tls: undefined, logins: LOGINS, raw };
+    await interlock(side, recorded('192.0.2.1'), { ...NONE, ...waivers }, (line) => said.push(line));
+    return said;
+  };
+
+  test('of a target that cannot be asked, unless that is waived', async () => {
+    const why = {
+      code: 'refused',
+      exitCode: 3,
+      message: /no answer to “which server is it\?”.* \(no user and password.*--allow-unchecked-target/,
+    };
+    await assert.rejects(lock({}), why);
+    await assert.rejects(lock({ unidentified: true }), why);
+    const said = await lock({ unchecked: true });
+    assert.match(said.join(), /may be a live server.*the run goes on, as you allowed/);
+    assert.deepEqual(await lock({ live: true }), []);
+  });
+
+  test('of a protocol that we do not know', async () => {
+    await assert.rejects(lock({}, true), {
+      exitCode: 3,
+      message: /we can't query 127\.0\.0\.1:.*--allow-unchecked-target/,
+    });
+    assert.equal((await lock({ unchecked: true }, true)).length, 1);
+  });
+
+  test('raw or not, a recorded address is refused first', async () => {
+    const [own] = thisHostsAddresses();
+    const side = {
+      target: parseAddress('127.0.0.2') as Address,
+      targetPort: 3307,
+      tls: undefined,
+      logins: LOGINS,
+      raw: true,
+    };
+    const all = { ...NONE, unchecked: true, unidentified: true };
+    await assert.rejects(
+      interlock(side, recorded(own), all, () => {}),
+      /is this host/,
+    );
   });
 });

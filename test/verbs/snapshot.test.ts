@@ -47,7 +47,10 @@ function scripted(tables: Record<string, Table>): Ask {
       { Variable_name: 'port', Value: '3306' },
       { Variable_name: 'server_id', Value: '7' },
       { Variable_name: 'server_uuid', Value: 'aa-1' },
+      { Variable_name: 'datadir', Value: '/data/' },
+      { Variable_name: 'version', Value: '8.4.2' },
     ],
+    Uptime: [{ Variable_name: 'Uptime', Value: '60' }],
     '@@performance_schema': [{ is: 1 }],
     'performance_schema.threads': [
       { thread: 108, id: 8 },
@@ -95,7 +98,19 @@ test('scripted MySQL 8 peer: sessions with statements and variables of theirs', 
       { thread: 109, name: 'a', octets: null, value: null },
     ],
   });
-  assert.deepEqual(await askSessions(ask, 'monitor'), {
+  const beforeMs = Date.now();
+  const { server, ...answered } = await askSessions(ask, 'monitor');
+  const { startedMs = 0, ...named } = server ?? {};
+  assert.ok(startedMs >= beforeMs - 60_000 && startedMs <= Date.now() - 60_000, 'an uptime of 60 s');
+  assert.deepEqual(JSON.parse(JSON.stringify(named)), {
+    hostname: 'db1',
+    port: 3306,
+    serverId: 7,
+    uuid: 'aa-1',
+    datadir: '/data',
+    version: '8.4.2',
+  });
+  assert.deepEqual(answered, {
     sessions: [
       {
         id: 8,
@@ -128,7 +143,6 @@ test('scripted MySQL 8 peer: sessions with statements and variables of theirs', 
         ],
       },
     ],
-    server: { hostname: 'db1', port: 3306, serverId: 7, uuid: 'aa-1', uid: undefined },
     lacks: [],
   });
 });

@@ -36,6 +36,8 @@ describe('addresses', () => {
       '0:0:0:0:0:0:0:0': '::',
       '::1': '::1',
       '1::': '1::',
+      '::ffff:127.0.0.2': '::ffff:7f00:2',
+      '1:2:3:4:5:6:10.0.0.1': '1:2:3:4:5:6:a00:1',
       '2001:db8:0:1:1:1:1:1': '2001:db8:0:1:1:1:1:1',
     };
     for (const [written, canonical] of Object.entries(cases))
@@ -60,6 +62,9 @@ describe('addresses', () => {
       '1::2::3',
       'g::',
       '::1%eth0',
+      '::ffff:1.2.3.256',
+      '::1.2.3.4:5',
+      '1:2:3:4:5:6:7:1.2.3.4',
     ]) {
       assert.equal(parseAddress(text), undefined, text);
     }
