@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { EXIT, MytapeError } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
-import { lostOf } from '../lab/compare.ts';
+import { ASKING, lostOf } from '../lab/compare.ts';
 import { collect, type RunResult } from '../lab/lab.ts';
 import { CLI } from '../lab/tape.ts';
 import { command, explain, fact, step, table } from './narrator.ts';
@@ -136,7 +136,7 @@ async function countsOf(server: PlainServer): Promise<Map<string, number>> {
   return new Map(rows.map((row) => [row.Variable_name, Number(row.Value)]));
 }
 
-/** The target's own counters against what was recorded. */
+/** The target's own counters against what was recorded; what the replay asked the target beforehand is not of the recording. */
 function compare(
   recorded: Record<string, number>,
   before: Map<string, number>,
@@ -146,7 +146,7 @@ function compare(
   const rows = (Object.keys(COUNTERS) as Kind[]).map((kind) => {
     const counter = COUNTERS[kind];
     const expected = (recorded[kind] ?? 0) * copies;
-    const seen = (after.get(counter) ?? 0) - (before.get(counter) ?? 0);
+    const seen = (after.get(counter) ?? 0) - (before.get(counter) ?? 0) - (ASKING[counter] ?? 0);
     return { counter, expected, seen };
   });
   table(

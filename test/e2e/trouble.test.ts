@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { interceptArguments, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
 import { EXIT } from '../../src/errors.ts';
 import { until } from '../support/until.ts';
-import { assertAddsUp, labTests } from './support/path.ts';
+import { assertAddsUp, labTests, UNASKED } from './support/path.ts';
 
 labTests('trouble', (it) => {
   it('a key other than the one of the intercept is refused, by name', async (bed) => {
@@ -51,6 +51,7 @@ labTests('trouble', (it) => {
       bed.fresh('run'),
       '--connect-timeout',
       '90s',
+      UNASKED,
     ]);
     args[args.indexOf('-x') + 1] = `3307-${bed.lab.addresses.target}:3999`;
     const begun = performance.now();
