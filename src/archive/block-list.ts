@@ -16,18 +16,25 @@ export function packBlocks(blocks: readonly number[]): Uint8Array {
   return Uint8Array.from(octets);
 }
 
-/** Calls `visit` with each block of a list that is filed under `first`. */
-export function unpackBlocks(first: number, octets: Uint8Array, visit: (block: number) => void): void {
+/**
+ * Calls `visit` with each block of a list that is filed under `first`, ascending. Returns false, and stops, at what `packBlocks` would
+ * not have made.
+ */
+export function unpackBlocks(first: number, octets: Uint8Array, visit: (block: number) => void): boolean {
   let block = first;
   let distance = 0;
   let unit = 1;
+  let isFirst = true;
   for (const octet of octets) {
     distance += (octet & 127) * unit;
     unit *= 128;
     if (octet & 128) continue;
     block += distance;
+    if ((distance === 0) !== isFirst || !Number.isSafeInteger(block)) return false;
+    isFirst = false;
     visit(block);
     distance = 0;
     unit = 1;
   }
+  return unit === 1 && !isFirst;
 }

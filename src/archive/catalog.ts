@@ -1,16 +1,20 @@
 /**
  * The archive's index: a SQLite database that says what the segments hold. docs/archive-format.md has the schema's
- * meaning, column by column.
+ * meaning, column by column. What is read is checked, row by row: an index may be damaged, or made by somebody else.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { MytapeError } from '../errors.ts';
+import { OPEN, openRegular } from '../files.ts';
 import type { ClockStep } from '../flow/clock.ts';
 import type { FlowLimits } from '../flow/flow-limits.ts';
-import type { CaptureNs } from '../time.ts';
 import type { CaptureGap } from '../wire/packets.ts';
 import { unpackBlocks } from './block-list.ts';
+import { FORMAT_VERSION, SUMS_SINCE, TABLE_NAMES, type TableName } from './columns.ts';
+import { damagedIndex } from './damage.ts';
+import { explain, harden, INDEX_FILE, type IndexFile, openIndexFile } from './index-file.ts';
+import { checkSums, mostRows, type StoredArchive, wrongArchive } from './index-sums.ts';
+import { RowTable } from './row-table.ts';
 import type {
   ArchiveRow,
   BlockRow,
@@ -21,284 +25,294 @@ import type {
   SessionRow,
   Totals,
 } from './rows.ts';
-import { APPLICATION_ID, CLOCK_STEPS, FORMAT_VERSION, OLDEST_VERSION, SCHEMA, UPGRADES } from './schema.ts';
-
-export const INDEX_FILE = 'index.db';
+import { APPLICATION_ID, SCHEMA } from './schema.ts';
 
 /** Rows of a table that are read at once, so that no statement stays open while others want the database. */
 const PAGE = 1000;
 
-const BLOCK_COLUMNS = `number, segment, offset, stored, octets, checksum, first_packet AS firstPacket, packets,
-  first_at AS firstAt, last_at AS lastAt`;
-
-const sessionColumns = (
-  version: number,
-) => `id, client, client_port AS clientPort, server, server_port AS serverPort, first_at AS firstAt,
-  last_at AS lastAt, first_packet AS firstPacket, last_packet AS lastPacket, packets, client_octets AS clientOctets,
-  server_octets AS serverOctets, coverage, user, schema, tls, compressed, commands,
-  ${version < 3 ? "'open' AS ended" : 'ended'}`;
-
-/** Of the archive's row, what older formats lack. */
-function archiveColumns(version: number): string {
-  const of2 = version < 2 ? 'NULL AS partial, 0 AS copies' : 'partial, copies';
-  const of3 =
-    version < 3
-      ? '0 AS flooded, 0 AS floodedData, NULL AS idleNs, NULL AS halfOpenNs, NULL AS mostHalfOpen, NULL AS mostFlows'
-      : 'flooded, flooded_data AS floodedData, idle_ns AS idleNs, half_open_ns AS halfOpenNs, most_half_open AS mostHalfOpen, most_flows AS mostFlows';
-  return `${of2}, ${of3}`;
+/** A gap as it is stored. */
+interface GapRow {
+  fromAt: number;
+  toAt: number | null;
 }
 
-/** NULL: no limit. */
-type StoredLimits = { [Limit in keyof FlowLimits]: number | null };
+/** The tables of one format version. */
+export class Tables {
+  readonly archive: RowTable<StoredArchive>;
+  readonly segments: RowTable<SegmentRow>;
+  readonly blocks: RowTable<BlockRow>;
+  readonly sessions: RowTable<SessionRow>;
+  readonly session_blocks: RowTable<SessionBlocksRow>;
+  readonly clock_steps: RowTable<ClockStep>;
+  readonly gaps: RowTable<GapRow>;
 
-const toLimit = (limit: number | null) => limit ?? Number.POSITIVE_INFINITY;
-const fromLimit = (limit: number) => (limit === Number.POSITIVE_INFINITY ? null : limit);
+  constructor(version: number) {
+    this.archive = new RowTable('archive', version);
+    this.segments = new RowTable('segments', version);
+    this.blocks = new RowTable('blocks', version);
+    this.sessions = new RowTable('sessions', version);
+    this.session_blocks = new RowTable('session_blocks', version);
+    this.clock_steps = new RowTable('clock_steps', version);
+    this.gaps = new RowTable('gaps', version);
+  }
+}
 
-type StoredSession = Omit<SessionRow, 'tls' | 'compressed'> & { tls: number; compressed: number };
+export type ArchiveFacts = ArchiveRow & Totals & CatalogEnd;
+
+export interface CreateOptions {
+  /** Name of the file. */
+  file?: string;
+  /** For an index that is thrown away if it is not finished: no journal, and nothing waits for the disk. */
+  isDraft?: boolean;
+}
 
 export class Catalog {
   readonly #db: Database.Database;
   readonly #dir: string;
   /** The index's format: older where it is only read. */
   readonly #version: number;
+  readonly #tables: Tables;
+  /** Those that there are. */
+  readonly #names: ReadonlySet<string>;
+  /** Statements by their SQL. */
+  readonly #statements = new Map<string, Database.Statement>();
+  /** The archive's row as it was written last: an index that is written has one writer. */
+  #written: StoredArchive | undefined;
 
-  private constructor(dir: string, db: Database.Database, version: number) {
+  private constructor(dir: string, { db, version, tables }: IndexFile) {
     this.#dir = dir;
     this.#db = db;
     this.#version = version;
+    this.#tables = new Tables(version);
+    this.#names = tables;
   }
 
   /**
    * Makes the index of a new archive; on return it is on the disk. `partial`: what is said of the archive unless a later
    * `commit` takes it back.
    */
-  static create(dir: string, archive: ArchiveRow, partial: string | null): Catalog {
-    const path = join(dir, INDEX_FILE);
+  static create(
+    dir: string,
+    archive: ArchiveRow,
+    partial: string | null,
+    { file = INDEX_FILE, isDraft = false }: CreateOptions = {},
+  ): Catalog {
+    const path = join(dir, file);
     // SQLite gives its -wal and -shm files the permissions of the database.
-    closeSync(openSync(path, 'wx', 0o600));
+    closeSync(openRegular(path, OPEN.createNew));
     const db = new Database(path);
-    db.pragma('journal_mode = WAL');
+    harden(db);
+    db.pragma(`journal_mode = ${isDraft ? 'OFF' : 'WAL'}`);
     // Power cuts may take the newest transactions, which a repair makes again; they never harm the database.
-    db.pragma('synchronous = NORMAL');
-    db.transaction(() => {
+    db.pragma(`synchronous = ${isDraft ? 'OFF' : 'NORMAL'}`);
+    const catalog = new Catalog(dir, { db, version: FORMAT_VERSION, tables: new Set(TABLE_NAMES) });
+    catalog.transaction(() => {
       db.exec(SCHEMA);
-      db.exec(CLOCK_STEPS);
       db.pragma(`application_id = ${APPLICATION_ID}`);
       db.pragma(`user_version = ${FORMAT_VERSION}`);
-      db.prepare(
-        `INSERT INTO archive VALUES (@codec, @linkType, @originSec, @serverPorts, @filter, @iface, @startedMs, NULL,
-           0, 0, 0, 0, 0, 0, 0, 0, NULL, @partial, 0, 0, 0, @idleNs, @halfOpenNs, @mostHalfOpen, @mostFlows)`,
-      ).run({
-        ...archive,
+      const { limits, serverPorts, ...rest } = archive;
+      const row = {
+        ...NOTHING,
+        ...rest,
         partial,
-        serverPorts: JSON.stringify(archive.serverPorts),
-        idleNs: fromLimit(archive.limits.idleNs),
-        halfOpenNs: fromLimit(archive.limits.halfOpenNs),
-        mostHalfOpen: fromLimit(archive.limits.mostHalfOpen),
-        mostFlows: fromLimit(archive.limits.mostFlows),
-      });
-    })();
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    return new Catalog(dir, db, FORMAT_VERSION);
+        serverPorts: JSON.stringify(serverPorts),
+        idleNs: fromLimit(limits.idleNs),
+        halfOpenNs: fromLimit(limits.halfOpenNs),
+        mostHalfOpen: fromLimit(limits.mostHalfOpen),
+        mostFlows: fromLimit(limits.mostFlows),
+      };
+      catalog.#run(catalog.#tables.archive.insert, catalog.#tables.archive.store(row));
+      catalog.#written = row;
+    });
+    if (!isDraft) db.pragma('wal_checkpoint(TRUNCATE)');
+    return catalog;
   }
 
-  /** Opens an index; one of an older format is brought up to date if it is to be written. */
-  static open(dir: string, mode: 'read' | 'write'): Catalog {
-    const path = join(dir, INDEX_FILE);
-    let db: Database.Database | undefined;
-    try {
-      db = new Database(path, { readonly: mode === 'read', fileMustExist: true });
-      const applicationId = db.pragma('application_id', { simple: true });
-      if (applicationId !== APPLICATION_ID) {
-        throw new MytapeError('bad-archive', `${path} is not an index of mytape's`);
-      }
-      const version = db.pragma('user_version', { simple: true }) as number;
-      if (version < OLDEST_VERSION || version > FORMAT_VERSION) {
-        throw new MytapeError(
-          'bad-archive',
-          `${dir} has format ${version}, this mytape reads formats ${OLDEST_VERSION} to ${FORMAT_VERSION} ` +
-            '(use the mytape that recorded it)',
-        );
-      }
-      if (mode === 'read') return new Catalog(dir, db, version);
-      upgrade(db, version);
-      return new Catalog(dir, db, FORMAT_VERSION);
-    } catch (error) {
-      db?.close();
-      throw Catalog.#explain(dir, error);
-    }
+  /** Opens an index for reading. Throws `bad-archive` where it is none of a known format. */
+  static open(dir: string): Catalog {
+    return new Catalog(dir, openIndexFile(dir, 'read'));
   }
 
-  static #explain(dir: string, cause: unknown): unknown {
-    if (!(cause instanceof Database.SqliteError)) return cause;
-    return new MytapeError('bad-archive', `cannot read the index of ${dir}: ${cause.message}`, { cause });
+  /** What the index says of the whole archive. */
+  archive(): ArchiveFacts {
+    return this.#archiveRow((what) => {
+      throw damagedIndex(this.#dir, what);
+    });
   }
 
-  archive(): ArchiveRow & Totals & CatalogEnd {
-    const row = this.#read(
-      () =>
-        this.#db
-          .prepare(
-            `SELECT codec, link_type AS linkType, origin_sec AS originSec, server_ports AS serverPorts, filter, iface,
-               started_ms AS startedMs, ended_ms AS endedMs, packets, octets, sessions, commands, uncounted, dropped,
-               dropped_by_disk AS droppedByDisk, complete, repaired, ${archiveColumns(this.#version)}
-             FROM archive`,
-          )
-          .get() as
-          | (Omit<ArchiveRow, 'serverPorts' | 'limits'> &
-              Totals &
-              StoredLimits &
-              Omit<CatalogEnd, 'complete'> & { serverPorts: string; complete: number })
-          | undefined,
+  /** As `archive`, of a row that is wrong as far as it can be understood; `tell` has what is wrong. Throws where it can't be. */
+  archiveAnyhow(tell: (what: string) => void): ArchiveFacts {
+    return this.#archiveRow((what, isUsable) => {
+      if (!isUsable) throw damagedIndex(this.#dir, what);
+      tell(what);
+    });
+  }
+
+  /** Checks, in less than a second for a million sessions, that no row is missing. Throws `bad-archive`. */
+  checkSums(): void {
+    this.#read(() =>
+      // What is counted, and what it should come to, must be of one moment.
+      this.#db.transaction(() => {
+        const archive = this.archive();
+        const wrong = checkSums(this.#db, archive, this.segments(), this.#names, this.#version);
+        if (wrong !== undefined) throw damagedIndex(this.#dir, wrong);
+      })(),
     );
-    if (row === undefined) throw new MytapeError('bad-archive', `the index of ${this.#dir} is empty`);
-    const { idleNs, halfOpenNs, mostHalfOpen, mostFlows, ...rest } = row;
-    return {
-      ...rest,
-      serverPorts: JSON.parse(row.serverPorts),
-      complete: row.complete !== 0,
-      limits: {
-        idleNs: toLimit(idleNs),
-        halfOpenNs: toLimit(halfOpenNs),
-        mostHalfOpen: toLimit(mostHalfOpen),
-        mostFlows: toLimit(mostFlows),
-      },
-    };
   }
 
   segments(): SegmentRow[] {
-    const linkType = this.#version < 2 ? '(SELECT link_type FROM archive)' : 'link_type';
-    return this.#read(
-      () =>
-        this.#db
-          .prepare(`SELECT number, octets, ${linkType} AS linkType FROM segments ORDER BY number`)
-          .all() as SegmentRow[],
-    );
+    const rows: SegmentRow[] = [];
+    const archiveType = this.#version < 2 ? this.archive().linkType : undefined;
+    for (const row of this.#all(this.#tables.segments)) {
+      if (row.number !== rows.length)
+        throw damagedIndex(this.#dir, `table segments has number ${row.number} after ${rows.length - 1}`);
+      rows.push(archiveType === undefined ? row : { ...row, linkType: archiveType });
+    }
+    return rows;
   }
 
   /** The segments that have blocks, by number. */
   segmentsInUse(): number[] {
+    if (this.#version >= SUMS_SINCE)
+      return this.segments().flatMap(({ number, blocks }) => (blocks > 0 ? [number] : []));
     return this.#read(
       () =>
-        this.#db.prepare('SELECT DISTINCT segment FROM blocks ORDER BY segment').pluck().all() as number[],
+        this.#prepare('SELECT DISTINCT segment FROM (SELECT segment FROM blocks LIMIT ?) ORDER BY segment')
+          .pluck()
+          .all(mostRows(this.#db)) as number[],
     );
   }
 
   /** The segment of block `number`. */
   segmentOfBlock(number: number): number | undefined {
-    return this.#read(
-      () =>
-        this.#db.prepare('SELECT segment FROM blocks WHERE number = ?').pluck().get(number) as
-          | number
-          | undefined,
-    );
+    return this.#get(this.#tables.blocks, 'number', number)?.segment;
   }
 
+  /** Undefined: there is none. */
   session(id: number): SessionRow | undefined {
-    const row = this.#read(
-      () =>
-        this.#db.prepare(`SELECT ${sessionColumns(this.#version)} FROM sessions WHERE id = ?`).get(id) as
-          | StoredSession
-          | undefined,
-    );
-    return row && toSession(row);
+    const row = this.#get(this.#tables.sessions, 'id', id);
+    if (row !== undefined) return row;
+    if (Number.isSafeInteger(id) && id >= 0 && id < this.archive().sessions)
+      throw damagedIndex(this.#dir, `table sessions has no id ${id}`);
+    return undefined;
   }
 
   /** All sessions in order of their ids. */
   *sessions(): IterableIterator<SessionRow> {
-    const page = this.#db.prepare(
-      `SELECT ${sessionColumns(this.#version)} FROM sessions WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
-    );
-    for (let last = -1; ; ) {
-      const rows = this.#read(() => page.all(last) as StoredSession[]);
-      for (const row of rows) yield toSession(row);
+    const { list } = this.#tables.sessions;
+    const sql = `SELECT ${list} FROM sessions WHERE id >= ? ORDER BY id LIMIT ${PAGE}`;
+    for (let next = 0; ; ) {
+      const rows = this.#rows(this.#tables.sessions, sql, next);
+      for (const row of rows) {
+        if (row.id !== next) throw damagedIndex(this.#dir, `table sessions has no id ${next}`);
+        next++;
+        yield row;
+      }
       if (rows.length < PAGE) return;
-      last = rows[rows.length - 1].id;
     }
   }
 
-  /** The next blocks from `number` on whose times touch [from, to], at most a page of them. */
-  blocksFrom(number: number, from: CaptureNs, to: CaptureNs): BlockRow[] {
-    return this.#read(
-      () =>
-        this.#db
-          .prepare(
-            `SELECT ${BLOCK_COLUMNS} FROM blocks WHERE number >= ? AND last_at >= ? AND first_at <= ?
-             ORDER BY number LIMIT ${PAGE}`,
-          )
-          .all(number, from, to) as BlockRow[],
-    );
+  /** The next blocks from `number` on, at most a page of them, without a hole. */
+  blocksFrom(number: number): BlockRow[] {
+    const { list } = this.#tables.blocks;
+    const sql = `SELECT ${list} FROM blocks WHERE number >= ? ORDER BY number LIMIT ${PAGE}`;
+    const rows = this.#rows(this.#tables.blocks, sql, number);
+    for (const [i, row] of rows.entries()) {
+      const hole = row.number !== number + i;
+      if (hole) throw damagedIndex(this.#dir, `table blocks has no number ${number + i}`);
+      if (row.firstAt > row.lastAt)
+        throw damagedIndex(this.#dir, `table blocks, number ${row.number}: first_at is after last_at`);
+    }
+    return rows;
   }
 
   /** One past the last block's number. */
   blockCount(): number {
-    return this.#read(
-      () => this.#db.prepare('SELECT coalesce(max(number) + 1, 0) FROM blocks').pluck().get() as number,
+    return (
+      this.#read(() =>
+        Number(this.#prepare('SELECT number FROM blocks ORDER BY number DESC LIMIT 1').pluck().get() ?? -1),
+      ) + 1
     );
   }
 
   /** Steps of the clock at packets from number `packet` on, in order. */
   clockSteps(packet = 0): ClockStep[] {
-    return this.#read(() => {
-      const table = this.#db.prepare(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'clock_steps'",
-      );
-      if (table.get() === undefined) return [];
-      return this.#db
-        .prepare(
-          `SELECT packet, before_at AS beforeAt, at, jump AS jumpNs, offset FROM clock_steps WHERE packet >= ?
-           ORDER BY packet`,
-        )
-        .all(packet) as ClockStep[];
-    });
+    return this.#names.has('clock_steps') ? [...this.#all(this.#tables.clock_steps, packet - 1)] : [];
   }
 
   /** When nothing could be captured, in order. */
   gaps(): CaptureGap[] {
-    if (this.#version < 3) return [];
-    return this.#read(() => {
-      const rows = this.#db
-        .prepare('SELECT from_at AS fromAt, to_at AS toAt FROM gaps ORDER BY from_at')
-        .all();
-      return (rows as { fromAt: number; toAt: number | null }[]).map(({ fromAt, toAt }) => ({
-        fromAt,
-        toAt: toAt ?? undefined,
-      }));
-    });
+    if (!this.#names.has('gaps')) return [];
+    const rows = [...this.#all(this.#tables.gaps)];
+    return rows.map(({ fromAt, toAt }) => ({ fromAt, toAt: toAt ?? undefined }));
   }
 
-  /** The blocks of one segment, in order. */
-  blocksOfSegment(segment: number): BlockRow[] {
-    return this.#read(
-      () =>
-        this.#db
-          .prepare(`SELECT ${BLOCK_COLUMNS} FROM blocks WHERE segment = ? ORDER BY number`)
-          .all(segment) as BlockRow[],
-    );
-  }
-
-  /** Calls `visit` with each block of the session. */
+  /** Calls `visit` with each block of the session, ascending. */
   blocksOfSession(session: number, visit: (block: number) => void): void {
-    const rows = this.#read(
-      () =>
-        this.#db
-          .prepare('SELECT first_block AS firstBlock, blocks FROM session_blocks WHERE session = ?')
-          .all(session) as SessionBlocksRow[],
-    );
-    for (const row of rows) unpackBlocks(row.firstBlock, row.blocks, visit);
+    const row = this.session(session);
+    if (row === undefined) return;
+    const fail = (what: string): never => {
+      throw damagedIndex(this.#dir, `table session_blocks, session ${session}: ${what}`);
+    };
+    const { list } = this.#tables.session_blocks;
+    const sql = `SELECT ${list} FROM session_blocks WHERE session = ? AND first_block >= ?
+      ORDER BY first_block LIMIT ${PAGE}`;
+    const blocks = this.blockCount();
+    let named = 0;
+    let last = -1;
+    const take = (block: number) => {
+      if (block <= last) fail(`block ${block} is named after block ${last}`);
+      if (block >= blocks) fail(`it names block ${block}, and the archive has ${blocks}`);
+      last = block;
+      named++;
+      visit(block);
+    };
+    for (let rows: SessionBlocksRow[] | undefined; rows === undefined || rows.length === PAGE; ) {
+      rows = this.#rows(this.#tables.session_blocks, sql, session, last + 1);
+      for (const list of rows)
+        if (!unpackBlocks(list.firstBlock, list.blocks, take))
+          fail(`the list from block ${list.firstBlock} on is no list of blocks`);
+    }
+    // Rows that are being recorded may have grown since the session's was read.
+    if (this.#version >= SUMS_SINCE && named < row.blocks) fail(`${named} blocks are named of ${row.blocks}`);
+  }
+
+  /** The rows of a table, right or wrong, as SQLite has them in order of their keys; no more than the file can hold. */
+  rawRows(table: TableName): IterableIterator<unknown[]> {
+    if (!this.#names.has(table)) return [].values();
+    const { list, columns } = this.#tables[table];
+    const keys = columns.filter(({ isKey }) => isKey).map(({ name }) => name);
+    const order = keys.length > 0 ? `ORDER BY ${keys.join(', ')}` : '';
+    const statement = this.#db.prepare(`SELECT ${list} FROM ${table} ${order} LIMIT ?`).raw();
+    return statement.iterate(mostRows(this.#db)) as IterableIterator<unknown[]>;
+  }
+
+  /** Of the index's own format. */
+  get tables(): Tables {
+    return this.#tables;
+  }
+
+  /** What SQLite finds wrong with the file, at most `most` lines of it. */
+  quickCheck(most: number): string[] {
+    const lines = this.#read(() => this.#db.pragma(`quick_check(${most})`) as { quick_check: string }[]);
+    return lines.map((line) => line.quick_check).filter((line) => line !== 'ok');
   }
 
   /** Puts a batch in, whole or not at all. Throws SQLite's errors (a full disk). */
   commit(batch: CatalogBatch, end?: CatalogEnd): void {
+    const row = { ...this.#written!, ...batch.totals, ...end };
     this.transaction(() => {
       this.#put(batch);
-      if (end === undefined) return;
-      this.#db
-        .prepare(
-          'UPDATE archive SET ended_ms = @endedMs, complete = @complete, repaired = @repaired, partial = @partial',
-        )
-        .run({ ...end, complete: Number(end.complete) });
+      this.#writeArchive(row);
     });
+    this.#written = row;
+  }
+
+  /** Says how many packets were lost, of what was committed last: that needs next to no room. */
+  commitLosses(dropped: number, droppedByDisk: number): void {
+    const row = { ...this.#written!, dropped, droppedByDisk };
+    this.transaction(() => this.#writeArchive(row));
+    this.#written = row;
   }
 
   /** Runs `work` as one transaction; nests. */
@@ -306,17 +320,10 @@ export class Catalog {
     this.#db.transaction(work)();
   }
 
-  /** Forgets everything about the segments' contents; for making it anew. */
-  clear(): void {
-    this.#db.exec(
-      'DELETE FROM segments; DELETE FROM blocks; DELETE FROM sessions; DELETE FROM session_blocks;',
-    );
-    this.#db.exec(`${CLOCK_STEPS} DELETE FROM clock_steps;`);
-  }
-
   /**
    * Folds the write-ahead log into the database and leaves one plain file, which a read-only folder can serve too. While
-   * somebody else reads the index it stays in its two files, which is as good but needs a folder that can be written to.
+   * somebody else reads the index, or the disk is full, it stays in its two files, which is as good but needs a folder that
+   * can be written to.
    */
   settle(): void {
     this.#db.pragma('busy_timeout = 0');
@@ -324,7 +331,7 @@ export class Catalog {
       this.#db.pragma('wal_checkpoint(TRUNCATE)');
       this.#db.pragma('journal_mode = DELETE');
     } catch (error) {
-      if (!(error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY'))) throw error;
+      if (!(error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL)/.test(error.code))) throw error;
     }
   }
 
@@ -332,60 +339,122 @@ export class Catalog {
     this.#db.close();
   }
 
+  #archiveRow(tell: (what: string, isUsable: boolean) => void): ArchiveFacts {
+    const table = this.#tables.archive;
+    return this.#read(() => {
+      const found = wrongArchive(this.#db, table);
+      if (found.wrong !== undefined) tell(found.wrong, found.values !== undefined);
+      const { serverPorts, idleNs, halfOpenNs, mostHalfOpen, mostFlows, ...rest } = table.row(found.values!);
+      const limits = {
+        idleNs: toLimit(idleNs),
+        halfOpenNs: toLimit(halfOpenNs),
+        mostHalfOpen: toLimit(mostHalfOpen),
+        mostFlows: toLimit(mostFlows),
+      };
+      return { ...rest, serverPorts: JSON.parse(serverPorts), limits };
+    });
+  }
+
+  #writeArchive(row: StoredArchive): void {
+    this.#run(this.#tables.archive.update, this.#tables.archive.store(row));
+  }
+
   #put(batch: CatalogBatch): void {
-    const { totals } = batch;
-    this.#db
-      .prepare(
-        `UPDATE archive SET packets = @packets, octets = @octets, sessions = @sessions, commands = @commands,
-           uncounted = @uncounted, dropped = @dropped, dropped_by_disk = @droppedByDisk, copies = @copies,
-           flooded = @flooded, flooded_data = @floodedData`,
-      )
-      .run(totals);
-    const segment = this.#db.prepare('INSERT OR REPLACE INTO segments VALUES (@number, @octets, @linkType)');
-    for (const row of batch.segments) segment.run(row);
-    const block = this.#db.prepare(
-      `INSERT OR REPLACE INTO blocks VALUES (@number, @segment, @offset, @stored, @octets, @checksum, @firstPacket,
-         @packets, @firstAt, @lastAt)`,
+    const put = <Row extends object>(table: RowTable<Row>, rows: readonly Row[]) => {
+      const statement = this.#prepare(table.insert);
+      for (const row of rows) statement.run(table.store(row));
+    };
+    put(this.#tables.segments, batch.segments);
+    put(this.#tables.blocks, batch.blocks);
+    put(this.#tables.sessions, batch.sessions);
+    put(this.#tables.session_blocks, batch.sessionBlocks);
+    put(this.#tables.clock_steps, batch.clockSteps);
+    put(
+      this.#tables.gaps,
+      batch.gaps.map(({ fromAt, toAt }) => ({ fromAt, toAt: toAt ?? null })),
     );
-    for (const row of batch.blocks) block.run(row);
-    const session = this.#db.prepare(
-      `INSERT OR REPLACE INTO sessions VALUES (@id, @client, @clientPort, @server, @serverPort, @firstAt, @lastAt,
-         @firstPacket, @lastPacket, @packets, @clientOctets, @serverOctets, @coverage, @user, @schema, @tls,
-         @compressed, @commands, @ended)`,
-    );
-    for (const row of batch.sessions) {
-      session.run({ ...row, tls: Number(row.tls), compressed: Number(row.compressed) });
+  }
+
+  #get<Row extends object>(table: RowTable<Row>, key: string, value: number): Row | undefined {
+    const rows = this.#rows(table, `SELECT ${table.list} FROM ${table.name} WHERE ${key} = ?`, value);
+    if (rows.length > 0 && (rows[0] as Record<string, unknown>)[key] !== value)
+      throw damagedIndex(this.#dir, `table ${table.name} has another row in place of ${key} ${value}`);
+    return rows[0];
+  }
+
+  /** All rows of a table with one key, which goes up, past `last`. */
+  *#all<Row extends object>(table: RowTable<Row>, last = Number.NEGATIVE_INFINITY): Generator<Row> {
+    const key = table.columns[0];
+    const sql = `SELECT ${table.list} FROM ${table.name} WHERE ${key.name} > ? ORDER BY ${key.name} LIMIT ${PAGE}`;
+    for (let before = last; ; ) {
+      const rows = this.#rows(table, sql, before);
+      for (const row of rows) {
+        const at = (row as Record<string, unknown>)[key.field] as number;
+        if (at <= before)
+          throw damagedIndex(this.#dir, `table ${table.name} is out of order at ${key.name} ${at}`);
+        before = at;
+        yield row;
+      }
+      if (rows.length < PAGE) return;
     }
-    const list = this.#db.prepare(
-      'INSERT OR REPLACE INTO session_blocks VALUES (@session, @firstBlock, @blocks)',
+  }
+
+  /** Rows that were checked. */
+  #rows<Row extends object>(table: RowTable<Row>, sql: string, ...parameters: number[]): Row[] {
+    const found = this.#read(
+      () =>
+        this.#prepare(sql)
+          .raw()
+          .all(...parameters) as unknown[][],
     );
-    for (const row of batch.sessionBlocks) list.run(row);
-    const gap = this.#db.prepare('INSERT OR REPLACE INTO gaps VALUES (@fromAt, @toAt)');
-    for (const { fromAt, toAt } of batch.gaps) gap.run({ fromAt, toAt: toAt ?? null });
-    if (batch.clockSteps.length === 0) return;
-    const step = this.#db.prepare(
-      'INSERT OR REPLACE INTO clock_steps VALUES (@packet, @beforeAt, @at, @jumpNs, @offset)',
-    );
-    for (const row of batch.clockSteps) step.run(row);
+    return found.map((values) => {
+      const wrong = table.wrong(values);
+      if (wrong !== undefined) throw damagedIndex(this.#dir, wrong);
+      return table.row(values);
+    });
+  }
+
+  #run(sql: string, parameters: unknown[]): void {
+    this.#prepare(sql).run(parameters);
+  }
+
+  #prepare(sql: string): Database.Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)));
+    return statement;
   }
 
   #read<T>(query: () => T): T {
     try {
       return query();
     } catch (error) {
-      throw Catalog.#explain(this.#dir, error);
+      throw explain(this.#dir, error);
     }
   }
 }
 
-function upgrade(db: Database.Database, from: number): void {
-  if (from === FORMAT_VERSION) return;
-  db.transaction(() => {
-    for (let version = from; version < FORMAT_VERSION; version++) db.exec(UPGRADES[version]);
-    db.pragma(`user_version = ${FORMAT_VERSION}`);
-  })();
-}
+const toLimit = (limit: number | null) => limit ?? Number.POSITIVE_INFINITY;
+const fromLimit = (limit: number) => (limit === Number.POSITIVE_INFINITY ? null : limit);
 
-function toSession(row: StoredSession): SessionRow {
-  return { ...row, tls: row.tls !== 0, compressed: row.compressed !== 0 };
-}
+/** What an archive without packets says of itself. */
+const NOTHING: Omit<StoredArchive, keyof ArchiveRow | keyof FlowLimits | 'partial'> = {
+  endedMs: null,
+  packets: 0,
+  octets: 0,
+  sessions: 0,
+  commands: 0,
+  uncounted: 0,
+  dropped: 0,
+  droppedByDisk: 0,
+  lostByDamage: 0,
+  complete: false,
+  repaired: null,
+  copies: 0,
+  flooded: 0,
+  floodedData: 0,
+  segments: 0,
+  blocks: 0,
+  blockOctets: 0,
+  clockSteps: 0,
+  gaps: 0,
+};

@@ -1,18 +1,17 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Catalog, INDEX_FILE } from './catalog.ts';
+import { Catalog } from './catalog.ts';
+import { INDEX_FILE } from './index-file.ts';
 import { ArchiveLock } from './lock.ts';
 
 /** Why no archive can be made in the folder `dir`, which is not empty, and what to do. */
 export function whyNotEmpty(dir: string): string {
   const notOver = `${dir} is not empty, and nothing is ever written over`;
   if (!existsSync(join(dir, INDEX_FILE))) return `${notOver} (choose another folder)`;
-  const lock = ArchiveLock.take(dir);
-  if (lock === 'busy') return `another mytape is writing ${dir} (choose another folder)`;
-  if (lock instanceof ArchiveLock) lock.release();
+  if (ArchiveLock.isHeld(dir)) return `another mytape is writing ${dir} (choose another folder)`;
   let partial: string | null = null;
   try {
-    const catalog = Catalog.open(dir, 'read');
+    const catalog = Catalog.open(dir);
     partial = catalog.archive().partial;
     catalog.close();
   } catch {

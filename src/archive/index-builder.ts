@@ -30,11 +30,22 @@ export class IndexBuilder implements ClockFacts {
   readonly #clock = new ClockMender();
   /** Captured octets of all packets so far. */
   octets = 0;
+  /** Packets that were in the segments once: see Totals. */
+  lostByDamage = 0;
   /** Steps that wait for `take`. */
   #clockSteps: ClockStep[] = [];
   #blocks: BlockRow[] = [];
   #segments = new Map<number, SegmentRow>();
   #gaps: CaptureGap[] = [];
+  /** What the segments hold so far. */
+  readonly #contents = new Map<number, { blocks: number; packets: number }>();
+  #segmentCount = 0;
+  #gapRows = 0;
+  #lastGap: number | undefined;
+  #stepRows = 0;
+  /** The packet of the newest step. */
+  #lastStep = -1;
+  #blockOctets = 0;
   #nextBlock = 0;
 
   constructor(serverPorts: Iterable<number>, limits: FlowLimits) {
@@ -45,8 +56,8 @@ export class IndexBuilder implements ClockFacts {
     return this.#clock.offset;
   }
 
-  /** Takes the packets of a block that was written to `segment`, in order of writing. Takes the clock's steps out of `packets`. */
-  add(segment: number, stored: StoredBlock, octets: number, packets: PacketBlock): void {
+  /** Takes the packets of a block that was written to `segment`, in order of writing, and returns the block's row. Takes the clock's steps out of `packets`. */
+  add(segment: number, stored: StoredBlock, octets: number, packets: PacketBlock): BlockRow {
     const { count, at, length } = packets;
     this.#clock.mend(at, count, this.index.packets);
     const row: BlockRow = {
@@ -60,37 +71,57 @@ export class IndexBuilder implements ClockFacts {
       packets: count,
       firstAt: at[0],
       lastAt: at[0],
+      damaged: false,
     };
     for (let i = 0; i < count; i++) {
       if (at[i] < row.firstAt) row.firstAt = at[i];
       if (at[i] > row.lastAt) row.lastAt = at[i];
       this.octets += length[i];
     }
-    this.#blocks.push(row);
+    this.#push(row);
     this.#noteSteps();
     this.index.add(packets, row.number);
+    return row;
   }
 
   #noteSteps(): void {
     for (const step of this.#clock.take()) {
       this.#clockSteps.push(step);
+      // A later step at the same packet takes the row of the earlier one.
+      if (step.packet !== this.#lastStep) this.#stepRows++;
+      this.#lastStep = step.packet;
       if (this.clockSteps++ < CLOCK_STEPS_NAMED) this.firstClockSteps.push(step);
     }
   }
 
   /** Keeps the row of a block that can't be read any more: its packets count, but belong to no session. */
   keep(row: BlockRow): void {
-    this.#blocks.push({ ...row, number: this.#nextBlock++, firstPacket: this.index.packets });
+    this.#push({ ...row, number: this.#nextBlock++, firstPacket: this.index.packets, damaged: true });
+    this.lostByDamage += row.packets;
     this.index.skip(row.packets);
   }
 
+  #push(row: BlockRow): void {
+    this.#blocks.push(row);
+    this.#blockOctets += row.octets;
+    const contents = this.#contents.get(row.segment) ?? { blocks: 0, packets: 0 };
+    contents.blocks++;
+    contents.packets += row.packets;
+    this.#contents.set(row.segment, contents);
+  }
+
+  /** Says how large the file of a segment is; what it holds is what was added so far. */
   segment(number: number, octets: number, linkType: number): void {
-    this.#segments.set(number, { number, octets, linkType });
+    const contents = this.#contents.get(number) ?? { blocks: 0, packets: 0 };
+    this.#segmentCount = Math.max(this.#segmentCount, number + 1);
+    this.#segments.set(number, { number, octets, linkType, ...contents });
   }
 
   /** A gap, by its beginning: told again when it is over. */
   gap(gap: CaptureGap): void {
     this.#gaps.push(gap);
+    if (gap.fromAt !== this.#lastGap) this.#gapRows++;
+    this.#lastGap = gap.fromAt;
   }
 
   /** Blocks that wait for `take`. */
@@ -111,7 +142,9 @@ export class IndexBuilder implements ClockFacts {
         firstBlock: session.blocks[0],
         blocks: packBlocks(session.blocks),
       });
-      if (session.blocks.length >= BLOCKS_PER_LIST) session.blocks = [];
+      if (session.blocks.length < BLOCKS_PER_LIST) continue;
+      session.blocksBefore += session.blocks.length;
+      session.blocks = [];
     }
     const clockSteps = this.#clockSteps;
     this.#clockSteps = [];
@@ -133,10 +166,9 @@ export class IndexBuilder implements ClockFacts {
 
   totals(dropped: number, droppedByDisk: number): Totals {
     const { packets, sessions, commands, uncounted, copies, flooded, floodedData } = this.index;
-    const { octets } = this;
     return {
       packets,
-      octets,
+      octets: this.octets,
       sessions,
       commands,
       uncounted,
@@ -145,6 +177,12 @@ export class IndexBuilder implements ClockFacts {
       floodedData,
       dropped,
       droppedByDisk,
+      lostByDamage: this.lostByDamage,
+      segments: this.#segmentCount,
+      blocks: this.#nextBlock,
+      blockOctets: this.#blockOctets,
+      clockSteps: this.#stepRows,
+      gaps: this.#gapRows,
     };
   }
 }
@@ -170,5 +208,6 @@ function toRow(session: IndexedSession): SessionRow {
     compressed: session.compressed,
     commands: session.commands,
     ended: session.ending,
+    blocks: session.blocksBefore + session.blocks.length,
   };
 }

@@ -2,20 +2,24 @@
  * An archive's `keys.log`: secrets of its TLS sessions, as an NSS key log (what SSLKEYLOGFILE names), so that Wireshark
  * can use it too. Whoever has it can read what was encrypted, passwords included: 0600, like the segments.
  */
-import { chmodSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fchmodSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import { OPEN, openRegular, readRegular } from '../files.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import { TlsStream } from '../tls/stream.ts';
 
 export const KEYS_FILE = 'keys.log';
 
+/** It is read whole: some million secrets. */
+const MOST_KEYS_OCTETS = 256 * 1024 ** 2;
+
 /** The secrets that the archive in `dir` holds; undefined: none. Throws `bad-archive` where they can't be read. */
 export function readKeys(dir: string): KeyLog | undefined {
   const path = join(dir, KEYS_FILE);
   try {
-    return KeyLog.parse(readFileSync(path, 'latin1'));
+    return KeyLog.parse(readRegular(path, MOST_KEYS_OCTETS).toString('latin1'));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
@@ -37,8 +41,8 @@ export function addKeys(dir: string, text: string): void {
   const path = join(dir, KEYS_FILE);
   let fd: number | undefined;
   try {
-    fd = openSync(path, 'a', 0o600);
-    chmodSync(path, 0o600);
+    fd = openRegular(path, OPEN.append);
+    fchmodSync(fd, 0o600);
     const octets = Buffer.from(text.endsWith('\n') ? text : `${text}\n`, 'latin1');
     for (let done = 0; done < octets.length; ) done += writeSync(fd, octets, done);
   } catch (cause) {

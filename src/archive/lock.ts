@@ -5,8 +5,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
+import { whyNotRegular } from '../files.ts';
 
-const LOCK_FILE = 'recording.lock';
+export const LOCK_FILE = 'recording.lock';
 
 export class ArchiveLock {
   readonly #db: Database.Database;
@@ -17,9 +18,13 @@ export class ArchiveLock {
     this.#path = path;
   }
 
-  /** `busy`: another process writes the archive. `denied`: the folder can't be written to. */
+  /**
+   * Makes the lock's file, so the folder must be ours (ours.ts). `busy`: another process writes the archive. `denied`: the folder can't
+   * be written to.
+   */
   static take(dir: string): ArchiveLock | 'busy' | 'denied' {
     const path = join(dir, LOCK_FILE);
+    if (whyNotRegular(path) !== undefined) return 'denied';
     let db: Database.Database | undefined;
     try {
       db = new Database(path, { timeout: 0 });
@@ -28,7 +33,23 @@ export class ArchiveLock {
       return new ArchiveLock(db, path);
     } catch (error) {
       db?.close();
-      return error instanceof Database.SqliteError && error.code === 'SQLITE_BUSY' ? 'busy' : 'denied';
+      return isBusy(error) ? 'busy' : 'denied';
+    }
+  }
+
+  /** Whether another process writes the archive in `dir`, which may be anybody's: writes nothing. */
+  static isHeld(dir: string): boolean {
+    const path = join(dir, LOCK_FILE);
+    if (whyNotRegular(path) !== undefined) return false;
+    let db: Database.Database | undefined;
+    try {
+      db = new Database(path, { readonly: true, fileMustExist: true, timeout: 0 });
+      db.pragma('schema_version');
+      return false;
+    } catch (error) {
+      return isBusy(error);
+    } finally {
+      db?.close();
     }
   }
 
@@ -36,4 +57,8 @@ export class ArchiveLock {
     rmSync(this.#path, { force: true });
     this.#db.close();
   }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Database.SqliteError && error.code === 'SQLITE_BUSY';
 }

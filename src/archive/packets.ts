@@ -116,10 +116,13 @@ export class ArchivePackets implements PacketSource {
     for (let next = 0; ; ) {
       if (wanted !== undefined) next = wanted.indexOf(1, next);
       if (next < 0) return;
-      const page = this.#catalog.blocksFrom(next, from, to);
+      const page = this.#catalog.blocksFrom(next);
       if (page.length === 0) return;
-      for (const row of page) if (wanted === undefined || wanted[row.number] === 1) yield row;
-      next = page[page.length - 1].number + 1;
+      for (const row of page) {
+        if (row.damaged || row.lastAt < from || row.firstAt > to) continue;
+        if (wanted === undefined || wanted[row.number] === 1) yield row;
+      }
+      next += page.length;
     }
   }
 
@@ -131,7 +134,10 @@ export class ArchivePackets implements PacketSource {
     const fail = (what: string): never => {
       const path = segmentPath(this.#dir, row.segment, codec);
       const where = `${basename(path)}, block ${row.number} at offset ${row.offset}`;
-      throw new MytapeError('bad-archive', `${this.#dir}: ${where}: ${what}`);
+      throw new MytapeError(
+        'bad-archive',
+        `${this.#dir}: ${where}: ${what} (to read the rest, as an archive that lost packets: mytape verify --rebuild ${this.#dir})`,
+      );
     };
     const end = at + row.stored;
     if (!run.isWhole[i]) fail('the file ends before it');

@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
-import { Catalog, INDEX_FILE } from './catalog.ts';
-import { type Codec, makeCodec } from './codec.ts';
+import { codecOf } from './build-index.ts';
+import { Catalog } from './catalog.ts';
 import { ArchiveLock } from './lock.ts';
+import { checkFiles, whyNotOurs } from './ours.ts';
 import { ArchivePackets, type PacketSelection } from './packets.ts';
 import { repairArchive } from './repair.ts';
 import type { ArchiveRow, CatalogEnd, SessionRow, Totals } from './rows.ts';
@@ -23,6 +22,8 @@ export interface ArchiveInfo extends ArchiveRow, Totals, CatalogEnd {
   live: boolean;
   /** What `openArchive` mended just now (as `repaired` says for ever after). */
   repairedNow: boolean;
+  /** Why it was not mended, though it should be; undefined: there was no need. */
+  notRepaired: string | undefined;
 }
 
 export interface Archive {
@@ -46,67 +47,92 @@ export interface Archive {
 }
 
 /**
- * Opens the archive in `dir`. One that was not closed by its recorder is repaired first, if nobody is recording it and
- * the folder can be written to; else it is read as far as its index goes. Throws `bad-archive`.
+ * Opens the archive in `dir`. One that was not closed by its recorder is repaired first, if nobody is recording it and it is ours
+ * (ours.ts); else it is read as far as its index goes. Throws `bad-archive`: no archive, a file that is not regular, an index that is
+ * damaged.
  */
 export function openArchive(dir: string): Archive {
-  if (!existsSync(dir)) throw new MytapeError('bad-archive', `there is no archive ${dir}`);
-  if (!existsSync(join(dir, INDEX_FILE))) {
-    throw new MytapeError('bad-archive', `${dir} is not an archive of mytape's: it has no ${INDEX_FILE}`);
-  }
-  let live = false;
-  let repairedNow = false;
-  let catalog = Catalog.open(dir, 'read');
+  checkFiles(dir);
+  const repair = repairIfNeeded(dir);
+  const catalog = Catalog.open(dir);
   try {
-    if (needsRepair(catalog)) {
-      const lock = ArchiveLock.take(dir);
-      live = lock === 'busy';
-      if (lock instanceof ArchiveLock) {
-        catalog.close();
-        try {
-          repairedNow = repairUnderLock(dir);
-        } finally {
-          lock.release();
-        }
-        catalog = Catalog.open(dir, 'read');
-      }
-    }
-    return new OpenArchive(dir, catalog, live, repairedNow);
+    catalog.checkSums();
+    return new OpenArchive(dir, catalog, repair);
   } catch (error) {
     catalog.close();
     throw error;
   }
 }
 
-function needsRepair(catalog: Catalog): boolean {
-  const { complete, repaired } = catalog.archive();
-  return !complete && repaired === null;
+/** What became of an archive that its recorder may have left unclosed. */
+export interface RepairState {
+  live: boolean;
+  repairedNow: boolean;
+  notRepaired: string | undefined;
 }
 
-function repairUnderLock(dir: string): boolean {
-  const catalog = Catalog.open(dir, 'write');
+/** Repairs the archive in `dir` where that is needed and may be done. Throws `bad-archive`. */
+export function repairIfNeeded(dir: string): RepairState {
+  const state: RepairState = { live: false, repairedNow: false, notRepaired: undefined };
+  if (!needsRepair(dir)) return state;
+  state.notRepaired = whyNotOurs(dir);
+  if (state.notRepaired !== undefined) return { ...state, live: ArchiveLock.isHeld(dir) };
+  const lock = ArchiveLock.take(dir);
+  if (lock === 'busy') return { ...state, live: true };
+  if (lock === 'denied') return { ...state, notRepaired: 'its folder cannot be written to' };
   try {
     // Somebody else may have done it while we waited for the lock.
-    if (!needsRepair(catalog)) return false;
-    repairArchive(dir, catalog, codecOf(catalog, dir));
-    catalog.settle();
-    return true;
+    if (needsRepair(dir)) {
+      explained(dir, () => repairArchive(dir, { mends: true }));
+      state.repairedNow = true;
+    }
+    return state;
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * Makes the index of the archive in `dir` anew, and leaves the segments as they are. Throws `bad-archive` where it is being recorded, or
+ * is not ours, or its index does not even say what was recorded.
+ */
+export function rebuildIndex(dir: string, onProgress: (octets: number) => void): void {
+  checkFiles(dir);
+  const refuse = (why: string) => {
+    return new MytapeError('bad-archive', `cannot make the index of ${dir} anew: ${why}`);
+  };
+  const notOurs = whyNotOurs(dir);
+  if (notOurs !== undefined) throw refuse(notOurs);
+  const lock = ArchiveLock.take(dir);
+  if (lock === 'busy') throw refuse('it is being recorded');
+  if (lock === 'denied') throw refuse('its folder cannot be written to');
+  try {
+    explained(dir, () => repairArchive(dir, { mends: false, onProgress }));
+  } finally {
+    lock.release();
+  }
+}
+
+function needsRepair(dir: string): boolean {
+  const catalog = Catalog.open(dir);
+  try {
+    const { complete, repaired } = catalog.archive();
+    return !complete && repaired === null;
+  } finally {
+    catalog.close();
+  }
+}
+
+function explained(dir: string, repair: () => void): void {
+  try {
+    repair();
   } catch (error) {
     if (error instanceof MytapeError) throw error;
     const { message, code } = error as Error & { code?: string };
     const next =
       code === 'SQLITE_FULL' || code === 'ENOSPC' ? ' (make room on the disk, then try again)' : '';
     throw new MytapeError('bad-archive', `cannot repair ${dir}: ${message}${next}`, { cause: error });
-  } finally {
-    catalog.close();
   }
-}
-
-function codecOf(catalog: Catalog, dir: string): Codec {
-  const name = catalog.archive().codec;
-  const codec = makeCodec(name);
-  if (codec !== undefined) return codec;
-  throw new MytapeError('bad-archive', `${dir} is packed with ${name}, which this mytape cannot unpack`);
 }
 
 class OpenArchive implements Archive {
@@ -114,7 +140,7 @@ class OpenArchive implements Archive {
   readonly #dir: string;
   readonly #catalog: Catalog;
 
-  constructor(dir: string, catalog: Catalog, live: boolean, repairedNow: boolean) {
+  constructor(dir: string, catalog: Catalog, repair: RepairState) {
     this.#dir = dir;
     this.#catalog = catalog;
     const segments = catalog.segments();
@@ -123,10 +149,9 @@ class OpenArchive implements Archive {
       dir,
       segments: segments.length,
       storedOctets: segments.reduce((sum, segment) => sum + segment.octets, 0),
-      live,
-      repairedNow,
+      ...repair,
     };
-    codecOf(catalog, dir);
+    codecOf(this.info.codec, dir);
   }
 
   sessions(): Iterable<SessionRow> {
@@ -147,7 +172,7 @@ class OpenArchive implements Archive {
 
   packets(selection: PacketSelection = {}): PacketSource {
     const { linkType, originSec } = this.info;
-    const codec = codecOf(this.#catalog, this.#dir);
+    const codec = codecOf(this.info.codec, this.#dir);
     return new ArchivePackets(this.#dir, this.#catalog, codec, linkType, originSec, selection);
   }
 

@@ -1,104 +1,74 @@
 /**
- * Mends an archive whose recorder was killed, or lost its power: cuts torn tails, ends the segments, and makes the index
- * anew from them. Anew and whole, because a session's counts can't be carried on from the middle, and because so there
+ * Makes the index of an archive anew from its segments: where the recorder was killed or lost its power (torn tails are cut then), or
+ * where the index is damaged. Anew and whole, because a session's counts can't be carried on from the middle, and because so there
  * is one way from packets to index, the recorder's own.
  */
-import { readdirSync } from 'node:fs';
-import { MytapeError } from '../errors.ts';
-import type { Catalog } from './catalog.ts';
-import { type Codec, makeCodec } from './codec.ts';
-import { IndexBuilder } from './index-builder.ts';
-import { segmentPath } from './segment.ts';
-import { SegmentScan } from './segment-scan.ts';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { OPEN, openRegular } from '../files.ts';
+import { type BuildOptions, buildIndex } from './build-index.ts';
+import { Catalog } from './catalog.ts';
+import { INDEX_FILE, INDEX_FILES } from './index-file.ts';
+import { gather, type Known } from './known.ts';
+import { giveReserveBack } from './reserve.ts';
 
-/** Blocks whose rows are kept in memory before they go to the index. */
-const BATCH_BLOCKS = 4096;
+/** The index that is being made; it takes the old one's place when it is whole. */
+export const DRAFT_FILE = 'index.db.new';
 
-/** Repairs the archive in `dir`, whose lock the caller holds; answers what was done, for people. */
-export function repairArchive(dir: string, catalog: Catalog, codec: Codec): string {
-  const { linkType, originSec, serverPorts, limits, dropped, droppedByDisk, packets, partial } =
-    catalog.archive();
-  const builder = new IndexBuilder(serverPorts, limits);
-  const notes: string[] = [];
-  let unreadable = 0;
-  const linkTypes = new Map(catalog.segments().map((segment) => [segment.number, segment.linkType]));
-  const scans = segmentNumbers(dir, codec).map(
-    (number) =>
-      // Each with a codec of its own, because several are read by turns.
-      new SegmentScan(dir, number, makeCodec(codec.name)!, {
-        originSec,
-        // Everything that the index knew, before it forgets it.
-        known: catalog.blocksOfSegment(number),
-        linkType: linkTypes.get(number) ?? linkType,
-      }),
-  );
-  const mend = () => {
-    catalog.clear();
-    for (const scan of inOrder(scans)) {
-      const { item } = scan;
-      if (item?.type === 'damaged') {
-        builder.keep(item.row);
-        unreadable++;
-      } else if (item !== undefined) {
-        builder.add(scan.number, item.scanned, item.scanned.length, scan.block);
-      }
-      if (builder.waiting >= BATCH_BLOCKS) catalog.commit(builder.take(dropped, droppedByDisk));
-    }
-    for (const scan of scans) {
-      notes.push(...scan.notes);
-      builder.segment(scan.number, scan.octets, scan.linkType);
-    }
-    if (unreadable > 0) notes.push(`${unreadable} blocks are damaged and were left as they are`);
-    notes.push(`indexed anew: ${builder.index.packets} packets, of which the index knew ${packets}`);
-    const end = { endedMs: null, complete: false, repaired: notes.join('; '), partial };
-    catalog.commit(builder.take(dropped, droppedByDisk), end);
-  };
+/** Makes the index of the archive in `dir` anew. The archive is ours (ours.ts), and the caller holds its lock. */
+export function repairArchive(dir: string, options: BuildOptions): void {
+  const source = Catalog.open(dir);
+  let known: Known;
   try {
-    catalog.transaction(mend);
+    known = gather(source);
   } finally {
-    for (const scan of scans) scan.close();
+    source.close();
   }
-  return notes.join('; ');
-}
-
-/**
- * Goes through the blocks of all segments in the order of capture; yields the scan that has the next at hand. Segments of one
- * link type follow one another; those of different ones were written side by side, see `isBefore`.
- */
-function* inOrder(scans: readonly SegmentScan[]): Generator<SegmentScan> {
-  const waiting = new Map<number, SegmentScan[]>();
-  for (const scan of scans) {
-    scan.open();
-    const chain = waiting.get(scan.linkType);
-    if (chain === undefined) waiting.set(scan.linkType, [scan]);
-    else chain.push(scan);
-  }
-  const chains = [...waiting.values()];
-  while (true) {
-    let next: SegmentScan | undefined;
-    for (const chain of chains) {
-      while (chain.length > 0 && !chain[0].begin()) chain.shift();
-      if (chain.length > 0 && (next === undefined || chain[0].isBefore(next))) next = chain[0];
-    }
-    if (next === undefined) return;
-    yield next;
-    next.advance();
+  rmSync(join(dir, DRAFT_FILE), { force: true });
+  const draft = Catalog.create(dir, known.archive, known.archive.partial, {
+    file: DRAFT_FILE,
+    isDraft: true,
+  });
+  try {
+    buildIndex(dir, known, draft, options);
+    draft.close();
+    putInPlace(dir);
+    giveReserveBack(dir);
+  } catch (error) {
+    draft.close();
+    rmSync(join(dir, DRAFT_FILE), { force: true });
+    throw error;
   }
 }
 
-/** Numbers of the segments there are, which must go up from 0 without a hole. */
-function segmentNumbers(dir: string, codec: Codec): number[] {
-  const suffix = `.pcap${codec.extension}`;
-  const numbers = readdirSync(dir)
-    .filter((name) => /^\d{6,}\./.test(name) && name.endsWith(suffix))
-    .map((name) => Number.parseInt(name, 10))
-    .sort((a, b) => a - b);
-  for (const [i, number] of numbers.entries()) {
-    if (number === i) continue;
-    throw new MytapeError(
-      'bad-archive',
-      `${segmentPath(dir, i, codec)} is missing, so the archive cannot be repaired`,
-    );
+/** Puts the draft, which is whole, in the index's place. */
+function putInPlace(dir: string): void {
+  settleOld(join(dir, INDEX_FILE));
+  syncFile(openRegular(join(dir, DRAFT_FILE), OPEN.update));
+  // SQLite would take them for the new index's.
+  for (const name of INDEX_FILES) if (name !== INDEX_FILE) rmSync(join(dir, name), { force: true });
+  renameSync(join(dir, DRAFT_FILE), join(dir, INDEX_FILE));
+  syncFile(openSync(dir, 'r'));
+}
+
+/** Folds the log of the old index into it, so that it is whole without, should we be killed now. As far as it can be done. */
+function settleOld(path: string): void {
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(path, { fileMustExist: true, timeout: 0 });
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+  } finally {
+    db?.close();
   }
-  return numbers;
+}
+
+function syncFile(fd: number): void {
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -39,6 +39,18 @@ export interface Totals {
   dropped: number;
   /** Packets that could not be written. */
   droppedByDisk: number;
+  /**
+   * Packets that a repair found to be lost: they were in the segments once. Each place counts as one packet where nobody knows how many
+   * there were.
+   */
+  lostByDamage: number;
+  /** Rows of these tables; 0 in formats that don't say. */
+  segments: number;
+  blocks: number;
+  clockSteps: number;
+  gaps: number;
+  /** What all blocks make, unpacked. */
+  blockOctets: number;
 }
 
 export interface SegmentRow {
@@ -46,6 +58,9 @@ export interface SegmentRow {
   /** Size of the file. */
   octets: number;
   linkType: number;
+  /** What is in it; 0 in formats that don't say. */
+  blocks: number;
+  packets: number;
 }
 
 export interface BlockRow {
@@ -63,6 +78,8 @@ export interface BlockRow {
   /** Least and greatest time of its packets. */
   firstAt: CaptureNs;
   lastAt: CaptureNs;
+  /** A repair found that it can't be read any more: readers pass it over, and its packets are in `lostByDamage`. */
+  damaged: boolean;
 }
 
 export interface SessionRow {
@@ -88,6 +105,8 @@ export interface SessionRow {
   compressed: boolean;
   /** null: could not be counted (TLS, compression, joined late, octets missing or out of order). */
   commands: number | null;
+  /** Blocks that have packets of its; 0 in formats that don't say. */
+  blocks: number;
 }
 
 export interface SessionBlocksRow {

@@ -1,5 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { MytapeError } from '../errors.ts';
+import { OPEN, openRegularHandle } from '../files.ts';
 import type { Codec } from './codec.ts';
 import type { BlockRow } from './rows.ts';
 import { segmentPath } from './segment.ts';
@@ -120,7 +121,7 @@ export class RunReader {
       if (this.#files.has(segment)) continue;
       const path = segmentPath(this.#dir, segment, this.#codec);
       try {
-        this.#files.set(segment, await open(path, 'r'));
+        this.#files.set(segment, await openRegularHandle(path, OPEN.read));
       } catch (cause) {
         throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
       }

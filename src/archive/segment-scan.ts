@@ -1,5 +1,5 @@
-import { closeSync, openSync } from 'node:fs';
-import { basename } from 'node:path';
+import { closeSync } from 'node:fs';
+import { OPEN, openRegular } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, readPcapRecords, segmentFormat } from '../wire/pcap.ts';
@@ -25,9 +25,19 @@ export interface ScanOptions {
   known: readonly BlockRow[];
   /** For a segment whose head is torn. */
   linkType: number;
+  /** Whether the file is mended at its end; else it is only read. */
+  mends: boolean;
 }
 
-/** One segment of an archive that is being repaired: its blocks one by one, and at their end the file mended. */
+/** What is wrong with the end of a segment. */
+export interface TornEnd {
+  /** Octets after the last whole block. */
+  octets: number;
+  /** Blocks that the index knows and that are not there any more, in order. */
+  gone: BlockRow[];
+}
+
+/** One segment of an archive that is read whole: its blocks one by one, and at their end the file mended where that is asked for. */
 export class SegmentScan {
   readonly number: number;
   linkType: number;
@@ -35,14 +45,17 @@ export class SegmentScan {
   item: Item | undefined;
   /** The packets of a block at hand. */
   block: PacketBlock = NO_BLOCK;
-  /** Size of the file, once it was mended. */
+  /** Size of the file as it should be, at its end. */
   octets = 0;
-  /** What was mended, for people. */
-  readonly notes: string[] = [];
+  /** At its end: what is wrong with that; undefined: nothing is. */
+  torn: TornEnd | undefined;
+  /** At its end: whether the head is as it should be. */
+  headWhole = true;
   readonly #path: string;
   readonly #codec: Codec;
   readonly #originSec: number;
   readonly #known: Map<number, BlockRow>;
+  readonly #mends: boolean;
   #fd = -1;
   #scan: Generator<ScannedBlock | number, ScanEnd, boolean> | undefined;
   #ended = false;
@@ -53,12 +66,13 @@ export class SegmentScan {
     this.#path = segmentPath(dir, number, codec);
     this.#codec = codec;
     this.#originSec = options.originSec;
+    this.#mends = options.mends;
     this.#known = new Map(options.known.map((row) => [row.offset, row]));
   }
 
   /** Reads the link type. Throws the file system's errors. */
   open(): void {
-    const fd = openSync(this.#path, 'r+');
+    const fd = this.#openFile();
     try {
       this.linkType = readLinkType(fd, this.#codec) ?? this.linkType;
     } finally {
@@ -69,7 +83,7 @@ export class SegmentScan {
   /** Whether there is something at hand; begins with the first block. */
   begin(): boolean {
     if (this.#scan === undefined && !this.#ended) {
-      this.#fd = openSync(this.#path, 'r+');
+      this.#fd = this.#openFile();
       this.block = makeBlock(new Uint8Array(0), MAX_BLOCK_OCTETS / PCAP_RECORD_OCTETS, this.linkType);
       this.#scan = scanSegment(this.#fd, this.#codec, this.linkType, (offset, fileOctets) => {
         const row = this.#known.get(offset);
@@ -138,17 +152,23 @@ export class SegmentScan {
     return readPcapRecords(block, 0, scanned.length, format, this.#originSec) === scanned.length;
   }
 
+  #openFile(): number {
+    // What is written to must be ours: see ours.ts.
+    return this.#mends
+      ? openRegular(this.#path, OPEN.update, 0, { owner: process.geteuid?.() })
+      : openRegular(this.#path, OPEN.read);
+  }
+
   #end(end: ScanEnd): void {
     const codec = this.#codec;
     this.octets = end.end + codec.end.length;
+    this.headWhole = end.headWhole;
+    const gone = [...this.#known.values()].filter(({ offset }) => offset >= end.end);
     try {
-      if (!end.headWhole || end.answer !== 'end' || end.octets !== this.octets) {
+      if (end.answer !== 'end' || end.octets !== this.octets || gone.length > 0)
+        this.torn = { octets: Math.max(0, end.octets - end.end), gone };
+      if (this.#mends && (!end.headWhole || this.torn !== undefined))
         mendSegment(this.#fd, codec, this.linkType, end);
-        const cut = Math.max(0, end.octets - end.end);
-        this.notes.push(
-          `${basename(this.#path)}: cut ${cut} octets behind the last whole block, and ended it`,
-        );
-      }
     } finally {
       this.close();
     }

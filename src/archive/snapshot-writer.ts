@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  MOST_FILE_OCTETS,
   SNAPSHOTS_FILE,
   SNAPSHOTS_VERSION,
   type Snapshot,
@@ -9,9 +10,6 @@ import {
   type StoredSnapshot,
   type StoredValue,
 } from './snapshots.ts';
-
-/** The file gets no larger. Whom it is for, sessions older than the recording, stand in its first line. */
-const MOST_FILE_OCTETS = 128 * 1024 ** 2;
 
 /** Texts of statements that the writer knows by number; at more, it begins anew with a whole line. */
 const MOST_TEXTS = 50_000;

@@ -2,14 +2,17 @@
  * What the recorded server said of its sessions while it was recorded: a file beside the segments, a line a snapshot, each
  * with what changed since the one before. docs/archive-format.md has it field by field.
  */
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import { readRegular } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 import { parseAddress } from '../wire/address.ts';
 import { isIdentity, type ServerIdentity } from './server-identity.ts';
 
 export const SNAPSHOTS_FILE = 'snapshots.jsonl';
+
+/** The file gets no larger. Whom it is for, sessions older than the recording, stand in its first line. */
+export const MOST_FILE_OCTETS = 128 * 1024 ** 2;
 
 /** How often the server is asked. */
 export const SNAPSHOT_INTERVAL_MS = 60_000;
@@ -225,8 +228,13 @@ function isListOfPairs(list: unknown): boolean {
 export function readSnapshots(dir: string): Snapshots {
   const snapshots = new Snapshots();
   const path = join(dir, SNAPSHOTS_FILE);
-  if (!existsSync(path)) return snapshots;
-  const octets = readFileSync(path);
+  let octets: Buffer;
+  try {
+    octets = readRegular(path, MOST_FILE_OCTETS);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return snapshots;
+    throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
   let from = 0;
   while (from < octets.length) {
     const end = octets.indexOf(0x0a, from);

@@ -9,6 +9,7 @@ import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.
 import { whyNotEmpty } from './in-the-way.ts';
 import { type ClockFacts, IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
+import { giveReserveBack, takeReserve } from './reserve.ts';
 import type { CatalogBatch } from './rows.ts';
 import { SegmentWriter, type StoredBlock } from './segment.ts';
 
@@ -30,6 +31,7 @@ const CONSEQUENCE = {
   sync: 'what was just recorded may not survive a power cut',
   index: 'the index lags behind the segments until it can be written to again',
   close: 'the next mytape that opens the archive repairs it',
+  losses: 'the archive does not say how many packets were dropped',
 } as const;
 
 export interface ArchiveOptions {
@@ -129,9 +131,13 @@ export class ArchiveWriter {
       }
       lock = ArchiveLock.take(dir);
       if (!(lock instanceof ArchiveLock)) throw new Error('the folder cannot be locked');
+      takeReserve(dir);
       return new ArchiveWriter(dir, options, lock, codec);
     } catch (error) {
-      if (lock instanceof ArchiveLock) lock.release();
+      if (lock instanceof ArchiveLock) {
+        giveReserveBack(dir);
+        lock.release();
+      }
       if (error instanceof MytapeError) throw error;
       throw new MytapeError('disk', `cannot make the archive ${dir}: ${(error as Error).message}`, {
         cause: error,
@@ -274,6 +280,7 @@ export class ArchiveWriter {
     if (this.#block.count > 0) this.#flush();
     this.#closed = true;
     const segments = new Set([...this.#syncing, ...this.#unsynced, ...this.#open.values()]);
+    giveReserveBack(this.#dir);
     try {
       for (const segment of segments) segment.syncNow();
       if (this.#uncommitted !== undefined) this.#catalog.commit(this.#uncommitted);
@@ -286,10 +293,20 @@ export class ArchiveWriter {
       this.#catalog.settle();
     } catch (error) {
       this.#trouble('close', error as Error);
+      this.#saveLosses();
     }
     for (const segment of segments) segment.close();
     this.#catalog.close();
     this.#lock.release();
+  }
+
+  /** What was lost is in no segment: a repair, which makes the rest again, would not know it. */
+  #saveLosses(): void {
+    try {
+      this.#catalog.commitLosses(this.#dropped, this.droppedByDisk);
+    } catch (error) {
+      this.#trouble('losses', error as Error);
+    }
   }
 
   #takeBatch(): CatalogBatch {

@@ -51,6 +51,8 @@ export class IndexedSession extends Flow {
   compressed = false;
   /** Blocks that have packets of its, ascending, since the owner of the index last emptied this. */
   blocks: number[] = [];
+  /** How many there were when it was emptied. */
+  blocksBefore = 0;
   /** The newest of them. */
   lastBlock = -1;
   /** Whether it is on the index's list of changed sessions. */

@@ -1,6 +1,7 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { SNAPSHOTS_FILE, type SnapshotSession, Snapshots } from '../archive/snapshots.ts';
+import { OPEN, openRegular } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 
 const NEWLINE = 0x0a;
@@ -45,7 +46,7 @@ export class SnapshotFollower {
   /** There is no file before the first snapshot. */
   #open(): boolean {
     try {
-      this.#fd = openSync(this.#path, 'r');
+      this.#fd = openRegular(this.#path, OPEN.read);
       return true;
     } catch {
       return false;

@@ -7,13 +7,16 @@ export interface CountedLosses {
   dropped: number;
   /** Packets that the disk of the archive had no room for; undefined: nothing was written to one. */
   droppedByDisk?: number | undefined;
+  /** Packets that the archive had and has no more, or can't read any more; undefined: there is no archive. */
+  lostByDamage?: number | undefined;
 }
 
-/** `kernel`, `disk`: only the causes that occur. Their sum is all that was lost. */
-export function packetsLost({ dropped, droppedByDisk = 0 }: CountedLosses): Causes {
+/** `kernel`, `disk`, `damage`: only the causes that occur. Their sum is all that was lost. */
+export function packetsLost({ dropped, droppedByDisk = 0, lostByDamage = 0 }: CountedLosses): Causes {
   const lost: Causes = {};
   addCause(lost, 'kernel', dropped);
   addCause(lost, 'disk', droppedByDisk);
+  addCause(lost, 'damage', lostByDamage);
   return lost;
 }
 
@@ -23,6 +26,9 @@ const OF_A_RECORDING: Readonly<Record<string, (packets: string) => string>> = {
   disk: (packets) =>
     `the recording lost ${packets} while it was made: its disk was full, and sessions that were open then have gaps ` +
     '(free room on the disk, and record again)',
+  damage: (packets) =>
+    `the archive lost ${packets} or more after it was recorded: its segments were damaged or cut, and sessions of that time have gaps ` +
+    '(replay an undamaged copy of it, or record again)',
 };
 
 /** A sentence for each cause of what an archive lost: what, and what to do. */

@@ -98,7 +98,7 @@ export function sayFlood(facts: FloodFacts): void {
 
 /** Tells, on stderr, what is unusual about an archive. */
 export function sayState(archive: Archive): void {
-  const { dir, live, repairedNow, repaired, complete, partial, copies } = archive.info;
+  const { dir, live, repairedNow, repaired, complete, partial, copies, notRepaired } = archive.info;
   for (const loss of lossesOfRecording(packetsLost(archive.info))) say(`mytape: ${dir}: ${loss}`);
   // While an import is at work it is no news that it has not finished.
   if (partial !== null && !live) say(`mytape: ${dir} is partial: ${partial}`);
@@ -109,7 +109,7 @@ export function sayState(archive: Archive): void {
   else if (live) say(`mytape: ${dir} is being recorded: this is what was durable a moment ago`);
   else if (!complete && repaired === null) {
     say(
-      `mytape: ${dir} was not closed by its recorder, and cannot be written to: what its index misses is not shown`,
+      `mytape: ${dir} was not closed by its recorder, and is not repaired: ${notRepaired}; what its index misses is not shown`,
     );
   }
 }

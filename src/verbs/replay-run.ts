@@ -335,10 +335,10 @@ function anchorOf({ live }: ReplayJob, { anchorAt }: SourceFacts): CaptureNs {
 /** What the threads' captures have counted, on top of what was known before. */
 function sumCaptured(
   results: readonly ShareResult[],
-  { packets, dropped, droppedByDisk, gaps = { gaps: 0, gapMs: 0 }, flood }: SourceFacts,
+  { packets, dropped, droppedByDisk, lostByDamage, gaps = { gaps: 0, gapMs: 0 }, flood }: SourceFacts,
 ): SourceStats & CountedLosses & Pick<RunFacts, 'gaps' | 'flood'> {
   const { flooded = 0, floodedData = 0 } = flood ?? {};
-  const sum = { packets, dropped, droppedByDisk, gaps, flood: { flooded, floodedData } };
+  const sum = { packets, dropped, droppedByDisk, lostByDamage, gaps, flood: { flooded, floodedData } };
   for (const { captured } of results) {
     if (captured === undefined) continue;
     sum.packets += captured.packets;

@@ -136,7 +136,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const servers = await recordedSide(archive, dir);
     warnOfRemaps(archive, plan.logins);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
-    const { sessions, packets, dropped, droppedByDisk, serverPorts } = archive.info;
+    const { sessions, packets, dropped, droppedByDisk, lostByDamage, serverPorts } = archive.info;
     const gaps = totalsOf(archive.gaps());
     const flood = archive.info;
     const connections = ConnectionIds.create(sessions, copies).buffer;
@@ -153,6 +153,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
         droppedByDisk,
         gaps,
         flood,
+        lostByDamage,
         anchorAt: timing.window.from ?? anchorAt,
         servers,
         waivers: waiversOf(options),
@@ -173,6 +174,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       droppedByDisk,
       gaps,
       flood,
+      lostByDamage,
       anchorAt: begins,
       resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
       servers,

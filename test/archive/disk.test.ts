@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openArchive } from '../../src/archive/reader.ts';
@@ -21,6 +21,49 @@ test('a full disk costs the packets it has no room for, and nothing else', { ski
     execFileSync('umount', [mount]);
   }
 });
+
+test('a disk that is still full at the end: the archive is whole, and says how many packets were dropped', {
+  skip,
+}, (t) => {
+  const mount = join(temporaryFolder(t), 'disk');
+  mkdirSync(mount);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', mount]);
+  try {
+    const dir = join(mount, 'a');
+    const problems: string[] = [];
+    const writer = createWriter(dir, { onProblem: (message) => problems.push(message) });
+    for (let i = 0; i < 400; i++) {
+      writer.write(blockOf([{ octets: noise(10_000, i + 1), at: i }]));
+      // Not an octet is left, whatever is given back.
+      if (i % 100 === 99) fillUp(join(mount, 'ballast'));
+    }
+    assert.ok(writer.droppedByDisk > 0);
+    writer.close({ packets: 400, dropped: 3 });
+    assert.deepEqual(
+      problems.map((problem) => problem.split('; ')[1]),
+      ['packets are dropped, and counted, until it can be written to again'],
+    );
+    const archive = openArchive(dir);
+    const { complete, packets, dropped, droppedByDisk } = archive.info;
+    assert.deepEqual({ complete, packets, dropped }, { complete: true, packets: writer.packets, dropped: 3 });
+    assert.equal(droppedByDisk, 400 - packets);
+    archive.close();
+  } finally {
+    execFileSync('umount', [mount]);
+  }
+});
+
+/** Writes a file until there is no room for more. */
+function fillUp(path: string): void {
+  const fd = openSync(path, 'a');
+  try {
+    while (writeSync(fd, noise(4096)) > 0);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  } finally {
+    closeSync(fd);
+  }
+}
 
 async function fillAndGoOn(mount: string): Promise<void> {
   const ballast = join(mount, 'ballast');

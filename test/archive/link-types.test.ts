@@ -12,7 +12,9 @@ import { readPcapHeader } from '../../src/wire/pcap.ts';
 import {
   blockOf,
   createWriter,
+  editIndex,
   interleave,
+  makeOld,
   noise,
   type Packet,
   recordArchive,
@@ -172,28 +174,15 @@ describe('an archive of several link types', () => {
 
 describe('an archive of format 1', () => {
   /** As the mytape of that format left it. */
-  function makeOld(dir: string, complete: boolean): void {
+  function recordOld(dir: string, complete: boolean): void {
     recordArchive(dir, interleave([sessionFrames('10.0.0.1', 40_000, 5)]));
-    const db = new Database(join(dir, 'index.db'));
-    db.exec(`ALTER TABLE archive DROP COLUMN partial; ALTER TABLE archive DROP COLUMN copies;
-       ALTER TABLE segments DROP COLUMN link_type; ALTER TABLE sessions DROP COLUMN ended; DROP TABLE gaps;`);
-    for (const column of [
-      'flooded',
-      'flooded_data',
-      'idle_ns',
-      'half_open_ns',
-      'most_half_open',
-      'most_flows',
-    ])
-      db.exec(`ALTER TABLE archive DROP COLUMN ${column}`);
-    db.pragma('user_version = 1');
-    if (!complete) db.exec('UPDATE archive SET complete = 0');
-    db.close();
+    makeOld(dir, 1);
+    if (!complete) editIndex(dir, 'archive', 'true', { complete: 0 });
   }
 
   test('is read as it is', async (t) => {
     const dir = join(temporaryFolder(t), 'a');
-    makeOld(dir, true);
+    recordOld(dir, true);
     const before = readFileSync(join(dir, 'index.db'));
     const archive = openArchive(dir);
     assert.equal(archive.info.partial, null);
@@ -209,7 +198,7 @@ describe('an archive of format 1', () => {
 
   test('is repaired, and is then of this format', async (t) => {
     const dir = join(temporaryFolder(t), 'a');
-    makeOld(dir, false);
+    recordOld(dir, false);
     const archive = openArchive(dir);
     assert.equal(archive.info.repairedNow, true);
     assert.equal((await collectTyped(archive.packets())).length, archive.info.packets);
@@ -218,7 +207,7 @@ describe('an archive of format 1', () => {
 
   test('of a newer one is refused', (t) => {
     const dir = join(temporaryFolder(t), 'a');
-    makeOld(dir, true);
+    recordOld(dir, true);
     const db = new Database(join(dir, 'index.db'));
     db.pragma('user_version = 99');
     db.close();

@@ -2,6 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import Database from 'better-sqlite3';
+import { columnsOf, FORMAT_VERSION, TABLE_NAMES, type TableName } from '../../src/archive/columns.ts';
+import { INDEX_FILE } from '../../src/archive/index-file.ts';
+import { RowTable } from '../../src/archive/row-table.ts';
 import { type ArchiveOptions, ArchiveWriter } from '../../src/archive/writer.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { LINKTYPE, makeBlock, type PacketBlock, type PacketSource } from '../../src/wire/packets.ts';
@@ -217,4 +221,38 @@ export function noise(length: number, seed = 1): Uint8Array {
     octets[i] = state >>> 16;
   }
   return octets;
+}
+
+/** Makes the index of the archive in `dir` one of an older format, as the mytape of that format left it. */
+export function makeOld(dir: string, version: number): void {
+  const db = new Database(join(dir, INDEX_FILE));
+  for (const table of TABLE_NAMES) {
+    const kept = columnsOf(table, version);
+    if (kept.length === 0) db.exec(`DROP TABLE ${table}`);
+    else
+      for (const column of columnsOf(table, FORMAT_VERSION))
+        if (!kept.includes(column)) db.exec(`ALTER TABLE ${table} DROP COLUMN "${column.name}"`);
+  }
+  db.pragma(`user_version = ${version}`);
+  db.close();
+}
+
+/** Changes values of a row of the index, by the columns' names, and makes its sum right again, as whoever wants to do harm would. */
+export function editIndex(
+  dir: string,
+  table: TableName,
+  where: string,
+  changes: Readonly<Record<string, unknown>>,
+): void {
+  const db = new Database(join(dir, INDEX_FILE));
+  const version = db.pragma('user_version', { simple: true }) as number;
+  const rows = new RowTable<Record<string, unknown>>(table, version);
+  const values = db.prepare(`SELECT ${rows.list} FROM ${table} WHERE ${where}`).raw().get() as unknown[];
+  const row: Record<string, unknown> = {};
+  for (const [i, { name, field }] of rows.columns.entries())
+    row[field] = Object.hasOwn(changes, name) ? changes[name] : values[i];
+  const stored = rows.store(row);
+  const set = rows.columns.map(({ name }) => `"${name}" = ?`).join(', ');
+  db.prepare(`UPDATE ${table} SET ${set} WHERE ${where}`).run(stored);
+  db.close();
 }

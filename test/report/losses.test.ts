@@ -8,6 +8,7 @@ describe('packets that a capture lost', () => {
     assert.deepEqual(packetsLost({ dropped: 0, droppedByDisk: 0 }), {});
     assert.deepEqual(packetsLost({ dropped: 3, droppedByDisk: 4 }), { kernel: 3, disk: 4 });
     assert.deepEqual(packetsLost({ dropped: 0, droppedByDisk: 4 }), { disk: 4 });
+    assert.deepEqual(packetsLost({ dropped: 0, lostByDamage: 2 }), { damage: 2 });
   });
 
   test('have a sentence each, with what to do', () => {
@@ -17,6 +18,10 @@ describe('packets that a capture lost', () => {
     assert.match(
       disk,
       /^the recording lost 1200 packets .*: its disk was full, .* gaps \(free room on the disk, /,
+    );
+    assert.match(
+      lossesOfRecording({ damage: 2 })[0],
+      /^the archive lost 2 packets or more after .*undamaged copy/,
     );
     assert.match(lossesOfCapture({ kernel: 2 })[0], /^the capture lost 2 packets: .*--buffer, more -C\)$/);
   });

@@ -4,12 +4,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import Database from 'better-sqlite3';
-import { INDEX_FILE } from '../../src/archive/catalog.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
-import { interleave, recordArchive, sessionFrames } from '../archive/support.ts';
+import { editIndex, interleave, recordArchive, sessionFrames } from '../archive/support.ts';
 import { mytape } from './mytape.ts';
 
 const DISK =
@@ -30,9 +28,7 @@ describe('an archive whose disk was full for a while', () => {
         dir,
         interleave([sessionFrames('10.0.0.1', 40_001, 10), sessionFrames('10.0.0.2', 40_002, 5)]),
       );
-    const index = new Database(join(tape, INDEX_FILE));
-    index.exec('UPDATE archive SET dropped_by_disk = 7');
-    index.close();
+    editIndex(tape, 'archive', 'true', { dropped_by_disk: 7 });
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -1,0 +1,128 @@
+/** Opens the file of an archive's index, which somebody may have damaged, or made to harm whoever opens it. */
+import { closeSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { MytapeError } from '../errors.ts';
+import { OPEN, openRegular } from '../files.ts';
+import { columnsOf, FORMAT_VERSION, OLDEST_VERSION, TABLE_NAMES, type TableName } from './columns.ts';
+import { damagedIndex, shown } from './damage.ts';
+import { APPLICATION_ID } from './schema.ts';
+
+export const INDEX_FILE = 'index.db';
+
+/** What SQLite puts beside the index. */
+export const INDEX_FILES: readonly string[] = ['', '-wal', '-shm', '-journal'].map(
+  (suffix) => INDEX_FILE + suffix,
+);
+
+const MAGIC = 'SQLite format 3\0';
+
+/** Objects of a schema that are looked at; ours has fewer. */
+const MOST_OBJECTS = 64;
+
+/** The table that archives may lack which were made before clocks were looked at. */
+const MAY_LACK: TableName = 'clock_steps';
+
+export interface IndexFile {
+  db: Database.Database;
+  version: number;
+  /** Tables there are. */
+  tables: ReadonlySet<string>;
+}
+
+/** Opens the index of the archive in `dir`. Throws `bad-archive` where it is none, or has another schema than its version's. */
+export function openIndexFile(dir: string, mode: 'read' | 'write'): IndexFile {
+  const path = join(dir, INDEX_FILE);
+  checkMagic(dir, path);
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(path, { readonly: mode === 'read', fileMustExist: true });
+    harden(db);
+    const applicationId = db.pragma('application_id', { simple: true });
+    if (applicationId !== APPLICATION_ID) {
+      throw new MytapeError('bad-archive', `${path} is not an index of mytape's`);
+    }
+    const version = db.pragma('user_version', { simple: true }) as number;
+    if (version < OLDEST_VERSION || version > FORMAT_VERSION) {
+      throw new MytapeError(
+        'bad-archive',
+        `${dir} has format ${version}, this mytape reads formats ${OLDEST_VERSION} to ${FORMAT_VERSION} ` +
+          '(use the mytape that recorded it)',
+      );
+    }
+    return { db, version, tables: checkSchema(dir, db, version) };
+  } catch (error) {
+    db?.close();
+    throw explain(dir, error);
+  }
+}
+
+/** What follows from an error of SQLite's for whoever opened the archive. */
+export function explain(dir: string, cause: unknown): unknown {
+  if (!(cause instanceof Database.SqliteError)) return cause;
+  const { code, message } = cause;
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB' || code === 'SQLITE_ERROR')
+    return damagedIndex(dir, message, cause);
+  return new MytapeError('bad-archive', `cannot read the index of ${dir}: ${message}`, { cause });
+}
+
+/** Nothing in the schema runs by itself, and damaged pages are noticed when they are read. */
+export function harden(db: Database.Database): void {
+  db.pragma('trusted_schema = OFF');
+  db.pragma('cell_size_check = ON');
+}
+
+/** Looks at the file before SQLite does, which would follow a link and wait for a FIFO. */
+function checkMagic(dir: string, path: string): void {
+  let fd: number;
+  try {
+    fd = openRegular(path, OPEN.read);
+  } catch (cause) {
+    throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    const magic = Buffer.alloc(MAGIC.length);
+    readSync(fd, magic, 0, magic.length, 0);
+    if (magic.toString('latin1') !== MAGIC)
+      throw new MytapeError('bad-archive', `cannot read the index of ${dir}: ${path} is no SQLite database`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The schema must be that of its version: another table, a view, a trigger, a generated column may be a trap. */
+function checkSchema(dir: string, db: Database.Database, version: number): Set<string> {
+  const objects = db.prepare(`SELECT type, name FROM sqlite_master LIMIT ${MOST_OBJECTS}`).raw().all() as [
+    unknown,
+    unknown,
+  ][];
+  for (const [type, name] of objects) {
+    const isOurs = TABLE_NAMES.some((table) => table === name && columnsOf(table, version).length > 0);
+    if (type !== 'table' || !isOurs)
+      throw damagedIndex(dir, `it has the ${shown(type)} ${shown(name)}, which no archive has`);
+  }
+  const tables = new Set(objects.map(([, name]) => name as string));
+  for (const table of TABLE_NAMES) {
+    if (tables.has(table)) checkColumns(dir, db, table, version);
+    else if (columnsOf(table, version).length === 0) continue;
+    else if (table !== MAY_LACK || version >= FORMAT_VERSION)
+      throw damagedIndex(dir, `it has no table ${table}`);
+  }
+  return tables;
+}
+
+function checkColumns(dir: string, db: Database.Database, table: TableName, version: number): void {
+  const found = db.prepare('SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)').raw();
+  const rows = found.all(table) as [string, string, number, number, number][];
+  const expected = new Map(columnsOf(table, version).map((column) => [column.name, column]));
+  for (const [name, type, notNull, key, hidden] of rows) {
+    const column = expected.get(name);
+    if (column === undefined)
+      throw damagedIndex(dir, `table ${table} has a column ${shown(name)}, which format ${version} has not`);
+    const isRight = type === column.type && key > 0 === (column.isKey ?? false) && hidden === 0;
+    if (!isRight || (!column.isKey && notNull !== Number(!column.isNullable)))
+      throw damagedIndex(dir, `column ${name} of table ${table} is not declared as in format ${version}`);
+    expected.delete(name);
+  }
+  for (const name of expected.keys()) throw damagedIndex(dir, `table ${table} has no column ${name}`);
+}

@@ -1,0 +1,112 @@
+/** What damage cost an archive: found when its segments are read whole, and said in `repaired`. */
+import { basename } from 'node:path';
+import type { CaptureNs } from '../time.ts';
+import type { Codec } from './codec.ts';
+import type { Known } from './known.ts';
+import type { BlockRow } from './rows.ts';
+import { segmentPath } from './segment.ts';
+import type { SegmentScan } from './segment-scan.ts';
+
+/** Packets that were in a segment once. */
+export interface Loss {
+  segment: number;
+  /** Undefined: nobody knows. */
+  packets: number | undefined;
+  /** Between these times; -Infinity, Infinity: from its beginning, to its end. */
+  from: CaptureNs;
+  to: CaptureNs;
+  /** `damaged`: they are there, and can't be read. `cut`: they are not there. */
+  what: 'damaged' | 'cut';
+}
+
+/** Times of a segment's first and last block. */
+export interface Span {
+  first: CaptureNs;
+  last: CaptureNs;
+}
+
+/** What is lost at the end of a segment: nothing, where a recorder that died was still writing it. */
+export function cutFrom(
+  scan: SegmentScan,
+  scans: readonly SegmentScan[],
+  ends: ReadonlyMap<SegmentScan, Span>,
+): Loss[] {
+  const { torn, number: segment } = scan;
+  if (torn === undefined) return [];
+  if (torn.gone.length > 0) {
+    return [goneFrom(segment, torn.gone)];
+  }
+  const later = scans.find(
+    (other) => other.number > segment && other.linkType === scan.linkType && ends.has(other),
+  );
+  if (later === undefined) return [];
+  const from = ends.get(scan)?.last ?? Number.NEGATIVE_INFINITY;
+  return [{ segment, packets: undefined, from, to: ends.get(later)!.first, what: 'cut' }];
+}
+
+/** What is lost with the blocks `rows` of a segment, which are not there any more. */
+export function goneFrom(segment: number, rows: readonly BlockRow[]): Loss {
+  const loss: Loss = { segment, packets: 0, from: rows[0].firstAt, to: rows[0].lastAt, what: 'cut' };
+  for (const { packets, firstAt, lastAt } of rows) {
+    loss.packets! += packets;
+    loss.from = Math.min(loss.from, firstAt);
+    loss.to = Math.max(loss.to, lastAt);
+  }
+  return loss;
+}
+
+/** What was cut off by earlier repairs stays lost; blocks that were damaged then were looked at again. */
+export function totalLost(known: Known, losses: readonly Loss[]): number {
+  let before = known.archive.lostByDamage;
+  for (const rows of known.blocks.values()) for (const row of rows) if (row.damaged) before -= row.packets;
+  return losses.reduce((sum, { packets }) => sum + (packets ?? 1), Math.max(0, before));
+}
+
+/** Notes of one kind that are kept: an archive may have a million damaged blocks. */
+const MOST_NOTES = 20;
+
+/** What a repair did and found, for people. */
+export function repairNotes(
+  known: Known,
+  scans: readonly SegmentScan[],
+  losses: readonly Loss[],
+  packets: number,
+  codec: Codec,
+  mends: boolean,
+): string[] {
+  const { originSec, packets: knownPackets, repaired } = known.archive;
+  const notes = repaired === null ? [] : [repaired];
+  const nameOf = (segment: number) => basename(segmentPath('', segment, codec));
+  const say = (lines: readonly string[], rest: string) => {
+    notes.push(...lines.slice(0, MOST_NOTES));
+    if (lines.length > MOST_NOTES) notes.push(`${lines.length - MOST_NOTES} more ${rest}`);
+  };
+  const mended = scans.flatMap(({ number, torn, headWhole }) => [
+    ...(headWhole ? [] : [`${nameOf(number)}: wrote its head anew`]),
+    ...(torn
+      ? [`${nameOf(number)}: cut ${torn.octets} octets after the last whole block, and ended it`]
+      : []),
+  ]);
+  if (mends) say(mended, 'segments were mended');
+  say(
+    losses.map((loss) => `${nameOf(loss.segment)}: ${describeLoss(loss, originSec)}`),
+    'losses',
+  );
+  say(
+    known.doubts.map((doubt) => `the old index was damaged: ${doubt}`),
+    'rows of it',
+  );
+  notes.push(`indexed anew: ${packets} packets, of which the index knew ${knownPackets}`);
+  return notes;
+}
+
+/** `lost 17 packets from … to …: they are damaged`. */
+export function describeLoss({ packets, from, to, what }: Loss, originSec: number): string {
+  const time = (at: CaptureNs) => new Date(originSec * 1000 + at / 1e6).toISOString();
+  const count = packets === undefined ? 'packets whose number is not known, all' : `${packets} packets`;
+  const span = [
+    Number.isFinite(from) ? `from ${time(from)}` : 'from its beginning',
+    Number.isFinite(to) ? `to ${time(to)}` : 'to its end',
+  ].join(' ');
+  return `lost ${count} ${span}: they ${what === 'cut' ? 'are not in the file any more' : 'are damaged'}`;
+}
