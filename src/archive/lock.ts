@@ -19,11 +19,11 @@ export class ArchiveLock {
   }
 
   /**
-   * Makes the lock's file, so the folder must be ours (ours.ts). `busy`: another process writes the archive. `denied`: the folder can't
-   * be written to.
+   * Makes the lock's file, named `file`, so the folder must be ours (ours.ts). `busy`: another process writes the archive. `denied`: the
+   * folder can't be written to.
    */
-  static take(dir: string): ArchiveLock | 'busy' | 'denied' {
-    const path = join(dir, LOCK_FILE);
+  static take(dir: string, file = LOCK_FILE): ArchiveLock | 'busy' | 'denied' {
+    const path = join(dir, file);
     if (whyNotRegular(path) !== undefined) return 'denied';
     let db: Database.Database | undefined;
     try {

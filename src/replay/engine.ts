@@ -534,8 +534,11 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       for (const observer of this.#observers) observer.scheduled?.(meta, copy);
     }
     for (const session of recorded.copies) {
-      if (this.#wasBegun(session)) session.stop();
-      else {
+      const cause = this.#lostBefore(session);
+      if (cause !== undefined) {
+        this.#tellOpenedBefore(session);
+        session.cut(cause);
+      } else {
         this.#sideOf(session).admission.began(session);
         this.#admitOrWait(session);
       }
@@ -582,14 +585,19 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#tellParked(recorded);
     for (const observer of this.#observers) observer.ended?.(recorded.meta);
     for (const copy of recorded.copies) {
-      if (!this.#wasBegun(copy)) this.#sideOf(copy).admission.ended(copy.copy);
+      if (this.#lostBefore(copy) === undefined) this.#sideOf(copy).admission.ended(copy.copy);
       copy.advance();
     }
   }
 
-  /** By the run that this one goes on with, which was interrupted meanwhile: it is lost. */
-  #wasBegun({ recorded, copy }: ReplayedSession): boolean {
-    return this.#options.done?.wasBegun(recorded.meta.id, copy) === true;
+  /** What it was lost by in the run that this one goes on with; undefined: it is left to do. */
+  #lostBefore({ recorded, copy }: ReplayedSession): LostCause | undefined {
+    return this.#options.done?.lostBy(recorded.meta.id, copy);
+  }
+
+  #tellOpenedBefore({ recorded, copy }: ReplayedSession): void {
+    if (this.#options.done?.wasOpened(recorded.meta.id, copy) !== true) return;
+    for (const observer of this.#observers) observer.opened?.(recorded.meta, copy, 0);
   }
 
   #admitOrWait(session: ReplayedSession): void {

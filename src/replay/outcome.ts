@@ -36,8 +36,10 @@ export type LostCause =
   | 'no-place'
   /** A live run was so far behind that whole sessions had to go. */
   | 'shed'
-  /** The run was stopped first. */
-  | 'interrupted';
+  /** The run was stopped first; or, where this one goes on with it, it was under way when that run ended. */
+  | 'interrupted'
+  /** The records that would tell whether the run that this one goes on with had begun it are gone. */
+  | 'unknown-after-crash';
 
 /** How a replayed answer differs from the recorded one: the gravest difference names it. */
 export type Divergence =
@@ -79,6 +81,7 @@ export interface Observer {
   unscheduled?(session: SessionMeta, copy: number, cause: string): void;
   /** It is about to connect; said again where it connects again. */
   begun?(session: SessionMeta, copy: number): void;
+  /** Its connection was made, in this run; or, with 0 ms, in the one that this goes on with, which was interrupted then. */
   opened?(session: SessionMeta, copy: number, connectMs: number): void;
   /**
    * Its connection ended before it did, and it goes on with another, set up by `commands` commands of ours. `lost`: what it

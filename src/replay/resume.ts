@@ -2,6 +2,11 @@
 export interface Done {
   /** Nothing of this session is left to do or to count. */
   isCounted(session: number): boolean;
-  /** It was under way on the target when the run was interrupted: nobody knows how far it came. */
-  wasBegun(session: number, copy: number): boolean;
+  /**
+   * Why a copy can't run: it was under way on the target when the run was interrupted; or the records that would tell whether it was are
+   * gone. undefined: it can.
+   */
+  lostBy(session: number, copy: number): 'interrupted' | 'unknown-after-crash' | undefined;
+  /** Its connection had been opened. */
+  wasOpened(session: number, copy: number): boolean;
 }

@@ -64,8 +64,7 @@ export function mergeTallies(each: readonly Tally[]): Tally {
   return each.reduce((sum, tally) => ({
     sessions: sum.sessions + tally.sessions,
     commands: sum.commands + tally.commands,
-    // Not in checkpoints of earlier versions.
-    coverage: sumOf(sum.coverage ?? {}, tally.coverage ?? {}),
+    coverage: sumOf(sum.coverage, tally.coverage),
     scheduledSessions: sum.scheduledSessions + tally.scheduledSessions,
     opened: sum.opened + tally.opened,
     completed: sum.completed + tally.completed,
@@ -95,6 +94,80 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     recorded: mergeHistograms(sum.recorded, tally.recorded),
     replayed: mergeHistograms(sum.replayed, tally.replayed),
   }));
+}
+
+/** Whether `value` is a number of things: whole, and none below zero. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+export function isCauses(value: unknown): value is Causes {
+  return isRecord(value) && Object.values(value).every(isCount);
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const COUNTS = [
+  'sessions',
+  'commands',
+  'scheduledSessions',
+  'opened',
+  'completed',
+  'refused',
+  'adopted',
+  'reconnected',
+  'rebuildCommands',
+  'answered',
+  'sentAndLost',
+  'released',
+] as const;
+const CAUSES = [
+  'coverage',
+  'refusedForRoom',
+  'stateLost',
+  'lostSessions',
+  'skippedSessions',
+  'turnedAway',
+  'pool',
+  'lost',
+  'skipped',
+  'divergence',
+] as const;
+const HISTOGRAMS = ['lateness', 'admissionWait', 'holds', 'poolWait', 'recorded', 'replayed'] as const;
+
+/** What is wrong with `value` as a Tally that was read from a file, by its field; undefined: nothing. */
+export function tallyProblem(value: unknown): string | undefined {
+  if (!isRecord(value)) return 'tally is no object';
+  const wrong = (name: string, what: string) => `tally.${name} is ${what}`;
+  for (const name of COUNTS) if (!isCount(value[name])) return wrong(name, 'no number of things');
+  for (const name of CAUSES) if (!isCauses(value[name])) return wrong(name, 'no numbers by cause');
+  const { maxSlipMs, unknownUsers, details } = value;
+  if (!isMs(maxSlipMs)) return wrong('maxSlipMs', 'no time');
+  if (!Array.isArray(unknownUsers) || !unknownUsers.every(isText)) return wrong('unknownUsers', 'no names');
+  if (!isRecord(details) || !Object.values(details).every(isText)) return wrong('details', 'no texts');
+  for (const name of HISTOGRAMS) if (!isHistogram(value[name])) return wrong(name, 'no histogram');
+  return undefined;
+}
+
+/** Milliseconds that went by. */
+export function isMs(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) >= 0;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isHistogram(value: unknown): boolean {
+  if (!isText(value)) return false;
+  try {
+    decodeHistogram(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function totalOf(causes: Causes): number {

@@ -11,7 +11,7 @@ const NEXT_MOVES: Readonly<Record<string, string>> = {
 };
 
 /** The lines of the summary as people read it: the same numbers as summary.json, and how they add up. */
-export function summaryLines(summary: Summary, folder: string): string[] {
+export function summaryLines(summary: Summary, folder: string | undefined): string[] {
   const { captured, sessions, commands, copies } = summary;
   const skippedSessions = total(sessions.skipped);
   const skippedCommands = total(commands.skipped);
@@ -52,7 +52,7 @@ export function summaryLines(summary: Summary, folder: string): string[] {
     '',
     `Verdict: ${summary.verdict}`,
     ...summary.reasons.map((reason) => `  - ${reason}`),
-    `Written: ${folder}/summary.json`,
+    ...(folder === undefined ? [] : [`Written: ${folder}/summary.json`]),
   ];
 }
 

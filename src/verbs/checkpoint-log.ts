@@ -1,149 +1,252 @@
 /**
- * The log of one share of a run: which copies of which sessions were begun, and which sessions are closed. A record is
- * written before the target can hear of what it tells. Records (little-endian): session, then copy, or CLOSED; behind
- * CLOSED, the length of what the session's closing adds to the accounts, and that (packAccounts). A record that was cut off is none.
+ * The log of one share in one pass of a run: which copies of which sessions were begun and opened, and which sessions are closed. A record
+ * is written before the target can hear of what it says.
+ *
+ * All numbers are little-endian. A header names the run, the share and the pass. A record has a head of 16 octets: session, what, length of
+ * its body, and a check of these 12; where it has a body, that and its check (4 octets) follow. Checks are xxHash (32 bits), mixed with the
+ * header's and the record's place, so that no record is taken for one that stood elsewhere.
  */
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import type { Done } from '../replay/resume.ts';
-import {
-  type Accounts,
-  addAccounts,
-  emptyAccounts,
-  packAccounts,
-  unpackAccounts,
-} from '../report/checkpoint.ts';
+import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { xxh32 } from '../archive/xxh32.ts';
+import { OPEN, openRegular } from '../files.ts';
+import { type Accounts, packAccounts, unpackAccounts } from '../report/accounts.ts';
+
+const syncLater = promisify(fdatasync);
+
+/** Which log it is. */
+export interface LogId {
+  /** 32 hexadecimal digits. */
+  run: string;
+  share: number;
+  pass: number;
+}
+
+const MAGIC = 'mytape\x01\n';
+const RUN = 8;
+const SHARE = 24;
+const PASS = 28;
+export const HEADER_OCTETS = 32;
 
 const SESSION = 0;
 const WHAT = 4;
-const RECORD_OCTETS = 8;
 const LENGTH = 8;
-const CLOSED_OCTETS = 12;
+const CHECK = 12;
+const HEAD_OCTETS = 16;
+const BODY_CHECK_OCTETS = 4;
+/** Far more than accounts take. */
+const MOST_BODY_OCTETS = 1 << 16;
 
-/** In the place of a copy. */
+/** In `what`: the number of a copy that was begun; with this bit, of one that was opened. */
+const OPENED = 0x8000_0000;
+/** `session` is a horizon: copies up to it that no earlier record names may have been begun. */
+const UNKNOWN = 0xffff_fffe;
+/** The session's accounts follow. */
 const CLOSED = 0xffff_ffff;
 
-/** Which of many small numbers; grows with the largest. */
-class NumberBits {
-  #octets = new Uint8Array(64);
+/** Takes the records of a log, in order. Each returns what is wrong with it; undefined: nothing is. */
+export interface LogVisitor {
+  begun(session: number, copy: number): string | undefined;
+  opened(session: number, copy: number): string | undefined;
+  unknown(horizon: number): string | undefined;
+  closed(session: number, accounts: Accounts): string | undefined;
+}
 
-  has(n: number): boolean {
-    return (this.#octets[Math.floor(n / 8)] & (1 << (n % 8))) !== 0;
-  }
+/** How much of a log could be read. */
+export interface LogFound {
+  size: number;
+  /** What is whole, from its beginning. */
+  octets: number;
+  /** What is wrong with what follows; undefined: nothing follows, or a record that was being written when its writer was killed. */
+  damage: string | undefined;
+}
 
-  add(n: number): void {
-    const at = Math.floor(n / 8);
-    if (at >= this.#octets.length) {
-      const larger = new Uint8Array(Math.max(at + 1, this.#octets.length * 2));
-      larger.set(this.#octets);
-      this.#octets = larger;
+/** Reads as far as the log is whole. Throws UnsafeFileError, or the system's errors, where it can't be read. */
+export function readLog(path: string, id: LogId, visitor: LogVisitor): LogFound {
+  const fd = openRegular(path, OPEN.read);
+  try {
+    const { size } = fstatSync(fd);
+    const octets = new Window(fd, size);
+    const header = headerOf(id);
+    if (octets.need(0, HEADER_OCTETS) === undefined)
+      return { size, octets: 0, damage: 'the header is cut off' };
+    if (!header.equals(octets.octets.subarray(0, HEADER_OCTETS)))
+      return { size, octets: 0, damage: 'this is not the header of this log' };
+    const salt = saltOf(header);
+    for (let end = HEADER_OCTETS; ; ) {
+      const next = readRecord(octets, end, salt, visitor);
+      if (typeof next !== 'number') return { size, octets: end, damage: next };
+      end = next;
     }
-    this.#octets[at] |= 1 << (n % 8);
-  }
-
-  *[Symbol.iterator](): IterableIterator<number> {
-    for (let n = 0; n < this.#octets.length * 8; n++) if (this.has(n)) yield n;
+  } finally {
+    closeSync(fd);
   }
 }
 
-/** What a log tells. */
-export class LoggedSessions implements Done {
-  readonly #copies: number;
-  readonly #begun = new NumberBits();
-  readonly #counted = new NumberBits();
-  /** What the closed sessions add that were not told of as counted. */
-  readonly accounts = emptyAccounts();
+/** Where the record at `start` ends; what is wrong with it; undefined: the log ends in it, or before. */
+function readRecord(
+  log: Window,
+  start: number,
+  salt: number,
+  visitor: LogVisitor,
+): number | string | undefined {
+  const head = log.need(start, HEAD_OCTETS);
+  if (head === undefined) return undefined;
+  const { view } = log;
+  if (view.getUint32(head + CHECK, true) !== checkOf(view, head, CHECK, salt, start))
+    return 'the sum of a record is wrong';
+  const session = view.getUint32(head + SESSION, true);
+  const what = view.getUint32(head + WHAT, true);
+  const length = view.getUint32(head + LENGTH, true);
+  const end = start + HEAD_OCTETS;
+  if (what !== CLOSED) {
+    if (length > 0) return 'a record of this kind has no body';
+    if (what === UNKNOWN) return visitor.unknown(session) ?? end;
+    return (what >= OPENED ? visitor.opened(session, what - OPENED) : visitor.begun(session, what)) ?? end;
+  }
+  if (length > MOST_BODY_OCTETS) return `a session's accounts of ${length} octets`;
+  const body = log.need(end, length + BODY_CHECK_OCTETS);
+  if (body === undefined) return undefined;
+  if (view.getUint32(body + length, true) !== checkOf(view, body, length, salt, end))
+    return "the sum of a session's accounts is wrong";
+  const accounts = unpackAccounts(log.octets.toString('utf8', body, body + length));
+  if (accounts === undefined) return "a session's accounts have another form";
+  return visitor.closed(session, accounts) ?? end + length + BODY_CHECK_OCTETS;
+}
 
-  constructor(copies: number) {
-    this.#copies = copies;
+/** A file, of which a part is in memory: however long it is. */
+class Window {
+  readonly octets = Buffer.alloc(4 * MOST_BODY_OCTETS);
+  readonly view = new DataView(this.octets.buffer, this.octets.byteOffset, this.octets.length);
+  readonly #fd: number;
+  readonly #size: number;
+  /** Where in the file it begins, and how much of it is filled. */
+  #start = 0;
+  #filled = 0;
+
+  constructor(fd: number, size: number) {
+    this.#fd = fd;
+    this.#size = size;
   }
 
-  /** `countedOctets`: so much of the log is in the accounts of somebody else. Throws where there is no such file. */
-  static read(path: string, copies: number, countedOctets: number): LoggedSessions {
-    const logged = new LoggedSessions(copies);
-    const octets = readFileSync(path);
-    const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
-    let at = 0;
-    while (at + RECORD_OCTETS <= octets.length) {
-      const session = view.getUint32(at + SESSION, true);
-      const what = view.getUint32(at + WHAT, true);
-      if (what !== CLOSED) {
-        logged.#begun.add(session * copies + what);
-        at += RECORD_OCTETS;
-        continue;
+  /** Where in `octets` so many octets of the file from `at` are, until the next call; undefined: the file ends before. */
+  need(at: number, length: number): number | undefined {
+    if (at + length > this.#size) return undefined;
+    if (at < this.#start || at + length > this.#start + this.#filled) {
+      this.#start = at;
+      this.#filled = 0;
+      while (this.#filled < length) {
+        const room = this.octets.length - this.#filled;
+        const read = readSync(this.#fd, this.octets, this.#filled, room, at + this.#filled);
+        // It was made shorter meanwhile.
+        if (read === 0) return undefined;
+        this.#filled += read;
       }
-      const end =
-        at + CLOSED_OCTETS + (at + CLOSED_OCTETS > octets.length ? 0 : view.getUint32(at + LENGTH, true));
-      if (end > octets.length) break;
-      if (at >= countedOctets)
-        addAccounts(logged.accounts, unpackAccounts(octets.toString('utf8', at + CLOSED_OCTETS, end)));
-      logged.#counted.add(session);
-      at = end;
     }
-    return logged;
-  }
-
-  isCounted(session: number): boolean {
-    return this.#counted.has(session);
-  }
-
-  wasBegun(session: number, copy: number): boolean {
-    return this.#begun.has(session * this.#copies + copy);
-  }
-
-  /** Tells the copy. Answers false where it was told before. */
-  begin(session: number, copy: number): boolean {
-    const n = session * this.#copies + copy;
-    if (this.#begun.has(n)) return false;
-    this.#begun.add(n);
-    return true;
-  }
-
-  /** Writes it all to `log`: the sessions that are counted, then what of the others was begun. Answers the octets of the first. */
-  writeTo(log: SessionLog): number {
-    for (const session of this.#counted) log.closed(session, undefined);
-    const { octets } = log;
-    for (const n of this.#begun) {
-      const session = Math.floor(n / this.#copies);
-      if (!this.isCounted(session)) log.begun(session, n % this.#copies);
-    }
-    return octets;
+    return at - this.#start;
   }
 }
 
-/** Makes the file, or empties it. */
+/** Writes a log. Throws the system's errors. */
 export class SessionLog {
   readonly #fd: number;
-  readonly #record = new DataView(new ArrayBuffer(RECORD_OCTETS));
+  readonly #salt: number;
+  readonly #head = Buffer.alloc(HEAD_OCTETS);
   /** Written so far. */
   octets = 0;
 
-  constructor(path: string) {
-    this.#fd = openSync(path, 'w', 0o600);
+  private constructor(path: string, id: LogId, flags: number) {
+    this.#fd = openRegular(path, flags);
+    this.#salt = saltOf(headerOf(id));
+  }
+
+  /** Makes the file, or empties it. */
+  static create(path: string, id: LogId): SessionLog {
+    const log = new SessionLog(path, id, OPEN.create);
+    log.#write(headerOf(id));
+    return log;
+  }
+
+  /**
+   * Goes on after the first `octets`, which are whole (`readLog`). `horizon`: nobody knows which sessions up to it were begun that those
+   * do not name, which is written down before anything that follows is cut off; undefined: it is known of all.
+   */
+  static resume(path: string, id: LogId, octets: number, horizon: number | undefined): SessionLog {
+    const log = new SessionLog(path, id, OPEN.update);
+    if (octets === 0) log.#write(headerOf(id));
+    else log.octets = octets;
+    if (horizon !== undefined && horizon >= 0) log.#record(horizon, UNKNOWN);
+    ftruncateSync(log.#fd, log.octets);
+    return log;
   }
 
   begun(session: number, copy: number): void {
-    this.#record.setUint32(SESSION, session, true);
-    this.#record.setUint32(WHAT, copy, true);
-    this.#write(this.#record);
+    this.#record(session, copy);
   }
 
-  /** `accounts`: what it adds; undefined: that is counted already. */
-  closed(session: number, accounts: Accounts | undefined): void {
-    const text = accounts === undefined ? '' : packAccounts(accounts);
-    const record = Buffer.alloc(CLOSED_OCTETS + Buffer.byteLength(text));
-    record.writeUInt32LE(session, SESSION);
-    record.writeUInt32LE(CLOSED, WHAT);
-    record.writeUInt32LE(record.length - CLOSED_OCTETS, LENGTH);
-    record.write(text, CLOSED_OCTETS);
+  opened(session: number, copy: number): void {
+    this.#record(session, OPENED + copy);
+  }
+
+  closed(session: number, accounts: Accounts): void {
+    const text = packAccounts(accounts);
+    const length = Buffer.byteLength(text);
+    const record = Buffer.alloc(HEAD_OCTETS + length + BODY_CHECK_OCTETS);
+    this.#writeHead(record, session, CLOSED, length);
+    record.write(text, HEAD_OCTETS);
+    const view = new DataView(record.buffer, record.byteOffset, record.length);
+    const check = checkOf(view, HEAD_OCTETS, length, this.#salt, this.octets + HEAD_OCTETS);
+    record.writeUInt32LE(check, HEAD_OCTETS + length);
     this.#write(record);
+  }
+
+  /** Resolves when all that was written is on the disk. */
+  sync(): Promise<void> {
+    return syncLater(this.#fd);
+  }
+
+  syncNow(): void {
+    fdatasyncSync(this.#fd);
   }
 
   close(): void {
     closeSync(this.#fd);
   }
 
-  #write(record: NodeJS.ArrayBufferView): void {
-    writeSync(this.#fd, record);
-    this.octets += record.byteLength;
+  #record(session: number, what: number): void {
+    this.#writeHead(this.#head, session, what, 0);
+    this.#write(this.#head);
   }
+
+  #writeHead(record: Buffer, session: number, what: number, length: number): void {
+    record.writeUInt32LE(session, SESSION);
+    record.writeUInt32LE(what, WHAT);
+    record.writeUInt32LE(length, LENGTH);
+    const view = new DataView(record.buffer, record.byteOffset, record.length);
+    record.writeUInt32LE(checkOf(view, 0, CHECK, this.#salt, this.octets), CHECK);
+  }
+
+  #write(octets: Buffer): void {
+    for (let done = 0; done < octets.length; )
+      done += writeSync(this.#fd, octets, done, octets.length - done, this.octets + done);
+    this.octets += octets.length;
+  }
+}
+
+function headerOf({ run, share, pass }: LogId): Buffer {
+  const header = Buffer.alloc(HEADER_OCTETS);
+  header.write(MAGIC, 'latin1');
+  header.write(run, RUN, 'hex');
+  header.writeUInt32LE(share, SHARE);
+  header.writeUInt32LE(pass, PASS);
+  return header;
+}
+
+function saltOf(header: Buffer): number {
+  return xxh32(new DataView(header.buffer, header.byteOffset, header.length), 0, header.length);
+}
+
+/** Of the `length` octets from `from` in `view`, which are at `place` in the log. */
+function checkOf(view: DataView, from: number, length: number, salt: number, place: number): number {
+  return (xxh32(view, from, from + length) ^ salt ^ place) >>> 0;
 }

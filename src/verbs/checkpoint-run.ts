@@ -1,16 +1,35 @@
 /** What is left of a run to resume: run.json says what was asked for, the checkpoints how far each share came. */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { hasCopy, type Share } from '../replay/share.ts';
+import { isCount, isRecord } from '../report/tally.ts';
 import type { CaptureNs } from '../time.ts';
-import { isCheckpointFile, readShareLeft, type ShareLeft } from './checkpoint.ts';
+import type { CheckpointJob } from './checkpoint.ts';
+import { isCheckpointFile, isRunId } from './checkpoint-file.ts';
+import { readShareLeft, type ShareLeft } from './checkpoint-left.ts';
+import { syncFolder, writeDurably } from './durable.ts';
+import { readSealed, seal } from './sealed.ts';
 
-/** run.json. */
-export interface RunFile {
+/** By which a recording is known again. One that was still being made has more packets later. */
+export interface RecordingIdentity {
+  startedMs: number;
+  originSec: number;
+  packets: number;
+}
+
+/** How a run was started. */
+export interface RunStart {
   /** Words of the command line behind the verb. No password is ever among them. */
   args: string[];
-  /** What paths in them are relative to. */
+  recording: RecordingIdentity;
+}
+
+/** run.json. */
+export interface RunFile extends RunStart {
+  /** 32 hexadecimal digits, which the run's checkpoints and logs have, too. */
+  id: string;
+  /** What paths in `args` are relative to. */
   cwd: string;
   /** How often it was resumed. */
   resumed: number;
@@ -22,18 +41,39 @@ const runFileIn = (folder: string) => join(folder, 'run.json');
 
 export function writeRunFile(folder: string, file: RunFile): void {
   const path = runFileIn(folder);
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
-  renameSync(`${path}.tmp`, path);
+  try {
+    writeDurably(path, seal(file, 2));
+  } catch (cause) {
+    throw new MytapeError('disk', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 export function readRunFile(folder: string): RunFile {
   const path = runFileIn(folder);
+  if (!existsSync(path))
+    throw new MytapeError(
+      'bad-file',
+      `${folder} has no run to resume: there is no ${path} (name the folder of a replay, its --out)`,
+    );
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as RunFile;
+    const file = readSealed(path);
+    if (!isRunFile(file)) throw new Error('it is damaged: it holds no run');
+    return file;
   } catch (cause) {
-    const what = `${folder} has no run to resume: ${(cause as Error).message}`;
-    throw new MytapeError('bad-file', `${what} (name the folder of a replay, its --out)`, { cause });
+    const what = `cannot read ${path}: ${(cause as Error).message}: nobody knows how the run was started`;
+    throw new MytapeError('bad-file', `${what} (set the target's data back, and begin it anew)`, { cause });
   }
+}
+
+function isRunFile(held: unknown): held is RunFile {
+  if (!isRecord(held)) return false;
+  const { id, args, recording, cwd, resumed, completed } = held;
+  const { startedMs, originSec, packets } = isRecord(recording) ? recording : {};
+  if (!isCount(startedMs) || !isCount(originSec) || !isCount(packets)) return false;
+  const areWords = Array.isArray(args) && args.every((word) => typeof word === 'string');
+  return (
+    isRunId(id) && areWords && typeof cwd === 'string' && isCount(resumed) && typeof completed === 'boolean'
+  );
 }
 
 /** Whether a run that nobody has resumed yet was stopped or killed in `folder`; or is under way. */
@@ -41,21 +81,40 @@ export function isInterrupted(folder: string): boolean {
   return existsSync(runFileIn(folder)) && !readRunFile(folder).completed;
 }
 
-/** A run begins in `folder`, or goes on there. What another run left there is gone. */
-export function beginRunFile(folder: string, args: string[], isResumed: boolean): RunFile {
-  const before = isResumed ? readRunFile(folder) : undefined;
-  const file =
-    before === undefined
-      ? { args, cwd: process.cwd(), resumed: 0, completed: false }
-      : { ...before, resumed: before.resumed + 1 };
-  if (before === undefined) removeCheckpoints(folder);
+/**
+ * A run begins in its folder, or goes on there. What another run left there is gone. Throws where the recording is not the one that the run
+ * began with: its sessions have other numbers.
+ */
+export function beginRunFile({ folder, run, resume }: CheckpointJob, { args, recording }: RunStart): RunFile {
+  if (!resume) {
+    removeCheckpoints(folder);
+    const file = { id: run, args, recording, cwd: process.cwd(), resumed: 0, completed: false };
+    writeRunFile(folder, file);
+    return file;
+  }
+  const before = readRunFile(folder);
+  refuseCompleted(folder, before);
+  const { startedMs, originSec, packets } = before.recording;
+  if (recording.startedMs !== startedMs || recording.originSec !== originSec || recording.packets < packets) {
+    throw new MytapeError(
+      'bad-archive',
+      `the archive is not the one that the run in ${folder} began with: it was made anew since (put the old one back, or begin a new run)`,
+    );
+  }
+  const file = { ...before, resumed: before.resumed + 1 };
   writeRunFile(folder, file);
   return file;
+}
+
+function refuseCompleted(folder: string, { completed }: RunFile): void {
+  if (completed)
+    throw new MytapeError('usage', `the run in ${folder} came to its end: nothing is left to resume`);
 }
 
 /** Nobody goes on from here. */
 export function removeCheckpoints(folder: string): void {
   for (const name of readdirSync(folder)) if (isCheckpointFile(name)) rmSync(join(folder, name));
+  syncFolder(folder);
 }
 
 /**
@@ -75,9 +134,9 @@ export function resumedArgs(argv: readonly string[]): string[] {
     );
   }
   const run = resolve(folder);
-  const { args, cwd, completed } = readRunFile(run);
-  if (completed)
-    throw new MytapeError('usage', `the run in ${folder} came to its end: nothing is left to resume`);
+  const file = readRunFile(run);
+  refuseCompleted(folder, file);
+  const { args, cwd } = file;
   try {
     process.chdir(cwd);
   } catch (cause) {
@@ -92,6 +151,8 @@ export function resumedArgs(argv: readonly string[]): string[] {
 
 /** How far the shares of an interrupted run came. */
 export interface RunLeft {
+  /** Its id. */
+  run: string;
   /** Times that all of the recording was replayed. */
   pass: number;
   elapsedMs: number;
@@ -100,17 +161,19 @@ export interface RunLeft {
 }
 
 export function readRunLeft(folder: string, shares: readonly Share[], copies: number): RunLeft {
-  const left = shares.map((share) => readShareLeft(folder, share.index, copies));
-  const pass = Math.min(...left.map((one) => one.pass));
-  const hasBegun = ({ done, pass: reached }: ShareLeft, session: number, copy: number) =>
-    reached > pass || done.isCounted(session) || done.wasBegun(session, copy);
+  const { id: run } = readRunFile(folder);
+  const left = shares.map(({ index: share }) => readShareLeft({ folder, run, share, copies }));
+  const pass = Math.min(...left.map(({ file }) => file.pass));
+  const isDone = ({ file, done }: ShareLeft, session: number, copy: number) =>
+    file.pass > pass || done.isCounted(session) || done.lostBy(session, copy) !== undefined;
   return {
+    run,
     pass,
-    elapsedMs: Math.max(...left.map((one) => one.elapsedMs)),
+    elapsedMs: Math.max(...left.map(({ file }) => file.elapsedMs)),
     isLeft(session) {
       for (let copy = 0; copy < copies; copy++) {
         const share = shares.findIndex((one) => hasCopy(one, session, copy));
-        if (!hasBegun(left[share], session, copy)) return true;
+        if (!isDone(left[share], session, copy)) return true;
       }
       return false;
     },

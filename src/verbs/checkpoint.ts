@@ -1,145 +1,122 @@
 /** Checkpoints of one share of a run, from which `mytape replay --resume` goes on, whatever ended the run. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { MytapeError } from '../errors.ts';
+import { rmSync } from 'node:fs';
 import type { Observer } from '../replay/outcome.ts';
 import type { Done } from '../replay/resume.ts';
-import { addAccounts, ClosedSessions } from '../report/checkpoint.ts';
-import { mergeTallies, type Tally } from '../report/tally.ts';
-import type { TransportStats } from '../transport/transport.ts';
-import { LoggedSessions, SessionLog } from './checkpoint-log.ts';
+import { type Accounts, accountsOf, addAccounts, emptyAccounts, withAccounts } from '../report/accounts.ts';
+import { ClosedSessions } from '../report/closed-sessions.ts';
+import {
+  bootId,
+  type CheckpointFile,
+  type Counted,
+  checkpointPath,
+  logPath,
+  sumOfCounted,
+} from './checkpoint-file.ts';
+import { readShareLeft, type ShareLeft, type ShareOfRun } from './checkpoint-left.ts';
+import { SessionLog } from './checkpoint-log.ts';
+import { syncFolder, writeDurably, writeDurablyLater } from './durable.ts';
+import { LoggedSessions } from './logged-sessions.ts';
+import { seal } from './sealed.ts';
 
 const CHECKPOINT_MS = 1_000;
 
 /** Histograms take milliseconds to encode: what need not add up is counted anew only so often, in checkpoints. */
 const WHOLE_EVERY = 10;
 
-/** Checkpoints and logs have names of this form in the run's folder. */
-const FILES = /^(checkpoint-\d+\.json|sessions-\d+\.\d+\.log)(\.tmp)?$/;
-
-export function isCheckpointFile(name: string): boolean {
-  return FILES.test(name);
-}
+/**
+ * A checkpoint allows so many sessions beyond the last that was begun: at least these, or twice as many as began since the checkpoint
+ * before. After a power failure as many may be lost that were not begun.
+ */
+const LEAST_AHEAD = 32;
 
 /** What of a run a share is told. Plain data. */
 export interface CheckpointJob {
   /** The run's. */
   folder: string;
+  /** Its id (RunFile). */
+  run: string;
   /** Goes on where the checkpoints in the folder are. */
   resume: boolean;
 }
 
-/** What was counted of a share. */
-export interface Counted {
-  tally: Tally;
-  transport: TransportStats;
-}
-
-/** checkpoint-SHARE.json. */
-interface CheckpointFile extends Counted {
-  /** Times that the recording was replayed before. */
-  pass: number;
-  /** Number of the log: sessions-SHARE.LOG.log, of this pass alone. */
-  log: number;
-  /** Sessions that are closed by then in the log are in the tally. */
-  countedOctets: number;
-  /** Since the run began, without the time that it stood still. */
-  elapsedMs: number;
-  /** What runs had counted that this one went on with, which is not in the tally. */
-  before?: Counted | undefined;
-}
-
-const checkpointPath = (folder: string, share: number) => join(folder, `checkpoint-${share}.json`);
-
-const logPath = (folder: string, share: number, log: number) => join(folder, `sessions-${share}.${log}.log`);
-
-function readCheckpoint(folder: string, share: number): CheckpointFile {
-  const path = checkpointPath(folder, share);
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as CheckpointFile;
-  } catch (cause) {
-    throw new MytapeError(
-      'bad-file',
-      `cannot read ${path}: ${(cause as Error).message}: this run cannot be resumed, begin it anew`,
-      { cause },
-    );
-  }
-}
-
-/** How far a share had come when its run was interrupted. */
-export interface ShareLeft {
-  pass: number;
-  elapsedMs: number;
-  done: Done;
-}
-
-/** Throws where the folder has no checkpoint of this share. */
-export function readShareLeft(folder: string, share: number, copies: number): ShareLeft {
-  const { pass, elapsedMs, log, countedOctets } = readCheckpoint(folder, share);
-  return { pass, elapsedMs, done: LoggedSessions.read(logPath(folder, share, log), copies, countedOctets) };
-}
-
-/** Writes down what a share begins and closes, and, each second, the rest of what it has counted. */
+/**
+ * Writes down what a share begins and closes, and, each second, the rest of what it has counted.
+ *
+ * What is promised: no copy that this share has begun is ever begun again, whatever ends the process or the host. The log has each copy
+ * before it connects, which is enough where only the process ends. A host that ends takes along what was not synced: so each checkpoint has
+ * a horizon, the highest session that may begin before the next one is on the disk, and whoever goes on takes all up to there that the log
+ * does not name for lost.
+ */
 export class Checkpoints {
-  /** To be told of the run, behind whoever counts. */
+  /** To be told of the run, after whoever counts. */
   readonly observers: readonly Observer[];
-  readonly #folder: string;
-  readonly #share: number;
-  readonly #copies: number;
+  readonly #of: ShareOfRun;
   readonly #count: () => Counted;
   readonly #say: (line: string) => void;
   readonly #closed: ClosedSessions;
-  #before: Counted | undefined;
+  readonly #boot = bootId();
+  /** Of runs before this one, without this pass. */
+  readonly #before: Counted | undefined;
   readonly #beforeMs: number;
+  /** What they had closed of the pass in which this run went on. */
+  readonly #accountsBefore: Accounts;
   #done: LoggedSessions | undefined;
-  #begun: LoggedSessions;
+  /** What this run has begun of this pass. */
+  #sessions: LoggedSessions;
   #log: SessionLog;
-  #logNumber: number;
-  #countedOctets = 0;
   #pass: number;
+  /** What this run has counted in passes that are over. */
+  #settled = emptyAccounts();
   #startedMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #whole: Counted;
   #saves = 0;
+  /** The highest session that was begun, and that at the last checkpoint. */
+  #highest = -1;
+  #highestBefore = -1;
+  /** On the disk. */
+  #horizon = -1;
+  /** Number of the newest checkpoint that was begun to be written. */
+  #newest = 0;
+  /** The one that is written off this thread. */
+  #saving: Promise<void> | undefined;
   /** Something could not be written: nobody can go on from here. */
   #broken = false;
 
   /**
-   * Makes the files. `count`: what this run has counted of the share so far. `say` is told where no more can be written.
-   * Throws where that is so from the beginning, or there is no checkpoint to resume from.
+   * Makes the files. `count` returns what this run has counted of the share so far. `say` is called where records of runs before this one
+   * are missing, and where no more can be written. Throws where that is so from the beginning, or there is no checkpoint to resume from.
    */
   constructor(
-    { folder, resume }: CheckpointJob,
+    { folder, run, resume }: CheckpointJob,
     share: number,
     copies: number,
     count: () => Counted,
     say: (line: string) => void,
   ) {
-    this.#folder = folder;
-    this.#share = share;
-    this.#copies = copies;
+    this.#of = { folder, run, share, copies };
     this.#count = count;
     this.#say = say;
     this.#closed = new ClosedSessions(copies, (id, accounts) =>
-      this.#write((log) => log.closed(id, accounts)),
+      this.#guarded(() => this.#log.closed(id, accounts)),
     );
-    this.observers = [this.#closed, { begun: ({ id }, copy) => this.#noteBegun(id, copy) }];
-    this.#begun = new LoggedSessions(copies);
+    this.observers = [
+      this.#closed,
+      {
+        begun: ({ id }, copy) => this.#noteBegun(id, copy),
+        opened: ({ id }, copy) => this.#noteOpened(id, copy),
+      },
+    ];
     this.#whole = count();
-    const left = resume ? readCheckpoint(folder, share) : undefined;
-    this.#beforeMs = left?.elapsedMs ?? 0;
-    this.#pass = left?.pass ?? 0;
-    this.#logNumber = left === undefined ? 0 : left.log + 1;
-    this.#log = new SessionLog(logPath(folder, share, this.#logNumber));
-    if (left !== undefined) {
-      const path = logPath(folder, share, left.log);
-      this.#done = LoggedSessions.read(path, copies, left.countedOctets);
-      addAccounts(left.tally, this.#done.accounts);
-      this.#before = sumOf(left.before, left);
-      this.#countedOctets = this.#done.writeTo(this.#log);
-      this.#save();
-      rmSync(path);
-    } else this.#save();
+    const left = resume ? readShareLeft(this.#of) : undefined;
+    this.#beforeMs = left?.file.elapsedMs ?? 0;
+    this.#pass = left?.file.pass ?? 0;
+    this.#before = left && sumOfCounted(left.file.before, left.file);
+    this.#done = left?.done;
+    this.#accountsBefore = left?.done.accounts ?? emptyAccounts();
+    this.#sessions = new LoggedSessions(copies);
+    this.#log = left === undefined ? this.#newLog() : this.#sameLog(left);
+    this.#saveNow();
   }
 
   /** What a run before this one has done of this pass. */
@@ -154,94 +131,153 @@ export class Checkpoints {
 
   /** What was counted by those runs, and this one. */
   total(): Counted {
-    return sumOf(this.#before, this.#count());
+    const { tally, transport } = sumOfCounted(this.#before, this.#count());
+    const accounts = accountsOf(tally);
+    addAccounts(accounts, this.#accountsBefore);
+    return { tally: withAccounts(tally, accounts), transport };
   }
 
   begin(): void {
     this.#startedMs ??= performance.now();
-    this.#timer ??= setInterval(() => {
-      this.#countedOctets = this.#log.octets;
-      if (++this.#saves % WHOLE_EVERY === 0) this.#whole = this.#count();
-      this.#guarded(() => this.#save());
-    }, CHECKPOINT_MS);
+    this.#timer ??= setInterval(() => this.#saveLater(), CHECKPOINT_MS);
   }
 
   /** The recording was read to its end, and all is over. The next pass begins the sessions anew. */
-  passed(): void {
+  async passed(): Promise<void> {
+    await this.#saving;
     this.#whole = this.#count();
-    this.#closed.settle(this.#whole.tally);
-    this.#pass++;
+    this.#settled = accountsOf(this.#whole.tally);
+    this.#closed.clear();
     this.#done = undefined;
-    this.#begun = new LoggedSessions(this.#copies);
+    this.#sessions = new LoggedSessions(this.#of.copies);
     this.#guarded(() => {
       const before = this.#log;
-      const path = logPath(this.#folder, this.#share, this.#logNumber++);
-      this.#log = new SessionLog(logPath(this.#folder, this.#share, this.#logNumber));
-      this.#countedOctets = 0;
-      this.#save();
+      const path = this.#logPath;
+      this.#pass++;
+      this.#log = this.#newLog();
+      this.#highest = -1;
+      this.#highestBefore = -1;
+      this.#horizon = -1;
+      this.#saveNow();
       before.close();
       rmSync(path);
     });
   }
 
   /** Nothing is written any more. */
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#countedOctets = this.#log.octets;
+    await this.#saving;
     this.#whole = this.#count();
-    this.#guarded(() => this.#save());
+    this.#guarded(() => this.#saveNow());
     this.#log.close();
   }
 
+  get #logPath(): string {
+    return logPath(this.#of.folder, this.#of.share, this.#pass);
+  }
+
+  #newLog(): SessionLog {
+    const { run, share } = this.#of;
+    return SessionLog.create(this.#logPath, { run, share, pass: this.#pass });
+  }
+
+  #sameLog({ file, log, logPath, logOctets, doubt }: ShareLeft): SessionLog {
+    if (doubt !== undefined)
+      this.#say(
+        `${doubt}. Sessions up to ${file.horizon} that it does not name may have been replayed: they are lost, unknown-after-crash, ` +
+          'and not replayed a second time',
+      );
+    return SessionLog.resume(logPath, log, logOctets, doubt === undefined ? undefined : file.horizon);
+  }
+
   #noteBegun(id: number, copy: number): void {
-    if (this.#begun.begin(id, copy)) this.#write((log) => log.begun(id, copy));
+    if (!this.#sessions.begin(id, copy)) return;
+    this.#highest = Math.max(this.#highest, id);
+    this.#guarded(() => {
+      if (id > this.#horizon) this.#saveNow();
+      else if (id > this.#horizon - LEAST_AHEAD / 2) this.#saveLater();
+      this.#log.begun(id, copy);
+    });
   }
 
-  #write(record: (log: SessionLog) => void): void {
-    this.#guarded(() => record(this.#log));
+  #noteOpened(id: number, copy: number): void {
+    // The engine says it anew of sessions that a run before this one had opened.
+    if (this.#done?.wasOpened(id, copy) === true || !this.#sessions.open(id, copy)) return;
+    this.#guarded(() => this.#log.opened(id, copy));
   }
 
-  #save(): void {
+  /** As it is now, but for what need not add up. */
+  #describe(): CheckpointFile {
     const { tally, transport } = this.#whole;
-    const path = checkpointPath(this.#folder, this.#share);
-    const file: CheckpointFile = {
+    const begun = this.#highestBefore < 0 ? 0 : this.#highest - this.#highestBefore;
+    const ahead = Math.max(LEAST_AHEAD, 2 * begun);
+    this.#highestBefore = this.#highest;
+    const { run, share } = this.#of;
+    return {
+      run,
+      share,
       pass: this.#pass,
-      log: this.#logNumber,
-      countedOctets: this.#countedOctets,
+      logOctets: this.#log.octets,
+      horizon: Math.max(this.#horizon, this.#highest + ahead),
+      boot: this.#boot,
       elapsedMs: this.#beforeMs + (this.#startedMs === undefined ? 0 : performance.now() - this.#startedMs),
       before: this.#before,
-      tally: this.#closed.within(tally),
+      tally: withAccounts(tally, this.#settled),
       transport,
     };
-    writeFileSync(`${path}.tmp`, JSON.stringify(file), { mode: 0o600 });
-    renameSync(`${path}.tmp`, path);
   }
 
-  /** A run goes on without checkpoints rather than not at all; but then it must not be resumed by an old one. */
+  /** Returns when it is on the disk. */
+  #saveNow(): void {
+    this.#newest++;
+    const file = this.#describe();
+    this.#log.syncNow();
+    writeDurably(checkpointPath(this.#of.folder, this.#of.share), seal(file));
+    this.#horizon = file.horizon;
+  }
+
+  /** Without waiting for the disk, which takes milliseconds: commands are due meanwhile. */
+  #saveLater(): void {
+    if (this.#broken || this.#saving !== undefined) return;
+    this.#saving = this.#save()
+      .catch((error: Error) => this.#breakOff(error))
+      .finally(() => {
+        this.#saving = undefined;
+      });
+  }
+
+  async #save(): Promise<void> {
+    const number = ++this.#newest;
+    if (++this.#saves % WHOLE_EVERY === 0) this.#whole = this.#count();
+    const file = this.#describe();
+    const text = seal(file);
+    await this.#log.sync();
+    const isWanted = () => number === this.#newest && !this.#broken;
+    await writeDurablyLater(checkpointPath(this.#of.folder, this.#of.share), text, isWanted);
+    if (isWanted()) this.#horizon = file.horizon;
+  }
+
   #guarded(write: () => void): void {
     if (this.#broken) return;
     try {
       write();
     } catch (error) {
-      this.#broken = true;
-      rmSync(checkpointPath(this.#folder, this.#share), { force: true });
-      this.#say(
-        `cannot write a checkpoint into ${this.#folder}: ${(error as Error).message}: this run cannot be resumed`,
-      );
+      this.#breakOff(error as Error);
     }
   }
-}
 
-function sumOf(a: Counted | undefined, b: Counted): Counted {
-  if (a === undefined) return { tally: b.tally, transport: b.transport };
-  const [one, other] = [a.transport, b.transport];
-  return {
-    tally: mergeTallies([a.tally, b.tally]),
-    transport: {
-      packetsOut: one.packetsOut + other.packetsOut,
-      packetsIn: one.packetsIn + other.packetsIn,
-      retransmitted: one.retransmitted + other.retransmitted,
-      captureDropped: one.captureDropped + other.captureDropped,
-    },
-  };
+  /** A run goes on without checkpoints rather than not at all; but then it must not be resumed by an old one. */
+  #breakOff({ message }: Error): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    const { folder, share } = this.#of;
+    try {
+      rmSync(checkpointPath(folder, share), { force: true });
+      syncFolder(folder);
+    } catch {
+      // Nothing can be written there, and what is there is older than what follows: `say` warns of it.
+    }
+    this.#say(`cannot write a checkpoint into ${folder}: ${message}: this run can't be resumed`);
+  }
 }

@@ -14,10 +14,12 @@ import { type CaptureNs, captureNow, realClock } from '../time.ts';
 import { sumStats } from '../transport/targets.ts';
 import type { Address } from '../wire/address.ts';
 import type { SourceStats } from '../wire/packets.ts';
+import { newRunId } from './checkpoint-file.ts';
 import {
   beginRunFile,
   type RunFile,
   type RunLeft,
+  type RunStart,
   removeCheckpoints,
   writeRunFile,
 } from './checkpoint-run.ts';
@@ -46,8 +48,9 @@ import { addressesTaken } from './replay-source.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 import type { TargetJob } from './replay-transport.ts';
 import { RestTeller } from './rest-teller.ts';
-import { checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
+import { asRunAs, checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
 import { makeRunFolder, writeSummary } from './run-folder.ts';
+import { RunLock } from './run-lock.ts';
 
 const PROGRESS_MS = 1_000;
 
@@ -148,8 +151,8 @@ export interface SourceFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flo
   recording?: { to: CaptureNs; originSec: number };
   /** Default: once, from now on. */
   course?: Course;
-  /** It can be resumed: the words of the command line behind the verb, and, where it is resumed, what of it is left. */
-  resumable?: { args: string[]; left: RunLeft | undefined };
+  /** It can be resumed: how it was started, and, where it is resumed, what of it is left. */
+  resumable?: RunStart & { left: RunLeft | undefined };
   /** Where it is resumed: what is due at once, the first time. */
   resumedAt?: CaptureNs | undefined;
   /** As whom the run goes on once its sockets are open. */
@@ -167,8 +170,13 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const out = makeRunFolder(options.out, source.runAs);
   if (await isUnderWay(out))
     throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
+  const lock = asRunAs(source.runAs, () => RunLock.take(out));
   const { course = ONCE, recording, resumable } = source;
-  const checkpoint = resumable && { folder: out, resume: resumable.left !== undefined };
+  const checkpoint = resumable && {
+    folder: out,
+    run: resumable.left?.run ?? newRunId(),
+    resume: resumable.left !== undefined,
+  };
   const job = { ...planned, checkpoint };
   // Should what follows fail, it goes with the process.
   const guard = await guardOf(targets);
@@ -246,13 +254,15 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     unread,
   });
   const json = jsonLines(summary);
-  writeSummary(out, `${json.join('\n')}\n`);
+  const unwritten = writeSummary(out, `${json.join('\n')}\n`, runFile !== undefined);
   const tell = isBeside ? say : print;
-  tell(options.json === true ? json : summaryLines(summary, out));
+  tell(options.json === true ? json : summaryLines(summary, unwritten === undefined ? out : undefined));
+  if (unwritten !== undefined) throw unwritten;
   if (runFile !== undefined && !interrupted && unread === undefined) {
     writeRunFile(out, { ...runFile, completed: true });
     removeCheckpoints(out);
   }
+  lock.release();
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, interrupted);
 }
@@ -269,7 +279,7 @@ async function settle(
   await threads.shed();
   checkWritable(out, runAs, '--out');
   if (job.live === undefined) checkReadable(job.archive, runAs);
-  return resumable && beginRunFile(out, resumable.args, resumable.left !== undefined);
+  return resumable && job.checkpoint && beginRunFile(job.checkpoint, resumable);
 }
 
 /** Throws 'refused' where one of the targets is a recorded server, looks live, or may be either for all that is known. */
@@ -311,6 +321,11 @@ async function runPasses(
   anchors: { first: CaptureNs; next: CaptureNs },
 ): Promise<void> {
   const now = () => performance.timeOrigin + realClock.now();
+  if (firstPass >= loops) {
+    // It was over when it was interrupted: all that is left is to say what came of it.
+    control.pass = loops - 1;
+    return;
+  }
   let isOver = false;
   const callOff = callAt(now() + forMs, now, () => {
     isOver = true;

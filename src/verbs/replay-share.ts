@@ -258,7 +258,7 @@ export class ReplayShare {
     } finally {
       source.close();
     }
-    if (this.#unread === undefined && this.#stopped === undefined) checkpoints?.passed();
+    if (this.#unread === undefined && this.#stopped === undefined) await checkpoints?.passed();
     return this.#unread;
   }
 
@@ -273,7 +273,9 @@ export class ReplayShare {
   /** What all that was run amounts to. Frees everything. */
   async end(): Promise<ShareResult> {
     await this.#transport.close();
-    this.#checkpoints?.close();
+    // Where nothing was left to run, the runs before this one have counted all of it.
+    this.#checkpoints ??= this.#openCheckpoints();
+    await this.#checkpoints?.close();
     return {
       tally: this.#observer.tally,
       transport: this.#transport.stats(),

@@ -1,10 +1,10 @@
-import { type Archive, openArchive } from '../archive/reader.ts';
+import { type Archive, type ArchiveInfo, openArchive } from '../archive/reader.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
 import { totalsOf } from '../report/gaps.ts';
 import type { CaptureNs } from '../time.ts';
-import { firstLeft, readRunLeft } from './checkpoint-run.ts';
+import { firstLeft, type RecordingIdentity, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
@@ -180,7 +180,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       servers,
       recording: { to: timing.window.to ?? lastOf(archive, fixed), originSec: archive.info.originSec },
       course: planCourse(options, Date.now(), left !== undefined),
-      resumable: { args: process.argv.slice(3), left },
+      resumable: { args: process.argv.slice(3), recording: identityOf(archive.info), left },
       runAs,
     });
   } finally {
@@ -219,6 +219,11 @@ function warnOfRemaps(archive: Archive, { remapUser, remapSchema }: LoginJob): v
 /** As the threads have them. */
 function sharesOf({ channels: of, order }: ReplayOptions): Share[] {
   return Array.from({ length: of }, (_, index) => ({ index, of, byCopy: order === 'commit' }));
+}
+
+/** By which a recording is known again. */
+function identityOf({ startedMs, originSec, packets }: ArchiveInfo): RecordingIdentity {
+  return { startedMs, originSec, packets };
 }
 
 /** When the last of it was. */

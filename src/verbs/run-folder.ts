@@ -1,7 +1,7 @@
 /** The folder of a run, its --out: who may read it, and what is written there at the end. */
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import { replaceFile } from '../files.ts';
+import { writeDurably } from './durable.ts';
 import { makeFolderFor, type RunAs } from './run-as.ts';
 
 /** Makes the folder `out` (default: named by the time) for `runAs`, or takes the one that is there. Returns its path. */
@@ -22,6 +22,17 @@ export function makeRunFolder(out: string | undefined, runAs: RunAs): string {
 
 export const summaryIn = (folder: string) => join(folder, 'summary.json');
 
-export function writeSummary(folder: string, text: string): void {
-  replaceFile(summaryIn(folder), text);
+/** Returns why summary.json can't be written, if it can't: what it was to have must be printed nonetheless. */
+export function writeSummary(folder: string, text: string, isResumable: boolean): MytapeError | undefined {
+  try {
+    writeDurably(summaryIn(folder), text);
+    return undefined;
+  } catch (cause) {
+    const next = isResumable
+      ? ` (mend that, then: mytape replay --resume ${folder} sends nothing again, and writes it)`
+      : ' (what it was to have was printed)';
+    return new MytapeError('disk', `cannot write ${summaryIn(folder)}: ${(cause as Error).message}${next}`, {
+      cause,
+    });
+  }
 }

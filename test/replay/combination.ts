@@ -322,7 +322,8 @@ export function setupOf(one: Combination): Setup {
       window: window && { from: fromNs, to: window.to === undefined ? undefined : window.to * MS },
       done: done && {
         isCounted: (id) => done.counted.includes(id),
-        wasBegun: (id, copy) => done.begun.includes(id * COPIES + copy),
+        lostBy: (id, copy) => (done.begun.includes(id * COPIES + copy) ? 'interrupted' : undefined),
+        wasOpened: (id, copy) => done.begun.includes(id * COPIES + copy) && id % 2 === 0,
       },
     },
     engineOf: (share) => {

@@ -4,10 +4,19 @@ import type { Done } from '../../src/replay/resume.ts';
 import { Tape } from './tape.ts';
 import { type Run, replay } from './world.ts';
 
-function done(counted: readonly number[], begun: readonly string[]): Done {
+function done(
+  counted: readonly number[],
+  begun: readonly string[],
+  opened: readonly string[] = [],
+  horizon = -1,
+): Done {
   return {
     isCounted: (session) => counted.includes(session),
-    wasBegun: (session, copy) => begun.includes(`${session}/${copy}`),
+    lostBy: (session, copy) => {
+      if (begun.includes(`${session}/${copy}`)) return 'interrupted';
+      return session <= horizon ? 'unknown-after-crash' : undefined;
+    },
+    wasOpened: (session, copy) => opened.includes(`${session}/${copy}`),
   };
 }
 
@@ -31,7 +40,7 @@ describe('a run that goes on with another', () => {
       const { book, summary, transport } = await replay(sessions(5), {
         copies: 2,
         speed,
-        engine: { done: done([0], ['1/0', '1/1', '2/1']) },
+        engine: { done: done([0], ['1/0', '1/1', '2/1'], ['1/0', '2/1']) },
       });
       // Session 0 is nowhere.
       assert.equal(summary.captured.sessions, 4);
@@ -43,8 +52,23 @@ describe('a run that goes on with another', () => {
       assert.deepEqual(book.story(2, 1), Array(3).fill('lost interrupted'));
       assert.equal(transport.connections.length, 5, 'one for 2/0, and two for each of sessions 3 and 4');
       assert.equal(summary.commands.sent, 15);
+      // By this run, and 1/0 and 2/1 by the one before.
+      assert.equal(summary.sessions.opened, 7);
     });
   }
+
+  test('loses by name what nobody knows to have been begun, and sends nothing of it', async () => {
+    const { book, summary, transport } = await replay(sessions(4), {
+      copies: 2,
+      engine: { done: done([0], ['1/0'], [], 2) },
+    });
+    assert.deepEqual(book.endsOf(1), ['interrupted', 'unknown-after-crash']);
+    assert.deepEqual(book.story(2, 1), Array(3).fill('lost unknown-after-crash'));
+    assert.deepEqual(summary.sessions.lost_by, { interrupted: 1, 'unknown-after-crash': 3 });
+    assert.equal(transport.connections.length, 2, 'those of session 3');
+    assert.equal(summary.verdict, 'invalid');
+    assert.ok(summary.reasons.includes('9 commands were lost: unknown-after-crash'));
+  });
 
   test('of which nothing is left', async () => {
     const { summary, transport } = await replay(sessions(2), { engine: { done: done([0, 1], []) } });

@@ -1,0 +1,59 @@
+/**
+ * Files that are whole and on the disk, or as they were before, whatever happens meanwhile: written beside, synced, and renamed; then the
+ * folder is synced, which has the name.
+ */
+import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { OPEN, openRegular, openRegularHandle } from '../files.ts';
+
+/** Replaces `path`, which only its owner may read. Returns when it is on the disk. Throws UnsafeFileError, or the system's errors. */
+export function writeDurably(path: string, text: string): void {
+  const beside = `${path}.tmp`;
+  // Left by a process that was killed.
+  rmSync(beside, { force: true });
+  const fd = openRegular(beside, OPEN.createNew);
+  try {
+    writeFileSync(fd, text);
+    fdatasyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(beside, path);
+  syncFolder(dirname(path));
+}
+
+/**
+ * As `writeDurably`, off this thread. `isWanted` is asked when all but the name is done: where it returns false, because something newer
+ * was written meanwhile, `path` stays as it is.
+ */
+export async function writeDurablyLater(path: string, text: string, isWanted: () => boolean): Promise<void> {
+  const beside = `${path}.later.tmp`;
+  rmSync(beside, { force: true });
+  const file = await openRegularHandle(beside, OPEN.createNew);
+  try {
+    await file.writeFile(text);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  if (!isWanted()) return;
+  // On this thread, so that nothing newer comes in between.
+  renameSync(beside, path);
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Makes the names of new files, of renamed and of removed ones durable. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

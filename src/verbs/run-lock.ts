@@ -1,0 +1,31 @@
+import { join } from 'node:path';
+import { ArchiveLock } from '../archive/lock.ts';
+import { MytapeError } from '../errors.ts';
+import { whyNotRegular } from '../files.ts';
+
+const LOCK_FILE = 'run.lock';
+
+/** Who carries out a run in a folder: one process at a time. Two that resumed it at once would begin the same sessions. */
+export class RunLock {
+  readonly #lock: ArchiveLock;
+
+  private constructor(lock: ArchiveLock) {
+    this.#lock = lock;
+  }
+
+  /** Throws where another process has it, or the folder can't be written to. It goes with this process, whatever ends it. */
+  static take(folder: string): RunLock {
+    const why = whyNotRegular(join(folder, LOCK_FILE));
+    if (why !== undefined)
+      throw new MytapeError('bad-file', `cannot lock ${join(folder, LOCK_FILE)}: ${why} (remove it, or choose another folder by --out)`);
+    const lock = ArchiveLock.take(folder, LOCK_FILE);
+    if (lock instanceof ArchiveLock) return new RunLock(lock);
+    throw lock === 'busy'
+      ? new MytapeError('usage', `a run is under way in ${folder}: choose another folder by --out`)
+      : new MytapeError('bad-file', `cannot write into the folder ${folder} (choose another: --out)`);
+  }
+
+  release(): void {
+    this.#lock.release();
+  }
+}
