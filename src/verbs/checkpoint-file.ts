@@ -96,13 +96,18 @@ function problemOf(held: unknown): string | undefined {
   const { run, share, pass, logOctets, horizon, boot, elapsedMs, before } = held;
   const wrong = (name: string) => `it is damaged: its field ${name} has another form`;
   if (!isRunId(run)) return wrong('run');
-  for (const [name, value] of Object.entries({ share, pass, logOctets }))
-    if (!isCount(value)) return wrong(name);
-  if (horizon !== -1 && !isCount(horizon)) return wrong('horizon');
+  for (const [name, value] of Object.entries({ share, pass })) if (!isNumberOfLog(value)) return wrong(name);
+  if (!isCount(logOctets)) return wrong('logOctets');
+  if (horizon !== -1 && !isNumberOfLog(horizon)) return wrong('horizon');
   if (typeof boot !== 'string') return wrong('boot');
   if (!isMs(elapsedMs)) return wrong('elapsedMs');
   const inner = countedProblem(held) ?? (before === undefined ? undefined : countedProblem(before));
   return inner === undefined ? undefined : `it is damaged: its ${inner}`;
+}
+
+/** The log has 32 bits for it. */
+function isNumberOfLog(value: unknown): boolean {
+  return isCount(value) && value <= 0xffff_ffff;
 }
 
 function countedProblem(value: unknown): string | undefined {

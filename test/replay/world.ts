@@ -183,6 +183,8 @@ export interface Setup {
   engine?: Partial<EngineOptions>;
   /** What each share has for itself. */
   engineOf?(share: Share): Partial<EngineOptions>;
+  /** Who watches one share only. */
+  observersOf?(share: Share): readonly Observer[];
   /** Engines that share the run, by one table of connections. */
   shares?: number;
   copies?: number;
@@ -245,7 +247,11 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
       setup.order === 'commit' ? { orderBy: new CommandKinds(), share: { index, of, byCopy: true } } : {};
     const share = { index, of };
     const own = { share, ...order, ...setup.engineOf?.(share), connections };
-    return new Engine({ ...options, ...own }, transport, [book, summed]);
+    return new Engine({ ...options, ...own }, transport, [
+      book,
+      summed,
+      ...(setup.observersOf?.(share) ?? []),
+    ]);
   });
   const run = { engine: engines[0], engines, transport, clock, book } as unknown as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });

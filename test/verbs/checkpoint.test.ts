@@ -1,0 +1,214 @@
+/** A run that ends at any moment, by a kill or with its host, and goes on: nothing is sent twice, and all numbers add up. */
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { Share } from '../../src/replay/share.ts';
+import { type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
+import { mergeTallies } from '../../src/report/tally.ts';
+import { Checkpoints } from '../../src/verbs/checkpoint.ts';
+import {
+  type CheckpointFile,
+  type Counted,
+  checkpointPath,
+  logPath,
+  newRunId,
+  readCheckpoint,
+} from '../../src/verbs/checkpoint-file.ts';
+import { seal } from '../../src/verbs/sealed.ts';
+import { temporaryFolder } from '../archive/support.ts';
+import { Tape } from '../replay/tape.ts';
+import { type Run, replay, sum } from '../replay/world.ts';
+
+const SESSIONS = 100;
+const STEPS = 3;
+const EVERY_MS = 12;
+const COPIES = 2;
+
+/** How one life of a run ends. */
+interface End {
+  /** After so much of the run, virtual. */
+  ms: number;
+  /** The process is killed; or the host ends too, and what was not synced is gone but for this part of it. */
+  keeps: number | 'all';
+}
+
+function visits(): Tape {
+  const tape = new Tape();
+  for (let i = 0; i < SESSIONS; i++) {
+    const at = i * EVERY_MS;
+    const session = tape.session(at);
+    for (let step = 0; step < STEPS; step++) session.query(at + 40 * (step + 1), `VISIT ${i} ${step}`);
+    session.quit(at + 40 * (STEPS + 1));
+  }
+  return tape;
+}
+
+/** One run in a folder, by as many processes as it takes. */
+class Lives {
+  /** How often each statement of each copy came to the target. */
+  readonly received = new Map<string, number>();
+  readonly said: string[] = [];
+  readonly #shares: number;
+  readonly #run = newRunId();
+  #folder: string;
+  #lives = 0;
+
+  constructor(folder: string, shares: number) {
+    this.#folder = join(folder, '0');
+    mkdirSync(this.#folder);
+    this.#shares = shares;
+  }
+
+  /** Until `end`, or to its own where that comes first: what it then says. */
+  async live(end: End | undefined): Promise<Summary | undefined> {
+    const folder = this.#folder;
+    const next = `${folder}-${this.#lives}`;
+    const shares: { checkpoints: Checkpoints; count(): Counted }[] = [];
+    const open = ({ index }: Share) => {
+      const own = new SummaryObserver(COPIES, true);
+      const transport = { packetsOut: 1, packetsIn: 2, retransmitted: 0, captureDropped: 0 };
+      const count = () => ({ tally: own.tally, transport });
+      const job = { folder, run: this.#run, resume: this.#lives > 0 };
+      const checkpoints = new Checkpoints(job, index, COPIES, count, (line) => this.said.push(line));
+      shares[index] = { checkpoints, count };
+      return { own, checkpoints };
+    };
+    const opened = Array.from({ length: this.#shares }, (_, index) => open({ index, of: this.#shares }));
+    let isDead = false;
+    const begin = () => {
+      for (const { checkpoints } of opened) checkpoints.begin();
+    };
+    const die = ({ engines }: Run) => {
+      cpSync(folder, next, { recursive: true });
+      isDead = true;
+      for (const engine of engines) engine.cut();
+    };
+    await replay(visits(), {
+      shares: this.#shares,
+      copies: COPIES,
+      target: {
+        users: { app: 'secret' },
+        reacts: ({ sql }, { identity }) => {
+          if (isDead || sql === '') return undefined;
+          const visit = `${sql} of copy ${identity.copy}`;
+          this.received.set(visit, (this.received.get(visit) ?? 0) + 1);
+          return undefined;
+        },
+      },
+      engineOf: ({ index }) => ({ done: opened[index].checkpoints.done }),
+      observersOf: ({ index }) => [opened[index].own, ...opened[index].checkpoints.observers],
+      at:
+        end === undefined
+          ? [[1, begin]]
+          : [
+              [1, begin],
+              [end.ms, die],
+            ],
+    });
+    for (const { checkpoints } of shares) {
+      if (!isDead) await checkpoints.passed();
+      await checkpoints.close();
+    }
+    this.#lives++;
+    if (isDead) {
+      this.#folder = next;
+      if (end !== undefined && end.keeps !== 'all') this.#crash(end.keeps);
+      return undefined;
+    }
+    const total = shares.map(({ checkpoints }) => checkpoints.total());
+    return summarize(mergeTallies(total.map(({ tally }) => tally)), {
+      packets: 0,
+      dropped: 0,
+      copies: COPIES,
+      speed: 1,
+      elapsedMs: 1,
+      transport: total[0].transport,
+      interrupted: false,
+    });
+  }
+
+  /** Until each of `ends`, and then to its own, unless that comes first. `lived`: the ends that came. */
+  async all(ends: readonly End[]): Promise<{ summary: Summary; lived: End[] }> {
+    const lived: End[] = [];
+    for (const end of ends) {
+      const summary = await this.live(end);
+      if (summary !== undefined) return { summary, lived };
+      lived.push(end);
+    }
+    return { summary: (await this.live(undefined)) as Summary, lived };
+  }
+
+  /** The host ends: what was synced is there, of what came after it a part. */
+  #crash(keeps: number): void {
+    for (let share = 0; share < this.#shares; share++) {
+      const file = readCheckpoint(this.#folder, share, this.#run);
+      const log = logPath(this.#folder, share, file.pass);
+      const { length } = readFileSync(log);
+      truncateSync(log, file.logOctets + Math.floor((length - file.logOctets) * keeps));
+      edit(this.#folder, { ...file, boot: 'another' });
+    }
+  }
+}
+
+function edit(folder: string, file: CheckpointFile): void {
+  writeFileSync(checkpointPath(folder, file.share), seal(file));
+}
+
+function assertAddsUp({ captured, sessions, commands, divergence }: Summary): void {
+  assert.deepEqual([captured.sessions, captured.commands], [SESSIONS, SESSIONS * (STEPS + 1)]);
+  assert.equal(sessions.scheduled, SESSIONS * COPIES);
+  assert.equal(sessions.scheduled, sessions.completed + sessions.lost);
+  assert.equal(sessions.lost, sum(sessions.lost_by));
+  assert.equal(commands.scheduled, captured.commands * COPIES);
+  assert.equal(commands.scheduled, commands.answered + sum(commands.lost));
+  assert.equal(commands.answered, sum(divergence));
+  assert.equal(sum(commands.lost), sessions.lost * (STEPS + 1));
+  // Those that are complete were opened, and so were some of those that were lost.
+  assert.ok(sessions.opened >= sessions.completed && sessions.opened <= sessions.scheduled);
+}
+
+const end = fc.record({
+  ms: fc.integer({ min: 2, max: SESSIONS * EVERY_MS + 200 }),
+  keeps: fc.oneof(fc.constant('all' as const), fc.double({ min: 0, max: 1, noNaN: true })),
+});
+
+describe('a run that ends too early again and again', () => {
+  test('sends nothing twice, and its numbers add up', async (t) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(end, { minLength: 1, maxLength: 3 }),
+        fc.integer({ min: 1, max: 2 }),
+        async (ends, shares) => {
+          const lives = new Lives(temporaryFolder(t), shares);
+          const { summary, lived } = await lives.all(ends);
+          assertAddsUp(summary);
+          const twice = [...lives.received].filter(([, n]) => n > 1);
+          assert.deepEqual(twice, []);
+          // Nothing is lost that was not begun, unless the host has ended.
+          const causes = Object.keys(summary.sessions.lost_by);
+          if (lived.every(({ keeps }) => keeps === 'all')) {
+            assert.ok(
+              causes.every((cause) => cause === 'interrupted'),
+              causes.join(),
+            );
+            assert.deepEqual(lives.said, []);
+          } else assert.ok(lives.said.some((line) => /may lack its last records/.test(line)));
+          const answered = summary.commands.answered - summary.sessions.completed;
+          assert.ok(lives.received.size >= answered, 'more answers than statements');
+        },
+      ),
+      { numRuns: 12 },
+    );
+  });
+
+  test('has each session that was opened in its numbers, in whichever life it was', async (t) => {
+    const lives = new Lives(temporaryFolder(t), 1);
+    await lives.live({ ms: 400, keeps: 'all' });
+    const summary = (await lives.live(undefined)) as Summary;
+    assertAddsUp(summary);
+    assert.ok((summary.sessions.lost_by.interrupted ?? 0) > 0);
+    assert.equal(summary.sessions.opened, summary.sessions.scheduled);
+  });
+});
