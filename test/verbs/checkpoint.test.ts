@@ -88,6 +88,7 @@ class Lives {
     await replay(visits(), {
       shares: this.#shares,
       copies: COPIES,
+      isPart: true,
       target: {
         users: { app: 'secret' },
         reacts: ({ sql }, { identity }) => {

@@ -241,7 +241,7 @@ describe('what an interrupted run left', () => {
         if (isLeftOut === true) assert.equal(await resume(folder), true);
         rmSync(folder, { recursive: true });
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
     // Both happen: no damage to the log stops a resumption, and none to the two others goes through.
     assert.ok(seen.has('sessions-0.0.log cut off true') && seen.has('checkpoint-0.json cut off undefined'));
@@ -260,7 +260,7 @@ describe('what an interrupted run left', () => {
           rmSync(folder, { recursive: true });
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 
