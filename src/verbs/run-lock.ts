@@ -17,7 +17,10 @@ export class RunLock {
   static take(folder: string): RunLock {
     const why = whyNotRegular(join(folder, LOCK_FILE));
     if (why !== undefined)
-      throw new MytapeError('bad-file', `cannot lock ${join(folder, LOCK_FILE)}: ${why} (remove it, or choose another folder by --out)`);
+      throw new MytapeError(
+        'bad-file',
+        `cannot lock ${join(folder, LOCK_FILE)}: ${why} (remove it, or choose another folder by --out)`,
+      );
     const lock = ArchiveLock.take(folder, LOCK_FILE);
     if (lock instanceof ArchiveLock) return new RunLock(lock);
     throw lock === 'busy'

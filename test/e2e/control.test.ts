@@ -1,6 +1,6 @@
 /** A run that is changed while it runs, stopped, killed, and resumed. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { collect, type RunResult } from '../../scripts/lab/lab.ts';
@@ -95,6 +95,8 @@ labTests('control', (it) => {
         assert.equal(summary.commands.lost.interrupted, summary.sessions.lost * (steps + 1));
         assert.ok(summary.sessions.lost < sessions, 'sessions that were over were lost again');
         assert.equal(summary.resumed, 2);
+        assert.ok(summary.sessions.opened >= summary.sessions.completed, 'more complete than opened');
+        assert.ok(summary.sessions.opened <= summary.sessions.scheduled);
         assert.ok(
           !readdirSync(out).some((name) => /^(checkpoint|sessions)-/.test(name)),
           'checkpoints are left',
@@ -114,6 +116,35 @@ labTests('control', (it) => {
       await intercept?.stop();
     });
   }
+
+  it('whose log is shorter than its checkpoint loses by name what it may have sent, and sends none of it twice', async (bed) => {
+    const archive = visitTape(bed);
+    await clearVisits(bed);
+    const run = startReplay(bed, { path: 'socket', archive, extra: ['-C', '2'] });
+    const { out } = run;
+    await visited(bed, 150);
+    process.kill(run.pid, 'SIGKILL');
+    await run.ended;
+    const logs = readdirSync(out).filter((name) => name.startsWith('sessions-'));
+    assert.equal(logs.length, 2);
+    for (const log of logs) truncateSync(join(out, log), Math.floor(statSync(join(out, log)).size / 3));
+    const last = await mytape(bed, 'socket', ['replay', '--resume', out]);
+    assert.equal(last.code, EXIT.invalidRun, last.stderr);
+    assert.match(
+      last.stderr,
+      /sessions-[01]\.0\.log ends at octet \d+, and its checkpoint names \d+ octets\. Sessions up to/,
+    );
+    const summary = readSummary(out);
+    assertAddsUp(summary);
+    assert.equal(summary.captured.sessions, PLAN.sessions);
+    assert.ok(summary.sessions.lost_by['unknown-after-crash'] > 0);
+    assert.ok(summary.reasons.some((reason) => /were lost: unknown-after-crash/.test(reason)));
+    assert.deepEqual(
+      (await visitsOn(bed)).filter(({ n }) => n > 1),
+      [],
+    );
+    await bed.assertNobodyOnTarget();
+  });
 
   it('a run is asked, paused, sped up and stopped by ctl, and then resumed', async (bed) => {
     const archive = visitTape(bed);

@@ -17,6 +17,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { newRunId } from '../../src/verbs/checkpoint-file.ts';
+import { writeRunFile } from '../../src/verbs/checkpoint-run.ts';
 import { RunControl, type RunStatus } from '../../src/verbs/control.ts';
 import { parseLoops, planCourse } from '../../src/verbs/control-course.ts';
 import { askRun, isUnderWay, openControl } from '../../src/verbs/control-socket.ts';
@@ -27,6 +29,15 @@ import { mytape } from './mytape.ts';
 
 const LATENESS = { p50: 0.1, p99: 0.5, max: 2 };
 const ROOT = process.geteuid?.() === 0;
+
+/** run.json, but for whether the run is over. */
+const RUN = {
+  id: newRunId(),
+  args: [],
+  recording: { startedMs: 1, originSec: 1, packets: 1 },
+  cwd: '/',
+  resumed: 0,
+};
 const ORIGIN_SEC = 1_700_000_000;
 
 /** A run whose threads only write down what they are told. */
@@ -262,11 +273,11 @@ describe('the control socket', () => {
     const listen = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 9))`;
     spawnSync(process.execPath, ['-e', listen]);
     assert.ok(existsSync(path));
-    const run = { args: [], cwd: '/', resumed: 0, completed: false };
-    writeFileSync(join(folder, 'run.json'), JSON.stringify(run));
+    const run = { ...RUN, completed: false };
+    writeRunFile(folder, run);
     await assert.rejects(ask, /was stopped or killed: mytape replay --resume .* goes on with it/);
     assert.ok(!existsSync(path));
-    writeFileSync(join(folder, 'run.json'), JSON.stringify({ ...run, completed: true }));
+    writeRunFile(folder, { ...run, completed: true });
     writeFileSync(join(folder, 'summary.json'), '{}');
     await assert.rejects(ask, /is over: see its summary\.json/);
   });
@@ -308,13 +319,13 @@ describe('mytape ctl', () => {
     fails(/say mytape replay --resume RUN and nothing else/, 2, 'a.tape', `--resume=${folder}`);
     fails(/say mytape replay --resume RUN and nothing else/, 2, '--resume');
     fails(/has no run to resume/, 1, '--resume', folder);
-    const run = { args: ['gone.tape', '-x', '1-127.0.0.1:1', '--local'], cwd: folder, resumed: 0 };
-    writeFileSync(join(folder, 'run.json'), JSON.stringify({ ...run, completed: true }));
+    const run = { ...RUN, args: ['gone.tape', '-x', '1-127.0.0.1:1', '--local'], cwd: folder };
+    writeRunFile(folder, { ...run, completed: true });
     fails(/came to its end: nothing is left to resume/, 2, '--resume', folder);
     // As it was started, and where.
-    writeFileSync(join(folder, 'run.json'), JSON.stringify({ ...run, completed: false }));
+    writeRunFile(folder, { ...run, completed: false });
     fails(/there is no archive gone\.tape/, 1, `--resume=${folder}`);
-    writeFileSync(join(folder, 'run.json'), JSON.stringify({ ...run, cwd: '/nowhere', completed: false }));
+    writeRunFile(folder, { ...run, cwd: '/nowhere', completed: false });
     fails(/cannot go to \/nowhere, where the run was started/, 1, '--resume', folder);
   });
 });

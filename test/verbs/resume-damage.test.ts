@@ -21,7 +21,14 @@ import { MytapeError } from '../../src/errors.ts';
 import type { SessionMeta } from '../../src/flow/events.ts';
 import { SummaryObserver } from '../../src/report/summary.ts';
 import { Checkpoints } from '../../src/verbs/checkpoint.ts';
-import { beginRunFile, readRunFile, readRunLeft, resumedArgs } from '../../src/verbs/checkpoint-run.ts';
+import { newRunId } from '../../src/verbs/checkpoint-file.ts';
+import {
+  beginRunFile,
+  readRunFile,
+  readRunLeft,
+  resumedArgs,
+  writeRunFile,
+} from '../../src/verbs/checkpoint-run.ts';
 import { seal } from '../../src/verbs/sealed.ts';
 
 const COPIES = 2;
@@ -45,7 +52,7 @@ const sessionOf = (id: number) => ({ id }) as SessionMeta;
 /** A run that began sessions 0 to 29, of which every third is closed, and whose last checkpoint has them all. */
 async function interruptedRun(folder: string): Promise<void> {
   mkdirSync(folder);
-  beginRunFile(folder, START, false);
+  beginRunFile({ folder, run: newRunId(), resume: false }, START);
   writeFileSync(join(folder, 'summary.json'), '{}');
   const checkpoints = openRun(folder, false);
   for (let id = 0; id < BEGUN; id++) {
@@ -183,7 +190,7 @@ async function resume(folder: string): Promise<boolean | undefined> {
     const args = resumedArgs(['node', 'mytape', 'replay', '--resume', folder]);
     assert.ok(args.every((word) => typeof word === 'string'));
     const left = readRunLeft(folder, SHARES, COPIES);
-    beginRunFile(folder, START, true);
+    beginRunFile({ folder, run: readRunFile(folder).id, resume: true }, START);
     const checkpoints = openRun(folder, true);
     const { done } = checkpoints;
     await checkpoints.close();
@@ -312,9 +319,14 @@ describe('what an interrupted run left', () => {
 
   test('of an archive that was made anew since, or of a run that is over, is refused', () => {
     const folder = trial();
-    const other = { ...START, recording: { ...START.recording, startedMs: 2 } };
-    assert.throws(() => beginRunFile(folder, other, true), /was made anew since/);
-    const longer = { ...START, recording: { ...START.recording, packets: 10 } };
-    assert.equal(beginRunFile(folder, longer, true).resumed, 1);
+    const job = { folder, run: readRunFile(folder).id, resume: true };
+    const of = (changes: object) => ({ ...START, recording: { ...START.recording, ...changes } });
+    for (const other of [{ startedMs: 2 }, { originSec: 2 }, { packets: 8 }])
+      assert.throws(() => beginRunFile(job, of(other)), /was made anew since \(put the old one back/);
+    // It was being recorded still.
+    const file = beginRunFile(job, of({ packets: 10 }));
+    assert.equal(file.resumed, 1);
+    writeRunFile(folder, { ...file, completed: true });
+    assert.throws(() => beginRunFile(job, START), /came to its end: nothing is left to resume/);
   });
 });

@@ -1,0 +1,99 @@
+/** `mytape replay --resume`, and what a run does where its folder can't be written. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { ArchiveLock } from '../../src/archive/lock.ts';
+import { EXIT } from '../../src/errors.ts';
+import type { Summary } from '../../src/report/summary.ts';
+import { interleave, recordArchive, sessionFrames } from '../archive/support.ts';
+import { mytape } from './mytape.ts';
+
+const OURS = /this is a fault of mytape's own|^\s+at /m;
+
+describe('a run whose folder is in the way', () => {
+  let root: string;
+  let tape: string;
+  let out: string;
+  before(() => {
+    root = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    tape = join(root, 'a.tape');
+    out = join(root, 'run');
+    recordArchive(tape, interleave([1, 2, 3].map((i) => sessionFrames(`10.0.0.${i}`, 40_000 + i, 10))));
+  });
+  after(() => rmSync(root, { recursive: true, force: true }));
+
+  /** Nobody is connected to: all sessions are left out. */
+  function replay(...args: string[]): ReturnType<typeof mytape> {
+    const nobody = ['--include-user', 'nobody', '--allow-live-target'];
+    const way = ['-x', '3307-10.9.9.9:3306', '--transport', 'socket', '--out', out];
+    return mytape('replay', tape, ...way, ...nobody, ...args);
+  }
+
+  function fails(result: ReturnType<typeof mytape>, status: number, message: RegExp): void {
+    assert.match(result.stderr, message);
+    assert.equal(result.status, status, result.stderr);
+    assert.doesNotMatch(result.stderr, OURS);
+  }
+
+  test('prints its summary where it cannot write it, and writes it when it is resumed, with nothing counted twice', () => {
+    const path = join(out, 'summary.json');
+    mkdirSync(path, { recursive: true });
+    chmodSync(out, 0o700);
+    const first = replay('--loop', '2', '-C', '2');
+    fails(
+      first,
+      EXIT.failed,
+      /cannot write .*summary\.json: .*: mytape replay --resume .*run sends nothing again, and writes it\)/,
+    );
+    assert.match(first.stdout, /Verdict: invalid/);
+    assert.doesNotMatch(first.stdout, /Written:/);
+    rmdirSync(path);
+    const again = mytape('replay', '--resume', out);
+    assert.equal(again.status, EXIT.invalidRun, again.stderr);
+    const { captured, sessions, resumed, loops } = JSON.parse(readFileSync(path, 'utf8')) as Summary;
+    assert.deepEqual([captured.sessions, sessions.scheduled, Object.values(sessions.skipped)], [6, 0, [6]]);
+    assert.deepEqual([resumed, loops], [1, 2]);
+    fails(mytape('replay', '--resume', out), EXIT.usage, /came to its end: nothing is left to resume/);
+    assert.ok(!existsSync(join(out, 'run.lock')));
+  });
+
+  test('is not begun where another process carries one out', () => {
+    const lock = ArchiveLock.take(out, 'run.lock');
+    assert.ok(lock instanceof ArchiveLock);
+    try {
+      fails(replay(), EXIT.usage, /a run is under way in .*run: choose another folder by --out/);
+    } finally {
+      lock.release();
+    }
+  });
+
+  test('is not resumed where what it left is damaged, in words', () => {
+    rmSync(join(out, 'summary.json'), { force: true });
+    mkdirSync(join(out, 'summary.json'));
+    assert.equal(replay().status, EXIT.failed);
+    truncateSync(join(out, 'checkpoint-0.json'), 2 ** 36);
+    fails(
+      mytape('replay', '--resume', out),
+      EXIT.failed,
+      /cannot read .*checkpoint-0\.json: it has 68719476736 octets/,
+    );
+    truncateSync(join(out, 'run.json'), 10);
+    fails(
+      mytape('replay', '--resume', out),
+      EXIT.failed,
+      /cannot read .*run\.json: it is damaged: it is no JSON/,
+    );
+    fails(mytape('replay', '--resume', root), EXIT.failed, /has no run to resume: there is no .*run\.json/);
+  });
+});
