@@ -34,7 +34,7 @@ import type { TargetSide } from './target-side.ts';
 /** An answer may take REPLY_TIMEOUT_MS, or as many times as long as the recorded one, whichever is more. */
 const REPLY_TIMEOUT_FACTOR = 20;
 
-/** How long the end of a connection may take, ms. */
+/** How long the end of a connection may take, ms, where an answer may not take less: a server may talk for ever after COM_QUIT. */
 const CLOSE_TIMEOUT_MS = 60_000;
 
 const SWEEP_MS = 1_000;
@@ -78,6 +78,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   readonly #sides: readonly TargetSide[];
   readonly #connectTimeoutMs: number;
   readonly #replyTimeoutMs: number;
+  readonly #closeTimeoutMs: number;
   /** How much later than copy 0 each copy is due, ms. */
   readonly #offsets: Float64Array;
   readonly #alarm: Alarm;
@@ -102,6 +103,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
+    this.#closeTimeoutMs = Math.min(CLOSE_TIMEOUT_MS, this.#replyTimeoutMs);
     this.#alarm = (options.openAlarm ?? openPlainAlarm)(() => this.#wake());
     const spreadMs = options.timing?.spreadMs ?? 0;
     this.#offsets = Float64Array.from({ length: options.copies }, (_, copy) => copyOffset(copy, spreadMs));
@@ -757,7 +759,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     }
     if (this.#isStuck)
       for (const session of starvers(this.#live, this.#ahead.mostCommands / 2)) session.cut('no-place');
-    for (const { pool } of this.#sides) pool?.sweep(CLOSE_TIMEOUT_MS);
+    for (const { pool } of this.#sides) pool?.sweep(this.#closeTimeoutMs);
     this.#tellTrouble();
     this.#transport.flush();
   }
@@ -771,7 +773,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       case 'connecting':
         return this.#connectTimeoutMs;
       case 'closing':
-        return CLOSE_TIMEOUT_MS;
+        return this.#closeTimeoutMs;
       default:
         return Number.POSITIVE_INFINITY;
     }

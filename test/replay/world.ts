@@ -12,7 +12,7 @@ import type { Divergence, LostCause, Observer, Outcome } from '../../src/replay/
 import type { StateLost } from '../../src/replay/session-state.ts';
 import type { Share } from '../../src/replay/share.ts';
 import { type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
-import { ManualClock } from '../../src/time.ts';
+import { type Clock, ManualClock } from '../../src/time.ts';
 import { type FakeTarget, FakeTransport } from '../transport/fake.ts';
 import type { Tape } from './tape.ts';
 
@@ -41,9 +41,9 @@ export class Book implements Observer {
   readonly openedAt = new Map<string, number>();
   readonly commands = new Set<Command>();
   unreadableCommands = 0;
-  readonly #clock: ManualClock;
+  readonly #clock: Clock;
 
-  constructor(copies: number, clock: ManualClock) {
+  constructor(copies: number, clock: Clock) {
     this.copies = copies;
     this.#clock = clock;
   }
