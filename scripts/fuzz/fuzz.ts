@@ -9,6 +9,7 @@ type Fuzz = (args: readonly string[]) => Promise<void>;
 
 const KINDS: Readonly<Record<string, () => Promise<{ fuzz: Fuzz }>>> = {
   captures: () => import('./captures.ts'),
+  target: () => import('./target.ts'),
 };
 
 const [first, ...rest] = process.argv.slice(2);
