@@ -112,7 +112,7 @@ export class RunControl {
     const { threads, say } = this.#run;
     this.#stops++;
     if (this.#stops === 1) {
-      say('stopping: what is under way finishes (Ctrl-C again: now)');
+      say('stopping: what is under way finishes, or comes to its --reply-timeout (Ctrl-C again: now)');
       threads.stop(this.#run.endsByHand ? 'out-of-time' : 'interrupted');
       this.#wake();
     } else threads.cut();

@@ -40,6 +40,7 @@ describe('a target that', { concurrency: true, timeout: HANGS_MS }, () => {
       // No octet but those that were recorded, and these only where the statement asks for a file.
       assert.equal(received.includes(OTHER_FILE), false);
       assert.equal(received.includes('root:'), false);
+      assert.equal(received.includes('secret'), false, 'the password in clear');
       if (!received.includes(LOAD)) assert.equal(received.includes(FILE), false);
     });
   }

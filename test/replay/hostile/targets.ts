@@ -21,6 +21,11 @@ const HEADER_OF_16_MIB = Uint8Array.of(0xff, 0xff, 0xff, 0);
 const HEADER_OF_15_MIB = Uint8Array.of(0, 0, 0xf0, 1);
 const GARBAGE = Uint8Array.from({ length: 997 }, (_, i) => (i * i * 31 + 7) & 255);
 
+/** These again and again, with sequence ids that follow: whoever repeats it goes on in sequence. */
+export function cycle(first: number, ...payloads: Uint8Array[]): Uint8Array {
+  return packets(first, ...Array<Uint8Array[]>(256).fill(payloads).flat());
+}
+
 /** Lets the client in. Answers false where it did not come. */
 async function letIn(peer: Peer): Promise<boolean> {
   await peer.send(GREETING);
@@ -144,9 +149,9 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     }
   }),
   'switches plugins without waiting': onLogin((peer) =>
-    peer.forEver(packets(2, payload(0xfe, NATIVE, 0, SCRAMBLE, 0))),
+    peer.forEver(cycle(2, payload(0xfe, NATIVE, 0, SCRAMBLE, 0))),
   ),
-  'asks for more authentication without end': onLogin((peer) => peer.forEver(packets(2, payload(1, 3)))),
+  'asks for more authentication without end': onLogin((peer) => peer.forEver(cycle(2, payload(1, 3)))),
   'asks for the password in clear': onLogin(async (peer) => {
     await peer.send(packets(2, payload(0xfe, 'mysql_clear_password', 0)));
     await peer.silence();
@@ -163,12 +168,12 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'answers with garbage': onCommand((peer) => peer.forEver(GARBAGE)),
   'answers with rows without end': onCommand(async (peer) => {
     await peer.send(packets(1, ...COLUMNS));
-    await peer.forEver(packets(4, row('x'.repeat(200))));
+    await peer.forEver(cycle(4, row('x'.repeat(200))));
   }),
   'answers with one row without end': onCommand(async (peer) => {
     await peer.send(packets(1, ...COLUMNS));
-    while (!peer.closed) {
-      await peer.send(Uint8Array.of(0xff, 0xff, 0xff, 4));
+    for (let id = 4; !peer.closed; id = (id + 1) & 255) {
+      await peer.send(Uint8Array.of(0xff, 0xff, 0xff, id));
       for (let left = 0xff_ffff; left > 0 && !peer.closed; left -= 65_536)
         await peer.send(new Uint8Array(Math.min(left, 65_536)));
     }
@@ -179,7 +184,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   }),
   'answers with 2^64 columns': onCommand(async (peer) => {
     await peer.send(packets(1, payload(0xfe, new Uint8Array(8).fill(0xff))));
-    await peer.forEver(packets(2, column('a')));
+    await peer.forEver(cycle(2, column('a')));
   }),
   'answers with 16 million columns, and no definition': onCommand(async (peer) => {
     await peer.send(packets(1, payload(0xfd, 0xff, 0xff, 0xff)));
@@ -189,14 +194,14 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     await peer.send(packets(1, payload(1)), HEADER_OF_16_MIB);
     await peer.forEver(GARBAGE);
   }),
-  'answers with EOFs without end': onCommand((peer) => peer.forEver(packets(1, eof()))),
-  'answers with results without end': onCommand((peer) => peer.forEver(packets(1, ok(0, MORE_RESULTS)))),
+  'answers with EOFs without end': onCommand((peer) => peer.forEver(cycle(1, eof()))),
+  'answers with results without end': onCommand((peer) => peer.forEver(cycle(1, ok(0, MORE_RESULTS)))),
   'answers with result sets without end': onCommand(async (peer) => {
-    await peer.forEver(packets(1, ...COLUMNS, row('x'), eof(MORE_RESULTS)));
+    await peer.forEver(cycle(1, ...COLUMNS, row('x'), eof(MORE_RESULTS)));
   }),
-  'answers with OKs of another kind': onCommand((peer) => peer.forEver(packets(1, okAsEof()))),
+  'answers with OKs of another kind': onCommand((peer) => peer.forEver(cycle(1, okAsEof()))),
   'answers with reports of progress without end': onCommand((peer) =>
-    peer.forEver(packets(1, payload(0xff, 0xff, 0xff, 1, 1, 1, 0, 0, 0, 4, 'busy'))),
+    peer.forEver(cycle(1, payload(0xff, 0xff, 0xff, 1, 1, 1, 0, 0, 0, 4, 'busy'))),
   ),
   'answers with wrong sequence ids': onCommand(async (peer) => {
     await peer.send(packets(200, ...COLUMNS, row('x'), eof()));
