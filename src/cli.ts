@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { EXIT, MytapeError, notCompiled } from './errors.ts';
+import { EXIT, fileTrouble, MytapeError, notCompiled } from './errors.ts';
 import { resumedArgs } from './verbs/checkpoint-run.ts';
 import { ctlCommand } from './verbs/ctl.ts';
 import { doctorCommand } from './verbs/doctor.ts';
@@ -88,6 +88,12 @@ function fail(error: unknown): void {
   if (code?.startsWith('commander.')) {
     // Commander has said it already; help and version are no errors.
     process.exitCode = exitCode === 0 ? EXIT.done : EXIT.usage;
+    return;
+  }
+  const trouble = fileTrouble(error);
+  if (trouble !== undefined) {
+    sayLine(trouble);
+    process.exitCode = EXIT.failed;
     return;
   }
   sayLine(["this is a fault of mytape's own, please report it:", ...stackLines(error)]);

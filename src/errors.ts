@@ -26,6 +26,18 @@ export type ErrorCode =
   | 'disk'
   | 'not-supported';
 
+/** errno(3) of a disk or a file system that is full, failing, or not ours to write to; and SQLite's words for it. */
+const FILE_TROUBLE =
+  /^(EIO|ENOSPC|EDQUOT|EROFS|EMFILE|ENFILE|ESTALE|SQLITE_(IOERR.*|FULL|READONLY.*|CANTOPEN.*))$/;
+
+/** What to tell of an error that is a file's, not mytape's: a sentence; undefined: it is none. */
+export function fileTrouble(error: unknown): string | undefined {
+  const { code, message, path } = error as NodeJS.ErrnoException;
+  if (typeof code !== 'string' || !FILE_TROUBLE.test(code)) return undefined;
+  const what = path === undefined || message.includes(path) ? message : `${path}: ${message}`;
+  return `trouble with a file: ${what} (is the disk full, failing, or read-only?)`;
+}
+
 /**
  * What the caller or the operator must mend. `message` names the thing and says the next move; `code` is stable, for
  * programs. Malformed input from the wire is never one of these: that is an answer, not an exception.

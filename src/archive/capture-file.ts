@@ -101,6 +101,11 @@ export class CaptureFile implements PacketSource {
     return this.#parser instanceof PcapngParser ? this.#parser.secrets.splice(0) : [];
   }
 
+  /** Octets of its key logs that are left out, because there are too many. */
+  get secretsLeftOut(): number {
+    return this.#parser instanceof PcapngParser ? this.#parser.secretsLeftOut : 0;
+  }
+
   stats(): SourceStats {
     return { packets: this.#packets, dropped: 0 };
   }

@@ -54,8 +54,11 @@ export class ArchiveLock {
   }
 
   release(): void {
-    rmSync(this.#path, { force: true });
-    this.#db.close();
+    try {
+      rmSync(this.#path, { force: true });
+    } finally {
+      this.#db.close();
+    }
   }
 }
 

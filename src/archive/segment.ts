@@ -121,7 +121,13 @@ export class SegmentWriter {
     this.#syncing++;
     fdatasync(this.#fd, (error) => {
       this.#syncing--;
-      if (this.#closed && this.#syncing === 0) closeSync(this.#fd);
+      if (this.#closed && this.#syncing === 0) {
+        try {
+          closeSync(this.#fd);
+        } catch (failed) {
+          error ??= failed as NodeJS.ErrnoException;
+        }
+      }
       done(error);
     });
   }

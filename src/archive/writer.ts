@@ -264,7 +264,7 @@ export class ArchiveWriter {
     const done = (error: Error | null) => {
       this.#trouble('sync', error);
       if (--waiting > 0 || this.#closed) return;
-      for (const segment of segments) if (!this.#isOpen(segment)) segment.close();
+      for (const segment of segments) if (!this.#isOpen(segment)) this.#tryTo(() => segment.close());
       this.#syncing = [];
       this.#commit();
     };
@@ -295,9 +295,17 @@ export class ArchiveWriter {
       this.#trouble('close', error as Error);
       this.#saveLosses();
     }
-    for (const segment of segments) segment.close();
-    this.#catalog.close();
-    this.#lock.release();
+    // A disk that fails may fail here as well, and what is left is to be let go of all the same.
+    for (const one of [...segments, this.#catalog]) this.#tryTo(() => one.close());
+    this.#tryTo(() => this.#lock.release());
+  }
+
+  #tryTo(letGo: () => void): void {
+    try {
+      letGo();
+    } catch (error) {
+      this.#trouble('close', error as Error);
+    }
   }
 
   /** What was lost is in no segment: a repair, which makes the rest again, would not know it. */

@@ -284,7 +284,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
       return;
     }
     if (this.#downSince === undefined) {
-      this.#downSince = captureNow(this.originSec);
+      this.#downSince = Math.round(captureNow(this.originSec));
       this.#onGap?.({ fromAt: this.#downSince, toAt: undefined });
       this.#looking = setInterval(() => {
         this.#look();
@@ -316,7 +316,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
   #endGap(): void {
     clearInterval(this.#looking);
     if (this.#downSince === undefined) return;
-    this.#onGap?.({ fromAt: this.#downSince, toAt: captureNow(this.originSec) });
+    this.#onGap?.({ fromAt: this.#downSince, toAt: Math.round(captureNow(this.originSec)) });
     this.#downSince = undefined;
   }
 

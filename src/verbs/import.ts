@@ -10,10 +10,10 @@ import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.
 import { idleSessionOption } from './idle-session.ts';
 import { countsInWords, inWords, totalOf } from './import-census.ts';
 import { ImportFilter } from './import-filter.ts';
+import { readKeyLog } from './key-log-file.ts';
 import { sayCopies, sayFlood } from './ls.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
-import { readKeyLog } from './replay-logins.ts';
 
 /** MySQL's own. */
 const DEFAULT_PORT = 3306;
@@ -147,6 +147,11 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     say(
       `mytape: ${formatCount(writer.outgoing)} packets are of connections that the server's host made itself, ` +
         'from the port: they are in no session',
+    );
+  if (source.secretsLeftOut > 0)
+    say(
+      `mytape: ${name} has more secrets of TLS sessions than mytape takes: ${formatOctets(source.secretsLeftOut)} of them are ` +
+        'left out, and sessions that need these are skipped as tls (try: --keylog with the lines of those sessions)',
     );
   if (source.truncatedOctets > 0) say(`mytape: ${name} ends inside a packet: that one is left out`);
   if (partial === null && diskTrouble !== undefined) partial = diskTrouble;

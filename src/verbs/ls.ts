@@ -8,6 +8,7 @@ import { ClockStepTeller } from './clock-steps.ts';
 import { gapLines, gapsAsJson } from './gaps.ts';
 import {
   type Column,
+  drained,
   formatCount,
   formatDuration,
   formatEndpoint,
@@ -45,6 +46,9 @@ const COLUMNS: readonly Column[] = [
   { title: 'COVERAGE', align: 'left' },
 ];
 
+/** So many rows are printed before a slow reader is waited for. */
+const ROWS_A_TURN = 1000;
+
 interface LsOptions {
   user?: string | undefined;
   json?: true | undefined;
@@ -57,12 +61,12 @@ export function lsCommand() {
     .option('--user <name>', 'only the sessions of this MySQL user, e.g. app')
     .option('--json', 'print a JSON object a line')
     .addHelpText('after', EXAMPLES)
-    .action((dir, options) => {
+    .action(async (dir, options) => {
       const archive = openArchive(dir);
       try {
         sayState(archive);
         new ClockStepTeller(archive.info.originSec, 'hold').end(archive.clockSteps());
-        list(archive, options);
+        await list(archive, options);
       } finally {
         archive.close();
       }
@@ -114,7 +118,7 @@ export function sayState(archive: Archive): void {
   }
 }
 
-function list(archive: Archive, options: LsOptions): void {
+async function list(archive: Archive, options: LsOptions): Promise<void> {
   const { originSec } = archive.info;
   const table = new Table(COLUMNS);
   const totals = { sessions: 0, commands: 0, packets: 0, octets: 0 };
@@ -128,6 +132,7 @@ function list(archive: Archive, options: LsOptions): void {
     totals.octets += session.clientOctets + session.serverOctets;
     if (options.json) printJson(toJson(session, originSec));
     else table.row(toCells(session, originSec));
+    if (totals.sessions % ROWS_A_TURN === 0) await drained();
   }
   if (options.json) {
     for (const lost of lossObjects(archive)) printJson(lost);

@@ -4,6 +4,7 @@
  * Nothing printed is trusted: what comes off the wire may hold escape sequences. The unit is the line. A caller hands over
  * lines, one string each, and whatever in them is unprintable, line feeds included, is escaped here.
  */
+import { once } from 'node:events';
 import { printable, printableJson } from '../printable.ts';
 
 /** One line, or several. */
@@ -59,6 +60,14 @@ export class LineWriter {
     if (this.#waiting !== '') process.stdout.write(this.#waiting);
     this.#waiting = '';
   }
+}
+
+/**
+ * Waits until a reader of stdout that is slower than we are has caught up: what is written to a pipe meanwhile stays in memory, and
+ * goes nowhere before the event loop has its turn.
+ */
+export async function drained(): Promise<void> {
+  if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain');
 }
 
 const WRITE_CHARACTERS = 64 * 1024;

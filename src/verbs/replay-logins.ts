@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Snapshots } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
@@ -6,7 +5,6 @@ import { type Adopter, adopterOf } from '../replay/adoption.ts';
 import { Logins } from '../replay/logins.ts';
 import { parseRemap, SchemaRemap } from '../replay/remap.ts';
 import { readUsersFile } from '../replay/users.ts';
-import { KeyLog } from '../tls/key-log.ts';
 import { readPassword } from './passwords.ts';
 import { serverKeyOf } from './server-key.ts';
 
@@ -93,23 +91,4 @@ export function openLogins(
     logins: new Logins({ users, as, serverKey, remapUser, remapSchema, adopt: adoption }),
     remapSchema,
   };
-}
-
-/** The text of a key log that has at least one secret. */
-export function readKeyLog(path: string): string {
-  let text: string;
-  try {
-    text = readFileSync(path, 'latin1');
-  } catch (cause) {
-    throw new MytapeError(
-      'bad-file',
-      `cannot read the key log ${path}: ${(cause as Error).message} (it is what SSLKEYLOGFILE names, or --tls-keylog of Node)`,
-      { cause },
-    );
-  }
-  if (KeyLog.parse(text).size > 0) return text;
-  throw new MytapeError(
-    'bad-file',
-    `${path} has no secret of a TLS session: it should have lines like CLIENT_RANDOM 52a0… 9c1f…`,
-  );
 }

@@ -21,7 +21,8 @@ export function recordedHosts(
   for (const session of archive.sessions()) {
     const { client, server, serverPort } = session;
     hosts.servers.add(`${server} ${serverPort}`);
-    if (!isWanted(session)) continue;
+    // Nobody answers a client that had no connection, and a flood of them is not to be remembered.
+    if (session.ended === 'half-open' || !isWanted(session)) continue;
     hosts.clients.set(client, (hosts.clients.get(client) ?? 0) + 1);
     hosts.sessions++;
   }

@@ -154,7 +154,8 @@ async function groupsOf(
   for (const place of plan.targets) {
     if (!groups.has(place.address.text)) groups.set(place.address.text, { place, clients: new Map() });
   }
-  for (const { client, server, serverPort } of archive.sessions()) {
+  for (const { client, server, serverPort, ended } of archive.sessions()) {
+    if (ended === 'half-open') continue;
     const destination = fixed.at(server, serverPort);
     if (destination === undefined) continue;
     const group = groups.get(plan.targets[destination.target].address.text);

@@ -6,10 +6,10 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
 import type { CloseHow, FlowEvent } from '../flow/events.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { readKeyLog } from './key-log-file.ts';
 import { lossObjects, sayState } from './ls.ts';
 import { collectSession } from './options.ts';
-import { LineWriter } from './output.ts';
-import { readKeyLog } from './replay-logins.ts';
+import { drained, LineWriter } from './output.ts';
 import { toJson } from './show-json.ts';
 import { type ShownLine, ShownLines } from './show-lines.ts';
 import { SessionText } from './show-text.ts';
@@ -155,6 +155,7 @@ class Reading {
       for await (const events of this.#events(sessions)) {
         for (const event of events) lines.add(event);
         out.flush();
+        await drained();
       }
     } finally {
       if (!this.interrupted) lines.finish();

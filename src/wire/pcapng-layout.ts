@@ -47,6 +47,12 @@ export const TLS_KEY_LOG = 0x544c534b;
 const MAX_BLOCK_OCTETS = 2 * PCAP_SNAPLEN;
 const MAX_SECRETS_BLOCK_OCTETS = 64 * 1024 * 1024;
 
+/** Key logs that are taken from one file, all together: what a reader holds of them where no packet comes is no more. */
+export const MAX_SECRETS_OCTETS = 64 * 1024 * 1024;
+
+/** What a block of secrets counts for beside its data, so that a million empty ones are bounded as well. */
+export const SECRETS_BLOCK_OCTETS = 64;
+
 /** A longer block is no block: the file is damaged. libpcap and Wireshark have the same limit. */
 export const MAX_PASSED_OCTETS = 16 * 1024 * 1024;
 

@@ -23,8 +23,10 @@ import {
   MAJOR,
   MAX_INTERFACES,
   MAX_PASSED_OCTETS,
+  MAX_SECRETS_OCTETS,
   MIN_BLOCK_OCTETS,
   PACKET_DATA,
+  SECRETS_BLOCK_OCTETS,
   SECRETS_DATA,
   SECRETS_LENGTH,
   SECRETS_TYPE,
@@ -65,8 +67,11 @@ export class PcapngParser {
   originSec: number;
   /** Whether a section has begun: the octets are those of a pcapng file, whatever follows. */
   hasSection = false;
-  /** Key logs of the decryption secrets so far, as text. */
+  /** Key logs of the decryption secrets so far, as text … */
   readonly secrets: string[] = [];
+  /** … and octets of those behind the first 64 MiB, which are left out. */
+  secretsLeftOut = 0;
+  #secretsOctets = 0;
   readonly block: PacketBlock = makeBlock(new Uint8Array(0), PARSER_CAPACITY, -1);
   #octets: Uint8Array = new Uint8Array(0);
   #view = viewOf(this.#octets);
@@ -242,9 +247,14 @@ export class PcapngParser {
     const length = this.#view.getUint32(at + SECRETS_LENGTH, this.#littleEndian);
     const from = at + SECRETS_DATA;
     if (from + length > end) return false;
-    if (this.#view.getUint32(at + SECRETS_TYPE, this.#littleEndian) === TLS_KEY_LOG) {
-      this.secrets.push(Buffer.from(this.#octets.subarray(from, from + length)).toString('latin1'));
+    if (this.#view.getUint32(at + SECRETS_TYPE, this.#littleEndian) !== TLS_KEY_LOG) return true;
+    const counted = length + SECRETS_BLOCK_OCTETS;
+    if (this.#secretsOctets + counted > MAX_SECRETS_OCTETS) {
+      this.secretsLeftOut += length;
+      return true;
     }
+    this.#secretsOctets += counted;
+    this.secrets.push(Buffer.from(this.#octets.subarray(from, from + length)).toString('latin1'));
     return true;
   }
 

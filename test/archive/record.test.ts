@@ -123,6 +123,46 @@ describe('record', { skip }, () => {
     archive.close();
   });
 
+  test('goes on when its interface was down, and names the gap', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    const run = await startRecording('-o', dir);
+    await makeTraffic();
+    execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'down']);
+    await until(() => run.stderr().includes('lo is down'), run);
+    execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
+    await until(() => run.stderr().includes('lo is up again: a gap of'), run);
+    await makeTraffic();
+    run.child.kill('SIGINT');
+    assert.equal(await run.ended, 0, run.stderr());
+    assert.match(run.stdout(), /40 sessions, .*, 1 gap of \d.*s in all/);
+    const archive = openArchive(dir);
+    const [gap, ...more] = archive.gaps();
+    assert.ok(more.length === 0 && gap.toAt! > gap.fromAt);
+    const sessions = [...archive.sessions()];
+    assert.equal(sessions.length, 2 * SESSIONS);
+    assert.ok(sessions.every(({ ended, commands }) => ended === 'closed' && commands === COMMANDS));
+    assert.ok(sessions[SESSIONS - 1].lastAt < gap.fromAt && sessions[SESSIONS].firstAt > gap.fromAt);
+    archive.close();
+    const ls = startScript('verbs-child', 'ls', dir);
+    assert.equal(await ls.ended, 0);
+    assert.match(ls.stderr(), /a has a gap of \d.*: its interface was down/);
+  });
+
+  test('ends in order, with its summary, when its interface is removed', async (t) => {
+    const dir = join(temporaryFolder(t), 'a');
+    execFileSync('ip', ['-n', NAMESPACE, 'link', 'add', 'removed', 'type', 'veth', 'peer', 'name', 'peer']);
+    execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'removed', 'up']);
+    const run = startScript('verbs-child', 'record', '-i', 'removed', '-o', dir);
+    await until(() => run.stderr().includes('recording on removed'), run);
+    execFileSync('ip', ['-n', NAMESPACE, 'link', 'del', 'removed']);
+    assert.equal(await run.ended, 1, run.stderr());
+    assert.match(run.stdout(), /0 packets, .* sessions/);
+    assert.match(run.stderr(), /the interface removed was removed while packets were captured on it/);
+    const archive = openArchive(dir);
+    assert.equal(archive.info.complete, true);
+    archive.close();
+  });
+
   test('ends by itself after --for, and refuses a folder that has an archive', async (t) => {
     const dir = join(temporaryFolder(t), 'a');
     const run = await startRecording('-o', dir, '--for', '200ms');

@@ -352,6 +352,27 @@ describe('pcapng', () => {
     assert.equal(parser.state, 'blocks');
   });
 
+  test('of secrets no more is kept than a bound, however few octets each block has', () => {
+    const parser = new PcapngParser();
+    const text = 'x'.repeat(1 << 20);
+    const large = new Writer(true).secrets(text).octets;
+    parser.push(new Writer(true).section().interface(1).octets);
+    for (let i = 0; i < 80; i++) {
+      parser.pull();
+      parser.push(large);
+    }
+    parser.pull();
+    assert.equal(parser.secrets.length, 63);
+    assert.equal(parser.secretsLeftOut, 17 << 20);
+    const many = new PcapngParser();
+    const empty = new Writer(true).section().interface(1);
+    const block = new Writer(true).secrets('').octets;
+    many.push(Buffer.concat([empty.octets, ...Array.from({ length: 1_100_000 }, () => block)]));
+    many.pull();
+    assert.equal(many.secrets.length, 1 << 20);
+    assert.equal(many.state, 'blocks');
+  });
+
   test('octets changed at random make nobody throw', () => {
     const writer = new Writer(true).section().interface(1).secrets('x');
     for (let i = 0; i < 5; i++) writer.packet(0, 1_600_000_000_000_000n, new Uint8Array(30));

@@ -14,7 +14,8 @@ import { realClock } from '../../../src/time.ts';
 import { KeyLog } from '../../../src/tls/key-log.ts';
 import { TlsStream } from '../../../src/tls/stream.ts';
 import { SocketTransport } from '../../../src/transport/socket.ts';
-import { openLogins, planLogins, readKeyLog } from '../../../src/verbs/replay-logins.ts';
+import { readKeyLog } from '../../../src/verbs/key-log-file.ts';
+import { openLogins, planLogins } from '../../../src/verbs/replay-logins.ts';
 
 export interface OutcomesJob {
   archive: string;
