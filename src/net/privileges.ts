@@ -102,6 +102,7 @@ export function findAccount(user: string | number): Account | undefined {
  */
 export function asAccount<T>(account: Account, act: () => T): T {
   const groups = process.getgroups?.() ?? [];
+  const group = process.getegid?.() ?? 0;
   setGroups(account);
   process.setegid?.(account.gid);
   process.seteuid?.(account.uid);
@@ -109,7 +110,7 @@ export function asAccount<T>(account: Account, act: () => T): T {
     return act();
   } finally {
     process.seteuid?.(0);
-    process.setegid?.(0);
+    process.setegid?.(group);
     process.setgroups?.(groups);
   }
 }
@@ -142,8 +143,8 @@ function setGroups({ gid, name }: Account): void {
 
 /**
  * Empties the bounding set, which takes CAP_SETPCAP, and sets no_new_privs. Both belong to a thread; but a seccomp filter can be given to
- * all threads at once, and brings no_new_privs along: here one that lets everything pass. On a kernel without seccomp only this thread
- * has no_new_privs.
+ * all threads at once, and brings no_new_privs along: here one that lets everything pass. On a kernel without seccomp, or
+ * before 4.17, only this thread has no_new_privs.
  */
 function forbidNewPrivileges(): void {
   const { prctl, syscall } = calls();
