@@ -6,16 +6,12 @@
 import {
   closeSync,
   constants,
-  fchmodSync,
   fstatSync,
   ftruncateSync,
   lstatSync,
   openSync,
   readFileSync,
-  renameSync,
-  rmSync,
   type Stats,
-  writeFileSync,
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
@@ -139,28 +135,6 @@ export function readPrivate(path: string, most = Number.POSITIVE_INFINITY): stri
     if (mode & 0o077) throw new UnsafeFileError(`it can be read by others (run: chmod 600 ${path})`);
     if (size > most) throw new UnsafeFileError(`it has ${size} octets, more than ${most}`);
     return readFileSync(fd, 'utf8');
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/**
- * Puts a file with `content` in the place of `path`: whoever reads it has the old one or the new one, whole, also after a crash of this
- * process. A link in its place is replaced and not followed. Throws the system's errors; then the old one stays.
- */
-export function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): void {
-  const made = `${path}.tmp`;
-  // Left by a process that was killed, or put there by somebody else.
-  rmSync(made, { force: true });
-  const fd = openSync(made, OPEN.createNew | NO_FOLLOW, mode);
-  try {
-    // The umask of whoever started us may have taken rights away.
-    fchmodSync(fd, mode);
-    writeFileSync(fd, content);
-    renameSync(made, path);
-  } catch (error) {
-    rmSync(made, { force: true });
-    throw error;
   } finally {
     closeSync(fd);
   }

@@ -4,7 +4,6 @@ import {
   chmodSync,
   chownSync,
   closeSync,
-  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -26,7 +25,6 @@ import {
   ourUsers,
   readPrivate,
   readRegular,
-  replaceFile,
   UnsafeFileError,
   whyNotRegular,
 } from '../src/files.ts';
@@ -109,42 +107,6 @@ describe('regular files', () => {
     assert.equal(readFileSync(path, 'utf8'), '');
     assert.equal(whyNotRegular(path, { owner: uid }), undefined);
     assert.equal(whyNotRegular(join(DIR, 'none')), undefined);
-  });
-});
-
-describe('a file that is replaced', () => {
-  test('has its mode whatever the umask, and is whole', () => {
-    const path = file('replaced', 'before');
-    const umask = process.umask(0o777);
-    try {
-      replaceFile(path, 'after');
-      replaceFile(`${path}-for-all`, 'after', 0o644);
-    } finally {
-      process.umask(umask);
-    }
-    assert.deepEqual([readFileSync(path, 'utf8'), statSync(path).mode & 0o777], ['after', 0o600]);
-    assert.equal(statSync(`${path}-for-all`).mode & 0o777, 0o644);
-    assert.ok(!existsSync(`${path}.tmp`));
-  });
-
-  test('replaces links, and what was left or put beside it, without following them', () => {
-    const precious = file('precious', 'precious');
-    const path = file('a-link');
-    symlinkSync(precious, path);
-    symlinkSync(precious, `${path}.tmp`);
-    replaceFile(path, 'new');
-    assert.deepEqual([readFileSync(path, 'utf8'), readFileSync(precious, 'utf8')], ['new', 'precious']);
-    const fifo = file('a-fifo');
-    execFileSync('mkfifo', [fifo, `${fifo}.tmp`]);
-    replaceFile(fifo, 'new');
-    assert.equal(readFileSync(fifo, 'utf8'), 'new');
-  });
-
-  test('stays as it was where the new one cannot take its place', () => {
-    const folder = file('in-the-way');
-    mkdirSync(folder);
-    assert.throws(() => replaceFile(folder, 'new'), { code: 'EISDIR' });
-    assert.ok(!existsSync(`${folder}.tmp`));
   });
 });
 

@@ -1,7 +1,8 @@
 /** What is left of a run to resume: run.json says what was asked for, the checkpoints how far each share came. */
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import { ourUsers } from '../files.ts';
 import { hasCopy, type Share } from '../replay/share.ts';
 import { isCount, isRecord } from '../report/tally.ts';
 import type { CaptureNs } from '../time.ts';
@@ -9,6 +10,7 @@ import type { CheckpointJob } from './checkpoint.ts';
 import { isCheckpointFile, isRunId } from './checkpoint-file.ts';
 import { readShareLeft, type ShareLeft } from './checkpoint-left.ts';
 import { syncFolder, writeDurably } from './durable.ts';
+import { relyOnCaller } from './run-as.ts';
 import { readSealed, seal } from './sealed.ts';
 
 /** By which a recording is known again. One that was still being made has more packets later. */
@@ -111,6 +113,19 @@ function refuseCompleted(folder: string, { completed }: RunFile): void {
     throw new MytapeError('usage', `the run in ${folder} came to its end: nothing is left to resume`);
 }
 
+/** Its words are typed in our name. Throws where somebody else could have written them. */
+function refuseForeign(path: string): void {
+  relyOnCaller();
+  const owners = ourUsers();
+  const { uid } = lstatSync(path);
+  if (owners.length === 0 || owners.includes(uid)) return;
+  throw new MytapeError(
+    'bad-file',
+    `${path} belongs to user ${uid}, who could have changed what is to be resumed: resume it as that user ` +
+      `(with CAP_NET_RAW: setpriv --reuid ${uid} --init-groups --inh-caps +net_raw --ambient-caps +net_raw mytape replay --resume …)`,
+  );
+}
+
 /** Nobody goes on from here. */
 export function removeCheckpoints(folder: string): void {
   for (const name of readdirSync(folder)) if (isCheckpointFile(name)) rmSync(join(folder, name));
@@ -135,6 +150,7 @@ export function resumedArgs(argv: readonly string[]): string[] {
   }
   const run = resolve(folder);
   const file = readRunFile(run);
+  refuseForeign(runFileIn(run));
   refuseCompleted(folder, file);
   const { args, cwd } = file;
   try {

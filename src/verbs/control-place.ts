@@ -7,7 +7,8 @@ import { existsSync, lstatSync, mkdtempSync, realpathSync, rmdirSync, rmSync, st
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import { ourUsers, readRegular, replaceFile } from '../files.ts';
+import { ourUsers, readRegular } from '../files.ts';
+import { writeDurably } from './durable.ts';
 
 /** What sockaddr_un has room for, but for the NUL (unix(7)). */
 const MOST_PATH_OCTETS = 107;
@@ -26,7 +27,7 @@ export function makePlace(folder: string): string {
   const here = join(realpathSync(folder), SOCKET);
   if (fits(here)) return here;
   const elsewhere = join(mkdtempSync(join(baseFolder(), FOLDER_PREFIX)), SOCKET);
-  replaceFile(pointerIn(folder), `${JSON.stringify({ socket: elsewhere })}\n`);
+  writeDurably(pointerIn(folder), `${JSON.stringify({ socket: elsewhere })}\n`);
   return elsewhere;
 }
 

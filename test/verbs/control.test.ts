@@ -328,6 +328,27 @@ describe('mytape ctl', () => {
     writeRunFile(folder, { ...run, cwd: '/nowhere', completed: false });
     fails(/cannot go to \/nowhere, where the run was started/, 1, '--resume', folder);
   });
+
+  test("--resume types nobody else's words", { skip: ROOT ? false : 'needs root' }, (t) => {
+    const folder = temporaryFolder(t);
+    writeRunFile(folder, {
+      ...RUN,
+      args: ['gone.tape', '-x', '1-127.0.0.1:1', '--local'],
+      cwd: folder,
+      completed: false,
+    });
+    for (const path of [folder, join(folder, 'run.json')]) chownSync(path, 1, 1);
+    const refused = mytape('replay', '--resume', folder);
+    assert.match(
+      refused.stderr,
+      /run\.json belongs to user 1, who could have changed.*resume it as that user/,
+    );
+    assert.equal(refused.status, 1);
+    // Who called sudo may: it is they who type.
+    process.env.SUDO_UID = '1';
+    t.after(() => delete process.env.SUDO_UID);
+    assert.match(mytape('replay', '--resume', folder).stderr, /there is no archive gone\.tape/);
+  });
 });
 
 test('how often, how long, and from when on', () => {
