@@ -1,13 +1,17 @@
 /** Where answers are caught, and from which addresses the copies speak: docs/topologies.md. */
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
+import type { StdioOptions } from 'node:child_process';
+import { cpSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { collect } from '../../scripts/lab/lab.ts';
 import { endClientsNowhere, endClientsOnAssistant, endClientsOnTarget } from '../../scripts/lab/network.ts';
 import { PORT } from '../../scripts/lab/server.ts';
-import { interceptArguments, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
+import { CLI, interceptArguments, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
+import { EXIT } from '../../src/errors.ts';
 import { assertWithoutRights, rightsOf } from '../support/rights.ts';
 import { until } from '../support/until.ts';
-import { assertAddsUp, labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
+import { assertAddsUp, labTests, readSummary, runSteps, type TestBed, UNASKED } from './support/path.ts';
 import { SYNS, seenOnTarget } from './support/seen.ts';
 
 /** Ports of a host's own where the lab's kernel has its default range for connections, and how long a round of them takes. */
@@ -118,6 +122,35 @@ labTests('topology', (it) => {
       assertAddsUp(replay.summary());
       assert.deepEqual(replay.summary().commands.lost, {});
       assert.deepEqual(await bed.lines('online', 'nft list tables'), []);
+    }));
+
+  it('by sudo, killed, and resumed by sudo: all that a run leaves is of who called', (bed) =>
+    withoutRoute(bed, async () => {
+      bed.letOthersPass();
+      const recorded = await bed.recorded('reads');
+      const archive = bed.fresh('of-caller');
+      cpSync(recorded.archive, archive, { recursive: true });
+      await bed.lines('online', `chown -R nobody ${archive}`);
+      const { uid } = statSync(archive);
+      const bySudo = (args: readonly string[]) => {
+        const stdio: StdioOptions = ['ignore', 'pipe', 'pipe'];
+        const command = [`SUDO_UID=${uid}`, process.execPath, CLI, ...args];
+        const child = bed.lab.spawn('online', 'env', command, { stdio });
+        return { pid: child.pid as number, ended: collect(child) };
+      };
+      const { args, out } = bed.replayCommand({ path: 'self', archive, extra: ['-C', '2'] });
+      const run = bySudo(args);
+      await bed.connectionsOnTarget(recorded.online.Connections);
+      assertWithoutRights(rightsOf(run.pid));
+      process.kill(run.pid, 'SIGKILL');
+      await run.ended;
+      for (const name of ['.', ...readdirSync(out)]) assert.equal(statSync(join(out, name)).uid, uid, name);
+      const resumed = await bySudo(['replay', '--resume', out]).ended;
+      // What was under way is lost.
+      assert.equal(resumed.code, EXIT.invalidRun, resumed.stderr);
+      assertAddsUp(readSummary(out));
+      for (const name of ['.', ...readdirSync(out)]) assert.equal(statSync(join(out, name)).uid, uid, name);
+      await bed.assertNobodyOnTarget(10_000);
     }));
 
   it('self: after kill -9 its rule is gone within a second; the same ports again meet what it left on the target', (bed) =>
