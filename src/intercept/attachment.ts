@@ -21,6 +21,9 @@ export interface AttachOptions {
   raw?: boolean;
 }
 
+/** Answers that may be announced before the first of them came; a replay announces one at a time. */
+const MOST_ANNOUNCED = 64;
+
 /** One owner's way into a receiver, and the flows that it has there. */
 export class Attachment implements ReceiverPort {
   readonly owner: ReceiverOwner;
@@ -28,6 +31,8 @@ export class Attachment implements ReceiverPort {
   readonly delivered: AttachOptions['delivered'];
   readonly raw: boolean;
   timestamps: TimestampClock;
+  /** Which replay the owner belongs to: another attachment of the same one may take its flows up. undefined: it has not said. */
+  replay: string | undefined;
   /** Flows that owe the target an ACK at the end of this turn. */
   due: InterceptFlow[] = [];
   readonly #flows = new Map<number, InterceptFlow>();
@@ -46,55 +51,86 @@ export class Attachment implements ReceiverPort {
     return this.#flows.size;
   }
 
-  register(id: number, tuple: Tuple, iss: number): void {
-    const before = this.receiver.table.get(tuple);
-    this.#add(new InterceptFlow(id, tuple, iss, new ReceiveHalf(iss), this));
-    if (before === undefined || before.iss !== iss) return;
-    // Its owner registers it again, because the channel that would have said how it went was lost.
-    before.attachment.#flows.delete(before.id);
-    const { state } = before.half;
-    const isOpen = state !== 'syn-sent' && state !== 'reset' && before.state !== 'aborted';
-    this.receiver.replace(before, isOpen);
+  /** Answers why the owner cannot be one of ours, or undefined. */
+  register(id: number, tuple: Tuple, iss: number): string | undefined {
+    const before = this.receiver.flows.table.get(tuple);
+    const breach = this.#breach(id, before);
+    if (breach !== undefined) return breach;
+    if (this.#isTaken(before, iss)) {
+      this.owner.taken(id);
+      return undefined;
+    }
+    const flow = new InterceptFlow(id, tuple, iss, new ReceiveHalf(iss), this);
+    let isOpen = false;
+    if (before !== undefined) {
+      // Its owner registers it again, because the channel that would have said how it went was lost.
+      const { state } = before.half;
+      isOpen = before.iss === iss && state !== 'syn-sent' && state !== 'reset' && before.state !== 'aborted';
+      this.#replace(before, isOpen);
+    }
+    this.#add(flow);
     if (isOpen) this.owner.stale(id);
+    return undefined;
   }
 
-  resume(id: number, tuple: Tuple, from: Resumption): void {
-    const before = this.receiver.table.get(tuple);
-    if (before !== undefined && before.iss === from.iss) {
+  /** Answers why the owner cannot be one of ours, or undefined. */
+  resume(id: number, tuple: Tuple, from: Resumption): string | undefined {
+    const before = this.receiver.flows.table.get(tuple);
+    const breach = this.#breach(id, before);
+    if (breach !== undefined) return breach;
+    if (this.#isTaken(before, from.iss)) {
+      this.owner.taken(id);
+      return undefined;
+    }
+    const isSame = before !== undefined && before.iss === from.iss;
+    if (isSame) {
       const isLost =
         before.state === 'aborted' ||
         before.half.state === 'reset' ||
         seqLt(from.rcvNxt, before.acknowledged);
-      before.attachment.#flows.delete(before.id);
       if (isLost) {
+        before.attachment.#drop(before);
         this.receiver.release(before, true);
         this.owner.unresumable(id);
-        return;
+        return undefined;
       }
-      this.receiver.replace(before, false);
     }
     const flow = new InterceptFlow(id, tuple, from.iss, ReceiveHalf.resume(from), this);
     const { reader } = flow;
     const { commandPhase, expect, state } = from;
     if (state !== undefined && !reader?.restore(state, this.receiver.now)) {
       this.owner.unresumable(id);
-      return;
+      return undefined;
+    }
+    if (before !== undefined) {
+      flow.seen = isSame && before.seen;
+      this.#replace(before, false);
     }
     this.#add(flow);
-    if (commandPhase === undefined) return;
+    if (commandPhase === undefined) return undefined;
     reader?.commandPhase(commandPhase.capabilities, commandPhase.extendedCapabilities, EXPECT.result);
     if (expect !== undefined) reader?.expect(expect);
+    this.receiver.flows.weigh(flow);
+    return undefined;
   }
 
   commandPhase(id: number, capabilities: number, extendedCapabilities: number): void {
-    this.#flows.get(id)?.reader?.commandPhase(capabilities, extendedCapabilities, EXPECT.result);
+    const flow = this.#flows.get(id);
+    if (flow === undefined) return;
+    flow.reader?.commandPhase(capabilities, extendedCapabilities, EXPECT.result);
+    this.receiver.flows.weigh(flow);
   }
 
   expect(id: number, shape: number): void {
     const flow = this.#flows.get(id);
     if (flow === undefined) return;
-    flow.reader?.expect(shape);
-    this.owner.expecting(id);
+    const { reader } = flow;
+    if (reader !== undefined && reader.pending >= MOST_ANNOUNCED) flow.giveUpReading();
+    else {
+      reader?.expect(shape);
+      this.owner.expecting(id);
+    }
+    this.receiver.flows.weigh(flow);
   }
 
   acked(id: number, ack: number): void {
@@ -131,9 +167,32 @@ export class Attachment implements ReceiverPort {
     this.#flows.clear();
   }
 
+  /** A replay gives a number, and a connection, to one flow at a time. */
+  #breach(id: number, before: InterceptFlow | undefined): string | undefined {
+    if (this.#flows.has(id)) return `gave the number ${id} to two connections`;
+    if (before?.state !== 'live' || before.attachment !== this) return undefined;
+    return `gave a connection two numbers, ${before.id} and ${id}`;
+  }
+
+  /** Whether the connection is another replay's, or another one of ours. */
+  #isTaken(before: InterceptFlow | undefined, iss: number): boolean {
+    if (before === undefined || (before.state !== 'live' && before.state !== 'orphan')) return false;
+    return before.attachment.replay !== this.replay || before.iss !== iss;
+  }
+
+  #replace(before: InterceptFlow, reset: boolean): void {
+    before.attachment.#drop(before);
+    this.receiver.replace(before, reset);
+  }
+
+  /** Forgets the flow, unless its number is another's by now. */
+  #drop(flow: InterceptFlow): void {
+    if (this.#flows.get(flow.id) === flow) this.#flows.delete(flow.id);
+  }
+
   #add(flow: InterceptFlow): void {
     this.#flows.set(flow.id, flow);
-    this.receiver.table.set(flow.tuple, flow);
+    this.receiver.flows.add(flow);
     this.owner.registered(flow.id);
   }
 }

@@ -19,7 +19,9 @@ export type FlowState =
   /** Its owner is done with it: what comes again is acknowledged again. */
   | 'released'
   /** Given up: whatever the target says is answered with RST. */
-  | 'aborted';
+  | 'aborted'
+  /** Nothing more comes of it: another flow may have its connection. */
+  | 'forgotten';
 
 /**
  * How long the target, who speaks first, may keep its greeting before it is told of our ACK of its SYN-ACK again, ms; then
@@ -47,8 +49,14 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
   seenIn = -1;
   /** Whether it is in the list of those that owe the target an ACK at the end of this turn. */
   ackListed = false;
-  /** When an orphan's lease ends, or a flow that is over is forgotten. */
+  /** When an orphan's lease ends, or a flow that is over is forgotten: the receiver's own lists are in that order. */
   forgetAt: MonotonicMs = NEVER;
+  /** Whether our own capture has seen a segment of the target's: nothing is sent for a flow before. */
+  seen = false;
+  /** Octets that it holds, as the receiver has counted them. */
+  counted = 0;
+  /** The ACK that waits until what it presupposes has left; -1: none does. */
+  waitingAck = -1;
   /** When the ACK of the SYN-ACK is repeated, as long as the target has said nothing. */
   greetAt: MonotonicMs = NEVER;
   /** The last segment told of something that the owner does not know yet. */
@@ -77,7 +85,32 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
   }
 
   get pollAt(): MonotonicMs {
-    return this.state === 'orphan' ? this.forgetAt : Math.min(this.half.pollAt, this.forgetAt, this.greetAt);
+    return this.answers ? Math.min(this.half.pollAt, this.greetAt) : NEVER;
+  }
+
+  /** Whether the target's segments are answered. */
+  get answers(): boolean {
+    return this.state !== 'orphan' && this.state !== 'forgotten';
+  }
+
+  /** What it holds of octets that came ahead of their turn, or of their command. */
+  get heldOctets(): number {
+    return this.half.heldOctets + (this.reader?.heldOctets ?? 0);
+  }
+
+  /** Its answers are read no more, since there is no room for what they would have to wait with. */
+  giveUpReading(): void {
+    this.reader = undefined;
+    this.desync();
+  }
+
+  /** Frees what only a flow that is told of needs. */
+  fallSilent(state: FlowState): void {
+    this.state = state;
+    this.reader = undefined;
+    this.half.renege();
+    this.greetAt = NEVER;
+    this.forgetAt = NEVER;
   }
 
   /** The ACK of the SYN-ACK was repeated. */
@@ -104,13 +137,6 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
     this.safe = half.rcvNxt;
     this.attachment.owner.checkpoint(this.id, this.#tell(half.rcvNxt), state);
     return true;
-  }
-
-  /** Another flow has its connection from here on: nothing more comes of this one. */
-  replaced(): void {
-    this.state = 'orphan';
-    this.reader = undefined;
-    this.forgetAt = NEVER;
   }
 
   // What the receive half tells.

@@ -7,7 +7,7 @@
  *     4  u32  flow, or 0
  *     8  …    what the type says
  */
-export const RELAY_VERSION = 4;
+export const RELAY_VERSION = 5;
 export const RELAY_MAGIC = 0x4d545045; // "MTPE"
 
 export const HEADER_OCTETS = 8;
@@ -26,6 +26,7 @@ export const MESSAGE = {
   resume: 7,
   ping: 8,
   bye: 9,
+  aim: 10,
   correct: 11,
   // intercept -> replay
   welcome: 65,
@@ -45,6 +46,7 @@ export const MESSAGE = {
   tooLong: 79,
   unresumable: 80,
   pong: 81,
+  taken: 82,
 } as const;
 
 /** Length of each type, and the shortest of those that are `VARIABLE`: anything else is garbage. */
@@ -58,6 +60,7 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.resume]: 76,
   [MESSAGE.ping]: 16,
   [MESSAGE.bye]: 8,
+  [MESSAGE.aim]: 44,
   [MESSAGE.correct]: 24,
   [MESSAGE.welcome]: 16,
   [MESSAGE.refused]: 8,
@@ -76,6 +79,7 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.tooLong]: 12,
   [MESSAGE.unresumable]: 8,
   [MESSAGE.pong]: 8,
+  [MESSAGE.taken]: 8,
 };
 
 /** Types that are as long as what they carry. */

@@ -1,7 +1,14 @@
 import type { Reply } from '../mysql/reply.ts';
 import type { Correction } from '../tcp/peer-progress.ts';
 import type { PeerOptions, Progress } from '../tcp/progress.ts';
+import type { Address } from '../wire/address.ts';
 import type { Tuple } from '../wire/tuple.ts';
+
+/** Where a replay's connections go. */
+export interface Target {
+  address: Address;
+  port: number;
+}
 
 /** Where a connection that stands is to be taken up by a receive half that does not know it. */
 export interface Resumption {
@@ -74,6 +81,8 @@ export interface ReceiverOwner {
   desync(id: number): void;
   /** A flow that was resumed had been acknowledged further than its owner knows: octets are lost. */
   unresumable(id: number): void;
+  /** The connection is another replay's: it cannot be registered or resumed. */
+  taken(id: number): void;
   /** All that came in one go was told: send what is to be sent. */
   turnEnded(): void;
 }

@@ -10,14 +10,8 @@ import { seqLt } from '../wire/sequence.ts';
 import { Attachment, type AttachOptions } from './attachment.ts';
 import { Crowd } from './crowd.ts';
 import type { InterceptFlow } from './flow.ts';
+import { type FlowLimits, Flows } from './flows.ts';
 import type { ReceiverOwner } from './ports.ts';
-import { TupleTable } from './tuple-table.ts';
-
-/** How long a released flow still answers the target, so that a lost last ACK or RST costs it nothing. */
-const LINGER_MS = 15_000;
-
-/** How long the flows of an owner that is gone wait for it to come back before they are reset on the target. */
-export const LEASE_MS = 10_000;
 
 /** The longest state of a reader that an owner is told: with it a `checkpoint` or a `resume` is one message of the relay. */
 const MAX_STATE_OCTETS = 60_000;
@@ -38,8 +32,7 @@ export class Receiver {
   /** Packets that were for one of our flows, and others that the filter let through. */
   packets = 0;
   foreign = 0;
-  /** Flows by their tuple: also those that are over and linger. */
-  readonly table = new TupleTable<InterceptFlow>();
+  readonly flows: Flows;
   readonly clock: Clock;
   readonly #injector: Injector;
   readonly #writer: SegmentWriter;
@@ -47,14 +40,14 @@ export class Receiver {
   readonly #icmp = new IcmpError();
   readonly #attachments = new Set<Attachment>();
   readonly #wheel: TimerWheel<InterceptFlow>;
-  readonly #orphans = new Set<InterceptFlow>();
   /** Those whose flows owe an ACK at the end of this turn. */
   #indebted: Attachment[] = [];
   readonly #crowd = new Crowd();
   readonly #blocks = new Uint32Array(2 * MAX_SACK_BLOCKS);
 
-  constructor(injector: Injector, clock: Clock) {
+  constructor(injector: Injector, clock: Clock, limits: Partial<FlowLimits> = {}) {
     this.#injector = injector;
+    this.flows = new Flows(limits);
     this.clock = clock;
     this.now = clock.now();
     this.capturedAt = this.now;
@@ -67,13 +60,6 @@ export class Receiver {
     const attachment = new Attachment(owner, this, options);
     this.#attachments.add(attachment);
     return attachment;
-  }
-
-  /** Flows that are open, of all owners. */
-  get flows(): number {
-    let flows = 0;
-    for (const attachment of this.#attachments) flows += attachment.flows;
-    return flows;
   }
 
   /**
@@ -92,7 +78,7 @@ export class Receiver {
         if (parsed !== PARSE.notTcp || !this.#takeError(block, i)) this.foreign++;
         continue;
       }
-      const flow = this.table.of(segment);
+      const flow = this.flows.table.of(segment);
       if (flow === undefined) this.foreign++;
       else {
         this.capturedAt = this.now - Math.max(0, (epochNs - at[i]) / 1e6);
@@ -110,12 +96,9 @@ export class Receiver {
   /** To be called every few milliseconds: delayed ACKs, leases, and flows to forget. */
   tick(): void {
     this.now = this.clock.now();
+    this.flows.endLeases(this.now, (flow) => this.reset(flow));
     this.#wheel.advance(this.now, (flow) => {
-      if (this.now >= flow.forgetAt) {
-        flow.forgetAt = NEVER;
-        if (flow.state === 'orphan') this.reset(flow);
-        else this.table.delete(flow.tuple, flow);
-      } else if (this.now >= flow.half.pollAt) {
+      if (this.now >= flow.half.pollAt) {
         this.#owe(flow);
       } else if (this.now >= flow.greetAt) {
         this.#sendAck(flow, flow.half.rcvNxt);
@@ -128,7 +111,7 @@ export class Receiver {
 
   /** Ends all leases: orphans are reset on the target. For who stops himself. */
   close(): void {
-    for (const flow of this.#orphans) this.reset(flow);
+    for (const flow of this.flows.orphans) this.reset(flow);
     this.#injector.flush();
   }
 
@@ -145,12 +128,7 @@ export class Receiver {
 
   /** The flow answers the target for a while, and nobody is told. */
   release(flow: InterceptFlow, aborted: boolean): void {
-    this.#orphans.delete(flow);
-    flow.reader = undefined;
-    flow.state = aborted || flow.half.state === 'syn-sent' ? 'aborted' : 'released';
-    flow.forgetAt = this.now + LINGER_MS;
-    flow.greetAt = NEVER;
-    this.#wheel.schedule(flow);
+    this.flows.release(flow, aborted, this.now);
   }
 
   /** The same, and the target is reset at once. */
@@ -160,34 +138,31 @@ export class Receiver {
   }
 
   orphan(flow: InterceptFlow): void {
-    flow.state = 'orphan';
-    flow.reader = undefined;
-    flow.forgetAt = this.now + LEASE_MS;
-    this.#orphans.add(flow);
-    this.#wheel.schedule(flow);
+    this.flows.orphan(flow, this.now);
   }
 
-  /** Another flow has the connection now; `reset`: the target is to be rid of what it has of it. */
+  /** Another flow is about to have the connection; `reset`: the target is to be rid of what it has of it. */
   replace(flow: InterceptFlow, reset: boolean): void {
-    this.#orphans.delete(flow);
     if (reset) this.#send(flow, flow.half.ack, CTL.rst | CTL.ack, flow.half.rcvNxt);
-    flow.replaced();
+    this.flows.forget(flow);
     this.#injector.flush();
   }
 
   #process(flow: InterceptFlow): void {
     this.packets++;
+    flow.seen = true;
     if (flow.state === 'orphan') return;
     this.#crowd.seen(flow);
     const segment = this.#segment;
     const { half } = flow;
     if (flow.state === 'aborted') {
       // Whatever it still says on a connection that we gave up: RFC 9293 (3.10.7.1), reset at the place it waits for.
-      if (segment.flags & CTL.rst) this.table.delete(flow.tuple, flow);
+      if (segment.flags & CTL.rst) this.flows.forget(flow);
       else if (segment.flags & CTL.ack) this.#send(flow, segment.ack, CTL.rst, 0);
       return;
     }
     half.process(segment, this.now, flow);
+    this.flows.weigh(flow);
     if (flow.untold) flow.tellProgress();
     if (flow.staleSeq >= 0) {
       this.#send(flow, flow.staleSeq, CTL.rst, 0);
@@ -205,7 +180,7 @@ export class Receiver {
     const icmp = this.#icmp;
     const { linkType, octets, view, offset, length } = block;
     if (icmp.parse(octets, view, offset[i], length[i], linkType) !== PARSE.ok) return false;
-    const flow = this.table.ofQuoted(icmp, octets);
+    const flow = this.flows.table.ofQuoted(icmp, octets);
     if (flow === undefined) return false;
     this.packets++;
     // RFC 5927 (7.2): anybody could have sent it who does not know what is on its way.
@@ -250,17 +225,21 @@ export class Receiver {
 
   /** Sends the ACKs of `due` when what they presuppose has left; what comes in between is not theirs to acknowledge. */
   #sendDelivered(due: readonly InterceptFlow[], delivered: (then: () => void) => void): void {
-    const upTo = due.map(({ half }) => half.rcvNxt);
+    // Where one of the same octets waits already it does for both, however often the target asks meanwhile.
+    const waiting = due.filter((flow) => flow.waitingAck !== flow.half.rcvNxt);
+    if (waiting.length === 0) return;
+    const upTo = waiting.map((flow) => (flow.waitingAck = flow.half.rcvNxt));
     delivered(() => {
-      due.forEach((flow, i) => {
-        if (flow.state !== 'orphan' && flow.half.state !== 'reset') this.#sendAck(flow, upTo[i]);
+      waiting.forEach((flow, i) => {
+        if (flow.waitingAck === upTo[i]) flow.waitingAck = -1;
+        if (flow.answers && flow.half.state !== 'reset') this.#sendAck(flow, upTo[i]);
       });
       this.#injector.flush();
     });
   }
 
-  #isOwed({ half }: InterceptFlow): boolean {
-    return half.ackNow || half.pollAt <= this.now;
+  #isOwed({ half, answers }: InterceptFlow): boolean {
+    return answers && (half.ackNow || half.pollAt <= this.now);
   }
 
   #sendAck(flow: InterceptFlow, upTo: number): void {
@@ -270,7 +249,9 @@ export class Receiver {
     if (seqLt(flow.acknowledged, upTo)) flow.acknowledged = upTo;
   }
 
+  /** Only where our own capture has seen the target speak on that connection: whoever has the key could name any other. */
   #send(flow: InterceptFlow, seq: number, flags: number, ack: number): void {
+    if (!flow.seen) return;
     const { half } = flow;
     const writer = this.#writer;
     const at = this.#injector.slot();

@@ -1,17 +1,23 @@
+import { randomBytes } from 'node:crypto';
 import { MytapeError } from '../errors.ts';
 import type { Correction } from '../tcp/peer-progress.ts';
 import type { Tuple } from '../wire/tuple.ts';
 import { MESSAGE, MessageWriter } from './messages.ts';
-import type { ReceiverOwner, ReceiverPort, ReceiverStats, Resumption } from './ports.ts';
+import type { ReceiverOwner, ReceiverPort, ReceiverStats, Resumption, Target } from './ports.ts';
+import type { RelayAddress } from './relay-address.ts';
 import { type LinkHandler, RelayLink, RelayRefused } from './relay-link.ts';
-import type { RelayAddress } from './relay-socket.ts';
-import { writeRegister, writeResume } from './relayed-flow.ts';
+import { shiftOf, writeAim, writeRegister, writeResume } from './relayed-flow.ts';
 import { RelayedProgress } from './relayed-progress.ts';
 import { ReplyFields } from './relayed-reply.ts';
 
 /** How long a lost channel is tried for, and how often, ms. */
 const RECONNECT_MS = 30_000;
 const RETRY_MS = 250;
+
+/** As often as this within that time it may be lost: an intercept that takes us and lets us go, again and again, is of no use. */
+const MOST_LOSSES = 10;
+
+const REPLAY_OCTETS = 16;
 
 /** What becomes of a channel. */
 export interface ChannelEvents {
@@ -21,12 +27,17 @@ export interface ChannelEvents {
   back(): void;
   /** It is lost for good. */
   gone(why: string): void;
+  /** The first time that a connection is another replay's, by the intercept's word. */
+  taken(): void;
 }
 
 export interface RelayClientOptions {
   address: RelayAddress;
+  /** Of a relay by TCP. */
   key: Buffer | undefined;
   owner: ReceiverOwner;
+  /** Where the owner's connections go. */
+  target: Target;
   /** The target's protocol is not known: `reply` tells of octets as they come (`partOf`). */
   raw?: boolean;
   /** The clock that the owner's TSval is made of, ms. */
@@ -41,6 +52,11 @@ export class RelayClient implements ReceiverPort, LinkHandler {
   readonly #out = new MessageWriter();
   readonly #progress = new RelayedProgress();
   readonly #reply = new ReplyFields();
+  /** Says to the intercept that a channel which is made anew is ours, too. */
+  readonly #replay = randomBytes(REPLAY_OCTETS);
+  /** When the channel was lost, the last few times. */
+  readonly #losses: number[] = [];
+  #isTakenTold = false;
   /** undefined: lost, or closed. */
   #link: RelayLink | undefined;
   #closed = false;
@@ -100,7 +116,7 @@ export class RelayClient implements ReceiverPort, LinkHandler {
 
   /** What the intercept's capture has seen so far. */
   stats(): Promise<ReceiverStats> {
-    if (this.#link === undefined) return Promise.reject(channelGone());
+    if (this.#link === undefined) return Promise.reject(channelGone('is gone'));
     return new Promise((resolve, reject) => {
       this.#asking.push({ resolve, reject });
       this.#out.begin(MESSAGE.askStats, 0, 0, 8);
@@ -117,7 +133,7 @@ export class RelayClient implements ReceiverPort, LinkHandler {
     }
     this.#closed = true;
     this.#link = undefined;
-    this.#refuseAsking();
+    this.#refuseAsking('is closed');
     this.#wake();
     await link?.close();
   }
@@ -126,6 +142,10 @@ export class RelayClient implements ReceiverPort, LinkHandler {
 
   get raw(): boolean {
     return this.#options.raw === true;
+  }
+
+  introduce(writer: MessageWriter): void {
+    writeAim(writer, this.#replay, this.#options.target);
   }
 
   timestampMs(): number {
@@ -139,10 +159,10 @@ export class RelayClient implements ReceiverPort, LinkHandler {
   lost(why: string, final: boolean): void {
     this.#link = undefined;
     this.#out.clear();
-    this.#refuseAsking();
+    this.#refuseAsking(final ? `is gone: intercept ${why}` : 'is gone');
     if (this.#closed) return;
-    if (final) {
-      this.#giveUp(why);
+    if (final || this.#isLostTooOften()) {
+      this.#giveUp(final ? why : `${why}, for the ${MOST_LOSSES}th time within ${RECONNECT_MS / 1000} s`);
       return;
     }
     this.#options.events.lost(why);
@@ -170,6 +190,11 @@ export class RelayClient implements ReceiverPort, LinkHandler {
         break;
       case MESSAGE.unresumable:
         owner.unresumable(id);
+        break;
+      case MESSAGE.taken:
+        owner.taken(id);
+        if (!this.#isTakenTold) this.#options.events.taken();
+        this.#isTakenTold = true;
         break;
       case MESSAGE.tooLong:
         owner.tooLong(id, view.getUint32(at + 8));
@@ -228,7 +253,7 @@ export class RelayClient implements ReceiverPort, LinkHandler {
         const flags = octets[rest + 3];
         owner.established(id, progress, {
           mss: mss === 0 ? -1 : mss,
-          shift: view.getInt8(rest + 2),
+          shift: shiftOf(view.getInt8(rest + 2)),
           sackPermitted: (flags & 1) !== 0,
           timestamps: (flags & 2) !== 0,
         });
@@ -272,13 +297,20 @@ export class RelayClient implements ReceiverPort, LinkHandler {
     this.#options.events.gone(why);
   }
 
-  #refuseAsking(): void {
+  #isLostTooOften(): boolean {
+    const now = performance.now();
+    this.#losses.push(now);
+    if (this.#losses.length > MOST_LOSSES) this.#losses.shift();
+    return this.#losses.length === MOST_LOSSES && now - this.#losses[0] < RECONNECT_MS;
+  }
+
+  #refuseAsking(how: string): void {
     const asking = this.#asking;
     this.#asking = [];
-    for (const { reject } of asking) reject(channelGone());
+    for (const { reject } of asking) reject(channelGone(how));
   }
 }
 
-function channelGone(): MytapeError {
-  return new MytapeError('relay', 'the channel to intercept is gone');
+function channelGone(how: string): MytapeError {
+  return new MytapeError('relay', `the channel to intercept ${how}`);
 }

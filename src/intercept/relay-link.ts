@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { MytapeError } from '../errors.ts';
+import { LEASE_MS } from './flows.ts';
 import {
   MESSAGE,
   MessageReader,
@@ -8,8 +9,8 @@ import {
   RELAY_MAGIC,
   RELAY_VERSION,
 } from './messages.ts';
-import { LEASE_MS } from './receiver.ts';
-import { connectRelay, type RelayAddress } from './relay-socket.ts';
+import { type RelayAddress, relayText } from './relay-address.ts';
+import { connectRelay } from './relay-socket.ts';
 
 /** How long the other end may take to answer hello, ms. */
 const WELCOME_MS = 5_000;
@@ -29,6 +30,8 @@ export interface LinkHandler {
   lost(why: string, final: boolean): void;
   /** Whether the target's protocol is not known. */
   readonly raw: boolean;
+  /** Writes who we are and what we want, in the first message after hello. */
+  introduce(writer: MessageWriter): void;
   /** The clock that our TSval is made of, ms. */
   timestampMs(): number;
 }
@@ -48,6 +51,9 @@ export class RelayLink {
   #timer: NodeJS.Timeout | undefined;
   #heardAt = 0;
   #trouble: string | undefined;
+  /** Whether its owner has it: else what ends it is for `open` to throw. */
+  #isHandedOver = false;
+  #failure: MytapeError | undefined;
 
   private constructor(name: string, handler: LinkHandler) {
     this.#name = name;
@@ -64,9 +70,12 @@ export class RelayLink {
     key: Buffer | undefined,
     handler: LinkHandler,
   ): Promise<RelayLink> {
-    const link = new RelayLink(`${address.host}:${address.port}`, handler);
+    const link = new RelayLink(relayText(address), handler);
     link.#socket = await connectRelay(address, key, (octets, count) => link.#take(octets, count));
     await link.#greet();
+    // It may have been let go in the same breath.
+    if (link.#failure !== undefined) throw link.#failure;
+    link.#isHandedOver = true;
     return link;
   }
 
@@ -120,11 +129,12 @@ export class RelayLink {
         const hint = this.#state === 'greeting' ? ': does it have the same --key-file?' : '';
         this.#fail(this.#trouble ?? `closed the channel${hint}`, false);
       });
-      const out = new MessageWriter(32);
+      const out = new MessageWriter(128);
       const at = out.begin(MESSAGE.hello, this.#handler.raw ? 1 : 0, 0, 16);
       out.view.setUint32(at + 8, RELAY_MAGIC);
       out.view.setUint16(at + 12, RELAY_VERSION);
       out.view.setUint16(at + 14, 0);
+      this.#handler.introduce(out);
       this.#writePing(out);
       socket.write(out.take());
     });
@@ -170,16 +180,17 @@ export class RelayLink {
   }
 
   #fail(why: string, final: boolean): void {
-    const before = this.#state;
-    if (before === 'over') return;
+    if (this.#state === 'over') return;
     this.#state = 'over';
     clearInterval(this.#timer);
     this.#socket.destroy();
-    if (before === 'open') this.#handler.lost(why, final);
-    else {
-      const words = `intercept at ${this.#name} ${why}`;
-      this.#greeted(final ? new RelayRefused('relay', words) : new MytapeError('relay', words));
+    if (this.#isHandedOver) {
+      this.#handler.lost(why, final);
+      return;
     }
+    const words = `intercept at ${this.#name} ${why}`;
+    this.#failure = final ? new RelayRefused('relay', words) : new MytapeError('relay', words);
+    this.#greeted(this.#failure);
   }
 }
 

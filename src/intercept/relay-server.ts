@@ -1,100 +1,84 @@
 import type { Socket } from 'node:net';
-import type { Reply } from '../mysql/reply.ts';
-import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import { TimestampClock } from '../tcp/timestamps.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Attachment } from './attachment.ts';
-import {
-  MAX_MESSAGE_OCTETS,
-  MESSAGE,
-  MessageReader,
-  MessageWriter,
-  RELAY_MAGIC,
-  RELAY_VERSION,
-} from './messages.ts';
+import { LEASE_MS } from './flows.ts';
+import type { Guest } from './lobby.ts';
+import { MESSAGE, MessageReader, MessageWriter, RELAY_MAGIC, RELAY_VERSION } from './messages.ts';
+import { Outflow } from './outflow.ts';
 import { PeerClock } from './peer-clock.ts';
-import type { ReceiverOwner, ReceiverStats } from './ports.ts';
-import { LEASE_MS, type Receiver } from './receiver.ts';
+import type { ReceiverStats, Target } from './ports.ts';
+import type { Receiver } from './receiver.ts';
+import type { RelayRoom } from './relay-room.ts';
+import { RelayTeller } from './relay-teller.ts';
 import { FlowFields } from './relayed-flow.ts';
-import { beginState } from './relayed-progress.ts';
-import { writeReply } from './relayed-reply.ts';
-
-/** Octets that may wait for a replayer that reads too slowly before it is cut off. */
-const MAX_WAITING_OCTETS = 64 << 20;
-
-/** A channel says hello within this time or is closed, ms. */
-const HELLO_MS = 5_000;
+import { type TargetList, targetText } from './target-list.ts';
 
 /** How often it is looked whether the channel is still heard, ms. */
 const LISTEN_MS = 1_000;
 
-/** Flows one channel may have open, and all of them together. */
-export interface FlowLimits {
-  channel: number;
-  all: number;
-}
+/** How long a peer has to close its end, once we have closed ours, ms. */
+const CLOSE_MS = 1_000;
 
-const FLOW_LIMITS: FlowLimits = { channel: 200_000, all: 500_000 };
+const NOT_OURS = 'sent what is not the relay protocol';
 
 export type ChannelLog = (event: 'open' | 'refused' | 'closed', detail: string) => void;
+
+export interface ChannelOptions {
+  receiver: Receiver;
+  /** The targets that its connections may go to. */
+  targets: TargetList;
+  /** Shared by all channels of an intercept. */
+  room: RelayRoom;
+  stats: () => ReceiverStats;
+  log: ChannelLog;
+}
 
 /**
  * Intercept's end of one channel: turns its messages into calls of the receiver, and what the receiver tells into
  * messages. Ends by itself when the socket ends, or nothing is heard: the flows that it left open then wait for the other end to
  * come back, and are reset at once only where it said goodbye, or was refused.
  */
-export class RelayChannel implements ReceiverOwner {
+export class RelayChannel extends RelayTeller {
   readonly #socket: Socket;
-  readonly #receiver: Receiver;
-  readonly #stats: () => ReceiverStats;
-  readonly #log: ChannelLog;
-  readonly #limits: FlowLimits;
-  readonly #out = new MessageWriter();
+  readonly #guest: Guest;
   readonly #name: string;
+  readonly #options: ChannelOptions;
+  readonly #receiver: Receiver;
+  readonly #room: RelayRoom;
+  readonly #log: ChannelLog;
+  readonly #outflow: Outflow;
   readonly #fields = new FlowFields();
   readonly #clock = new PeerClock();
-  readonly #listening: NodeJS.Timeout;
+  #listening: NodeJS.Timeout | undefined;
+  /** undefined until hello came, and when the channel is over. */
   #port: Attachment | undefined;
   #heardAt: MonotonicMs;
   #over = false;
-  /** Writes so far, and how many of them the kernel has taken. */
-  #writes = 0;
-  #writesTaken = 0;
-  /** What waits for a write to have been taken. */
-  #undelivered: { write: number; then: () => void }[] = [];
-  readonly #written = (error?: Error | null): void => {
-    if (error) return;
-    this.#writesTaken++;
-    while (this.#undelivered.length > 0 && this.#undelivered[0].write <= this.#writesTaken) {
-      this.#undelivered.shift()?.then();
-    }
-  };
   /** Why we closed the socket ourselves. */
   #trouble = '';
 
-  constructor(
-    socket: Socket,
-    receiver: Receiver,
-    stats: () => ReceiverStats,
-    log: ChannelLog,
-    limits = FLOW_LIMITS,
-  ) {
+  constructor(socket: Socket, guest: Guest, options: ChannelOptions) {
+    super(new MessageWriter());
     this.#socket = socket;
-    this.#receiver = receiver;
-    this.#stats = stats;
-    this.#log = log;
-    this.#limits = limits;
-    this.#name = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+    this.#guest = guest;
+    this.#name = guest.name;
+    this.#options = options;
+    this.#receiver = options.receiver;
+    this.#room = options.room;
+    this.#log = options.log;
     this.#heardAt = performance.now();
+    this.#outflow = new Outflow(socket, options.room, (why) => this.#log('refused', `${this.#name} ${why}`));
     const reader = new MessageReader((type, view, octets, at, length) => {
       if (!this.#over) this.#message(type, view, octets, at, length);
     });
-    this.#listening = setInterval(() => this.#listen(), LISTEN_MS);
+    guest.onLate = (why) => this.#refuse(why);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 10_000);
     socket.on('data', (octets: Uint8Array) => {
+      if (this.#over) return;
       this.#heardAt = performance.now();
-      if (!reader.feed(octets)) this.#refuse('sent what is not the relay protocol');
+      if (!reader.feed(octets)) this.#refuse(NOT_OURS);
       this.turnEnded();
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -111,23 +95,17 @@ export class RelayChannel implements ReceiverOwner {
   }
 
   #listen(): void {
-    const silentMs = performance.now() - this.#heardAt;
-    if (this.#port === undefined) {
-      if (silentMs >= HELLO_MS) this.#refuse('said no hello in time');
-    } else if (silentMs >= LEASE_MS) {
-      this.#trouble = `nothing was heard of it for ${LEASE_MS / 1000} s`;
-      this.#socket.destroy();
-    }
+    if (performance.now() - this.#heardAt < LEASE_MS) return;
+    this.#trouble = `nothing was heard of it for ${LEASE_MS / 1000} s`;
+    this.#socket.destroy();
   }
 
   #end(): void {
-    clearInterval(this.#listening);
     this.#over = true;
-    const port = this.#port;
+    const port = this.#detach();
     if (port === undefined) return;
     const left = port.flows;
     port.abandon();
-    this.#port = undefined;
     const why = this.#trouble === '' ? '' : ` (${this.#trouble})`;
     const lease = `${LEASE_MS / 1000} s`;
     const flows = left > 0 ? `, ${left} connections wait for it to come back within ${lease}` : '';
@@ -137,25 +115,40 @@ export class RelayChannel implements ReceiverOwner {
   /** `bye`: what is left open is reset on the target. */
   #bye(port: Attachment): void {
     const left = port.flows;
+    this.#detach();
     port.disconnect();
-    this.#port = undefined;
     this.#over = true;
     this.#log('closed', left > 0 ? `${this.#name}, ${left} connections left open were reset` : this.#name);
     this.#socket.end();
+    this.#closeSoon();
   }
 
   #refuse(why: string): void {
     if (this.#over) return;
     this.#over = true;
-    clearInterval(this.#listening);
+    this.#guest.greeted();
     this.#log('refused', `${this.#name} ${why}`);
     const text = Buffer.from(why);
-    const at = this.#out.begin(MESSAGE.refused, 0, 0, 8 + text.length);
-    this.#out.octets(at + 8, text);
-    this.#socket.end(this.#out.take());
-    setTimeout(() => this.#socket.destroy(), 1000).unref();
-    this.#port?.disconnect();
+    const at = this.out.begin(MESSAGE.refused, 0, 0, 8 + text.length);
+    this.out.octets(at + 8, text);
+    this.#socket.end(this.out.take());
+    this.#closeSoon();
+    this.#detach()?.disconnect();
+  }
+
+  /** The other end need not close, or read, ever. */
+  #closeSoon(): void {
+    setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
+  }
+
+  /** Gives back what the channel takes up, and answers the attachment that is still to be ended. */
+  #detach(): Attachment | undefined {
+    clearInterval(this.#listening);
+    this.#outflow.end();
+    const port = this.#port;
+    if (port !== undefined) this.#room.channels--;
     this.#port = undefined;
+    return port;
   }
 
   #message(type: number, view: DataView, octets: Uint8Array, at: number, length: number): void {
@@ -170,13 +163,19 @@ export class RelayChannel implements ReceiverOwner {
     }
     const id = view.getUint32(at + 4);
     switch (type) {
+      case MESSAGE.aim:
+        this.#aim(port, view, octets, at);
+        break;
       case MESSAGE.register:
       case MESSAGE.resume: {
         const tuple = this.#fields.tuple(view, octets, at);
-        if (tuple === undefined) this.#refuse('sent what is not the relay protocol');
-        else if (!this.#isFull(port)) {
-          if (type === MESSAGE.register) port.register(id, tuple, this.#fields.iss(view, at));
-          else port.resume(id, tuple, this.#fields.resumption(view, octets, at, length));
+        if (tuple === undefined) this.#refuse(NOT_OURS);
+        else if (this.#isWelcome(port, { address: tuple.target, port: tuple.targetPort })) {
+          const breach =
+            type === MESSAGE.register
+              ? port.register(id, tuple, this.#fields.iss(view, at))
+              : port.resume(id, tuple, this.#fields.resumption(view, octets, at, length));
+          if (breach !== undefined) this.#refuse(breach);
         }
         break;
       }
@@ -199,16 +198,16 @@ export class RelayChannel implements ReceiverOwner {
         break;
       case MESSAGE.ping:
         port.timestamps = this.#clock.heard(view.getFloat64(at + 8), this.#receiver.clock.now());
-        this.#out.begin(MESSAGE.pong, 0, 0, 8);
+        this.out.begin(MESSAGE.pong, 0, 0, 8);
         break;
       case MESSAGE.bye:
         this.#bye(port);
         break;
       case MESSAGE.askStats: {
-        const { packets, dropped } = this.#stats();
-        const to = this.#out.begin(MESSAGE.stats, 0, 0, 24);
-        this.#out.view.setBigUint64(to + 8, BigInt(packets));
-        this.#out.view.setBigUint64(to + 16, BigInt(dropped));
+        const { packets, dropped } = this.#options.stats();
+        const to = this.out.begin(MESSAGE.stats, 0, 0, 24);
+        this.out.view.setBigUint64(to + 8, BigInt(packets));
+        this.out.view.setBigUint64(to + 16, BigInt(dropped));
         break;
       }
       default:
@@ -218,123 +217,62 @@ export class RelayChannel implements ReceiverOwner {
 
   #hello(view: DataView, at: number): void {
     const version = view.getUint16(at + 12);
-    if (view.getUint32(at + 8) !== RELAY_MAGIC) this.#refuse('sent what is not the relay protocol');
+    if (view.getUint32(at + 8) !== RELAY_MAGIC || this.#port !== undefined) this.#refuse(NOT_OURS);
     else if (version !== RELAY_VERSION) {
       this.#refuse(
         `speaks relay version ${version}, this intercept speaks ${RELAY_VERSION}: use the same mytape on both`,
       );
-    } else if (this.#port === undefined) {
+    } else if (this.#room.channels >= this.#room.limits.channels) {
+      this.#refuse(`wants one more channel than this intercept has room for: ${this.#room.limits.channels}`);
+    } else {
+      this.#guest.greeted();
+      this.#room.channels++;
+      this.#listening = setInterval(() => this.#listen(), LISTEN_MS);
       // Its pings, the first of which is right behind, say what its clock is.
       const timestamps = new TimestampClock(0);
       this.#port = this.#receiver.attach(this, {
         timestamps,
-        delivered: (then) => this.#delivered(then),
+        delivered: (then) => this.#outflow.delivered(then),
         raw: view.getUint8(at + 3) !== 0,
       });
-      const to = this.#out.begin(MESSAGE.welcome, 0, 0, 16);
-      this.#out.view.setUint32(to + 8, RELAY_MAGIC);
-      this.#out.view.setUint16(to + 12, RELAY_VERSION);
-      this.#out.view.setUint16(to + 14, 0);
+      const to = this.out.begin(MESSAGE.welcome, 0, 0, 16);
+      this.out.view.setUint32(to + 8, RELAY_MAGIC);
+      this.out.view.setUint16(to + 12, RELAY_VERSION);
+      this.out.view.setUint16(to + 14, 0);
       this.#log('open', this.#name);
     }
   }
 
-  #isFull(port: Attachment): boolean {
-    const { channel, all } = this.#limits;
-    if (port.flows >= channel) this.#refuse(`has more than ${channel} connections open`);
-    else if (this.#receiver.flows >= all) {
+  #aim(port: Attachment, view: DataView, octets: Uint8Array, at: number): void {
+    const aim = this.#fields.aim(view, octets, at);
+    if (aim === undefined || port.replay !== undefined) this.#refuse(NOT_OURS);
+    else if (this.#isTarget(aim.target)) port.replay = aim.replay;
+  }
+
+  /** Whether there is room for one more connection, to `target`. Refuses the channel where there is not. */
+  #isWelcome(port: Attachment, target: Target): boolean {
+    const { channelFlows, flows } = this.#room.limits;
+    if (port.replay === undefined) this.#refuse('did not say which target it is for');
+    else if (port.flows >= channelFlows) this.#refuse(`has more than ${channelFlows} connections open`);
+    else if (this.#receiver.flows.open >= flows) {
       this.#refuse(
-        `wants one more connection than this intercept has room for: ${all}, of all replays together`,
+        `wants one more connection than this intercept has room for: ${flows}, of all replays together`,
       );
-    } else return false;
-    return true;
+    } else return this.#isTarget(target);
+    return false;
   }
 
-  // What the receiver tells.
-
-  registered(id: number): void {
-    this.#out.begin(MESSAGE.registered, 0, id, 8);
-  }
-
-  expecting(id: number): void {
-    this.#out.begin(MESSAGE.expecting, 0, id, 8);
-  }
-
-  established(id: number, progress: Progress, peer: PeerOptions): void {
-    const at = beginState(this.#out, MESSAGE.established, 0, id, progress, 4);
-    const { view } = this.#out;
-    view.setUint16(at, Math.max(0, peer.mss));
-    view.setInt8(at + 2, peer.shift);
-    view.setUint8(at + 3, (peer.sackPermitted ? 1 : 0) | (peer.timestamps ? 2 : 0));
-  }
-
-  acked(id: number, progress: Progress): void {
-    beginState(this.#out, MESSAGE.acked, 0, id, progress, 0);
-  }
-
-  packet(id: number, progress: Progress, octets: Uint8Array): void {
-    this.#octets(MESSAGE.packet, id, progress, octets);
-  }
-
-  reply(id: number, progress: Progress, reply: Reply, ageMs: number): void {
-    writeReply(this.#out, id, progress, reply, ageMs);
-  }
-
-  checkpoint(id: number, progress: Progress, state: Uint8Array): void {
-    this.#octets(MESSAGE.checkpoint, id, progress, state);
-  }
-
-  fin(id: number, progress: Progress): void {
-    beginState(this.#out, MESSAGE.fin, 0, id, progress, 0);
-  }
-
-  reset(id: number, refused: boolean): void {
-    this.#out.begin(MESSAGE.reset, refused ? 1 : 0, id, 8);
-  }
-
-  stale(id: number): void {
-    this.#out.begin(MESSAGE.stale, 0, id, 8);
-  }
-
-  tooLong(id: number, mtu: number): void {
-    const at = this.#out.begin(MESSAGE.tooLong, 0, id, 12);
-    this.#out.view.setUint32(at + 8, mtu);
-  }
-
-  desync(id: number): void {
-    this.#out.begin(MESSAGE.desync, 0, id, 8);
-  }
-
-  unresumable(id: number): void {
-    this.#out.begin(MESSAGE.unresumable, 0, id, 8);
+  #isTarget({ address, port }: Target): boolean {
+    const { targets } = this.#options;
+    if (targets.has(address, port)) return true;
+    const target = targetText(address, port);
+    this.#refuse(
+      `wants connections to ${target}, which is no target of this intercept (${targets.text}): start it with --target ${target}, or mend -x`,
+    );
+    return false;
   }
 
   turnEnded(): void {
-    if (this.#out.empty || this.#over) return;
-    this.#writes++;
-    this.#socket.write(this.#out.take(), this.#written);
-    if (this.#socket.writableLength > MAX_WAITING_OCTETS) {
-      this.#log(
-        'refused',
-        `${this.#name} reads too slowly: ${this.#socket.writableLength} octets were waiting`,
-      );
-      this.#socket.destroy();
-    }
-  }
-
-  /** Calls `then` when what was written has left: never, where it cannot leave any more. */
-  #delivered(then: () => void): void {
-    if (this.#writesTaken === this.#writes) then();
-    else this.#undelivered.push({ write: this.#writes, then });
-  }
-
-  #octets(type: number, id: number, progress: Progress, octets: Uint8Array): void {
-    // Longer than any state before the octets leaves room for.
-    if (octets.length > MAX_MESSAGE_OCTETS - 64) {
-      this.desync(id);
-      return;
-    }
-    const at = beginState(this.#out, type, 0, id, progress, octets.length);
-    this.#out.octets(at, octets);
+    if (!this.out.empty && !this.#over) this.#outflow.write(this.out.take());
   }
 }

@@ -1,7 +1,9 @@
-import { readFileSync, statSync } from 'node:fs';
-import net, { type Socket } from 'node:net';
-import tls from 'node:tls';
+import net, { type Server, type Socket } from 'node:net';
+import tls, { type TLSSocket } from 'node:tls';
 import { MytapeError } from '../errors.ts';
+import { type Guest, Lobby } from './lobby.ts';
+import { isUnix, type RelayAddress, relayText } from './relay-address.ts';
+import { clearSocketPath, listenAtPath, whyNotTrusted } from './relay-path.ts';
 
 /** TLS 1.2, because Node's PSK callbacks stop there. ECDHE: a key that leaks later opens no recorded relay. */
 const TLS_OPTIONS = {
@@ -15,32 +17,6 @@ const CONNECT_MS = 5_000;
 /** Room for what is read at once: as much as Node reads at once. */
 const READ_OCTETS = 64 * 1024;
 
-/** Reads a shared key: at least 32 hexadecimal digits, in a file that only its owner can read. */
-export function readKeyFile(path: string): Buffer {
-  let text: string;
-  let mode: number;
-  try {
-    mode = statSync(path).mode;
-    text = readFileSync(path, 'utf8').trim();
-  } catch (cause) {
-    throw new MytapeError(
-      'bad-key',
-      `cannot read the key file ${path}: ${(cause as Error).message} (make one: openssl rand -hex 32 > ${path}; chmod 600 ${path})`,
-      { cause },
-    );
-  }
-  if (mode & 0o077) {
-    throw new MytapeError('bad-key', `the key file ${path} can be read by others (run: chmod 600 ${path})`);
-  }
-  if (!/^([0-9a-f]{2}){16,}$/i.test(text)) {
-    throw new MytapeError(
-      'bad-key',
-      `the key file ${path} holds no key: wanted are 32 or more hexadecimal digits (make one: openssl rand -hex 32 > ${path})`,
-    );
-  }
-  return Buffer.from(text, 'hex');
-}
-
 /** Errors of connecting that no key has to do with. */
 const UNREACHABLE: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
@@ -50,57 +26,100 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
 ]);
 
-export interface RelayAddress {
-  host: string;
-  port: number;
+export interface RelayListener {
+  /** undefined on a Unix socket, whose file's mode says who may connect. */
+  key: Buffer | undefined;
+  /** Told of each connection that has the key. */
+  onChannel: (socket: Socket, guest: Guest) => void;
+  /** Told of each that has not, and of each that said nothing. */
+  onRefused: (from: string, why: string) => void;
+  lobby?: Lobby;
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+/** Listens for channels: by TCP in TLS-PSK, at a path in the clear. Throws where there is no key for TCP, or the place is taken. */
+export async function listenRelay(address: RelayAddress, listener: RelayListener): Promise<Server> {
+  if (!isUnix(address) && listener.key === undefined) throw keyWanted(address);
+  if (isUnix(address)) await clearSocketPath(address.path);
+  const server = isUnix(address) ? pathServer(listener) : tlsServer(listener);
+  return new Promise((resolve, reject) => {
+    const failed = (cause: NodeJS.ErrnoException) => {
+      const next = cause.code === 'EADDRINUSE' ? ': another intercept runs there, or choose another -p' : '';
+      const why = cause.code ?? cause.message;
+      reject(new MytapeError('relay', `cannot listen on ${relayText(address)} (${why})${next}`, { cause }));
+    };
+    const listening = () => {
+      server.off('error', failed);
+      // Too many open files, say: those that are connected go on.
+      server.on('error', (error) =>
+        listener.onRefused('a connection', `could not be taken: ${error.message}`),
+      );
+      resolve(server);
+    };
+    server.once('error', failed);
+    if (isUnix(address)) listenAtPath(server, address.path, listening);
+    else server.listen(address.port, address.host, listening);
+  });
 }
 
-/** Listens for channels: TLS-PSK with a key, else in the clear and on loopback only. */
-export function listenRelay(
-  { host, port }: RelayAddress,
-  key: Buffer | undefined,
-  onChannel: (socket: Socket) => void,
-  onRefused: (from: string, why: string) => void,
-): Promise<net.Server> {
-  if (key === undefined && !isLoopback(host)) {
-    throw new MytapeError(
-      'usage',
-      `without --key-file the relay listens on loopback only, not on ${host} (make a key, for both ends: (umask 077; openssl rand -hex 32 > mytape.key))`,
+/** TCP is for whoever can connect, so also on loopback only for those who have the key. */
+export function keyWanted(address: RelayAddress): MytapeError {
+  return new MytapeError(
+    'usage',
+    `a relay by TCP (${relayText(address)}) needs --key-file: make a key, for both ends, with mytape intercept --new-key mytape.key; or, for replays of this host alone, listen on a Unix socket: -p /run/mytape.sock`,
+  );
+}
+
+function pathServer({ onChannel, onRefused, lobby = new Lobby() }: RelayListener): Server {
+  let count = 0;
+  return net.createServer((socket) => {
+    const name = `local ${++count}`;
+    onChannel(
+      socket,
+      lobby.admit(socket, name, (why) => endGuest(socket, name, why, onRefused)),
     );
-  }
-  const server =
-    key === undefined
-      ? net.createServer(onChannel)
-      : tls.createServer(
-          {
-            ...TLS_OPTIONS,
-            pskCallback: (_socket, identity) => (identity === PSK_IDENTITY ? key : null),
-            handshakeTimeout: CONNECT_MS,
-          },
-          onChannel,
-        );
+  });
+}
+
+function tlsServer({ key, onChannel, onRefused, lobby = new Lobby() }: RelayListener): Server {
+  /** By the peer's address and port, which a TLS socket has from the TCP one below it. */
+  const guests = new Map<string, Guest>();
+  const options = {
+    ...TLS_OPTIONS,
+    pskCallback: (_socket: TLSSocket, identity: string) =>
+      identity === PSK_IDENTITY && key !== undefined ? key : null,
+  };
+  const server = tls.createServer(options, (socket) => {
+    const guest = guests.get(nameOf(socket));
+    if (guest === undefined) socket.destroy();
+    else onChannel(socket, guest);
+  });
+  server.on('connection', (socket: Socket) => {
+    const name = nameOf(socket);
+    guests.set(
+      name,
+      lobby.admit(socket, name, (why) => {
+        guests.delete(name);
+        endGuest(socket, name, why, onRefused);
+      }),
+    );
+    socket.once('close', () => guests.delete(name));
+  });
   server.on('tlsClientError', (error: Error, socket: Socket) => {
-    onRefused(
-      `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`,
-      `failed the key check (${wordsOf(error)})`,
-    );
+    const name = nameOf(socket);
+    // One whose time was over was told of.
+    if (guests.delete(name)) onRefused(name, `failed the key check (${wordsOf(error)})`);
     socket.destroy();
   });
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const next = cause.code === 'EADDRINUSE' ? ': another intercept runs there, or choose another -p' : '';
-      reject(
-        new MytapeError('relay', `cannot listen on ${host}:${port} (${cause.code ?? cause.message})${next}`, {
-          cause,
-        }),
-      );
-    });
-    server.listen(port, host, () => resolve(server));
-  });
+  return server;
+}
+
+function endGuest(socket: Socket, name: string, why: string, onRefused: RelayListener['onRefused']): void {
+  onRefused(name, why);
+  socket.destroy();
+}
+
+function nameOf({ remoteAddress = '?', remotePort = 0 }: Socket): string {
+  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }
 
 /** OpenSSL's reason alone: its message has the source file and line before it and a line's end behind. */
@@ -116,23 +135,23 @@ export type OnOctets = (octets: Uint8Array, count: number) => void;
  * more than reading what is in it.
  */
 export function connectRelay(
-  { host, port }: RelayAddress,
+  address: RelayAddress,
   key: Buffer | undefined,
   onOctets: OnOctets,
 ): Promise<Socket> {
-  if (key === undefined && !isLoopback(host)) {
-    throw new MytapeError('usage', `a relay to ${host} needs --key-file (the one that intercept has there)`);
+  const name = relayText(address);
+  if (!isUnix(address) && key === undefined) {
+    throw new MytapeError('usage', `a relay to ${name} needs --key-file (the one that intercept has there)`);
+  }
+  const distrust = isUnix(address) ? whyNotTrusted(address.path) : undefined;
+  if (distrust !== undefined) {
+    throw new MytapeError('relay', `not connected to the socket ${name}: ${distrust}`);
   }
   return new Promise((resolve, reject) => {
     const fail = (cause: NodeJS.ErrnoException) => {
       socket.destroy();
-      const next =
-        cause.code === 'ECONNREFUSED'
-          ? `nothing listens there: run \`mytape intercept -p ${port} …\` on ${host}`
-          : key !== undefined && !UNREACHABLE.has(cause.code ?? '')
-            ? `${wordsOf(cause)}: do both ends have the same key file?`
-            : `${cause.message}: is that its address, and can this host reach it?`;
-      reject(new MytapeError('relay', `cannot reach intercept at ${host}:${port}: ${next}`, { cause }));
+      const next = whatNext(address, cause);
+      reject(new MytapeError('relay', `cannot reach intercept at ${name}: ${next}`, { cause }));
     };
     const ready = () => {
       socket.setTimeout(0);
@@ -147,13 +166,12 @@ export function connectRelay(
       },
     };
     const socket: Socket =
-      key === undefined
-        ? net.connect({ host, port, onread }, ready)
+      isUnix(address) || key === undefined
+        ? net.connect({ ...address, onread }, ready)
         : tls.connect(
             {
               ...TLS_OPTIONS,
-              host,
-              port,
+              ...address,
               // tls.connect takes it, as its manual says; its type does not know.
               ...({ onread } as object),
               // There is no certificate in TLS-PSK: the key itself is the proof.
@@ -165,4 +183,18 @@ export function connectRelay(
     socket.once('error', fail);
     socket.setTimeout(CONNECT_MS, () => fail(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
   });
+}
+
+function whatNext(address: RelayAddress, cause: NodeJS.ErrnoException): string {
+  const { code = '', message } = cause;
+  if (isUnix(address)) {
+    if (code === 'ENOENT' || code === 'ECONNREFUSED')
+      return `nothing listens there: run \`mytape intercept -p ${address.path} …\` on this host`;
+    return code === 'EACCES' ? 'only its owner may connect: run this as the same user, or as root' : message;
+  }
+  if (code === 'ECONNREFUSED')
+    return `nothing listens there: run \`mytape intercept -p ${address.port} …\` on ${address.host}`;
+  return UNREACHABLE.has(code)
+    ? `${message}: is that its address, and can this host reach it?`
+    : `${wordsOf(cause)}: do both ends have the same key file?`;
 }

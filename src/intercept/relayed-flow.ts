@@ -2,7 +2,7 @@ import type { Address } from '../wire/address.ts';
 import { addressFromOctets } from '../wire/address.ts';
 import { Tuple } from '../wire/tuple.ts';
 import { MESSAGE, type MessageWriter } from './messages.ts';
-import type { Resumption } from './ports.ts';
+import type { Resumption, Target } from './ports.ts';
 
 /** `register` and, longer, `resume` (docs/relay-protocol.md), octet offsets. */
 const ISS = 8;
@@ -22,7 +22,31 @@ const EXTENDED_CAPABILITIES = 68;
 const EXPECT = 72;
 const STATE = 76;
 
+/** `aim`, octet offsets. */
+const REPLAY = 8;
+const REPLAY_OCTETS = 16;
+const AIM_PORT = 24;
+const AIM_ADDRESS = 28;
+const AIM_OCTETS = 44;
+
+/** RFC 7323 (2.3). */
+const MOST_SHIFT = 14;
+
+/** Addresses of a channel that are remembered, so that its flows share them. */
+const MOST_ADDRESSES = 65_536;
+
 const FLAG = { sackPermitted: 1, timestamps: 2, commandPhase: 4 } as const;
+
+/** `replay`: 16 random octets that say which replay a channel belongs to. */
+export function writeAim(writer: MessageWriter, replay: Uint8Array, { address, port }: Target): void {
+  const at = writer.begin(MESSAGE.aim, address.family, 0, AIM_OCTETS);
+  const { view } = writer;
+  writer.octets(at + REPLAY, replay);
+  view.setUint16(at + AIM_PORT, port);
+  view.setUint16(at + AIM_PORT + 2, 0);
+  for (let i = at + AIM_ADDRESS; i < at + AIM_OCTETS; i += 4) view.setUint32(i, 0);
+  writer.octets(at + AIM_ADDRESS, address.octets);
+}
 
 export function writeRegister(writer: MessageWriter, id: number, tuple: Tuple, iss: number): void {
   const at = writer.begin(MESSAGE.register, tuple.family, id, REGISTER_OCTETS);
@@ -60,9 +84,23 @@ function putTuple(writer: MessageWriter, at: number, tuple: Tuple, iss: number):
   writer.octets(at + CLIENT, tuple.client.octets);
 }
 
-/** Reads `register` and `resume` of one channel. Flows of one address share the object that stands for it. */
+/** A window shift as a peer may have it: no larger than the largest, −1 none. */
+export function shiftOf(shift: number): number {
+  return Math.max(-1, Math.min(MOST_SHIFT, shift));
+}
+
+/** Reads `aim`, `register` and `resume` of one channel. Flows of one address share the object that stands for it. */
 export class FlowFields {
   readonly #addresses = new Map<string, Address>();
+
+  /** Of an `aim` message; undefined where its address is of no IP version. */
+  aim(view: DataView, octets: Uint8Array, at: number): { replay: string; target: Target } | undefined {
+    const family = octets[at + 3];
+    if (family !== 4 && family !== 6) return undefined;
+    const replay = Buffer.from(octets.subarray(at + REPLAY, at + REPLAY + REPLAY_OCTETS)).toString('hex');
+    const address = this.#address(octets, at + AIM_ADDRESS, family);
+    return { replay, target: { address, port: view.getUint16(at + AIM_PORT) } };
+  }
 
   /** The tuple of the message at `at`, or undefined where its addresses are of no IP version. */
   tuple(view: DataView, octets: Uint8Array, at: number): Tuple | undefined {
@@ -89,7 +127,7 @@ export class FlowFields {
       tsRecent: view.getUint32(at + TS_RECENT),
       peer: {
         mss: mss === 0 ? -1 : mss,
-        shift: view.getInt8(at + SHIFT),
+        shift: shiftOf(view.getInt8(at + SHIFT)),
         sackPermitted: (flags & FLAG.sackPermitted) !== 0,
         timestamps: (flags & FLAG.timestamps) !== 0,
       },
@@ -109,6 +147,7 @@ export class FlowFields {
     const address = addressFromOctets(octets, at, family);
     const known = this.#addresses.get(address.text);
     if (known !== undefined) return known;
+    if (this.#addresses.size === MOST_ADDRESSES) this.#addresses.clear();
     this.#addresses.set(address.text, address);
     return address;
   }

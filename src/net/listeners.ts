@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { type Address, addressFromOctets } from '../wire/address.ts';
+import { type Address, addressFromOctets, isLoopback } from '../wire/address.ts';
 
 /** TCP_LISTEN of linux/tcp_states.h, as the tables have it. */
 const LISTEN = '0A';
@@ -49,9 +49,9 @@ export function listenersOn(port: number, proc = '/proc'): Listeners | undefined
 
 /** The interface that has `address`; loopback has all of 127.0.0.0/8. undefined: none has it. */
 export function interfaceWith(address: Address): string | undefined {
-  const isLoopback = address.family === 4 && address.octets[0] === 127;
   for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    if (addresses?.some((own) => own.address === address.text || (isLoopback && own.internal))) return name;
+    if (addresses?.some((own) => own.address === address.text || (isLoopback(address) && own.internal)))
+      return name;
   }
   return undefined;
 }

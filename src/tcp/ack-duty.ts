@@ -38,6 +38,16 @@ export class AckDuty {
     return this.#deadline;
   }
 
+  /** What is held of octets that came before their turn. */
+  get heldOctets(): number {
+    return this.outOfOrder?.held ?? 0;
+  }
+
+  /** Forgets what came before its turn, for want of room: the peer sends it again (RFC 2018 8). */
+  renege(): void {
+    this.outOfOrder = undefined;
+  }
+
   /** An ACK of all up to `ack` went out. */
   ackSent(ack: number): void {
     if (seqLt(this.told, ack)) this.told = ack;

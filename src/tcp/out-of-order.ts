@@ -32,6 +32,11 @@ export class OutOfOrder {
     return this.#pieces.length === 0 && this.#twiceRight < 0;
   }
 
+  /** What the pieces take up, octets. */
+  get held(): number {
+    return this.#held;
+  }
+
   /** Whether the stream has a hole. */
   get hole(): boolean {
     return this.#pieces.length > 0;

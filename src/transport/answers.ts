@@ -1,7 +1,7 @@
-import type { ReceiverOwner, ReceiverPort, ReceiverStats } from '../intercept/ports.ts';
+import type { ReceiverOwner, ReceiverPort, ReceiverStats, Target } from '../intercept/ports.ts';
 import type { Receiver } from '../intercept/receiver.ts';
+import type { RelayAddress } from '../intercept/relay-address.ts';
 import { RelayClient } from '../intercept/relay-client.ts';
-import type { RelayAddress } from '../intercept/relay-socket.ts';
 import type { TimestampClock } from '../tcp/timestamps.ts';
 import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
@@ -18,6 +18,8 @@ export interface AnswerSource {
 
 /** A packet transport, as those see it who bring its answers. */
 export interface AnswersOwner extends ReceiverOwner {
+  /** Where its connections go. */
+  readonly target: Target;
   /** The target's protocol is not known. */
   readonly raw: boolean;
   /** Of its TSval … */
@@ -81,6 +83,7 @@ export async function relayedAnswers(
     address,
     key,
     owner,
+    target: owner.target,
     raw: owner.raw,
     timestampMs: () => owner.timestampMs(),
     events: {
@@ -93,10 +96,17 @@ export async function relayedAnswers(
         say(`intercept ${why}: its connections are lost`);
         owner.lost();
       },
+      taken: () =>
+        say(
+          "another replay on this intercept has connections of the same client addresses and ports: this run's are lost (let it end first, or use another --clients)",
+        ),
     },
   });
   // Its capture may have served others before us.
-  const before = await client.stats();
+  const before = await client.stats().catch(async (error: Error) => {
+    await client.close();
+    throw error;
+  });
   return {
     port: client,
     stats: async () => {

@@ -1,4 +1,4 @@
-import type { ReceiverPort } from '../intercept/ports.ts';
+import type { ReceiverPort, Target } from '../intercept/ports.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { Injector } from '../net/injector.ts';
 import { initialSequence } from '../tcp/iss.ts';
@@ -173,6 +173,10 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
 
   // AnswersOwner, for the answers' source.
 
+  get target(): Target {
+    return { address: this.#options.target, port: this.#options.targetPort };
+  }
+
   timestampMs(): number {
     return this.#options.epochMs - this.#startedAt + this.#clock.now();
   }
@@ -287,6 +291,10 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
   }
 
   unresumable(id: number): void {
+    this.#connections.get(id)?.giveUp('relay');
+  }
+
+  taken(id: number): void {
     this.#connections.get(id)?.giveUp('relay');
   }
 

@@ -3,13 +3,13 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { examineSocket } from './doctor-socket.ts';
 import { type Step, stepLines } from './doctor-steps.ts';
-import { collectMappings, parseEndpoint } from './endpoints.ts';
+import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
 import { planMappings, targetText } from './mapping.ts';
 import { Progress, print, printJson } from './output.ts';
 import { parseClients } from './replay-clients.ts';
 import { type LoginChoices, planLogins } from './replay-logins.ts';
-import { MAPPING_FLAGS, targetTls } from './replay-options.ts';
+import { checkKey, MAPPING_FLAGS, targetTls } from './replay-options.ts';
 import { TRANSPORTS } from './replay-transport.ts';
 import { relyOnCaller } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
@@ -49,12 +49,12 @@ export function doctorCommand() {
       collectMappings,
     )
     .option(
-      '-s, --intercept <host:port>',
-      'where `mytape intercept` listens; either this or --local',
-      parseEndpoint,
+      '-s, --intercept <host:port|path>',
+      'where `mytape intercept` listens, or, on this host, the path of its Unix socket; either this or --local',
+      parseRelay,
     )
     .option('--local', 'as for replay: the answers are caught by this process')
-    .option('--key-file <file>', 'the key that intercept has')
+    .addOption(new Option('--key-file <file>', 'the key that intercept has').env(KEY_FILE_VARIABLE))
     .addOption(
       new Option('--transport <transport>', 'as for replay').choices(TRANSPORTS).default(TRANSPORTS[0]),
     )
@@ -128,6 +128,7 @@ async function doctor(options: DoctorOptions & SocketChoices & { transport: stri
       'say where the answers are caught: either -s HOST:PORT (an intercept), or --local',
     );
   }
+  checkKey(options);
   if (options.client !== undefined && options.clients !== 'recorded') {
     throw new MytapeError(
       'usage',

@@ -22,7 +22,7 @@ import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { type DryPlace, type DryReport, dryRunLines, type UnsentStatement } from './dry-report.ts';
 import { hasText, kindOf, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
-import { resolveHost } from './endpoints.ts';
+import { relayHost } from './endpoints.ts';
 import { refuseRecordedAddress, type Waivers, wouldBeAsked } from './interlock.ts';
 import { mappingText } from './mapping.ts';
 import { jsonLines, print, sayLine } from './output.ts';
@@ -94,7 +94,7 @@ async function routesOf(
   addresses: DryPlace['addresses'],
 ): Promise<string[]> {
   if (clients.from === 'self' || typeof addresses === 'string') return [];
-  const via = intercept === undefined ? pathTo(target).source : await resolveHost(intercept.host);
+  const via = (await relayHost(intercept)) ?? pathTo(target).source;
   if (clients.from === 'range') return [routeLine(clients.range, via.text)];
   const spoken = new Map(addresses.map((address) => [address, 1]));
   return planRoutes(spoken, [], { 4: 32, 6: 128 }).prefixes.map((prefix) =>

@@ -1,7 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
-import { type Address, parseAddress } from '../wire/address.ts';
+import { isUnix, type RelayAddress } from '../intercept/relay-address.ts';
+import { type Address, isLoopback, parseAddress } from '../wire/address.ts';
 
 /** Of the environment: where the key is that both ends of a relay share, for command lines that do not say it. */
 export const KEY_FILE_VARIABLE = 'MYTAPE_KEY_FILE';
@@ -33,9 +34,14 @@ export function parseEndpoint(text: string): Endpoint {
   return { host: parts[1] ?? parts[2], port: parsePort(parts[3]) };
 }
 
-/** `PORT`, or `HOST:PORT` to listen on one address. */
-export function parseListen(text: string): { host: string | undefined; port: number } {
-  return /^\d+$/.test(text) ? { host: undefined, port: parsePort(text) } : parseEndpoint(text);
+/** Where an intercept is: `HOST:PORT`, or, on this host, a Unix socket: a path with a `/` in it. */
+export function parseRelay(text: string): RelayAddress {
+  return text.includes('/') ? { path: text } : parseEndpoint(text);
+}
+
+/** `PORT`, `HOST:PORT` to listen on one address, or the path of a Unix socket. */
+export function parseListen(text: string): RelayAddress {
+  return /^\d+$/.test(text) ? { host: '0.0.0.0', port: parsePort(text) } : parseRelay(text);
 }
 
 /** `10.0.0.5:`, `[fd00::5]:`, or nothing; the recorded port; the target. */
@@ -92,6 +98,13 @@ export async function resolveHost(host: string): Promise<Address> {
   const address = parseAddress(host) ?? parseAddress(await addressOfName(host));
   if (address !== undefined) return address;
   throw new MytapeError('usage', `${host} has an address of its link only (try: another address of it)`);
+}
+
+/** The address of the host that an intercept is on; undefined: it is this one. */
+export async function relayHost(relay: RelayAddress | undefined): Promise<Address | undefined> {
+  if (relay === undefined || isUnix(relay)) return undefined;
+  const address = await resolveHost(relay.host);
+  return isLoopback(address) ? undefined : address;
 }
 
 async function addressOfName(name: string): Promise<string> {

@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { EXIT } from '../errors.ts';
-import { isLoopback, readKeyFile } from '../intercept/relay-socket.ts';
+import { type RelayAddress, relayText } from '../intercept/relay-address.ts';
+import { readKeyFile } from '../intercept/relay-key.ts';
 import { Guard } from '../net/guard.ts';
 import type { Path } from '../net/route.ts';
 import { Range } from '../transport/clients.ts';
@@ -21,14 +22,14 @@ import {
   type Step,
   warning,
 } from './doctor-steps.ts';
-import { type Endpoint, type Mapping, resolveHost } from './endpoints.ts';
+import { type Mapping, relayHost } from './endpoints.ts';
 import type { PlannedMappings } from './mapping.ts';
 import { type ClientsChoice, type ClientsPlan, planClients } from './replay-clients.ts';
 import { openPacketTransport } from './replay-transport.ts';
 
 export interface DoctorOptions {
   target: Mapping[];
-  intercept?: Endpoint | undefined;
+  intercept?: RelayAddress | undefined;
   local?: true | undefined;
   keyFile?: string | undefined;
   archive?: string | undefined;
@@ -164,7 +165,7 @@ export class Examination {
       this.#tell(
         intercept === undefined
           ? ok(name, `answers can be captured on ${path.iface}`)
-          : ok(name, `${intercept.host}:${intercept.port} answers: same version${key}`),
+          : ok(name, `${relayText(intercept)} answers: same version${key}`),
       );
       if (clients.probes.length === 0) {
         return this.#tell(warning('path', 'not tried: name an archive (--archive), or a client (--client)'));
@@ -194,8 +195,8 @@ export class Examination {
 }
 
 /** The address that the target is to route the clients to. */
-async function viaOf(intercept: Endpoint | undefined, path: Path): Promise<Address> {
-  return intercept === undefined || isLoopback(intercept.host) ? path.source : resolveHost(intercept.host);
+async function viaOf(intercept: RelayAddress | undefined, path: Path): Promise<Address> {
+  return (await relayHost(intercept)) ?? path.source;
 }
 
 function isHere({ text }: Address): boolean {

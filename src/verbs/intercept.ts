@@ -1,21 +1,27 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { basename } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { DropLog } from '../intercept/drop-log.ts';
+import { targetsOfFilter } from '../intercept/filter-targets.ts';
+import type { Guest } from '../intercept/lobby.ts';
+import { RatedLog } from '../intercept/rated-log.ts';
 import { Receiver } from '../intercept/receiver.ts';
+import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
+import { makeKeyFile, readKeyFile } from '../intercept/relay-key.ts';
+import { RelayRoom } from '../intercept/relay-room.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
-import { listenRelay, readKeyFile } from '../intercept/relay-socket.ts';
-import { CAPTURE_DRIVERS, openCapture, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
+import { keyWanted, listenRelay } from '../intercept/relay-socket.ts';
+import { parseTarget, TargetList, type TargetRule } from '../intercept/target-list.ts';
+import { CAPTURE_DRIVERS, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
 import { rpFilterWarning } from '../net/rp-filter.ts';
 import { captureNow, realClock } from '../time.ts';
-import { TOO_LONG_FILTER } from '../wire/icmp.ts';
-import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { KEY_FILE_VARIABLE, parseListen } from './endpoints.ts';
-import { GapTeller } from './gaps.ts';
-import { say } from './output.ts';
+import { openCaptures, sumOf } from './intercept-captures.ts';
+import { print, say } from './output.ts';
 import { type PidFile, writePidFile } from './pid-file.ts';
 import { goOnAs, planRunAs, userOption } from './run-as.ts';
 
@@ -23,7 +29,10 @@ import { goOnAs, planRunAs, userOption } from './run-as.ts';
 const DETACHED = 'MYTAPE_DETACHED';
 
 /** Where replays look for an intercept unless told otherwise: TCPCopy's own port. */
-const DEFAULT_PORT = 36525;
+const DEFAULT_LISTEN: RelayAddress = { host: '0.0.0.0', port: 36525 };
+
+const INTERFACE_FLAGS = '-i, --interface <name...>';
+const FILTER_FLAGS = '-F, --filter <expression>';
 
 /** How often the receive half's timers are looked at, ms. */
 const TICK_MS = 8;
@@ -42,8 +51,12 @@ Examples:
     mytape intercept -i bond0 -F 'tcp and src port 3307' -p 36525 --key-file /etc/mytape.key -d
   On the target itself, where the clients are routed to mt0, an interface that leads nowhere:
     mytape intercept -i mt0 -F 'tcp and src port 3307' --key-file /etc/mytape.key
+  For replays of this host alone, without a key:
+    mytape intercept -i eth0 -F 'tcp and src port 3307' -p /run/mytape.sock
+  Only for the target 10.128.6.83, whatever else the filter lets through:
+    mytape intercept -i eth0 -F 'tcp and src port 3307' --target 10.128.6.83:3307 --key-file /etc/mytape.key
   Make a key, for both ends:
-    (umask 077; openssl rand -hex 32 > /etc/mytape.key)
+    mytape intercept --new-key /etc/mytape.key
 
 docs/topologies.md has the lines to type on each host.
 Exit code: 0 stopped in order, 1 failed, 2 usage.`;
@@ -55,21 +68,25 @@ export function interceptCommand(): Command {
       "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients' " +
         'TCP would, and relays what they amount to to `mytape replay`. Stops in order on Ctrl-C.',
     )
-    .requiredOption(
-      '-i, --interface <name...>',
-      "interface that the target's answers arrive on (may be repeated)",
+    .option(INTERFACE_FLAGS, "interface that the target's answers arrive on (may be repeated)")
+    .option(FILTER_FLAGS, "which packets are answers, as for tcpdump: 'tcp and src port 3307'")
+    .option(
+      '--target <cidr:port>',
+      'a target that packets may be sent to, e.g. 10.128.6.83:3307, 10.128.6.0/24:3307, [fd00::83]:3307 (may be repeated; default: what src host, src net and src port of -F name)',
+      (text, before: TargetRule[] = []) => [...before, parseTarget(text)],
     )
-    .requiredOption(
-      '-F, --filter <expression>',
-      "which packets are answers, as for tcpdump: 'tcp and src port 3307'",
+    .option(
+      '-p, --port <[host:]port|path>',
+      'where to listen for replays: by TCP, or, for those of this host, a Unix socket of mode 0600 (default: 36525)',
+      parseListen,
     )
-    .option('-p, --port <[host:]port>', 'where to listen for replays (default: 36525)', parseListen)
     .addOption(
       new Option(
         '--key-file <file>',
-        'shared key (hexadecimal, mode 0600); without it the relay listens on loopback only',
+        'the key that replays must have (hexadecimal, mode 0600); not needed with a Unix socket',
       ).env(KEY_FILE_VARIABLE),
     )
+    .option('--new-key <file>', 'make a key in a new file, and end')
     .addOption(userOption())
     .option('-d, --daemon', 'run in the background; returns when it listens')
     .option(
@@ -88,7 +105,12 @@ export function interceptCommand(): Command {
         .default('mmsg' as const),
     )
     .addHelpText('after', EXAMPLES)
-    .action(async (options) => {
+    .action(async ({ interface: interfaces, filter, newKey, ...others }, command) => {
+      if (newKey !== undefined) return newKeyFile(newKey);
+      // Not commander's own required options: a key is made without them.
+      if (interfaces === undefined) return missing(command, INTERFACE_FLAGS);
+      if (filter === undefined) return missing(command, FILTER_FLAGS);
+      const options = { interface: interfaces, filter, ...others };
       if (options.daemon && detachedPidFile() === undefined) await detach(options);
       else await intercept(options);
     });
@@ -98,7 +120,8 @@ export function interceptCommand(): Command {
 interface InterceptOptions {
   interface: string[];
   filter: string;
-  port?: { host: string | undefined; port: number } | undefined;
+  target?: TargetRule[] | undefined;
+  port?: RelayAddress | undefined;
   keyFile?: string | undefined;
   pidFile?: string | undefined;
   logFile?: string | undefined;
@@ -107,11 +130,23 @@ interface InterceptOptions {
   sendDriver: (typeof SEND_DRIVERS)[number];
 }
 
+function missing(command: { error(message: string): never }, flags: string): never {
+  return command.error(`error: required option '${flags}' not specified`);
+}
+
+function newKeyFile(path: string): void {
+  makeKeyFile(path);
+  print([
+    `a new key is in ${path}, which only its owner can read`,
+    `copy it to the other host (scp -p ${path} HOST:${path}), and name it on both with --key-file ${path}`,
+  ]);
+}
+
 /** Starts this same command again as a process of its own session, and waits until it listens or fails. */
 async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Promise<void> {
-  const port = listen?.port ?? DEFAULT_PORT;
-  const pidPath = pidFile ?? `/run/mytape-intercept-${port}.pid`;
-  const logPath = logFile ?? `/var/log/mytape-intercept-${port}.log`;
+  const name = nameOf(listen ?? DEFAULT_LISTEN);
+  const pidPath = pidFile ?? `/run/mytape-intercept-${name}.pid`;
+  const logPath = logFile ?? `/var/log/mytape-intercept-${name}.log`;
   let log: number;
   try {
     log = openRegular(logPath, OPEN.append, 0o600, { owner: ourUsers() });
@@ -150,6 +185,11 @@ function detachedPidFile(): string | undefined {
   return process.connected ? process.env[DETACHED] : undefined;
 }
 
+/** What tells several of one host apart: the port, or the name of the socket's file. */
+function nameOf(listen: RelayAddress): string {
+  return isUnix(listen) ? basename(listen.path, '.sock') : String(listen.port);
+}
+
 function log(line: string): void {
   say(`${new Date().toISOString()} ${line}`);
 }
@@ -169,27 +209,31 @@ async function intercept(options: InterceptOptions): Promise<void> {
 async function run(options: InterceptOptions, pidPath: string | undefined): Promise<void> {
   const { sendDriver } = options;
   const runAs = planRunAs(options.user);
-  const key = options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
-  const host = options.port?.host ?? (key === undefined ? '127.0.0.1' : '0.0.0.0');
-  const port = options.port?.port ?? DEFAULT_PORT;
+  const listen = options.port ?? DEFAULT_LISTEN;
+  if (!isUnix(listen) && options.keyFile === undefined) throw keyWanted(listen);
+  const key = isUnix(listen) || options.keyFile === undefined ? undefined : readKeyFile(options.keyFile);
+  const targets =
+    options.target === undefined ? targetsOfFilter(options.filter) : new TargetList(options.target);
   const injector = await openInjector(sendDriver, { slotOctets: ACK_OCTETS });
   const receiver = new Receiver(injector, realClock);
-  const sources = await openCaptures(options, () => receiver.restMs()).catch((error: Error) => {
+  const sources = await openCaptures(options, () => receiver.restMs(), log).catch((error: Error) => {
     injector.close();
     throw error;
   });
   const stats = () => sumOf(sources);
   const channels = new Set<RelayChannel>();
-  const onChannel = (socket: Socket) => {
-    const channel = new RelayChannel(socket, receiver, stats, (event, detail) =>
-      log(`channel ${event}: ${detail}`),
-    );
+  // What peers cause: one that comes and goes must not fill the disk.
+  const rated = new RatedLog(log, performance.now());
+  const onEvent = (event: string, detail: string) =>
+    rated.say(`channel ${event}`, `channel ${event}: ${detail}`);
+  const room = new RelayRoom();
+  const onChannel = (socket: Socket, guest: Guest) => {
+    const channel = new RelayChannel(socket, guest, { receiver, targets, room, stats, log: onEvent });
     channels.add(channel);
     socket.on('close', () => channels.delete(channel));
   };
-  const server = await listenRelay({ host, port }, key, onChannel, (from, why) =>
-    log(`channel refused: ${from} ${why}`),
-  );
+  const onRefused = (from: string, why: string) => onEvent('refused', `${from} ${why}`);
+  const server = await listenRelay(listen, { key, onChannel, onRefused });
   let pidFile: PidFile | undefined;
   try {
     pidFile = pidPath === undefined ? undefined : writePidFile(pidPath);
@@ -202,7 +246,10 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   }
   const ticks = setInterval(() => receiver.tick(), TICK_MS);
   const dropLog = new DropLog(stats, log);
-  const drops = setInterval(() => dropLog.look(), DROPS_MS);
+  const drops = setInterval(() => {
+    dropLog.look();
+    rated.look(performance.now());
+  }, DROPS_MS);
   let stop: (error?: Error) => void = () => {};
   const stopped = new Promise<Error | undefined>((resolve) => {
     stop = resolve as (error?: Error) => void;
@@ -214,9 +261,10 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   const onSignal = () => stop();
   process.once('SIGINT', onSignal);
   process.once('SIGTERM', onSignal);
-  const guard = key === undefined ? 'no key: loopback only' : 'TLS-PSK';
+  const guard = key === undefined ? 'for its owner alone' : 'TLS-PSK';
   const where = `${options.interface.join(', ')}: ${options.filter}`;
-  log(`intercept listening on ${host}:${port} (${guard}), capturing on ${where}`);
+  log(`intercept listening on ${relayText(listen)} (${guard}), capturing on ${where}`);
+  log(`packets are sent to these targets alone: ${targets.text}`);
   const dropping = rpFilterWarning(options.interface);
   if (dropping !== undefined) log(dropping);
   if (process.connected) {
@@ -230,6 +278,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   server.close();
   clearInterval(ticks);
   clearInterval(drops);
+  rated.tellRest();
   const { packets, dropped } = stats();
   for (const source of sources) source.close();
   await Promise.allSettled(captures);
@@ -239,45 +288,4 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     `intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`,
   );
   if (error !== undefined) throw error;
-}
-
-/** One capture an interface; where one cannot be had, those before it are closed again. */
-async function openCaptures(
-  { interface: interfaces, filter, captureDriver }: InterceptOptions,
-  restMs: () => number,
-): Promise<PacketSource[]> {
-  const sources: PacketSource[] = [];
-  try {
-    for (const iface of interfaces) {
-      const wanted = `(${filter}) or ${TOO_LONG_FILTER}`;
-      const originSec = Math.floor(Date.now() / 1000);
-      const gaps = new GapTeller(iface, originSec, log);
-      sources.push(
-        await openCapture(captureDriver, {
-          iface,
-          filter: wanted,
-          mode: 'latency',
-          promiscuous: false,
-          restMs,
-          originSec,
-          onGap: (gap) => gaps.take(gap),
-        }),
-      );
-    }
-  } catch (error) {
-    for (const source of sources) source.close();
-    throw error;
-  }
-  return sources;
-}
-
-function sumOf(sources: readonly PacketSource[]): SourceStats {
-  let packets = 0;
-  let dropped = 0;
-  for (const source of sources) {
-    const one = source.stats();
-    packets += one.packets;
-    dropped += one.dropped;
-  }
-  return { packets, dropped };
 }

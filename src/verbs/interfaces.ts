@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { MytapeError } from '../errors.ts';
 import { interfaceWith, listenersOn } from '../net/listeners.ts';
 import { pathTo } from '../net/route.ts';
-import { type Address, parseAddress } from '../wire/address.ts';
+import { type Address, isLoopback, parseAddress } from '../wire/address.ts';
 
 export interface CapturePlace {
   iface: string;
@@ -75,10 +75,6 @@ export function placeToCapture(
     'usage',
     `no interface has ${address.text}, which the server of port ${port} listens on: name one with -i`,
   );
-}
-
-function isLoopback({ family, octets, text }: Address): boolean {
-  return family === 4 ? octets[0] === 127 : text === '::1';
 }
 
 /** The interface that strangers' packets leave by, or the only one there is beside loopback. */

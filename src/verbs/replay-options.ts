@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
+import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
 import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
@@ -9,7 +10,7 @@ import type { FilterChoices } from '../replay/filters.ts';
 import { RewriteRules } from '../replay/rules.ts';
 import type { SelectionChoices } from '../replay/selection.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import { collectMappings, type Endpoint, KEY_FILE_VARIABLE, parseEndpoint } from './endpoints.ts';
+import { collectMappings, type Endpoint, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
 import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
@@ -98,9 +99,9 @@ export function runCommand(name: string) {
       collectMappings,
     )
     .option(
-      '-s, --intercept <host:port>',
-      'where `mytape intercept` listens; either this or --local (neither with --transport socket)',
-      parseEndpoint,
+      '-s, --intercept <host:port|path>',
+      'where `mytape intercept` listens, or, on this host, the path of its Unix socket; either this or --local (neither with --transport socket)',
+      parseRelay,
     )
     .option(
       '--local',
@@ -394,14 +395,29 @@ export function checkTransport(options: RunOptions): void {
   if (
     options.keyFile !== undefined &&
     options.keyFile !== process.env[KEY_FILE_VARIABLE] &&
-    intercept === undefined
+    (intercept === undefined || isUnix(intercept))
   )
-    refuse('--key-file is for the intercept of -s');
+    refuse('--key-file is for an intercept of -s HOST:PORT');
   checkShares(options);
   if (options.pool !== undefined && options.pool < options.channels)
     refuse(
       `--pool ${options.pool} is less than -C ${options.channels}: each of these threads needs a connection`,
     );
+}
+
+/** A relay by TCP is for those who have the key. */
+export function checkKey({
+  intercept,
+  keyFile,
+}: {
+  intercept?: RelayAddress | undefined;
+  keyFile?: string | undefined;
+}): void {
+  if (intercept === undefined || isUnix(intercept) || keyFile !== undefined) return;
+  throw new MytapeError(
+    'usage',
+    `-s ${relayText(intercept)} needs --key-file: a copy of the key that the intercept was started with`,
+  );
 }
 
 export function targetTls(

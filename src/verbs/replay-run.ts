@@ -1,6 +1,6 @@
 /** A run of any source: its plan by the options, its threads, signals, progress, and summary.json. */
 import { EXIT, MytapeError } from '../errors.ts';
-import { readKeyFile } from '../intercept/relay-socket.ts';
+import { readKeyFile } from '../intercept/relay-key.ts';
 import { Guard } from '../net/guard.ts';
 import { Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
@@ -26,7 +26,7 @@ import {
 import { RunControl, speedText } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
 import { isUnderWay, openControl } from './control-socket.ts';
-import { resolveHost } from './endpoints.ts';
+import { relayHost } from './endpoints.ts';
 import { interlock, refuseRecordedAddress, type WaiverOptions, waiversOf } from './interlock.ts';
 import { keysHelp, listenForKeys } from './keys.ts';
 import { mappingText, mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
@@ -35,6 +35,7 @@ import type { RecordedSide } from './recorded-side.ts';
 import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
 import {
+  checkKey,
   checkTransport,
   filtersOf,
   type RulesFile,
@@ -65,8 +66,10 @@ export interface RunPlan extends PlannedMappings {
 }
 
 /** Says what is wrong with the options before anything is opened; reads files, and asks for a password, where one is needed. */
-export async function planRun(options: RunOptions): Promise<RunPlan> {
+export async function planRun(options: RunOptions & { dryRun?: true | undefined }): Promise<RunPlan> {
   checkTransport(options);
+  // A dry run speaks to nobody.
+  if (options.dryRun !== true) checkKey(options);
   new Filters(options);
   new Selection(selectionOf(options), new CommandKinds());
   if (options.schemaPerCopy !== undefined) new SchemaPerCopy(options.schemaPerCopy);
@@ -77,7 +80,7 @@ export async function planRun(options: RunOptions): Promise<RunPlan> {
     logins: await planLogins(options),
     key: options.keyFile === undefined ? undefined : readKeyFile(options.keyFile),
     ...(await planMappings(options.target)),
-    assistant: options.intercept === undefined ? undefined : await resolveHost(options.intercept.host),
+    assistant: await relayHost(options.intercept),
   };
 }
 

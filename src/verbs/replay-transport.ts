@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Receiver } from '../intercept/receiver.ts';
+import type { RelayAddress } from '../intercept/relay-address.ts';
 import { type CaptureDriver, openCapture, openInjector, type SendDriver } from '../net/drivers.ts';
 import { pathTo } from '../net/route.ts';
 import type { Share } from '../replay/share.ts';
@@ -12,7 +13,6 @@ import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
-import type { Endpoint } from './endpoints.ts';
 import { GapTeller } from './gaps.ts';
 import { type ClientsPlan, clientAddresses, clientPorts } from './replay-clients.ts';
 
@@ -25,7 +25,7 @@ export interface PacketJob {
   target: Address;
   targetPort: number;
   /** Where `mytape intercept` listens; undefined: answers are caught in this process. */
-  intercept: Endpoint | undefined;
+  intercept: RelayAddress | undefined;
   key: Uint8Array | undefined;
   captureDriver: CaptureDriver;
   sendDriver: SendDriver;

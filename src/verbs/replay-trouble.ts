@@ -1,3 +1,4 @@
+import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
 import { pathTo } from '../net/route.ts';
 import type { Trouble, TroubleKind } from '../replay/contact.ts';
 import { RECONNECT_MS } from '../replay/recovery.ts';
@@ -51,17 +52,22 @@ function factsOf({ client }: Trouble, { archive, intercept }: ReplayJob, to: Tar
     archive,
     target: target.text,
     port: targetPort,
-    via: intercept?.host ?? pathTo(target).source.text,
+    via: hostOf(intercept) ?? pathTo(target).source.text,
     local: intercept === undefined,
     self: clients.from === 'self',
     reach: undefined,
   };
 }
 
+/** As it was named; undefined: this host. */
+function hostOf(intercept: RelayAddress | undefined): string | undefined {
+  return intercept === undefined || isUnix(intercept) ? undefined : intercept.host;
+}
+
 function doctorLine({ intercept, key, archive }: ReplayJob, { mapping, clients }: TargetJob): string {
   const parts = ['mytape doctor', `-x ${mapping}`];
   if (intercept === undefined) parts.push('--local');
-  else parts.push(`-s ${intercept.host}:${intercept.port}${key === undefined ? '' : ' --key-file FILE'}`);
+  else parts.push(`-s ${relayText(intercept)}${key === undefined ? '' : ' --key-file FILE'}`);
   if (clients.from === 'self') parts.push('--clients self');
   else if (clients.from === 'range') parts.push(`--clients ${clients.range}`);
   return [...parts, `--archive ${archive}`].join(' ');

@@ -18,6 +18,11 @@ export class AddressBook {
   /** Open addressing: place in `#octets` plus 1, or 0. At most half of it is in use. */
   #slots = new Int32Array(2 * FIRST_ROOM);
 
+  /** IPv6 addresses that were added. */
+  get size(): number {
+    return this.#count;
+  }
+
   /** The id of `address`, which is new or known. */
   add(address: Address): number {
     if (address.family === 4) return ipv4Number(address);

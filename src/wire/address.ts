@@ -81,3 +81,11 @@ export function ipv4Number(address: Address): number {
 export function ipv4Address(value: number): Address {
   return addressFromOctets(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value), 0, 4);
 }
+
+/** 127.0.0.0/8, also within IPv6 (::ffff:127.0.0.1), and ::1: what never leaves this host. Of the address, not of how it is written. */
+export function isLoopback({ family, octets }: Address): boolean {
+  if (family === 4) return octets[0] === 127;
+  if (octets.subarray(0, 10).some((octet) => octet !== 0)) return false;
+  if (octets[10] === 0xff && octets[11] === 0xff) return octets[12] === 127;
+  return octets[15] === 1 && octets.subarray(10, 15).every((octet) => octet === 0);
+}

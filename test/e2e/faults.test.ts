@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cutLink } from '../../scripts/lab/impair.ts';
 import { RELAY_PORT, startIntercept } from '../../scripts/lab/tape.ts';
 import { EXIT } from '../../src/errors.ts';
-import { LEASE_MS } from '../../src/intercept/receiver.ts';
+import { LEASE_MS } from '../../src/intercept/flows.ts';
 import { assertAddsUp, labTests, runSteps, type TestBed } from './support/path.ts';
 
 /** Everything of the recording was answered, and the target did it once. */

@@ -1,19 +1,15 @@
 /** A channel of which the protocol is not known, through the relay: parts of answers cross it, as they come. */
 import assert from 'node:assert/strict';
-import type { AddressInfo } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { partOf } from '../../src/intercept/raw-part.ts';
-import { Receiver } from '../../src/intercept/receiver.ts';
 import { RelayClient } from '../../src/intercept/relay-client.ts';
-import { RelayChannel } from '../../src/intercept/relay-server.ts';
-import { listenRelay } from '../../src/intercept/relay-socket.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import type { Progress } from '../../src/tcp/progress.ts';
-import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
-import { blockOf, FakeInjector, makePacket, RecordingOwner } from './support.ts';
+import { startIntercept, until } from './relay-bed.ts';
+import { blockOf, makePacket, RecordingOwner } from './support.ts';
 
 const CLIENT = 0x0a010203;
 const TARGET = 0xc0a80001;
@@ -30,42 +26,22 @@ class PartsOwner extends RecordingOwner {
   }
 }
 
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; !done(); i++) {
-    assert.ok(i < 1_000, 'it never came');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 async function channel(t: TestContext, raw: boolean) {
-  const receiver = new Receiver(new FakeInjector(128), new ManualClock(1));
-  const channels: RelayChannel[] = [];
-  const server = await listenRelay(
-    { host: '127.0.0.1', port: 0 },
-    undefined,
-    (socket) => {
-      const stats = () => ({ packets: 0, dropped: 0 });
-      channels.push(new RelayChannel(socket, receiver, stats, () => {}));
-    },
-    () => {},
-  );
+  const { address, receiver } = await startIntercept(t, undefined);
   const owner = new PartsOwner();
   const client = await RelayClient.open({
-    address: { host: '127.0.0.1', port: (server.address() as AddressInfo).port },
+    address,
     key: undefined,
     owner,
+    target: { address: ipv4Address(TARGET), port: 6379 },
     raw,
     timestampMs: () => 5_000,
-    events: { lost: () => {}, back: () => {}, gone: () => {} },
+    events: { lost: () => {}, back: () => {}, gone: () => {}, taken: () => {} },
   });
-  t.after(async () => {
-    await client.close();
-    server.close();
-    for (const one of channels) one.close();
-  });
+  t.after(() => client.close());
   client.register(1, new Tuple(ipv4Address(CLIENT), 40_000, ipv4Address(TARGET), 6379), ISS);
   client.flush();
-  await until(() => owner.told.length === 1);
+  await until(() => owner.told.length === 1, 'what was told');
   const take = (seq: number, flags: number, data?: Uint8Array) => {
     const fields = { src: TARGET, dst: CLIENT, srcPort: 6379, dstPort: 40_000, seq, ack: ISS + 1, flags };
     receiver.take(blockOf(makePacket({ ...fields, ...(data && { data }) })), 0);
@@ -81,7 +57,7 @@ describe('a raw channel', () => {
     take(IRS + 1, CTL.ack, banner);
     const rest = new Uint8Array(1_400).fill(255);
     take(IRS + 1 + banner.length, CTL.ack, rest);
-    await until(() => owner.parts.length === 2);
+    await until(() => owner.parts.length === 2, 'what was told');
     assert.deepEqual(owner.parts, [partOf(banner, 0, banner.length, 0), partOf(rest, 0, rest.length, 0)]);
     assert.equal(owner.rcvNxt, IRS + 1 + banner.length + rest.length);
     assert.ok(owner.told.every(([what]) => what !== 'checkpoint' && what !== 'packet' && what !== 'desync'));
@@ -90,7 +66,7 @@ describe('a raw channel', () => {
   test('another is read as MySQL by the same intercept', async (t) => {
     const { owner, take } = await channel(t, false);
     take(IRS + 1, CTL.ack, Uint8Array.from([3, 0, 0, 0, 10, 49, 0]));
-    await until(() => owner.told.some(([what]) => what === 'packet'));
+    await until(() => owner.told.some(([what]) => what === 'packet'), 'what was told');
     assert.equal(owner.parts.length, 0);
   });
 });

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Attachment, AttachOptions } from '../../src/intercept/attachment.ts';
+import { LEASE_MS } from '../../src/intercept/flows.ts';
 import type { Resumption } from '../../src/intercept/ports.ts';
-import { LEASE_MS, Receiver } from '../../src/intercept/receiver.ts';
+import { Receiver } from '../../src/intercept/receiver.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import { TimestampClock } from '../../src/tcp/timestamps.ts';
@@ -45,6 +46,17 @@ class Bed {
   attach(delivered: AttachOptions['delivered'] = (then) => then()): void {
     this.owner = new RecordingOwner();
     this.port = this.receiver.attach(this.owner, { timestamps: new TimestampClock(0), delivered });
+  }
+
+  /** The channel of another replay. */
+  attachAs(replay: string): { owner: RecordingOwner; port: Attachment } {
+    const owner = new RecordingOwner();
+    const port = this.receiver.attach(owner, {
+      timestamps: new TimestampClock(0),
+      delivered: (then) => then(),
+    });
+    port.replay = replay;
+    return { owner, port };
   }
 
   /** Another intercept, that knows nothing. */
@@ -322,5 +334,120 @@ describe('resumption', () => {
     assert.deepEqual(bed.sent(), [`R ${ISS + 1} ${IRS + 1}`]);
     bed.take({ seq: IRS + 7000, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1460, shift: 7 });
     assert.deepEqual(kinds(bed.owner.take()), ['established']);
+  });
+});
+
+describe('what the capture has not seen', () => {
+  test('a connection that was only named is not reset: not at goodbye, nor when its lease is over, nor at the end', () => {
+    const goodbye = new Bed();
+    goodbye.port.resume(1, TUPLE, resumption({}));
+    assert.deepEqual(goodbye.owner.take(), [['registered', 1]]);
+    goodbye.port.disconnect();
+    assert.deepEqual(goodbye.sent(), []);
+
+    const lease = new Bed();
+    lease.port.resume(1, TUPLE, resumption({}));
+    lease.port.abandon();
+    lease.wait(LEASE_MS + 100);
+    assert.deepEqual(lease.sent(), []);
+
+    const end = new Bed();
+    end.port.resume(1, TUPLE, resumption({}));
+    end.port.abandon();
+    end.receiver.close();
+    assert.deepEqual(end.sent(), []);
+
+    const replaced = new Bed();
+    replaced.port.resume(1, TUPLE, resumption({}));
+    replaced.attach();
+    replaced.port.register(1, TUPLE, ISS);
+    assert.deepEqual(replaced.sent(), []);
+
+    const lost = new Bed();
+    lost.port.resume(1, TUPLE, resumption({}));
+    lost.port.release(1, true);
+    lost.attach();
+    lost.port.resume(1, TUPLE, resumption({}));
+    assert.deepEqual([lost.owner.take(), lost.sent()], [[['unresumable', 1]], []]);
+  });
+
+  test('once the target has spoken on it, it is: as after an intercept was started again', () => {
+    const bed = new Bed();
+    bed.port.resume(1, TUPLE, resumption({}));
+    bed.take({ seq: IRS + 1, ack: ISS + 20, data: ROWS.subarray(0, 100) });
+    bed.port.disconnect();
+    assert.deepEqual(bed.sent(), [`R ${ISS + 20} ${IRS + 101}`]);
+  });
+
+  test('what was seen before a channel was made anew was seen', () => {
+    const bed = new Bed();
+    bed.establish();
+    bed.port.abandon();
+    bed.attach();
+    bed.port.resume(1, TUPLE, resumption({}));
+    bed.port.disconnect();
+    assert.deepEqual(bed.sent(), [`R ${ISS + 1} ${IRS + 1}`]);
+  });
+});
+
+describe('two replays on one receiver', () => {
+  test('one cannot take a connection that is the other’s, whatever it knows of it, nor one that waits for the other', () => {
+    const bed = new Bed();
+    bed.port.replay = 'one';
+    bed.establish();
+    const two = bed.attachAs('two');
+    two.port.register(7, TUPLE, ISS);
+    two.port.register(8, TUPLE, ISS + 1);
+    two.port.resume(9, TUPLE, resumption({}));
+    const taken = [7, 8, 9].map((id) => ['taken', id]);
+    assert.deepEqual(two.owner.take(), taken);
+    two.port.release(7, true);
+    two.port.disconnect();
+    assert.deepEqual([bed.sent(), bed.port.flows], [[], 1]);
+    bed.port.abandon();
+    const three = bed.attachAs('three');
+    for (const id of [7, 8]) three.port.register(id, TUPLE, ISS + id);
+    three.port.resume(9, TUPLE, resumption({}));
+    assert.deepEqual(three.owner.take(), taken);
+    three.port.disconnect();
+    // And it is still there for whose it is.
+    const again = bed.attachAs('one');
+    again.port.resume(1, TUPLE, resumption({}));
+    assert.deepEqual([again.owner.take(), bed.sent()], [[['registered', 1]], []]);
+    bed.take({ seq: IRS + 1, ack: ISS + 20, data: packets(1, ok(1)) });
+    assert.deepEqual(kinds(again.owner.take()), ['reply']);
+  });
+
+  test('a goodbye resets one’s own connections alone', () => {
+    const bed = new Bed();
+    bed.port.replay = 'one';
+    bed.establish();
+    const two = bed.attachAs('two');
+    const other = new Tuple(ipv4Address(CLIENT), 41_000, ipv4Address(TARGET), 3307);
+    two.port.register(1, other, 77);
+    const synAck = { seq: IRS, ack: 78, flags: CTL.syn | CTL.ack, mss: 1460, shift: 7 };
+    bed.receiver.take(
+      blockOf(makePacket({ src: TARGET, dst: CLIENT, srcPort: 3307, dstPort: 41_000, ...synAck })),
+      0,
+    );
+    bed.sent();
+    two.port.disconnect();
+    assert.deepEqual(bed.sent(), [`R 78 ${IRS + 1}`]);
+    bed.take({ seq: IRS + 1, ack: ISS + 20, data: packets(1, ok(1)) });
+    assert.deepEqual(kinds(bed.owner.take()), ['reply']);
+  });
+
+  test('a connection that is over is anybody’s', () => {
+    const bed = new Bed();
+    bed.port.replay = 'one';
+    bed.establish();
+    bed.port.release(1, false);
+    const two = bed.attachAs('two');
+    two.port.register(1, TUPLE, 77);
+    assert.deepEqual(two.owner.take(), [['registered', 1]]);
+    assert.deepEqual(
+      [bed.receiver.flows.open, bed.receiver.flows.lingering, bed.receiver.flows.table.size],
+      [1, 0, 1],
+    );
   });
 });

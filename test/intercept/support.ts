@@ -250,6 +250,10 @@ export class RecordingOwner implements ReceiverOwner {
     this.told.push(['tooLong', id, mtu]);
   }
 
+  taken(id: number): void {
+    this.told.push(['taken', id]);
+  }
+
   unresumable(id: number): void {
     this.told.push(['unresumable', id]);
   }

@@ -12,7 +12,8 @@ const OURS = /this is a fault of mytape's own|^\s+at /m;
 
 /** Where nothing listens, and nothing is asked for more. */
 const X = ['-x', '3307-127.0.0.1:1'];
-const RELAY = ['-s', '127.0.0.1:1'];
+/** Nobody listens there. */
+const RELAY = ['-s', '/run/mytape-nobody.sock'];
 
 describe('mytape doctor', () => {
   let folder: string;
@@ -41,7 +42,9 @@ describe('mytape doctor', () => {
       assert.doesNotMatch(stderr, OURS);
     };
     fails(/required option '-x/, ...RELAY);
+    fails(/-s 127\.0\.0\.1:1 needs --key-file/, ...X, '-s', '127.0.0.1:1');
     fails(/either -s HOST:PORT \(an intercept\), or --local/, ...X);
+    fails(/-s 127\.0\.0\.1:1 needs --key-file/, ...X, '-s', '127.0.0.1:1');
     fails(/either -s HOST:PORT \(an intercept\), or --local/, ...X, ...RELAY, '--local');
     fails(/web-3 is no address, as in 10\.1\.2\.3/, ...X, ...RELAY, '--client', 'web-3');
     fails(/both --client and --clients/, ...X, '--local', '--client', '10.1.2.3', '-c', '10.9.0.0/16');
@@ -79,11 +82,12 @@ describe('mytape doctor', () => {
   test('no intercept, and a key that is none: told, each with its remedy', { skip }, () => {
     const nobody = examine('-x', '3307-10.3.0.1:3307', ...RELAY, '--client', '198.51.100.1');
     assert.equal(nobody.status, 1);
-    assert.match((nobody.steps.at(-1) as Step).says, /nothing listens there: run `mytape intercept -p 1/);
+    assert.match((nobody.steps.at(-1) as Step).says, /nothing listens there: run `mytape intercept -p \/run/);
     const key = join(folder, 'key');
     writeFileSync(key, 'not hex', { mode: 0o600 });
-    const bad = examine('-x', '3307-10.3.0.1:3307', ...RELAY, '--key-file', key, '--client', '198.51.100.1');
-    assert.match((bad.steps.at(-1) as Step).says, /holds no key: .*openssl rand -hex 32/);
+    const tcp = ['-s', '127.0.0.1:1'];
+    const bad = examine('-x', '3307-10.3.0.1:3307', ...tcp, '--key-file', key, '--client', '198.51.100.1');
+    assert.match((bad.steps.at(-1) as Step).says, /holds no key: .*--new-key/);
   });
 
   test("this host's own address is no client", { skip }, () => {

@@ -5,6 +5,7 @@ import {
   parseEndpoint,
   parseListen,
   parseMapping,
+  parseRelay,
   resolveHost,
   sourceText,
 } from '../../src/verbs/endpoints.ts';
@@ -71,9 +72,13 @@ describe('endpoints', () => {
   });
 
   test('-p listens everywhere or on one address', () => {
-    assert.deepEqual(parseListen('36525'), { host: undefined, port: 36525 });
+    assert.deepEqual(parseListen('36525'), { host: '0.0.0.0', port: 36525 });
     assert.deepEqual(parseListen('10.1.2.3:36525'), { host: '10.1.2.3', port: 36525 });
     assert.throws(() => parseListen('0'), /0 is no port/);
+    assert.deepEqual(parseListen('/run/mytape.sock'), { path: '/run/mytape.sock' });
+    assert.deepEqual(parseRelay('./relay.sock'), { path: './relay.sock' });
+    assert.deepEqual(parseRelay('db.test:36525'), { host: 'db.test', port: 36525 });
+    assert.throws(() => parseRelay('36525'), /36525 is not of the form HOST:PORT/);
   });
 
   test('a host is its address, or looked up', async () => {

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -17,6 +18,7 @@ import { CLI, mytape } from './mytape.ts';
 
 const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
 const FILTER = ['-F', 'tcp and src port 3307'];
+
 /** Below the ports that the kernel gives to whatever else runs: those may be taken. */
 const FREE = '127.0.0.1:26598';
 const OURS = /this is a fault of mytape's own|^\s+at /m;
@@ -49,8 +51,11 @@ describe('mytape intercept', () => {
   let folder: string;
   let taken: Server;
   let port: string;
+  let keyFile: string;
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    keyFile = join(folder, 'relay-key');
+    writeFileSync(keyFile, 'ab'.repeat(32), { mode: 0o600 });
     taken = createServer();
     await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
     port = String((taken.address() as { port: number }).port);
@@ -83,7 +88,7 @@ describe('mytape intercept', () => {
     fails(2, /no port|HOST:PORT/, '-i', 'lo', ...FILTER, '-p', '99999');
     fails(
       1,
-      /cannot read the key file .*openssl rand/,
+      /cannot read the key file .*--new-key/,
       '-i',
       'lo',
       ...FILTER,
@@ -92,33 +97,67 @@ describe('mytape intercept', () => {
     );
   });
 
-  test('without a key it listens on loopback only', { skip: SKIP }, () => {
+  test('by TCP it wants a key, also on loopback; a Unix socket needs none', () => {
+    for (const where of [
+      [],
+      ['-p', '0.0.0.0:36525'],
+      ['-p', FREE],
+      ['-p', 'localhost:26598'],
+      ['-p', '127.x.test:1'],
+    ])
+      fails(
+        2,
+        /needs --key-file: .*--new-key.*or, .*-p \/run\/mytape\.sock/,
+        '-i',
+        'lo',
+        ...FILTER,
+        ...where,
+      );
+  });
+
+  test('a filter that names no target, a target that is none', () => {
+    const key = ['--key-file', keyFile];
+    fails(2, /names no port of the target: name the targets: --target/, '-i', 'lo', '-F', 'tcp', ...key);
+    fails(2, /read up to "and"\): name the targets/, '-i', 'lo', '-F', 'tcp and and', ...key);
     fails(
       2,
-      /without --key-file the relay listens on loopback only, not on 0\.0\.0\.0/,
+      /--target db:3307 is not of the form CIDR:PORT/,
       '-i',
       'lo',
       ...FILTER,
-      '-p',
-      '0.0.0.0:36525',
+      '--target',
+      'db:3307',
+      ...key,
     );
   });
 
+  test('--new-key makes a key, once, and needs nothing else', () => {
+    const path = join(folder, 'new-key');
+    const { status, stdout } = mytape('intercept', '--new-key', path);
+    assert.equal(status, 0);
+    assert.match(stdout, /a new key is in .*new-key.*\ncopy it .*--key-file/);
+    assert.match(readFileSync(path, 'utf8'), /^[0-9a-f]{64}\n$/);
+    fails(1, /cannot make the key file .*it is there already/, '--new-key', path);
+  });
+
   test('an interface that is not there, a filter that is none', { skip: SKIP }, () => {
-    fails(1, /nosuch0/, '-i', 'nosuch0', ...FILTER);
-    fails(1, /nosuch0/, '-i', 'lo', 'nosuch0', ...FILTER);
-    fails(1, /filter/i, '-i', 'lo', '-F', 'tcp and and');
+    const others = ['--key-file', keyFile, ...FILTER];
+    fails(1, /nosuch0/, '-i', 'nosuch0', ...others);
+    fails(1, /nosuch0/, '-i', 'lo', 'nosuch0', ...others);
+    fails(1, /filter/i, '-i', 'lo', '-F', 'tcp and and', '--target', '10.0.0.83:3307', '--key-file', keyFile);
   });
 
   test('a port that is taken, a pid file that cannot be written: it ends', { skip: SKIP }, () => {
-    fails(1, /EADDRINUSE.*another intercept runs there/, '-i', 'lo', ...FILTER, '-p', port);
+    const common = ['-i', 'lo', ...FILTER, '--key-file', keyFile];
+    fails(1, /EADDRINUSE.*another intercept runs there/, ...common, '-p', port);
     const pid = join(folder, 'no', 'pid');
-    fails(1, /cannot write the pid file .*--pid-file/, '-i', 'lo', ...FILTER, '-p', FREE, '--pid-file', pid);
+    fails(1, /cannot write the pid file .*--pid-file/, ...common, '-p', FREE, '--pid-file', pid);
   });
 
   test('the pid file of another intercept that runs, and one left behind', { skip: SKIP }, async () => {
     const pid = join(folder, 'pid-of-another');
-    const options = ['-i', 'lo', ...FILTER, '-p', FREE, '--pid-file', pid];
+    const path = join(folder, 'relay.sock');
+    const options = ['-i', 'lo', ...FILTER, '-p', path, '--pid-file', pid];
     // What another intercept's command line looks like.
     const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'intercept']);
     try {
@@ -130,18 +169,21 @@ describe('mytape intercept', () => {
     }
     const left = start(...options);
     try {
-      await left.said(/intercept listening on 127\.0\.0\.1:26598 \(no key: loopback only\)/);
+      await left.said(/intercept listening on \S+relay\.sock \(for its owner alone\)/);
+      await left.said(/packets are sent to these targets alone: port 3307 of any address/);
+      assert.equal(statSync(path).mode & 0o777, 0o600);
       assert.equal(readFileSync(pid, 'utf8'), `${left.pid}\n`);
     } finally {
       await left.stop();
     }
     assert.equal(existsSync(pid), false);
+    assert.equal(existsSync(path), false);
   });
 
   test('in the background: what it fails of is said in the foreground', { skip: SKIP }, () => {
     const log = join(folder, 'log');
     const pid = join(folder, 'pid');
-    const options = ['-d', '--log-file', log, '--pid-file', pid];
+    const options = ['-d', '--log-file', log, '--pid-file', pid, '--key-file', keyFile];
     fails(1, /EADDRINUSE.*another intercept runs there/, '-i', 'lo', ...FILTER, '-p', port, ...options);
     fails(
       1,
@@ -158,7 +200,7 @@ describe('mytape intercept', () => {
   test('a variable left over from one in the background names no pid file', { skip: SKIP }, async () => {
     const pid = join(folder, 'pid-of-the-environment');
     process.env.MYTAPE_DETACHED = pid;
-    const one = start('-i', 'lo', ...FILTER, '-p', FREE);
+    const one = start('-i', 'lo', ...FILTER, '-p', FREE, '--key-file', keyFile);
     delete process.env.MYTAPE_DETACHED;
     try {
       await one.said(/intercept listening/);
@@ -175,7 +217,7 @@ describe('mytape intercept', () => {
     for (const path of [precious, another]) writeFileSync(path, 'precious');
     symlinkSync(precious, link);
     spawnSync('mkfifo', [fifo]);
-    const options = ['-i', 'lo', ...FILTER, '-d', '--log-file'];
+    const options = ['-i', 'lo', ...FILTER, '-d', '--key-file', keyFile, '--log-file'];
     fails(1, /cannot write the log .*link: it is a symbolic link.*--log-file/, ...options, link);
     fails(1, /cannot write the log .*fifo: it is a FIFO/, ...options, fifo);
     if (process.geteuid?.() === 0) {

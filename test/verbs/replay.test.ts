@@ -7,7 +7,8 @@ import { interleave, recordArchive, sessionFrames } from '../archive/support.ts'
 import { mytape } from './mytape.ts';
 
 const OURS = /this is a fault of mytape's own|^\s+at /m;
-const RELAY = ['-s', '127.0.0.1:1'];
+/** Nobody listens there. */
+const RELAY = ['-s', '/run/mytape-nobody.sock'];
 
 describe('mytape replay', () => {
   let folder: string;
@@ -104,7 +105,7 @@ describe('mytape replay', () => {
     const { status, stderr } = mytape('replay', ...onto, '--allow-live-target');
     assert.match(
       stderr,
-      /cannot reach intercept at 127\.0\.0\.1:1: nothing listens there: run `mytape intercept/,
+      /cannot reach intercept at \/run\/mytape-nobody\.sock: nothing listens there: run `mytape intercept/,
     );
     assert.equal(status, 1);
     rmSync(runs, { recursive: true, force: true });
@@ -122,11 +123,31 @@ describe('mytape replay', () => {
     fails(1, /cannot read the users file/, ...onto);
   });
 
-  test('a relay elsewhere needs the key', () => {
+  test('a relay by TCP needs the key', () => {
     const key = join(folder, 'key');
     const onto = [tape, '-x', '3307-10.3.0.1:3307', '-s', '10.3.0.2:36525'];
+    fails(2, /-s 10\.3\.0\.2:36525 needs --key-file/, ...onto);
+    fails(
+      2,
+      /-s 127\.0\.0\.1:36525 needs --key-file/,
+      tape,
+      '-x',
+      '3307-10.3.0.1:3307',
+      '-s',
+      '127.0.0.1:36525',
+    );
+    fails(
+      2,
+      /--key-file is for an intercept of -s HOST:PORT/,
+      tape,
+      '-x',
+      '3307-10.3.0.1:3307',
+      ...RELAY,
+      '--key-file',
+      key,
+    );
     writeFileSync(key, 'not hex', { mode: 0o600 });
-    fails(1, /holds no key: .*openssl rand -hex 32/, ...onto, '--key-file', key);
+    fails(1, /holds no key: .*--new-key/, ...onto, '--key-file', key);
     fails(1, /cannot read the key file .*none/, ...onto, '--key-file', join(folder, 'none'));
   });
 });

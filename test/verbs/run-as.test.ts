@@ -185,9 +185,11 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
 
   test('intercept goes on as --user; its pid file, in a folder of root, does not name it afterwards', async () => {
     const pidFile = join(folder, 'pid');
+    const key = join(folder, 'relay.key');
+    writeFileSync(key, 'ab'.repeat(32), { mode: 0o600 });
     const intercept = new Running([
       ...['intercept', '-i', 'lo', '-F', `tcp and src port ${PORT}`, '-p', `127.0.0.1:${RELAY_PORT}`],
-      ...['--pid-file', pidFile, '--user', NOBODY],
+      ...['--pid-file', pidFile, '--user', NOBODY, '--key-file', key],
     ]);
     const pid = await intercept.ready(/listening/);
     assertNobody(pid);

@@ -1,0 +1,127 @@
+import type { MonotonicMs } from '../time.ts';
+import type { InterceptFlow } from './flow.ts';
+import { TupleTable } from './tuple-table.ts';
+
+/** How long a released flow still answers the target, so that a lost last ACK or RST costs it nothing. */
+const LINGER_MS = 15_000;
+
+/** How long the flows of an owner that is gone wait for it to come back before they are reset on the target. */
+export const LEASE_MS = 10_000;
+
+/** What all flows together may take up. */
+export interface FlowLimits {
+  /** Flows that are over and still answer the target: one more, and the one that has been so for the longest time is forgotten. */
+  lingering: number;
+  /** Octets held that came ahead of their turn, or of their command. */
+  heldOctets: number;
+}
+
+const LIMITS: FlowLimits = { lingering: 300_000, heldOctets: 256 << 20 };
+
+/** All flows of a receiver, from their beginning until they are forgotten: each is in the table, and counted in its state. */
+export class Flows {
+  /** Also those that are over and linger. */
+  readonly table = new TupleTable<InterceptFlow>();
+  readonly #limits: FlowLimits;
+  #live = 0;
+  /** Those whose lease runs, and those that are over and still answer the target: in the order in which they end. */
+  readonly #orphans = new Set<InterceptFlow>();
+  readonly #lingering = new Set<InterceptFlow>();
+  #heldOctets = 0;
+
+  constructor(limits: Partial<FlowLimits> = {}) {
+    this.#limits = { ...LIMITS, ...limits };
+  }
+
+  /** Flows that are open: those of owners that are gone among them, while their lease runs. */
+  get open(): number {
+    return this.#live + this.#orphans.size;
+  }
+
+  get orphans(): Iterable<InterceptFlow> {
+    return this.#orphans;
+  }
+
+  /** Flows that are over and still answer the target. */
+  get lingering(): number {
+    return this.#lingering.size;
+  }
+
+  /** Octets that all of them hold. */
+  get heldOctets(): number {
+    return this.#heldOctets;
+  }
+
+  /** A flow begins; nothing else has its tuple. */
+  add(flow: InterceptFlow): void {
+    this.#live++;
+    this.table.set(flow);
+    this.weigh(flow);
+  }
+
+  /** The flow answers the target for a while, and nobody is told. `aborted`: with RST. */
+  release(flow: InterceptFlow, aborted: boolean, now: MonotonicMs): void {
+    this.#leave(flow);
+    flow.fallSilent(aborted || flow.half.state === 'syn-sent' ? 'aborted' : 'released');
+    this.weigh(flow);
+    flow.forgetAt = now + LINGER_MS;
+    this.#lingering.add(flow);
+    if (this.#lingering.size <= this.#limits.lingering) return;
+    const [oldest] = this.#lingering;
+    this.forget(oldest);
+  }
+
+  /** The flow waits to be resumed. */
+  orphan(flow: InterceptFlow, now: MonotonicMs): void {
+    this.#leave(flow);
+    flow.fallSilent('orphan');
+    this.weigh(flow);
+    flow.forgetAt = now + LEASE_MS;
+    this.#orphans.add(flow);
+  }
+
+  /** Nothing more is known of it: another flow is about to have its connection, or it has been over for long enough. */
+  forget(flow: InterceptFlow): void {
+    this.#leave(flow);
+    flow.fallSilent('forgotten');
+    this.weigh(flow);
+    this.table.delete(flow);
+  }
+
+  /** `end` must take each flow whose lease is over out of the orphans. */
+  endLeases(now: MonotonicMs, end: (flow: InterceptFlow) => void): void {
+    for (const flow of this.#orphans) {
+      if (flow.forgetAt > now) break;
+      end(flow);
+    }
+    for (const flow of this.#lingering) {
+      if (flow.forgetAt > now) break;
+      this.forget(flow);
+    }
+  }
+
+  /** To be called when what the flow holds may have changed. Beyond the limit of all flows, what it holds is given up. */
+  weigh(flow: InterceptFlow): void {
+    const grew = this.#count(flow) > 0;
+    if (!grew || this.#heldOctets <= this.#limits.heldOctets) return;
+    // What came ahead of its turn the target sends again. What came ahead of its command it does not: that flow cannot be read any more.
+    flow.half.renege();
+    if ((flow.reader?.heldOctets ?? 0) > 0) flow.giveUpReading();
+    this.#count(flow);
+  }
+
+  /** Answers by how much it holds more than before. */
+  #count(flow: InterceptFlow): number {
+    const more = flow.heldOctets - flow.counted;
+    this.#heldOctets += more;
+    flow.counted += more;
+    return more;
+  }
+
+  /** Takes the flow out of where its state has it. */
+  #leave(flow: InterceptFlow): void {
+    if (flow.state === 'live') this.#live--;
+    else if (flow.state === 'orphan') this.#orphans.delete(flow);
+    else this.#lingering.delete(flow);
+  }
+}

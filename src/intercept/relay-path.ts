@@ -1,0 +1,81 @@
+/** Unix sockets of a relay: who may connect is who may write to the socket's file, and who may replace it is who may write its folder. */
+import { lstatSync, realpathSync, rmSync, type Stats, statSync } from 'node:fs';
+import { createConnection, type Server } from 'node:net';
+import { dirname } from 'node:path';
+import { MytapeError } from '../errors.ts';
+import { ourUsers } from '../files.ts';
+
+/** What sockaddr_un has room for, but for the NUL (unix(7)). */
+const MOST_PATH_OCTETS = 107;
+
+const OTHERS_WRITE = 0o002;
+
+/**
+ * Makes way for a socket at `path`: removes one of this user's that nobody serves any more. Throws where somebody does, where something else
+ * is there, and where anybody may write to the folder.
+ */
+export async function clearSocketPath(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MOST_PATH_OCTETS) {
+    throw cannot(path, `its path is longer than ${MOST_PATH_OCTETS} octets: choose a shorter one`);
+  }
+  let folder: Stats;
+  try {
+    folder = statSync(realpathSync(dirname(path)));
+  } catch (cause) {
+    throw cannot(
+      path,
+      `${(cause as Error).message}: choose a folder that is there, as in -p /run/mytape.sock`,
+    );
+  }
+  if (folder.mode & OTHERS_WRITE) {
+    throw cannot(
+      path,
+      `anybody may write to ${dirname(path)}, and put a socket of his own in its place: choose another folder, as in -p /run/mytape.sock`,
+    );
+  }
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there === undefined) return;
+  if (!there.isSocket()) throw cannot(path, 'something else has that name: choose another');
+  if (!isOurs(there)) {
+    throw cannot(path, `it is a socket of user ${there.uid}: choose another, or remove it`);
+  }
+  if (await isServed(path)) throw cannot(path, 'another intercept runs there, or choose another -p');
+  rmSync(path, { force: true });
+}
+
+/** Listens at `path` with mode 0600 from its first moment. */
+export function listenAtPath(server: Server, path: string, listening: () => void): void {
+  // The socket's file is made within the call.
+  const before = process.umask(0o177);
+  try {
+    server.listen(path, listening);
+  } finally {
+    process.umask(before);
+  }
+}
+
+/** Why the socket at `path` is not to be spoken to; undefined: it is ours, or not everybody could have put it there, or it is not there. */
+export function whyNotTrusted(path: string): string | undefined {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined || isOurs(there)) return undefined;
+  if (!(statSync(dirname(realpathSync(path))).mode & OTHERS_WRITE)) return undefined;
+  return `it belongs to user ${there.uid}, and anybody could have put it there: is it an intercept's?`;
+}
+
+function isOurs({ uid }: Stats): boolean {
+  return ourUsers().includes(uid);
+}
+
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function cannot(path: string, why: string): MytapeError {
+  return new MytapeError('relay', `cannot listen on ${path}: ${why}`);
+}
