@@ -1,5 +1,5 @@
 /** The client of `record --snapshot-from`: asks the recorded server for its sessions, and never holds up the recording. */
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Connection, createConnection } from 'mysql2';
 import type { ServerIdentity } from '../archive/server-identity.ts';
@@ -7,12 +7,16 @@ import { SnapshotWriter } from '../archive/snapshot-writer.ts';
 import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
 import type { CaptureNs } from '../time.ts';
+import { MeteredStream } from './metered-stream.ts';
 import { authPluginsFor } from './mysql2-auth.ts';
 import { askSessions } from './snapshot-queries.ts';
 import { nameOfServer, type SnapshotServer } from './snapshot-server.ts';
 
 /** A server that has not answered all by then is asked again in the next turn. */
 const ASK_LIMIT_MS = 30_000;
+
+/** mysql2 holds an answer whole. Those of a busy server, 100,000 statements, have some tens of MiB. */
+const MOST_ANSWER_OCTETS = 64 * 1024 ** 2;
 
 /** A server that was started again says another start by more than this. */
 const SAME_START_MS = 5_000;
@@ -37,7 +41,7 @@ export class Snapshotter {
   readonly #timer: NodeJS.Timeout;
   readonly #path: string;
   #connection: Connection | undefined;
-  #socket: Socket | undefined;
+  #stream: MeteredStream | undefined;
   #writer: SnapshotWriter | undefined;
   /** The turn under way … */
   #turn: Promise<void> | undefined;
@@ -81,7 +85,7 @@ export class Snapshotter {
     this.#connection?.destroy();
     this.#connection = undefined;
     // mysql2 ends its half alone, and a server that hangs would keep us from ending.
-    this.#socket?.destroy();
+    this.#stream?.destroy();
   }
 
   /** A server slower than the interval misses a turn. */
@@ -153,6 +157,7 @@ export class Snapshotter {
     const connection = this.#connection ?? (await this.#connect());
     const ask = (sql: string) =>
       new Promise<readonly unknown[]>((resolve, reject) => {
+        this.#stream?.reset();
         connection.query(sql, (error, rows) => (error ? reject(error) : resolve(rows as unknown[])));
       });
     return askSessions(ask, this.#options.server.user);
@@ -161,15 +166,15 @@ export class Snapshotter {
   #connect(): Promise<Connection> {
     const { server, password, serverKey } = this.#options;
     const { user, host, port } = server;
-    const socket = connect({ host, port, noDelay: true });
+    const stream = new MeteredStream(connect({ host, port, noDelay: true }), MOST_ANSWER_OCTETS);
     const connection = createConnection({
       user,
       ...(password === undefined ? {} : { password }),
       charset: 'utf8mb4',
-      stream: () => socket,
+      stream: () => stream,
       authPlugins: authPluginsFor({ user, password: password ?? '', secure: false, serverKey }),
     });
-    this.#socket = socket;
+    this.#stream = stream;
     this.#connection = connection;
     return new Promise((resolve, reject) => {
       // One that ends between two turns is no trouble: the next turn connects anew.
