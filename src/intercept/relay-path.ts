@@ -1,5 +1,5 @@
 /** Unix sockets of a relay: who may connect is who may write to the socket's file, and who may replace it is who may write its folder. */
-import { lstatSync, realpathSync, rmSync, type Stats, statSync } from 'node:fs';
+import { lchownSync, lstatSync, realpathSync, rmSync, type Stats, statSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { MytapeError } from '../errors.ts';
@@ -52,6 +52,14 @@ export function listenAtPath(server: Server, path: string, listening: () => void
   } finally {
     process.umask(before);
   }
+}
+
+/**
+ * Gives the socket at `path` to a user, who can connect to it then. For root, and in a folder of root's: in another one its owner could have
+ * put something else in the socket's place.
+ */
+export function giveSocket(path: string, { uid, gid }: { uid: number; gid: number }): void {
+  if (statSync(dirname(path)).uid === 0 && lstatSync(path).isSocket()) lchownSync(path, uid, gid);
 }
 
 /** Why the socket at `path` is not to be spoken to; undefined: it is ours, or not everybody could have put it there, or it is not there. */

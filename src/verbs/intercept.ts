@@ -12,6 +12,7 @@ import { RatedLog } from '../intercept/rated-log.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
 import { makeKeyFile, readKeyFile } from '../intercept/relay-key.ts';
+import { giveSocket } from '../intercept/relay-path.ts';
 import { RelayRoom } from '../intercept/relay-room.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
 import { keyWanted, listenRelay } from '../intercept/relay-socket.ts';
@@ -237,6 +238,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   let pidFile: PidFile | undefined;
   try {
     pidFile = pidPath === undefined ? undefined : writePidFile(pidPath);
+    if (isUnix(listen) && runAs !== undefined) giveSocket(listen.path, runAs);
     await goOnAs(runAs);
   } catch (error) {
     pidFile?.remove();

@@ -198,6 +198,18 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
     assert.equal(readFileSync(pidFile, 'utf8'), '');
   });
 
+  test('intercept gives its Unix socket to that user, and takes the place of one that it left', async () => {
+    const path = join(folder, 'relay.sock');
+    const args = ['intercept', '-i', 'lo', '-F', `tcp and src port ${PORT}`, '-p', path, '--user', NOBODY];
+    for (let time = 0; time < 2; time++) {
+      const intercept = new Running(args);
+      await intercept.ready(/listening/);
+      assert.deepEqual([statSync(path).uid, statSync(path).mode & 0o777], [uid, 0o600]);
+      assert.equal(await intercept.stop(), 0, intercept.said);
+      assert.ok(existsSync(path));
+    }
+  });
+
   test('a user with CAP_NET_RAW, as systemd starts one, keeps it in no thread where its own code runs', async () => {
     const home = join(folder, 'home');
     mkdirSync(home);
