@@ -14,6 +14,7 @@ import { recordCommand } from './verbs/record.ts';
 import { replayCommand } from './verbs/replay.ts';
 import { routesCommand } from './verbs/routes.ts';
 import { showCommand } from './verbs/show.ts';
+import { verifyCommand } from './verbs/verify.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -39,6 +40,7 @@ Examples:
   mytape record -i eth0 -p 3306 -o peak.tape --for 1h
   mytape ls peak.tape
   mytape show peak.tape 17
+  mytape verify peak.tape
   mytape routes peak.tape --via ASSISTANT          then type on the target what it prints
   mytape doctor -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --archive peak.tape
   mytape replay peak.tape -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
@@ -59,6 +61,7 @@ for (const make of [
   ctlCommand,
   routesCommand,
   doctorCommand,
+  verifyCommand,
 ]) {
   const command = make() as Command;
   program.addCommand(command.copyInheritedSettings(program));

@@ -9,6 +9,7 @@ type Fuzz = (args: readonly string[]) => Promise<void>;
 
 const KINDS: Readonly<Record<string, () => Promise<{ fuzz: Fuzz }>>> = {
   captures: () => import('./captures.ts'),
+  index: () => import('./index.ts'),
   target: () => import('./target.ts'),
 };
 

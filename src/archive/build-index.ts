@@ -5,9 +5,9 @@ import type { Catalog } from './catalog.ts';
 import { type Codec, makeCodec } from './codec.ts';
 import { IndexBuilder } from './index-builder.ts';
 import type { Known } from './known.ts';
-import { cutFrom, goneFrom, type Loss, repairNotes, type Span, totalLost } from './losses.ts';
+import { cutFrom, damageOf, goneFrom, type Loss, repairNotes, type Span, totalLost } from './losses.ts';
 import { segmentPath } from './segment.ts';
-import { SegmentScan } from './segment-scan.ts';
+import { type Mends, SegmentScan } from './segment-scan.ts';
 
 /** Blocks whose rows are kept in memory before they go to the index. */
 const BATCH_BLOCKS = 4096;
@@ -20,8 +20,7 @@ export interface Built {
 }
 
 export interface BuildOptions {
-  /** Whether segments are mended; else they are only read. */
-  mends: boolean;
+  mends: Mends;
   /** Told, now and then, how many octets of segments were read. */
   onProgress?: (octets: number) => void;
 }
@@ -37,7 +36,8 @@ export function buildIndex(dir: string, known: Known, target: Catalog, options: 
       new SegmentScan(dir, number, makeCodec(codec.name)!, {
         originSec,
         known: known.blocks.get(number) ?? [],
-        linkType: known.linkTypes.get(number) ?? linkType,
+        linkType: known.segments.get(number)?.linkType ?? linkType,
+        knownOctets: known.segments.get(number)?.octets,
         mends: options.mends,
       }),
   );
@@ -49,9 +49,8 @@ export function buildIndex(dir: string, known: Known, target: Catalog, options: 
     for (const scan of inOrder(scans)) {
       const { item } = scan;
       if (item?.type === 'damaged') {
-        const { packets, firstAt: from, lastAt: to } = item.row;
-        builder.keep({ ...item.row, segment: scan.number });
-        losses.push({ segment: scan.number, packets, from, to, what: 'damaged' });
+        losses.push(damageOf(item.row, scan.number, ends.get(scan)));
+        if (item.row !== undefined) builder.keep({ ...item.row, segment: scan.number });
       } else if (item !== undefined) {
         const { firstAt, lastAt } = builder.add(scan.number, item.scanned, item.scanned.length, scan.block);
         const end = ends.get(scan);
@@ -64,16 +63,16 @@ export function buildIndex(dir: string, known: Known, target: Catalog, options: 
       options.onProgress?.(octets);
     }
     for (const scan of scans) {
-      losses.push(...cutFrom(scan, scans, ends));
+      losses.push(...cutFrom(scan, scans, ends, known.archive.complete));
       builder.segment(scan.number, scan.octets, scan.linkType);
     }
     for (const [segment, rows] of known.blocks)
       if (segment >= scans.length) losses.push(goneFrom(segment, rows));
-    builder.lostByDamage = totalLost(known, losses);
+    const { lost, cut } = totalLost(known, scans, losses);
+    builder.lostByDamage = lost;
+    builder.cutPackets = cut;
     const { endedMs, complete, partial } = known.archive;
-    const repaired = repairNotes(known, scans, losses, builder.index.packets, codec, options.mends).join(
-      '; ',
-    );
+    const repaired = repairNotes(known, scans, losses, builder.index.packets, codec).join('; ');
     target.commit(builder.take(dropped, droppedByDisk), { endedMs, complete, repaired, partial });
   };
   try {

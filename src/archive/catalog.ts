@@ -287,6 +287,21 @@ export class Catalog {
     return statement.iterate(mostRows(this.#db)) as IterableIterator<unknown[]>;
   }
 
+  /** The row of a table by its key, right or wrong. Throws SQLite's errors. */
+  rawRow(table: 'segments' | 'blocks' | 'sessions' | 'clock_steps', key: number): unknown[] | undefined {
+    if (!this.#names.has(table)) return undefined;
+    const { list, columns } = this.#tables[table];
+    const statement = this.#prepare(`SELECT ${list} FROM ${table} WHERE ${columns[0].name} = ?`);
+    return statement.raw().get(key) as unknown[] | undefined;
+  }
+
+  /** The rows of a session's lists, right or wrong, in order. Throws SQLite's errors. */
+  rawLists(session: number): unknown[][] {
+    const { list } = this.#tables.session_blocks;
+    const sql = `SELECT ${list} FROM session_blocks WHERE session = ? ORDER BY first_block LIMIT ?`;
+    return this.#prepare(sql).raw().all(session, this.blockCount()) as unknown[][];
+  }
+
   /** Of the index's own format. */
   get tables(): Tables {
     return this.#tables;
@@ -447,6 +462,7 @@ const NOTHING: Omit<StoredArchive, keyof ArchiveRow | keyof FlowLimits | 'partia
   dropped: 0,
   droppedByDisk: 0,
   lostByDamage: 0,
+  cutPackets: 0,
   complete: false,
   repaired: null,
   copies: 0,

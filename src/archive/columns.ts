@@ -3,6 +3,8 @@
  * the meaning of each.
  */
 
+import type { Coverage, SessionEnd } from '../flow/events.ts';
+
 /** The format's version: goes up when an older reader would misread a newer archive. */
 export const FORMAT_VERSION = 3;
 
@@ -25,6 +27,10 @@ export interface Column {
   isFlag?: true;
   least: number;
   most: number;
+  /** The texts that it may have. Default: any. */
+  oneOf?: readonly string[];
+  /** It holds an IP address. */
+  isAddress?: true;
   /** Format version that has it first. */
   since: number;
   /** What rows of older formats have for it in the row object. Default: null, false or 0. */
@@ -41,6 +47,9 @@ export type TableName =
   | 'gaps';
 
 const MOST = Number.MAX_SAFE_INTEGER;
+
+const COVERAGES: readonly Coverage[] = ['whole', 'joined-late', 'gaps', 'cut', 'one-sided'];
+const ENDS: readonly SessionEnd[] = ['open', 'closed', 'half-open', 'unseen-end'];
 
 /** What SQLite's integers hold. */
 const MOST_TIME = 2 ** 63;
@@ -78,6 +87,7 @@ function camel(name: string): string {
 const NULLABLE = { isNullable: true } as const;
 const KEY = { isKey: true } as const;
 const FLAG = { most: 1, isFlag: true } as const;
+const ADDRESS = { isAddress: true } as const;
 const PORT = { most: 65_535 } as const;
 const SINCE_2 = { since: 2 } as const;
 const SINCE_3 = { since: 3 } as const;
@@ -114,6 +124,7 @@ export const COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
     integer('most_half_open', { ...NULLABLE, ...SINCE_3 }),
     integer('most_flows', { ...NULLABLE, ...SINCE_3 }),
     integer('lost_by_damage', SINCE_3),
+    integer('cut_packets', SINCE_3),
     integer('segments', SINCE_3),
     integer('blocks', SINCE_3),
     integer('block_octets', SINCE_3),
@@ -146,9 +157,9 @@ export const COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
   ],
   sessions: [
     integer('id', KEY),
-    text('client', 64),
+    text('client', 64, ADDRESS),
     integer('client_port', PORT),
-    text('server', 64),
+    text('server', 64, ADDRESS),
     integer('server_port', PORT),
     time('first_at'),
     time('last_at'),
@@ -157,13 +168,13 @@ export const COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
     integer('packets'),
     integer('client_octets'),
     integer('server_octets'),
-    text('coverage', 64),
+    text('coverage', 64, { oneOf: COVERAGES }),
     text('user', MOST_NAME_OCTETS, NULLABLE),
     text('schema', MOST_NAME_OCTETS, NULLABLE),
     integer('tls', FLAG),
     integer('compressed', FLAG),
     integer('commands', NULLABLE),
-    text('ended', 64, { before: 'open', ...SINCE_3 }),
+    text('ended', 64, { oneOf: ENDS, before: 'open', ...SINCE_3 }),
     integer('blocks', SINCE_3),
     SUM,
   ],

@@ -32,6 +32,7 @@ export class IndexBuilder implements ClockFacts {
   octets = 0;
   /** Packets that were in the segments once: see Totals. */
   lostByDamage = 0;
+  cutPackets = 0;
   /** Steps that wait for `take`. */
   #clockSteps: ClockStep[] = [];
   #blocks: BlockRow[] = [];
@@ -97,7 +98,6 @@ export class IndexBuilder implements ClockFacts {
   /** Keeps the row of a block that can't be read any more: its packets count, but belong to no session. */
   keep(row: BlockRow): void {
     this.#push({ ...row, number: this.#nextBlock++, firstPacket: this.index.packets, damaged: true });
-    this.lostByDamage += row.packets;
     this.index.skip(row.packets);
   }
 
@@ -178,6 +178,7 @@ export class IndexBuilder implements ClockFacts {
       dropped,
       droppedByDisk,
       lostByDamage: this.lostByDamage,
+      cutPackets: this.cutPackets,
       segments: this.#segmentCount,
       blocks: this.#nextBlock,
       blockOctets: this.#blockOctets,

@@ -1,25 +1,34 @@
 import Database from 'better-sqlite3';
 import type { CaptureGap } from '../wire/packets.ts';
 import type { ArchiveFacts, Catalog } from './catalog.ts';
-import type { BlockRow } from './rows.ts';
+import type { TableName } from './columns.ts';
+import type { BlockRow, SegmentRow } from './rows.ts';
 
 /** What an index knows that its segments don't, or not any more. */
 export interface Known {
   archive: ArchiveFacts;
-  linkTypes: Map<number, number>;
+  segments: Map<number, SegmentRow>;
   /** Rows of blocks by segment. */
   blocks: Map<number, BlockRow[]>;
   gaps: CaptureGap[];
-  /** Rows that were wrong, and what of that, for people. */
-  doubts: string[];
+  doubts: Doubt[];
+}
+
+/** Something in the index that is wrong. */
+export interface Doubt {
+  table: TableName;
+  /** For people. */
+  what: string;
+  /** Rows of which nothing is known any more: the table can't be read past them. */
+  isUnreadable?: true;
 }
 
 /** Gathers what the index in `catalog` knows, right rows only. Throws `bad-archive` where its archive's row can't be read. */
 export function gather(catalog: Catalog): Known {
-  const doubts: string[] = [];
+  const doubts: Doubt[] = [];
   const known: Known = {
-    archive: catalog.archiveAnyhow((what) => doubts.push(what)),
-    linkTypes: new Map(),
+    archive: catalog.archiveAnyhow((what) => doubts.push({ table: 'archive', what })),
+    segments: new Map(),
     blocks: new Map(),
     gaps: [],
     doubts,
@@ -30,16 +39,16 @@ export function gather(catalog: Catalog): Known {
       for (const values of catalog.rawRows(table)) {
         const wrong = catalog.tables[table].wrong(values);
         if (wrong === undefined) take(values);
-        else doubts.push(wrong);
+        else doubts.push({ table, what: wrong });
       }
     } catch (error) {
       if (!(error instanceof Database.SqliteError)) throw error;
-      doubts.push(`table ${table}: ${error.message}`);
+      doubts.push({ table, what: `table ${table}: ${error.message}`, isUnreadable: true });
     }
   };
   each('segments', (values) => {
-    const { number, linkType } = segments.row(values);
-    known.linkTypes.set(number, linkType);
+    const row = segments.row(values);
+    known.segments.set(row.number, row);
   });
   each('blocks', (values) => {
     const row = blocks.row(values);

@@ -2,10 +2,10 @@
  * Who may write an archive: one process at a time. The lock is the kernel's and so dies with its process, whatever
  * killed it. Taken through SQLite, which locks files on every platform, where Node itself can't.
  */
-import { rmSync } from 'node:fs';
+import { closeSync, constants, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { whyNotRegular } from '../files.ts';
+import { openRegular, whyNotRegular } from '../files.ts';
 
 export const LOCK_FILE = 'recording.lock';
 
@@ -24,9 +24,10 @@ export class ArchiveLock {
    */
   static take(dir: string, file = LOCK_FILE): ArchiveLock | 'busy' | 'denied' {
     const path = join(dir, file);
-    if (whyNotRegular(path) !== undefined) return 'denied';
     let db: Database.Database | undefined;
     try {
+      // SQLite would follow a link, and make a file that all may read.
+      closeSync(openRegular(path, constants.O_RDWR | constants.O_CREAT));
       db = new Database(path, { timeout: 0 });
       // An exclusive transaction that writes nothing: the file stays empty, the lock is held until `release`.
       db.exec('BEGIN EXCLUSIVE');

@@ -25,23 +25,32 @@ export interface Span {
   last: CaptureNs;
 }
 
-/** What is lost at the end of a segment: nothing, where a recorder that died was still writing it. */
+/** What is lost at the end of a segment: nothing, where a recorder that died was still writing it (`wasClosed`: none did). */
 export function cutFrom(
   scan: SegmentScan,
   scans: readonly SegmentScan[],
   ends: ReadonlyMap<SegmentScan, Span>,
+  wasClosed: boolean,
 ): Loss[] {
   const { torn, number: segment } = scan;
   if (torn === undefined) return [];
-  if (torn.gone.length > 0) {
-    return [goneFrom(segment, torn.gone)];
-  }
+  if (torn.gone.length > 0) return [goneFrom(segment, torn.gone)];
+  if (scan.isUpToKnown) return [];
   const later = scans.find(
     (other) => other.number > segment && other.linkType === scan.linkType && ends.has(other),
   );
-  if (later === undefined) return [];
+  if (later === undefined && !wasClosed) return [];
   const from = ends.get(scan)?.last ?? Number.NEGATIVE_INFINITY;
-  return [{ segment, packets: undefined, from, to: ends.get(later)!.first, what: 'cut' }];
+  const to = later === undefined ? Number.POSITIVE_INFINITY : ends.get(later)!.first;
+  return [{ segment, packets: undefined, from, to, what: 'cut' }];
+}
+
+/** What is lost with a block that can't be read, after `before` of its segment. */
+export function damageOf(row: BlockRow | undefined, segment: number, before: Span | undefined): Loss {
+  if (row !== undefined)
+    return { segment, packets: row.packets, from: row.firstAt, to: row.lastAt, what: 'damaged' };
+  const from = before?.last ?? Number.NEGATIVE_INFINITY;
+  return { segment, packets: undefined, from, to: Number.POSITIVE_INFINITY, what: 'damaged' };
 }
 
 /** What is lost with the blocks `rows` of a segment, which are not there any more. */
@@ -55,15 +64,27 @@ export function goneFrom(segment: number, rows: readonly BlockRow[]): Loss {
   return loss;
 }
 
-/** What was cut off by earlier repairs stays lost; blocks that were damaged then were looked at again. */
-export function totalLost(known: Known, losses: readonly Loss[]): number {
-  let before = known.archive.lostByDamage;
-  for (const rows of known.blocks.values()) for (const row of rows) if (row.damaged) before -= row.packets;
-  return losses.reduce((sum, { packets }) => sum + (packets ?? 1), Math.max(0, before));
+/** What is lost in all; `cut`: of that, what the next who reads the segments won't find lost again. */
+export function totalLost(
+  known: Known,
+  scans: readonly SegmentScan[],
+  losses: readonly Loss[],
+): { lost: number; cut: number } {
+  let cut = known.archive.cutPackets;
+  let shown = 0;
+  for (const { segment, packets, what } of losses) {
+    const isGone = what === 'cut' && (packets !== undefined || scans[segment]?.mended);
+    if (isGone) cut += packets ?? 1;
+    else shown += packets ?? 1;
+  }
+  return { lost: cut + shown, cut };
 }
 
 /** Notes of one kind that are kept: an archive may have a million damaged blocks. */
 const MOST_NOTES = 20;
+
+/** Characters of what earlier repairs did that are kept. */
+const MOST_EARLIER = 4096;
 
 /** What a repair did and found, for people. */
 export function repairNotes(
@@ -72,28 +93,27 @@ export function repairNotes(
   losses: readonly Loss[],
   packets: number,
   codec: Codec,
-  mends: boolean,
 ): string[] {
   const { originSec, packets: knownPackets, repaired } = known.archive;
-  const notes = repaired === null ? [] : [repaired];
+  const notes = repaired === null ? [] : [repaired.slice(0, MOST_EARLIER)];
   const nameOf = (segment: number) => basename(segmentPath('', segment, codec));
   const say = (lines: readonly string[], rest: string) => {
     notes.push(...lines.slice(0, MOST_NOTES));
     if (lines.length > MOST_NOTES) notes.push(`${lines.length - MOST_NOTES} more ${rest}`);
   };
-  const mended = scans.flatMap(({ number, torn, headWhole }) => [
-    ...(headWhole ? [] : [`${nameOf(number)}: wrote its head anew`]),
-    ...(torn
+  const mended = scans.flatMap(({ number, torn, headWhole, mended }) => [
+    ...(headWhole || !mended ? [] : [`${nameOf(number)}: wrote its head anew`]),
+    ...(torn && mended
       ? [`${nameOf(number)}: cut ${torn.octets} octets after the last whole block, and ended it`]
       : []),
   ]);
-  if (mends) say(mended, 'segments were mended');
+  say(mended, 'segments were mended');
   say(
     losses.map((loss) => `${nameOf(loss.segment)}: ${describeLoss(loss, originSec)}`),
     'losses',
   );
   say(
-    known.doubts.map((doubt) => `the old index was damaged: ${doubt}`),
+    known.doubts.map(({ what }) => `the old index was damaged: ${what}`),
     'rows of it',
   );
   notes.push(`indexed anew: ${packets} packets, of which the index knew ${knownPackets}`);

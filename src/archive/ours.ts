@@ -13,7 +13,15 @@ import { DRAFT_FILE } from './repair.ts';
 import { RESERVE_FILE } from './reserve.ts';
 import { SNAPSHOTS_FILE } from './snapshots.ts';
 
-const NAMES = new Set([...INDEX_FILES, DRAFT_FILE, LOCK_FILE, RESERVE_FILE, SNAPSHOTS_FILE, KEYS_FILE]);
+const NAMES = new Set([
+  ...INDEX_FILES,
+  DRAFT_FILE,
+  LOCK_FILE,
+  `${LOCK_FILE}-journal`,
+  RESERVE_FILE,
+  SNAPSHOTS_FILE,
+  KEYS_FILE,
+]);
 
 const SEGMENT_NAME = /^\d{6,}\.pcap\./;
 

@@ -83,7 +83,7 @@ export function repairIfNeeded(dir: string): RepairState {
   try {
     // Somebody else may have done it while we waited for the lock.
     if (needsRepair(dir)) {
-      explained(dir, () => repairArchive(dir, { mends: true }));
+      explained(dir, () => repairArchive(dir, { mends: 'always' }));
       state.repairedNow = true;
     }
     return state;
@@ -93,7 +93,7 @@ export function repairIfNeeded(dir: string): RepairState {
 }
 
 /**
- * Makes the index of the archive in `dir` anew, and leaves the segments as they are. Throws `bad-archive` where it is being recorded, or
+ * Makes the index of the archive in `dir` anew. Of the segments, it mends heads and ends where nothing is lost by that. Throws `bad-archive` where it is being recorded, or
  * is not ours, or its index does not even say what was recorded.
  */
 export function rebuildIndex(dir: string, onProgress: (octets: number) => void): void {
@@ -107,7 +107,7 @@ export function rebuildIndex(dir: string, onProgress: (octets: number) => void):
   if (lock === 'busy') throw refuse('it is being recorded');
   if (lock === 'denied') throw refuse('its folder cannot be written to');
   try {
-    explained(dir, () => repairArchive(dir, { mends: false, onProgress }));
+    explained(dir, () => repairArchive(dir, { mends: 'known', onProgress }));
   } finally {
     lock.release();
   }

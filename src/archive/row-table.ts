@@ -1,3 +1,4 @@
+import { parseAddress } from '../wire/address.ts';
 import { type Column, columnsOf, SUMS_SINCE, type TableName } from './columns.ts';
 import { shown } from './damage.ts';
 import { rowSum } from './row-sum.ts';
@@ -53,26 +54,38 @@ export class RowTable<Row extends object> {
   wrong(values: readonly unknown[]): string | undefined {
     for (let i = 0; i < this.columns.length; i++) {
       const what = wrongValue(this.columns[i], values[i]);
-      if (what !== undefined) return `${this.key(values)}: ${this.columns[i].name} is ${what}`;
+      if (what !== undefined) return `${this.nameOf(values)}: ${this.columns[i].name} is ${what}`;
     }
     if (this.#sumAt < 0 || values[this.#sumAt] === rowSum(this.name, this.columns, values)) return undefined;
-    return `${this.key(values)} is not as it was written: its sum is wrong`;
+    return `${this.nameOf(values)} is not as it was written: its sum is wrong`;
   }
 
-  /** `sessions, id 17`. */
-  key(values: readonly unknown[]): string {
-    const keys = this.columns.flatMap(({ isKey, name }, i) => (isKey ? [`${name} ${shown(values[i])}`] : []));
-    return keys.length === 0 ? `table ${this.name}` : `table ${this.name}, ${keys.join(', ')}`;
+  /** `table sessions, id 17`. */
+  nameOf(values: readonly unknown[]): string {
+    const key = this.keyOf(values);
+    return key === '' ? `table ${this.name}` : `table ${this.name}, ${key}`;
+  }
+
+  /** `id 17`. */
+  keyOf(values: readonly unknown[]): string {
+    return this.columns
+      .flatMap(({ isKey, name }, i) => (isKey ? [`${name} ${shown(values[i])}`] : []))
+      .join(', ');
   }
 }
 
-function wrongValue({ type, isNullable, least, most }: Column, value: unknown): string | undefined {
+function wrongValue(column: Column, value: unknown): string | undefined {
+  const { type, isNullable, least, most, oneOf, isAddress } = column;
   if (value === null) return isNullable ? undefined : 'NULL';
   if (type === 'INTEGER') {
     if (typeof value !== 'number' || !Number.isInteger(value)) return `${shown(value)}, and no whole number`;
     return value < least || value > most ? `${shown(value)}, and not from ${least} to ${most}` : undefined;
   }
-  if (type === 'TEXT') return typeof value === 'string' ? undefined : `${shown(value)}, and no text`;
+  if (type === 'TEXT') {
+    if (typeof value !== 'string') return `${shown(value)}, and no text`;
+    if (oneOf?.includes(value) === false) return `${shown(value)}, and none of ${oneOf.join(', ')}`;
+    return isAddress && parseAddress(value) === undefined ? `${shown(value)}, and no address` : undefined;
+  }
   if (!(value instanceof Uint8Array)) return `${shown(value)}, and no octets`;
   return value.length < least || value.length > most ? shown(value) : undefined;
 }

@@ -44,6 +44,8 @@ export interface Totals {
    * there were.
    */
   lostByDamage: number;
+  /** Those of them that no segment shows any more. */
+  cutPackets: number;
   /** Rows of these tables; 0 in formats that don't say. */
   segments: number;
   blocks: number;

@@ -14,10 +14,12 @@ import {
   segmentPath,
 } from './segment.ts';
 
-/** A block at hand; or one that the index knows and that can't be read any more. */
+/** A block at hand; or one that can't be read, of which the index knows something or nothing. */
 type Item =
   | { type: 'block'; scanned: ScannedBlock; row: BlockRow | undefined }
-  | { type: 'damaged'; row: BlockRow };
+  | { type: 'damaged'; row: BlockRow | undefined };
+
+export type Mends = 'always' | 'known' | 'never';
 
 export interface ScanOptions {
   originSec: number;
@@ -25,8 +27,13 @@ export interface ScanOptions {
   known: readonly BlockRow[];
   /** For a segment whose head is torn. */
   linkType: number;
-  /** Whether the file is mended at its end; else it is only read. */
-  mends: boolean;
+  /**
+   * Whether the file is mended at its end: what is torn is cut. `known`: only where nothing is lost, since it is whole up to the length that
+   * the index knows. `never`: it is only read.
+   */
+  mends: Mends;
+  /** The file's length, as the index has it. */
+  knownOctets: number | undefined;
 }
 
 /** What is wrong with the end of a segment. */
@@ -49,13 +56,18 @@ export class SegmentScan {
   octets = 0;
   /** At its end: what is wrong with that; undefined: nothing is. */
   torn: TornEnd | undefined;
+  /** At its end: whether all is there that the index knows of. */
+  isUpToKnown = false;
+  /** At its end: whether the file was changed. */
+  mended = false;
   /** At its end: whether the head is as it should be. */
   headWhole = true;
   readonly #path: string;
   readonly #codec: Codec;
   readonly #originSec: number;
   readonly #known: Map<number, BlockRow>;
-  readonly #mends: boolean;
+  readonly #mends: Mends;
+  readonly #knownOctets: number | undefined;
   #fd = -1;
   #scan: Generator<ScannedBlock | number, ScanEnd, boolean> | undefined;
   #ended = false;
@@ -67,6 +79,7 @@ export class SegmentScan {
     this.#codec = codec;
     this.#originSec = options.originSec;
     this.#mends = options.mends;
+    this.#knownOctets = options.knownOctets;
     this.#known = new Map(options.known.map((row) => [row.offset, row]));
   }
 
@@ -105,7 +118,7 @@ export class SegmentScan {
         return;
       }
       if (typeof step.value === 'number') {
-        this.item = { type: 'damaged', row: this.#known.get(step.value)! };
+        this.item = { type: 'damaged', row: this.#known.get(step.value) };
         return;
       }
       isPackets = this.#read(step.value);
@@ -154,7 +167,7 @@ export class SegmentScan {
 
   #openFile(): number {
     // What is written to must be ours: see ours.ts.
-    return this.#mends
+    return this.#mends !== 'never'
       ? openRegular(this.#path, OPEN.update, 0, { owner: process.geteuid?.() })
       : openRegular(this.#path, OPEN.read);
   }
@@ -167,8 +180,10 @@ export class SegmentScan {
     try {
       if (end.answer !== 'end' || end.octets !== this.octets || gone.length > 0)
         this.torn = { octets: Math.max(0, end.octets - end.end), gone };
-      if (this.#mends && (!end.headWhole || this.torn !== undefined))
-        mendSegment(this.#fd, codec, this.linkType, end);
+      this.isUpToKnown = this.octets === this.#knownOctets;
+      const mends = this.#mends === 'always' || (this.#mends === 'known' && this.isUpToKnown);
+      this.mended = mends && (!end.headWhole || this.torn !== undefined);
+      if (this.mended) mendSegment(this.#fd, codec, this.linkType, end);
     } finally {
       this.close();
     }

@@ -194,8 +194,9 @@ const WINDOW_OCTETS = 1024 * 1024;
 /**
  * Reads the segment in `fd` from its front, checks every block and yields those that are whole, each valid until the next is
  * asked for: with false for one whose octets turn out to be no packets, which counts as corrupt. Ends at the first block
- * that is not whole, unless `nextKnown` says where the block after it begins (the index knows that of blocks that were on
- * the disk once): then it yields the offset of what is damaged, and goes on behind it. `codec` serves no other segment
+ * that is not whole, unless it is known where the block after it begins: from `nextKnown` (the index knows that of blocks that were on
+ * the disk once), or because a whole block begins where its size field says. Then it yields the offset of what is damaged, and goes on
+ * behind it. `codec` serves no other segment
  * meanwhile.
  */
 export function* scanSegment(
@@ -228,14 +229,20 @@ export function* scanSegment(
         continue;
       }
     }
-    const next = nextKnown(offset, fileOctets);
-    if (next === undefined) {
-      const answer = length >= 0 ? 'corrupt' : codec.answer;
-      return { headWhole, end: offset, answer, octets: fileOctets };
-    }
+    const answer = length >= 0 ? 'corrupt' : codec.answer;
+    const next =
+      nextKnown(offset, fileOctets) ?? (stored < 0 ? undefined : blockAt(fd, codec, offset + stored, octets));
+    if (next === undefined) return { headWhole, end: offset, answer, octets: fileOctets };
     yield offset;
     offset = next;
   }
+}
+
+/** `offset` if a whole block begins there; unpacks it into `output`. */
+function blockAt(fd: number, codec: Codec, offset: number, output: Uint8Array): number | undefined {
+  const window = new Uint8Array(codec.bound(MAX_BLOCK_OCTETS));
+  const end = readSync(fd, window, 0, window.length, offset);
+  return codec.unpack(window, 0, end, output) < 0 ? undefined : offset;
 }
 
 /** Cuts the segment in `fd` behind its last whole block and marks the end. Writes the head anew where it is torn. */

@@ -1,0 +1,120 @@
+/** Holds an archive's index against its segments: each row that is wrong has a name. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { MytapeError } from '../errors.ts';
+import { type Built, buildIndex, codecOf } from './build-index.ts';
+import { type ArchiveFacts, Catalog } from './catalog.ts';
+import { Comparison, type Finding } from './compare.ts';
+import { DamagedIndex } from './damage.ts';
+import { gather, type Known } from './known.ts';
+import { describeLoss } from './losses.ts';
+import { checkFiles } from './ours.ts';
+import { repairIfNeeded } from './reader.ts';
+import { segmentPath } from './segment.ts';
+
+export type { Finding } from './compare.ts';
+
+export interface Verification {
+  /** What the index says; undefined where that can't be read. */
+  archive: ArchiveFacts | undefined;
+  /** How many there were, also those that went untold. */
+  findings: number;
+  /** What is lost, and known to be so: the index says it too. */
+  losses: string[];
+}
+
+export interface VerifyOptions {
+  onFinding: (finding: Finding) => void;
+  /** Told, now and then, how many octets of segments were read, of how many. */
+  onProgress: (octets: number, of: number) => void;
+}
+
+/** Of what SQLite finds wrong, so much is told. */
+const MOST_LINES = 20;
+
+/**
+ * Reads all of the archive in `dir`, which is repaired first where its recorder left it unclosed. Throws `bad-archive` where it can't be
+ * verified: no archive, still being recorded, left unclosed and not ours.
+ */
+export function verifyArchive(dir: string, { onFinding, onProgress }: VerifyOptions): Verification {
+  checkFiles(dir);
+  const result: Verification = { archive: undefined, findings: 0, losses: [] };
+  const find = (finding: Finding) => {
+    result.findings++;
+    onFinding(finding);
+  };
+  try {
+    const { live, notRepaired } = repairIfNeeded(dir);
+    const refuse = (why: string) => new MytapeError('bad-archive', `cannot verify ${dir}: ${why}`);
+    if (live) throw refuse('it is being recorded (wait until it is closed)');
+    if (notRepaired !== undefined)
+      throw refuse(`its recorder did not close it, and it is not repaired: ${notRepaired}`);
+    verifyIndex(dir, result, find, onProgress);
+  } catch (error) {
+    if (!(error instanceof DamagedIndex)) throw error;
+    find({ what: error.what });
+  }
+  return result;
+}
+
+function verifyIndex(
+  dir: string,
+  result: Verification,
+  find: (finding: Finding) => void,
+  onProgress: VerifyOptions['onProgress'],
+): void {
+  const catalog = Catalog.open(dir);
+  const scratch = mkdtempSync(join(tmpdir(), 'mytape-verify-'));
+  let truth: Catalog | undefined;
+  try {
+    for (const line of catalog.quickCheck(MOST_LINES)) find({ what: `SQLite: ${line}` });
+    const known = gather(catalog);
+    result.archive = known.archive;
+    // Rows of segments and blocks are compared below; of gaps, the segments know nothing.
+    for (const { table, what, isUnreadable } of known.doubts)
+      if (isUnreadable || table === 'archive' || table === 'gaps') find({ table, what });
+    truth = Catalog.create(scratch, known.archive, known.archive.partial, { isDraft: true });
+    const total = [...known.segments.values()].reduce((sum, { octets }) => sum + octets, 0);
+    const built = buildIndex(dir, known, truth, {
+      mends: 'never',
+      onProgress: (octets) => onProgress(octets, Math.max(octets, total)),
+    });
+    const isWhole = tellOfSegments(dir, known, built, truth.archive(), result, find);
+    const comparison = new Comparison(dir, catalog, truth, find);
+    // Where packets were lost that the index has, it is not the index that is wrong.
+    if (isWhole) comparison.compare();
+    else comparison.checkSums();
+  } finally {
+    truth?.close();
+    catalog.close();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Returns whether nothing is lost but what the index knows of: that is no finding, since nothing can be done about it. */
+function tellOfSegments(
+  dir: string,
+  { archive }: Known,
+  { scans, losses }: Built,
+  now: ArchiveFacts,
+  result: Verification,
+  find: (finding: Finding) => void,
+): boolean {
+  const codec = codecOf(archive.codec, dir);
+  const isKnown = archive.lostByDamage > 0 && archive.lostByDamage === now.lostByDamage;
+  const nameOf = (segment: number) => basename(segmentPath(dir, segment, codec));
+  for (const loss of losses) {
+    const what = `${nameOf(loss.segment)}: ${describeLoss(loss, archive.originSec)}`;
+    if (isKnown) result.losses.push(what);
+    else find({ what });
+  }
+  for (const { number, headWhole, torn } of scans) {
+    if (!headWhole) find({ what: `${nameOf(number)}: its head is damaged` });
+    if (torn !== undefined && !(isKnown && losses.some(({ segment }) => segment === number)))
+      find({
+        what: `${nameOf(number)}: it does not end as it should: ${torn.octets} octets after its last whole block`,
+      });
+  }
+  return isKnown || losses.length === 0;
+}
