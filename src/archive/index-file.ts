@@ -99,7 +99,7 @@ function checkSchema(dir: string, db: Database.Database, version: number): Set<s
   for (const [type, name] of objects) {
     const isOurs = TABLE_NAMES.some((table) => table === name && columnsOf(table, version).length > 0);
     if (type !== 'table' || !isOurs)
-      throw damagedIndex(dir, `it has the ${shown(type)} ${shown(name)}, which no archive has`);
+      throw damagedIndex(dir, `it has the ${shown(type)} ${shown(name)}, which format ${version} has not`);
   }
   const tables = new Set(objects.map(([, name]) => name as string));
   for (const table of TABLE_NAMES) {

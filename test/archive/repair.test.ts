@@ -13,10 +13,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeCodec } from '../../src/archive/codec.ts';
-import { openArchive } from '../../src/archive/reader.ts';
+import { type ArchiveInfo, openArchive, rebuildIndex } from '../../src/archive/reader.ts';
 import { segmentHead } from '../../src/archive/segment.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
-import { blockOf, collect, createWriter, interleave, noise, type Packet, sessionFrames } from './support.ts';
+import {
+  blockOf,
+  collect,
+  createWriter,
+  interleave,
+  noise,
+  ORIGIN_SEC,
+  type Packet,
+  sessionFrames,
+} from './support.ts';
 
 const HEAD_OCTETS = segmentHead(makeCodec('lz4')!, LINKTYPE.ethernet).length;
 const SEGMENT = '000000.pcap.lz4';
@@ -212,4 +221,67 @@ describe('repair', () => {
     rmSync(join(dir, 'index.db-shm'));
     assert.equal(await packetsIn(dir), await packetsIn(copy('reference-3')));
   });
+
+  test('the tail that the recorder was writing is cut, and counts as no loss: there the recording ends', () => {
+    const dir = copy('tail');
+    truncateSync(join(dir, SEGMENT), ends.at(-1)! - 10);
+    const { repaired, lostByDamage } = infoOf(dir);
+    assert.match(repaired!, /000000\.pcap\.lz4: cut \d+ octets after the last whole block, and ended it/);
+    assert.doesNotMatch(repaired!, /lost/);
+    assert.equal(lostByDamage, 0);
+  });
+
+  test('blocks that the index knows and that are not there any more are lost: how many packets, and of when', () => {
+    const dir = copy('gone');
+    const before = infoOf(copy('gone-not'));
+    truncateSync(join(dir, SEGMENT), ends[2] + 10);
+    const { repaired, lostByDamage, packets: left } = infoOf(dir);
+    assert.ok(lostByDamage > 0 && lostByDamage < before.packets);
+    assert.equal(left + lostByDamage, 6000, 'of those that the index knew');
+    const at = (i: number) => new Date(ORIGIN_SEC * 1000 + packets[i].at / 1e6).toISOString();
+    const span = `lost ${lostByDamage} packets from ${at(left)} to ${at(5999)}: they are not in the file any more`;
+    assert.ok(repaired!.includes(`${SEGMENT}: ${span}`), repaired!);
+    // It stays so, whatever is made anew.
+    rebuildIndex(dir, () => {});
+    assert.equal(infoOf(dir).lostByDamage, lostByDamage);
+  });
+
+  test('a segment in the middle that is half cut is told as a loss, though nobody knows how many packets it had', () => {
+    const dir = join(folder, 'halved');
+    const writer = createWriter(`${dir}-alive`, { rotateOctets: 60_000 });
+    for (let i = 0; i < packets.length; i += 200) writer.write(blockOf(packets.slice(i, i + 200)));
+    cpSync(`${dir}-alive`, dir, { recursive: true });
+    writer.close({ packets: packets.length, dropped: 0 });
+    const middle = '000001.pcap.lz4';
+    truncateSync(join(dir, middle), statSync(join(dir, middle)).size / 2);
+    const { repaired, lostByDamage, segments } = infoOf(dir);
+    assert.ok(segments > 3);
+    assert.match(
+      repaired!,
+      /000001\.pcap\.lz4: lost packets whose number is not known, all from 2023-\S+ to 2023-\S+: /,
+    );
+    assert.equal(lostByDamage, 1);
+  });
+
+  test('a damaged block that a whole one follows is passed over, though the index does not know it', async () => {
+    const dir = copy('damaged-between');
+    for (const suffix of ['-wal', '-shm']) rmSync(join(dir, `index.db${suffix}`));
+    const octets = readFileSync(join(dir, SEGMENT));
+    octets[ends[1] + 100] ^= 1;
+    writeFileSync(join(dir, SEGMENT), octets);
+    const archive = openArchive(dir);
+    const { repaired, lostByDamage } = archive.info;
+    assert.match(repaired!, /lost packets whose number is not known, all from .*: they are damaged/);
+    assert.equal(lostByDamage, 1);
+    assert.equal(statSync(join(dir, SEGMENT)).size, ends.at(-1)! + 4);
+    const found = await collect(archive.packets());
+    assert.ok(found.length > 11_000);
+    archive.close();
+  });
+
+  function infoOf(dir: string): ArchiveInfo {
+    const archive = openArchive(dir);
+    archive.close();
+    return archive.info;
+  }
 });

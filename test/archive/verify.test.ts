@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import Database from 'better-sqlite3';
+import type { Finding } from '../../src/archive/verify.ts';
+import { mytape } from '../verbs/mytape.ts';
 import { recordReference, runTrial, trialOf } from './flips.ts';
+import {
+  createWriter,
+  editIndex,
+  interleave,
+  recordArchive,
+  sessionFrames,
+  temporaryFolder,
+} from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -20,4 +31,88 @@ test('one bit flipped in an index or a segment: readers get what was recorded, o
     const name = `npm run fuzz -- index --seed ${seed} --count 1: ${JSON.stringify(trial)}`;
     assert.deepEqual(failures, [], name);
   }
+});
+
+interface Report {
+  whole: boolean;
+  findings: Finding[];
+  found: number;
+  losses: string[];
+}
+
+function record(dir: string): void {
+  const lists = [1, 2, 3, 4].map((i) => sessionFrames(`10.0.0.${i}`, 40_000, 800, 1000 * i));
+  recordArchive(dir, interleave(lists), { rotateOctets: 4000 });
+}
+
+test('verify: an archive that is whole is said to be', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  record(dir);
+  const { status, stdout } = mytape('verify', dir);
+  assert.match(stdout, /a is whole: 6,424 packets in \d+ blocks of \d+ segments, 4 sessions\n$/);
+  assert.equal(status, 0);
+});
+
+test('verify: each row that is wrong is named, with what it says and what is true; --rebuild makes them right', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  record(dir);
+  const right = mytape('ls', dir, '--json').stdout;
+  editIndex(dir, 'sessions', 'id = 2', { packets: 7, user: 'nobody' });
+  editIndex(dir, 'session_blocks', 'session = 3', { blocks: Buffer.from([0]) });
+  const db = new Database(join(dir, 'index.db'));
+  db.exec('UPDATE blocks SET last_at = 5 WHERE number = 1; DELETE FROM sessions WHERE id = 0');
+  db.close();
+  const { status, stdout } = mytape('verify', dir, '--json');
+  const { whole, findings, found } = JSON.parse(stdout) as Report;
+  assert.equal(status, 1);
+  assert.equal(whole, false);
+  const rows = findings.map(({ table, key, column, says }) => [table, key, column, says]);
+  assert.deepEqual(rows, [
+    ['blocks', 'number 1', 'last_at', 5],
+    ['sessions', 'id 0', undefined, undefined],
+    ['sessions', 'id 2', 'packets', 7],
+    ['sessions', 'id 2', 'user', 'nobody'],
+    ['session_blocks', 'session 3', 'blocks', '0'],
+  ]);
+  assert.equal(found, 5);
+  assert.equal(findings[2].what, 'table sessions, id 2: packets is 7, and should be 1606');
+  assert.match(mytape('verify', dir).stdout, /is damaged in 5 places \(.*mytape verify --rebuild .*\)\n$/);
+  const rebuilt = mytape('verify', dir, '--rebuild');
+  assert.equal(rebuilt.status, 0, rebuilt.stdout + rebuilt.stderr);
+  assert.equal(mytape('ls', dir, '--json').stdout, right);
+});
+
+test('verify: a damaged segment is named; made anew, the rest can be read, and the loss is told', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  record(dir);
+  const path = join(dir, '000001.pcap.lz4');
+  const octets = readFileSync(path);
+  octets[400] ^= 1;
+  writeFileSync(path, octets);
+  const { status, stdout } = mytape('verify', dir);
+  assert.equal(status, 1);
+  assert.match(stdout, /000001\.pcap\.lz4: lost \d+ packets from 2023-\S+ to 2023-\S+: they are damaged\n/);
+  assert.equal(mytape('export', dir, '-o', '-').status, 1);
+  const { losses, whole } = JSON.parse(mytape('verify', dir, '--rebuild', '--json').stdout) as Report;
+  assert.equal(whole, true);
+  assert.equal(losses.length, 1);
+  assert.deepEqual(readFileSync(path), octets, 'the segment is left as it is');
+  const exported = mytape('export', dir, '-o', '-');
+  assert.equal(exported.status, 0);
+  assert.match(exported.stderr, /the archive lost \d+ packets or more after it was recorded/);
+});
+
+test('verify: what is being recorded, or cannot be told what it is, is not verified', (t) => {
+  const folder = temporaryFolder(t);
+  const writer = createWriter(join(folder, 'live'));
+  const { status, stderr } = mytape('verify', join(folder, 'live'));
+  assert.equal(status, 1);
+  assert.match(stderr, /cannot verify .*live: it is being recorded/);
+  writer.close({ packets: 0, dropped: 0 });
+  record(join(folder, 'a'));
+  cpSync(join(folder, 'a'), join(folder, 'b'), { recursive: true });
+  editIndex(join(folder, 'b'), 'archive', 'true', { server_ports: 'x' });
+  const lost = mytape('verify', join(folder, 'b'));
+  assert.equal(lost.status, 1);
+  assert.match(lost.stdout, /server_ports is "x", and no JSON\n.*lz4 -dc .* \| mytape import - /);
 });
