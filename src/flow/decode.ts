@@ -187,6 +187,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     session.capabilities = login.capabilities;
     session.extendedCapabilities = login.extendedCapabilities;
     session.connectionId = login.connectionId;
+    session.nonce = login.nonce;
     this.#open();
   }
 

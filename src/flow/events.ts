@@ -41,6 +41,8 @@ export interface SessionMeta {
   at: CaptureNs;
   /** The recorded server's number for it: what KILL names. 0 where the capture does not hold it. */
   connectionId: number;
+  /** The nonce of the server's greeting, which no other connection has; undefined where the capture does not hold it. */
+  nonce?: Uint8Array;
   /** What the client said on login, with the capabilities in force; undefined where the capture does not hold it. */
   login?: HandshakeResponse;
   /** The server refused that login, with this error: no command follows. */

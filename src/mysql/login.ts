@@ -36,6 +36,8 @@ export interface LoginDone {
   extendedCapabilities: number;
   /** The target's number for the connection. */
   connectionId: number;
+  /** The nonce of its greeting: no other connection has the same. */
+  nonce: Uint8Array;
   /** What the target asked for last, and its nonce: what a COM_CHANGE_USER begins with. */
   authPlugin: string;
   scramble: Uint8Array;
@@ -178,6 +180,7 @@ export class Login {
       capabilities: this.#capabilities,
       extendedCapabilities: this.#extendedCapabilities,
       connectionId: (this.#greeting as Greeting).connectionId,
+      nonce: (this.#greeting as Greeting).scramble,
       authPlugin: this.#auth.plugin,
       scramble: this.#auth.scramble,
       isMariaDb: this.#isMariaDb,

@@ -18,6 +18,8 @@ export interface LoginShown {
   extendedCapabilities: number;
   /** The server's number for the connection. */
   connectionId: number;
+  /** The nonce of the server's greeting: no other connection has the same. */
+  nonce: Uint8Array;
   /** The protocol is that of before 4.1. */
   old: boolean;
 }
@@ -60,6 +62,7 @@ export class RecordedLogin {
       capabilities,
       extendedCapabilities,
       connectionId: greeting.connectionId,
+      nonce: greeting.scramble,
       old: (capabilities & CLIENT.protocol41) === 0,
     };
     return 'authentication';

@@ -7,6 +7,7 @@ import type { LiveSource } from './live.ts';
 import type { ConnectionTable } from './live-connection-ids.ts';
 import type { Logins } from './logins.ts';
 import type { Mappings } from './mappings.ts';
+import type { Voice } from './own-voice.ts';
 import type { SchemaRemap } from './remap.ts';
 import type { Done } from './resume.ts';
 import type { RewriteRules } from './rules.ts';
@@ -57,6 +58,8 @@ export interface EngineOptions {
   targets?: number | undefined;
   /** Which connections of the target are in the place of the recorded ones, as KILL names them; undefined: none is known. */
   connections?: ConnectionTable | undefined;
+  /** Of a mirror: whether it hears itself. */
+  voice?: Voice | undefined;
   /** The source is live: it does not wait, and whole sessions are shed where the target is too slow. Default: it waits. */
   live?: LiveSource | undefined;
   /** Which recorded sessions run; undefined: all. */

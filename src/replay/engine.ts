@@ -271,6 +271,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     }
   }
 
+  voiced(nonce: Uint8Array): void {
+    this.#options.voice?.greeted(nonce);
+  }
+
   connectionOf(connectionId: number, { recorded, copy }: ReplayedSession): number | undefined {
     return this.#options.connections?.find(connectionId, copy, recorded.destination.server);
   }
@@ -473,6 +477,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const { recorded } = session;
     const command = recorded.at(position);
     if (command === undefined) return;
+    this.#options.voice?.said(command.packet);
     const at = recorded.scheduledAt(position);
     if (at > this.#sentTo) this.#sentTo = at;
     if (recorded.letGo(position)) this.#ahead.letGo(recorded, command);

@@ -121,6 +121,7 @@ export class Intake {
     if (this.#windowBegun && this.#isCounted(session)) return;
     switch (event.type) {
       case 'open':
+        this.#options.voice?.heardSession(session);
         this.#begin(session, event.at);
         break;
       case 'command':
@@ -242,6 +243,7 @@ export class Intake {
   }
 
   #command(meta: SessionMeta, command: Command): void {
+    this.#options.voice?.heard(meta, command.packet);
     const counted = counts(this.#share, meta.id);
     if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
     const recorded = this.#recorded.get(meta.id);

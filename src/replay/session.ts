@@ -84,6 +84,8 @@ export interface SessionOwner {
   connect(session: ReplayedSession): Connection;
   /** The target gave its connection this number; undefined: it is gone. */
   numbered(session: ReplayedSession, connectionId: number | undefined): void;
+  /** Its connection was greeted with this nonce. */
+  voiced(nonce: Uint8Array): void;
   /** The target's number in place of that of `session`'s recorded server, in its copy; undefined: there is no such connection. */
   connectionOf(connectionId: number, session: ReplayedSession): number | undefined;
   /** The target took a connection; its login may begin. */
@@ -369,6 +371,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#done = done;
     this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, done);
     this.#owner.numbered(this, done.connectionId);
+    this.#owner.voiced(done.nonce);
     this.#loggedIn();
   }
 

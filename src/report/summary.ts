@@ -150,6 +150,8 @@ export interface RunFacts extends CountedLosses {
   live?: boolean;
   /** Why the recording could not be read to its end, if it could not. */
   unread?: string | undefined;
+  /** How a mirror knew that its target leads back to the server that is mirrored; undefined: it does not, as far as was seen. */
+  ownVoice?: string | undefined;
 }
 
 /** Watches one share of a run and counts. */
@@ -449,6 +451,7 @@ function verdictOf(
   const invalid: string[] = [];
   const { captureDropped } = facts.transport;
   if (facts.unread !== undefined) invalid.push(`the recording could not be read to its end: ${facts.unread}`);
+  if (facts.ownVoice !== undefined) invalid.push(facts.ownVoice);
   if (facts.interrupted) invalid.push('the run was stopped before its end');
   if (tally.scheduledSessions === 0) {
     const unknown = tally.unknownUsers.slice(0, MAX_USERS_NAMED).join(', ');

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +9,7 @@ import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { thisHostsAddresses } from '../net/this-host.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { MappingJob } from '../replay/mappings.ts';
+import { OwnVoice } from '../replay/own-voice.ts';
 import { captureNow } from '../time.ts';
 import { endpointText } from './endpoints.ts';
 import { idleSessionOption } from './idle-session.ts';
@@ -15,6 +17,7 @@ import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
+import { sayMark } from './own-voice-text.ts';
 import { readPassword } from './passwords.ts';
 import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import { runCommand } from './replay-options.ts';
@@ -134,7 +137,11 @@ async function mirror(
   const out = makeRunFolder(options.out, runAs);
   const { live, mappings } = planLive(options, plan, options.interface ?? beside?.iface);
   const { copies, snapshotFrom } = options;
+  const isUnasked = options.allowLiveTarget === true || options.protocol === 'raw';
   const serverPorts = [...new Set(mappings.map(({ port }) => port))];
+  const mark = `mytape mirror ${randomBytes(16).toString('hex')}`;
+  const ours = [...plan.targets.map(({ address }) => address.text), ...thisHostsAddresses()];
+  const voice = OwnVoice.job(mark, ours);
   const job: ReplayJob = {
     ...plannedJob(
       plan,
@@ -147,6 +154,7 @@ async function mirror(
     speed: 1,
     timing: liveTiming(options.spread ?? 0),
     connections: LiveConnectionIds.create(copies).buffer,
+    voice,
     keyLog: undefined,
   };
   // It brings mysql2 along, which nobody else should wait for.
@@ -168,6 +176,8 @@ async function mirror(
         async begun(stop) {
           // What an earlier run left there is of other sessions.
           rmSync(join(out, SNAPSHOTS_FILE), { force: true });
+          // Captured from now on: should the target lead back, this is the first that comes back.
+          if (!isUnasked) for (const target of job.targets) await sayMark(target, plan.logins, mark);
           const onto = plan.targets.map(targetText).join(', ');
           say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {

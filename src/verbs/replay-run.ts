@@ -4,6 +4,7 @@ import { readKeyFile } from '../intercept/relay-key.ts';
 import { Guard } from '../net/guard.ts';
 import { Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
+import { OwnVoice } from '../replay/own-voice.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
 import { Selection } from '../replay/selection.ts';
 import type { CountedLosses } from '../report/losses.ts';
@@ -31,6 +32,7 @@ import { interlock, refuseRecordedAddress, type WaiverOptions, waiversOf } from 
 import { keysHelp, listenForKeys } from './keys.ts';
 import { mappingText, mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
 import { formatTime, jsonLines, Progress, print, say, sayLine } from './output.ts';
+import { ownVoiceText } from './own-voice-text.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
@@ -207,7 +209,11 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const { originSec = 0 } = recording ?? {};
   const rests = new RestTeller({ originSec, skipsIdle: job.timing.idle !== undefined, say: sayLine });
   // What is live waits for what happens.
-  const look = () => job.live === undefined && rests.look(threads.progress, now());
+  const look = () => {
+    if (job.live === undefined) rests.look(threads.progress, now());
+    // A thread that hears nothing else would not know what another has heard.
+    else if (heardItself(job) !== undefined) threads.cut();
+  };
   const looking = setInterval(look, PROGRESS_MS);
   const progress = isBeside ? () => {} : showProgress(threads, control, course.startMs);
   let startedAt = realClock.now();
@@ -251,6 +257,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     orderBy: job.order,
     pooled: job.pool !== undefined,
     interrupted,
+    ownVoice: heardItself(job),
     speedChanges: control.changes,
     loops: course.loops === undefined ? undefined : control.pass + 1,
     resumed: runFile !== undefined && runFile.resumed > 0 ? runFile.resumed : undefined,
@@ -283,6 +290,12 @@ async function settle(
   checkWritable(out, runAs, '--out');
   if (job.live === undefined) checkReadable(job.archive, runAs);
   return resumable && job.checkpoint && beginRunFile(job.checkpoint, resumable);
+}
+
+/** How a mirror has heard itself, in words. */
+function heardItself({ voice }: ReplayJob): string | undefined {
+  const proof = voice && OwnVoice.found(voice);
+  return proof && ownVoiceText(proof);
 }
 
 /** Throws 'refused' where one of the targets is a recorded server, looks live, or may be either for all that is known. */

@@ -8,6 +8,7 @@ import { Engine } from '../replay/engine.ts';
 import { type FilterChoices, Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
 import type { MappingJob } from '../replay/mappings.ts';
+import { OwnVoice, type VoiceJob } from '../replay/own-voice.ts';
 import { poolShare } from '../replay/pool.ts';
 import { RewriteRules } from '../replay/rules.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
@@ -24,6 +25,7 @@ import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
 import type { DryRun } from './dry-run.ts';
 import { GapTeller } from './gaps.ts';
 import type { Lines } from './output.ts';
+import { ownVoiceText } from './own-voice-text.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
 import type { RulesFile } from './replay-options.ts';
 import { type LiveJob, liveSource, openArchiveSource, openLiveCapture } from './replay-source.ts';
@@ -68,6 +70,8 @@ export interface ReplayJob extends TransportJob {
   /** Connections to each target kept for each user, by all shares; undefined: none are. */
   pool: number | undefined;
   pinTime: boolean;
+  /** Of a mirror: whether it hears itself. */
+  voice?: VoiceJob | undefined;
   /** Where it is written down how far the run has come; undefined: nowhere. */
   checkpoint?: CheckpointJob | undefined;
 }
@@ -232,6 +236,7 @@ export class ReplayShare {
         pinTime: pinTime ? { originSec: source.packets.originSec } : undefined,
         anchor: { at: anchor.at, now: anchor.epochMs - performance.timeOrigin },
         done: checkpoints?.done,
+        voice: this.#voice(),
       },
       this.#transport,
       [
@@ -268,6 +273,16 @@ export class ReplayShare {
     if (checkpoint === undefined) return undefined;
     const count = () => ({ tally: this.#observer.tally, transport: this.#transport.stats() });
     return new Checkpoints(checkpoint, this.#share.index, copies, count, this.#say);
+  }
+
+  /** A mirror that hears itself ends at once: after what is being worked on, since that may begin sessions. */
+  #voice(): OwnVoice | undefined {
+    const { voice } = this.#job;
+    if (voice === undefined) return undefined;
+    return new OwnVoice(voice, Date.now, (proof) => {
+      this.#say(ownVoiceText(proof));
+      queueMicrotask(() => this.cut());
+    });
   }
 
   /** What all that was run amounts to. Frees everything. */

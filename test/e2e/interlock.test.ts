@@ -13,7 +13,7 @@ import { CLI, Recording, type ReplayFiles, writeReplayFiles } from '../../script
 import { SERVERS_FILE } from '../../src/archive/known-servers.ts';
 import { EXIT } from '../../src/errors.ts';
 import { labObstacle } from './support/capability.ts';
-import { runSteps } from './support/path.ts';
+import { readSummary, runSteps } from './support/path.ts';
 
 const LIMIT_MS = 15_000;
 /** Of online, beside its own; and one that is nobody's. */
@@ -244,6 +244,42 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     assert.match(closed.steps.join('\n'), /^failed +greeting +no connection to 10\.77\.0\.3 port 1: refused/);
     const codes = [again, open, secure, nobody, closed].map(({ code }) => code);
     assert.deepEqual(codes, [1, 1, 1, 0, 1]);
+  });
+
+  test('a mirror whose target leads back to its own server stops when it hears itself, before a hundred statements', async () => {
+    await online().sql('CREATE OR REPLACE TABLE sbtest.heard (who VARCHAR(10))');
+    const command = [process.execPath, PROXY, String(PROXIED), at(lab.addresses.online), '5'];
+    const proxy = await Background.start(lab, 'assistant', command, /listening/);
+    const out = join(lab.runFolder, 'own-voice');
+    const onto = [
+      '-x',
+      `${PORT}-${at(lab.addresses.assistant, PROXIED)}`,
+      '--transport',
+      'socket',
+      '-C',
+      '2',
+    ];
+    const args = [CLI, 'mirror', '-i', 'eth0', ...onto, '--users', files.users, '--out', out];
+    try {
+      const refused = await lab.run('online', process.execPath, args);
+      assert.match(refused.stderr, /:3400 is the server that is mirrored, by @@hostname/);
+      const running = [process.execPath, ...args, '--allow-live-target'];
+      const mirror = await Background.start(lab, 'online', running, /mirroring on/);
+      const insert = "INSERT INTO sbtest.heard VALUES ('client')";
+      await runSteps(lab, { connections: 4, steps: [{ query: insert }, { query: insert }] });
+      const { code, stderr } = await mirror.ended;
+      assert.match(
+        stderr,
+        /the target leads back to the server that is mirrored, and the mirror heard itself: a connection of its own/,
+      );
+      assert.equal(code, EXIT.invalidRun);
+      const { verdict, reasons } = readSummary(out);
+      assert.deepEqual([verdict, /heard itself/.test(reasons.join())], ['invalid', true]);
+      const [{ n }] = await online().sql('SELECT COUNT(*) AS n FROM sbtest.heard');
+      assert.ok(Number(n) >= 8 && Number(n) < 100, `${n} rows of 8`);
+    } finally {
+      await proxy.stop();
+    }
   });
 
   async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {

@@ -1,0 +1,48 @@
+/** What is said of a mirror that hears itself, and the mark by which it would. Decision 0034. */
+import { markStatement, type VoiceProof } from '../replay/own-voice.ts';
+import type { LoginJob } from './replay-logins.ts';
+import type { TargetJob } from './replay-transport.ts';
+
+const PROOF: Readonly<Record<VoiceProof, string>> = {
+  greeting: 'a connection of its own came back, with the same nonce in the greeting',
+  mark: 'a statement that no one but mytape makes came back',
+  statements: "statements that it had just made came back from the target's address, or this host's",
+};
+
+export function ownVoiceText(proof: VoiceProof): string {
+  return `the target leads back to the server that is mirrored, and the mirror heard itself: ${PROOF[proof]}; it has stopped`;
+}
+
+/**
+ * Says the mark to a target, by an ordinary connection as the first user who can log in. To a target that can't be told anything it is not
+ * said: the interlock has had its say about that. Never rejects.
+ */
+export async function sayMark(
+  { target, targetPort, tls }: TargetJob,
+  logins: LoginJob,
+  mark: string,
+): Promise<void> {
+  // They bring mysql2 along, which not every run needs.
+  const [{ TargetClient }, { accountsOf }] = await Promise.all([
+    import('./target-client.ts'),
+    import('./interlock.ts'),
+  ]);
+  const { serverKey } = logins;
+  const endMs = performance.now() + SAY_LIMIT_MS;
+  for (const account of accountsOf(logins, [])) {
+    const leftMs = endMs - performance.now();
+    if (leftMs <= 0) return;
+    const client = new TargetClient({ host: target.text, port: targetPort, tls, serverKey }, account, leftMs);
+    try {
+      await client.ready();
+      await client.ask(markStatement(mark));
+      return;
+    } catch {
+      // Another user may be let in.
+    } finally {
+      await client.end();
+    }
+  }
+}
+
+const SAY_LIMIT_MS = 5_000;
