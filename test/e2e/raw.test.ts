@@ -9,12 +9,14 @@ import { Background } from '../../scripts/lab/background.ts';
 import { Lab } from '../../scripts/lab/lab.ts';
 import { CLIENT_ADDRESSES, type Host } from '../../scripts/lab/network.ts';
 import { CLI, RELAY_PORT, type ReplayFiles, tape, writeReplayFiles } from '../../scripts/lab/tape.ts';
+import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import { commandObstacle, labObstacle } from './support/capability.ts';
 import { HTTP_PORT, SEEN_PORT } from './support/http-service.ts';
 import { assertAddsUp } from './support/path.ts';
 
 const REDIS_PORT = 6379;
+const PROXY = fileURLToPath(new URL('support/proxy.js', import.meta.url));
 const HTTP_SERVICE = fileURLToPath(new URL('support/http-service.js', import.meta.url));
 const HTTP_CLIENTS = fileURLToPath(new URL('support/http-clients.js', import.meta.url));
 
@@ -170,6 +172,34 @@ describe('raw', { skip: labObstacle() ?? false }, () => {
         size: await redisAt('online', 'DBSIZE'),
       };
       assert.ok(online.calls.set > 800 && Number(online.size) > 300, JSON.stringify(online));
+    });
+
+    test('a mirror whose target leads back stops when it hears itself, before a hundred turns', async () => {
+      const proxied = 6400;
+      const to = `${lab.addresses.online}:${REDIS_PORT}`;
+      const proxy = await Background.start(
+        lab,
+        'assistant',
+        [process.execPath, PROXY, String(proxied), to, '2'],
+        /listening/,
+      );
+      const out = fresh('mirror');
+      const way = ['--protocol', 'raw', '--transport', 'socket', '--allow-unchecked-target', '--out', out];
+      const onto = ['-i', 'eth0', '-x', `${REDIS_PORT}-${lab.addresses.assistant}:${proxied}`];
+      const command = [process.execPath, CLI, 'mirror', ...onto, ...way];
+      try {
+        const mirror = await Background.start(lab, 'online', command, /mirroring on/);
+        const incr = ['-h', lab.addresses.online, '-p', String(REDIS_PORT), 'INCR', 'heard'];
+        for (let i = 0; i < 4; i++) await lab.run('client', 'redis-cli', incr);
+        const { code, stderr } = await mirror.ended;
+        assert.match(stderr, /the mirror heard itself: statements that it had just made came back/);
+        assert.equal(code, EXIT.invalidRun);
+        const heard = Number(await redisAt('online', 'GET', 'heard'));
+        assert.ok(heard >= 4 && heard < 104, `${heard} of 4`);
+      } finally {
+        await proxy.stop();
+        await redisAt('online', 'DEL', 'heard');
+      }
     });
 
     for (const [way, copies, speed] of [

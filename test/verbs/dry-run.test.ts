@@ -171,6 +171,18 @@ describe('mytape replay --dry-run', () => {
       assert.match(stdout, line);
   });
 
+  test('what a run would ask the target first, and what it would be refused for', () => {
+    const [asks, unidentified, ...more] = report('connector', ...SOCKET).interlock;
+    assert.match(asks, /^a run would first ask \S+, as \S.*: which server is it\? .* is it a replica itself/);
+    assert.match(unidentified, /would be refused: .*nothing tells who .* is, .*--allow-unidentified$/);
+    assert.deepEqual(more, []);
+    assert.equal(report('connector', ...SOCKET, '--allow-unidentified').interlock.length, 1);
+    assert.match(
+      report('connector', ...SOCKET, '--allow-live-target').interlock.join(),
+      /would ask \S+ nothing/,
+    );
+  });
+
   test('the recorded server is refused; what has no statements is not for it', () => {
     const onto = ['-x', `${PORT}-127.0.0.1:${PORT}`, ...SOCKET];
     const refused = dry('connector', ...onto);
