@@ -26,11 +26,11 @@ export interface VoiceJob {
   buffer: SharedArrayBuffer;
   /** What the mirror's own mark says, where one was sent: it is in no one else's statement. */
   mark: string;
-  /** Addresses that only the mirror's own statements would come from: the targets', which may be proxies, and this host's. */
+  /** Addresses that the mirror's own statements may come from, and hardly any client's: those of targets, which may be proxies. */
   ours: readonly string[];
 }
 
-/** So many statements from one of our addresses that we had said just before are no chance: less than the hundred that would do harm. */
+/** So many statements from one of these addresses that we had said just before are no chance: less than the hundred that would do harm. */
 const MOST_RETURNED = 50;
 /** They come back within this, ms. */
 const RETURNED_WITHIN_MS = 1_000;
@@ -47,6 +47,7 @@ const NONCE_OCTETS = 8;
 const FOUND = 0;
 const RETURNED = 1;
 const WINDOW_AT = 2;
+const MARKED = 3;
 const HEAD_WORDS = 4;
 
 /** Three tables of entries of two words; an entry lives until another needs its place. */
@@ -68,6 +69,11 @@ export class OwnVoice implements Voice {
   /** The shared memory of a run. `mark`: random, of 16 characters or more. */
   static job(mark: string, ours: Iterable<string>): VoiceJob {
     return { buffer: new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT), mark, ours: [...ours] };
+  }
+
+  /** The mark was said to every target: should they lead back, it will come back. What clients say needs no comparing then. */
+  static marked({ buffer }: VoiceJob): void {
+    Atomics.store(new Int32Array(buffer), MARKED, 1);
   }
 
   /** By what any thread of the run has known the voice; undefined: it did not hear it. */
@@ -104,11 +110,11 @@ export class OwnVoice implements Voice {
 
   heard({ client }: SessionMeta, packet: Uint8Array): void {
     if (packet.length <= this.#mark.length + MARK_SLACK && includes(packet, this.#mark)) this.#find('mark');
-    if (this.#ours.has(client.text)) this.#compare(packet);
+    if (this.#ours.has(client.text) && Atomics.load(this.#words, MARKED) === 0) this.#compare(packet);
     this.#look();
   }
 
-  /** One of our own addresses says it: as we did a moment ago? */
+  /** A target's address says it: as we did a moment ago? */
   #compare(packet: Uint8Array): void {
     const words = this.#words;
     const hash = hashOf(packet);

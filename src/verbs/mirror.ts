@@ -6,7 +6,7 @@ import { type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
-import { thisHostsAddresses } from '../net/this-host.ts';
+import { isThisHost, thisHostsAddresses } from '../net/this-host.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
@@ -140,8 +140,12 @@ async function mirror(
   const isUnasked = options.allowLiveTarget === true || options.protocol === 'raw';
   const serverPorts = [...new Set(mappings.map(({ port }) => port))];
   const mark = `mytape mirror ${randomBytes(16).toString('hex')}`;
-  const ours = [...plan.targets.map(({ address }) => address.text), ...thisHostsAddresses()];
-  const voice = OwnVoice.job(mark, ours);
+  // Clients of this host's own are clients like others.
+  const others = plan.targets.filter(({ address }) => !isThisHost(address));
+  const voice = OwnVoice.job(
+    mark,
+    others.map(({ address }) => address.text),
+  );
   const job: ReplayJob = {
     ...plannedJob(
       plan,
@@ -177,7 +181,10 @@ async function mirror(
           // What an earlier run left there is of other sessions.
           rmSync(join(out, SNAPSHOTS_FILE), { force: true });
           // Captured from now on: should the target lead back, this is the first that comes back.
-          if (!isUnasked) for (const target of job.targets) await sayMark(target, plan.logins, mark);
+          const said = isUnasked
+            ? []
+            : await Promise.all(job.targets.map((target) => sayMark(target, plan.logins, mark)));
+          if (!isUnasked && said.every((isSaid) => isSaid)) OwnVoice.marked(voice);
           const onto = plan.targets.map(targetText).join(', ');
           say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {

@@ -6,7 +6,7 @@ import type { TargetJob } from './replay-transport.ts';
 const PROOF: Readonly<Record<VoiceProof, string>> = {
   greeting: 'a connection of its own came back, with the same nonce in the greeting',
   mark: 'a statement that no one but mytape makes came back',
-  statements: "statements that it had just made came back from the target's address, or this host's",
+  statements: "statements that it had just made came back from the target's address",
 };
 
 export function ownVoiceText(proof: VoiceProof): string {
@@ -15,13 +15,13 @@ export function ownVoiceText(proof: VoiceProof): string {
 
 /**
  * Says the mark to a target, by an ordinary connection as the first user who can log in. To a target that can't be told anything it is not
- * said: the interlock has had its say about that. Never rejects.
+ * said: the interlock has had its say about that. Resolves whether it was said; never rejects.
  */
 export async function sayMark(
   { target, targetPort, tls }: TargetJob,
   logins: LoginJob,
   mark: string,
-): Promise<void> {
+): Promise<boolean> {
   // They bring mysql2 along, which not every run needs.
   const [{ TargetClient }, { accountsOf }] = await Promise.all([
     import('./target-client.ts'),
@@ -31,18 +31,19 @@ export async function sayMark(
   const endMs = performance.now() + SAY_LIMIT_MS;
   for (const account of accountsOf(logins, [])) {
     const leftMs = endMs - performance.now();
-    if (leftMs <= 0) return;
+    if (leftMs <= 0) return false;
     const client = new TargetClient({ host: target.text, port: targetPort, tls, serverKey }, account, leftMs);
     try {
       await client.ready();
       await client.ask(markStatement(mark));
-      return;
+      return true;
     } catch {
       // Another user may be let in.
     } finally {
       await client.end();
     }
   }
+  return false;
 }
 
 const SAY_LIMIT_MS = 5_000;

@@ -87,6 +87,17 @@ describe('a mirror takes no one else for itself', () => {
     assert.deepEqual(found, []);
   });
 
+  test('clients at the address of a target that the mark was said to', () => {
+    const job = OwnVoice.job(MARK, [TARGET]);
+    OwnVoice.marked(job);
+    const { voice, found } = thread(job);
+    for (let i = 0; i < 500; i++) {
+      voice.said(query('COMMIT'));
+      voice.heard(session(TARGET), query('COMMIT'));
+    }
+    assert.deepEqual(found, []);
+  });
+
   test("a client at the target's address that says other things, or the same once in a while", () => {
     const time = { now: 0 };
     const { voice, found } = thread(OwnVoice.job(MARK, [TARGET]), time);
