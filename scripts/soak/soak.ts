@@ -26,6 +26,7 @@ import {
 import { loadTables } from '../lab/workload.ts';
 import { checksOf } from './checks.ts';
 import { MemoryWatch } from './memory-watch.ts';
+import { replayKills } from './replay-kills.ts';
 import type { VisitorsJob } from './visitors.ts';
 
 const COPIES = 50;
@@ -159,6 +160,8 @@ const program = new Command('soak')
   .action(async ({ source, minutes }) => {
     if (!(await soak(source, minutes))) process.exitCode = 1;
   });
+
+program.addCommand(replayKills());
 
 program.parseAsync().catch((error: Error) => {
   say(`soak: ${error.message}`);
