@@ -65,7 +65,7 @@ export class Checkpoints {
   #sessions: LoggedSessions;
   #log: SessionLog;
   #pass: number;
-  /** What this run has counted in passes that are over. */
+  /** What this run has counted in passes that are over, and those before it in the first of them. */
   #settled = emptyAccounts();
   #startedMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -147,6 +147,8 @@ export class Checkpoints {
     await this.#saving;
     this.#whole = this.#count();
     this.#settled = accountsOf(this.#whole.tally);
+    // The log that had them goes.
+    addAccounts(this.#settled, this.#accountsBefore);
     this.#closed.clear();
     this.#done = undefined;
     this.#sessions = new LoggedSessions(this.#of.copies);

@@ -1,13 +1,23 @@
 /** What every reader of an archive says of packets that its recording lost. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
-import { editIndex, interleave, recordArchive, sessionFrames } from '../archive/support.ts';
+import {
+  blockOf,
+  createWriter,
+  editIndex,
+  interleave,
+  noise,
+  recordArchive,
+  sessionFrames,
+  temporaryFolder,
+} from '../archive/support.ts';
 import { mytape } from './mytape.ts';
 
 const DISK =
@@ -80,4 +90,37 @@ describe('an archive whose disk was full for a while', () => {
     assert.deepEqual([captured.dropped, captured.dropped_by], [7, { disk: 7 }]);
     assert.ok(reasons.some((reason) => DISK.test(reason)));
   });
+});
+
+const skip =
+  process.platform !== 'linux' || process.getuid?.() !== 0
+    ? 'needs root on Linux, to mount a small disk'
+    : false;
+
+test('as many as did not fit on a real disk are reported as lost', { skip }, (t) => {
+  const folder = temporaryFolder(t);
+  const mount = join(folder, 'disk');
+  const tape = join(folder, 'full.tape');
+  mkdirSync(mount);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
+  let lost = 0;
+  try {
+    const writer = createWriter(join(mount, 'a'));
+    const frames = interleave([sessionFrames('10.0.0.1', 40_001, 10)]);
+    writer.write(blockOf(frames));
+    let packets = frames.length;
+    for (; writer.droppedByDisk === 0; packets++)
+      writer.write(blockOf([{ octets: noise(10_000, packets), at: packets * 1e9 }]));
+    writer.close({ packets, dropped: 0 });
+    lost = writer.droppedByDisk;
+    cpSync(join(mount, 'a'), tape, { recursive: true });
+  } finally {
+    execFileSync('umount', [mount]);
+  }
+  const { captured } = JSON.parse(mytape('replay', tape, '--dry-run', '--json', ...TO).stdout) as DryReport;
+  assert.deepEqual([captured.sessions, captured.dropped_by], [1, { disk: lost }]);
+  assert.match(
+    mytape('ls', tape).stderr,
+    new RegExp(`the recording lost ${lost} packets?( |$).*its disk was full`),
+  );
 });
