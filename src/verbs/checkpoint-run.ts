@@ -128,8 +128,16 @@ function refuseForeign(path: string): void {
 
 /** Nobody goes on from here. */
 export function removeCheckpoints(folder: string): void {
-  for (const name of readdirSync(folder)) if (isCheckpointFile(name)) rmSync(join(folder, name));
-  syncFolder(folder);
+  try {
+    for (const name of readdirSync(folder)) if (isCheckpointFile(name)) rmSync(join(folder, name));
+    syncFolder(folder);
+  } catch (cause) {
+    throw new MytapeError(
+      'disk',
+      `cannot remove what an earlier run left in ${folder}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Checkpoints of one share of a run, from which `mytape replay --resume` goes on, whatever ended the run. */
 import { rmSync } from 'node:fs';
+import { MytapeError } from '../errors.ts';
 import type { Observer } from '../replay/outcome.ts';
 import type { Done } from '../replay/resume.ts';
 import { type Accounts, accountsOf, addAccounts, emptyAccounts, withAccounts } from '../report/accounts.ts';
@@ -115,8 +116,19 @@ export class Checkpoints {
     this.#done = left?.done;
     this.#accountsBefore = left?.done.accounts ?? emptyAccounts();
     this.#sessions = new LoggedSessions(copies);
-    this.#log = left === undefined ? this.#newLog() : this.#sameLog(left);
-    this.#saveNow();
+    try {
+      this.#log = left === undefined ? this.#newLog() : this.#sameLog(left);
+      this.#saveNow();
+    } catch (cause) {
+      const next = 'mend that, or choose another folder by --out';
+      throw new MytapeError(
+        'disk',
+        `cannot write a checkpoint into ${folder}: ${(cause as Error).message} (${next})`,
+        {
+          cause,
+        },
+      );
+    }
   }
 
   /** What a run before this one has done of this pass. */

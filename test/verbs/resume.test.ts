@@ -78,6 +78,21 @@ describe('a run whose folder is in the way', () => {
     }
   });
 
+  test('that has a folder in the place of a file is refused in words', () => {
+    const log = join(out, 'sessions-0.0.log');
+    mkdirSync(log);
+    fails(replay(), EXIT.failed, /cannot remove what an earlier run left in .*run: .*sessions-0\.0\.log/);
+    rmdirSync(log);
+    const beside = join(out, 'checkpoint-0.json.tmp');
+    mkdirSync(join(beside, 'full'), { recursive: true });
+    fails(
+      replay(),
+      EXIT.failed,
+      /cannot remove what an earlier run left in .*run: .*checkpoint-0\.json\.tmp/,
+    );
+    rmSync(beside, { recursive: true });
+  });
+
   test('is not resumed where what it left is damaged, in words', () => {
     rmSync(join(out, 'summary.json'), { force: true });
     mkdirSync(join(out, 'summary.json'));
