@@ -10,6 +10,7 @@ type Fuzz = (args: readonly string[]) => Promise<void>;
 const KINDS: Readonly<Record<string, () => Promise<{ fuzz: Fuzz }>>> = {
   captures: () => import('./captures.ts'),
   index: () => import('./index.ts'),
+  relay: () => import('./relay.ts'),
   target: () => import('./target.ts'),
 };
 
