@@ -26,6 +26,7 @@ import {
 import { loadTables } from '../lab/workload.ts';
 import { checksOf } from './checks.ts';
 import { MemoryWatch } from './memory-watch.ts';
+import { recordSoak } from './record.ts';
 import { replayKills } from './replay-kills.ts';
 import type { VisitorsJob } from './visitors.ts';
 
@@ -161,7 +162,8 @@ const program = new Command('soak')
     if (!(await soak(source, minutes))) process.exitCode = 1;
   });
 
-program.addCommand(replayKills());
+// Kinds have options of their own, some by the same names.
+program.enablePositionalOptions().addCommand(replayKills()).addCommand(recordSoak());
 
 program.parseAsync().catch((error: Error) => {
   say(`soak: ${error.message}`);
