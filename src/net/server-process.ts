@@ -25,6 +25,9 @@ const SERVERS = /^(mysqld|mariadbd)/;
 /** USER_HZ: proc(5)'s times are in these, on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
 
+/** HOST_NAME_MAX of limits.h is 64. */
+const MOST_HOSTNAME = 256;
+
 /** auto.cnf has two lines. */
 const MOST_AUTO_CNF = 4096;
 
@@ -80,7 +83,11 @@ function datadirOf(process: string): string | undefined {
 function hostnameOf(proc: string, pid: string): string {
   const space = (of: string) => attempt(() => readlinkSync(join(proc, of, 'ns/uts')));
   if (space(pid) === space('self')) return hostname();
-  return read(join(proc, pid, 'root/etc/hostname'))?.trim() || hostname();
+  // The container's: what is no small regular file there is not read.
+  const name = attempt(() =>
+    readRegular(join(proc, pid, 'root/etc/hostname'), MOST_HOSTNAME).toString('utf8'),
+  );
+  return name?.trim() || hostname();
 }
 
 /** The folder is another user's: what is no small regular file there is not read. */

@@ -1,16 +1,15 @@
 /** `mytape doctor --transport socket`: the steps of an ordinary connection, from the first packet to what a replay asks before it begins. */
-import { openArchive } from '../archive/reader.ts';
 import { realClock } from '../time.ts';
 import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import type { Address } from '../wire/address.ts';
-import { checkArchive, failed, ok, readRecorded, type Step, warning } from './doctor-steps.ts';
+import { checkArchive, failed, ok, readRecorded, readSide, type Step, warning } from './doctor-steps.ts';
 import { endpointText } from './endpoints.ts';
 import type { Listener } from './examination.ts';
 import { accountsOf, judge } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';
-import { type RecordedSide, recordedSide } from './recorded-side.ts';
+import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import { tryLogin } from './target-client.ts';
 import { ANSWER_LIMIT_MS, askTarget } from './target-facts.ts';
@@ -74,15 +73,6 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   const found = judge(endpointText(target.text, port), facts, recorded, Date.now());
   for (const { says, advice } of found) tell(failed('interlock', `${says}: ${advice}`));
   if (found.length === 0) tell(ok('interlock', 'the target is no recorded server, and does not look live'));
-}
-
-async function readSide(dir: string): Promise<RecordedSide> {
-  const archive = openArchive(dir);
-  try {
-    return await recordedSide(archive, dir);
-  } finally {
-    archive.close();
-  }
 }
 
 async function checkGreeting(target: Address, port: number): Promise<Step> {

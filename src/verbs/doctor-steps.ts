@@ -10,9 +10,10 @@ import { forwardOffLine, type Remedy, renderRemedies } from '../transport/diagno
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import { endpointText } from './endpoints.ts';
-import { addressFinding } from './interlock.ts';
+import { addressFinding, unidentifiedFinding } from './interlock.ts';
 import { type PlannedMappings, resolveMappings, type TargetPlace, UnclearMapping } from './mapping.ts';
 import { formatCount } from './output.ts';
+import { type RecordedSide, recordedSide } from './recorded-side.ts';
 import {
   type Kept,
   keep,
@@ -158,6 +159,27 @@ export function checkArchive(
   const from = mappings.map(({ source = '', port }) => endpointText(source, port)).join(', ');
   const count = `${formatCount(sessions)} sessions of ${formatCount(clients.size)} clients`;
   return ok(name, `${dir}: ${count} of ${from}; the target is none of its servers`);
+}
+
+/** Reads what `dir` knows of the servers that it was recorded from. */
+export async function readSide(dir: string): Promise<RecordedSide> {
+  const archive = openArchive(dir);
+  try {
+    return await recordedSide(archive, dir);
+  } finally {
+    archive.close();
+  }
+}
+
+/** What replay would refuse a target for that is not asked here; undefined: nothing. */
+export async function checkIdentified(
+  dir: string,
+  { address, port }: TargetPlace,
+): Promise<Step | undefined> {
+  const side = await readSide(dir);
+  if (side.unidentified.length === 0) return undefined;
+  const { says, advice } = unidentifiedFinding(endpointText(address.text, port), side, side.unidentified);
+  return warning('interlock', `${says}: unless the target's uptime and version show otherwise, ${advice}`);
 }
 
 export interface FoundClients {

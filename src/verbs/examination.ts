@@ -14,6 +14,7 @@ import {
   checkArchive,
   checkForwarding,
   checkHost,
+  checkIdentified,
   checkRoute,
   namedClients,
   ok,
@@ -113,6 +114,8 @@ export class Examination {
     if (archive !== undefined && hosts !== undefined) {
       const place = this.#plan.targets[this.#index];
       this.#tell('status' in hosts ? hosts : checkArchive(archive, place, hosts));
+      const unidentified = this.#failed ? undefined : await checkIdentified(archive, place);
+      if (unidentified !== undefined) this.#tell(unidentified);
     }
     if (plan.from === 'self') return { probes: [plan.address], prefixes: [] };
     if (choice instanceof Range) {

@@ -186,7 +186,8 @@ function openFinding(name: string, { open }: TargetFacts): Finding {
   };
 }
 
-function unidentifiedFinding(
+/** That the target `name` would not be recognized if it were one of these servers. */
+export function unidentifiedFinding(
   name: string,
   { what }: RecordedSide,
   unknown: RecordedSide['unidentified'],

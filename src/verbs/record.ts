@@ -210,7 +210,7 @@ async function record(
     clock.tell(writer.clock.firstClockSteps);
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
-  noteServers(options.output, servers);
+  if (snapshots === undefined || servers.length > 0) noteServers(options.output, servers);
   say(`recording on ${iface} (${filter}) into ${options.output}`);
   // As its sessions' times are.
   const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
@@ -238,7 +238,13 @@ async function record(
 
 /** Writes down who is recorded, for the interlock of a replay; a recording is worth having without. */
 function noteServers(dir: string, servers: readonly KnownServer[]): void {
-  if (servers.length === 0) return;
+  if (servers.length === 0) {
+    say(
+      'mytape: nothing here tells which server is recorded, so a replay will want --allow-unidentified ' +
+        '(try: record on the database host as root, or with --snapshot-from)',
+    );
+    return;
+  }
   try {
     writeKnownServers(dir, servers);
   } catch (error) {

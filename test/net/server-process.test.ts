@@ -55,6 +55,8 @@ describe('the server process on a port', () => {
     mkdirSync(join(proc, '77/root/etc'), { recursive: true });
     writeFileSync(join(proc, '77/root/etc/hostname'), 'db-7\n');
     assert.equal(serverProcessOn(3306, proc)?.hostname, 'db-7');
+    writeFileSync(join(proc, '77/root/etc/hostname'), 'x'.repeat(300));
+    assert.equal(serverProcessOn(3306, proc)?.hostname, hostname(), 'one that is too long');
   });
 
   test('where its folder may not be seen, its command line names it', () => {

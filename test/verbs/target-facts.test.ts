@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { TLSSocket } from 'node:tls';
 import { type AskLimits, askTarget } from '../../src/verbs/target-facts.ts';
+import { certificate } from '../transport/certificate.ts';
 
 async function listen(onSocket: (socket: Socket) => void): Promise<Server & { port: number }> {
   const server = createServer((socket) => {
@@ -84,30 +87,60 @@ test('users who cannot log in bring no answer, and the next is asked', async () 
   server.close();
 });
 
+/** Lets anyone in, and answers the first question by one column and a row without end: packets of the greatest length. */
+function pourRow(socket: Duplex, loginSequence: number, poured: (octets: number) => void): void {
+  socket.once('data', () => {
+    socket.write(packet(loginSequence, OK));
+    socket.once('data', () => {
+      const column = Buffer.from('036465660000000161000c2d00ffff0000fd0000000000', 'hex');
+      socket.write(packet(1, Buffer.from([1])));
+      socket.write(packet(2, column));
+      socket.write(packet(3, Buffer.from([0xfe, 0, 0, 2, 0])));
+      const part = packet(4, Buffer.alloc(0xff_ff_ff, 0x41));
+      const pour = () => {
+        do poured(part.length);
+        while (socket.write(part));
+        socket.once('drain', pour);
+      };
+      pour();
+    });
+  });
+}
+
+const PATIENT: AskLimits = { answerMs: 20_000, allMs: 20_000 };
+
 test('an answer that never ends is cut off after a megabyte', async () => {
   let sent = 0;
   const server = await listen((socket) => {
     socket.write(greeting());
-    socket.once('data', () => {
-      socket.write(packet(2, OK));
-      socket.once('data', () => {
-        // One column, and then a row without end: packets of the greatest length, one after another.
-        const column = Buffer.from('036465660000000161000c2d00ffff0000fd0000000000', 'hex');
-        socket.write(packet(1, Buffer.from([1])));
-        socket.write(packet(2, column));
-        socket.write(packet(3, Buffer.from([0xfe, 0, 0, 2, 0])));
-        const pour = () => {
-          const part = packet(4, Buffer.alloc(0xff_ff_ff, 0x41));
-          do sent += part.length;
-          while (socket.write(part));
-          socket.once('drain', pour);
-        };
-        pour();
-      });
+    pourRow(socket, 2, (octets) => {
+      sent += octets;
     });
   });
-  const { open } = await ask(server.port, APP, { answerMs: 20_000, allMs: 20_000 });
+  const { open } = await ask(server.port, APP, PATIENT);
   assert.match(open[0].why, /got no answer: it sent more than 1 MiB for an answer/);
   assert.ok(sent < 100e6, `${sent} octets were taken from it`);
+  server.close();
+});
+
+test('so it is over TLS', async () => {
+  const { key, cert } = certificate();
+  const server = await listen((socket) => {
+    const greets = greeting();
+    // CLIENT_SSL: 0x800, in the second octet of the capabilities.
+    greets[4 + 1 + '8.4.2\0'.length + 4 + '12345678\0'.length + 1] |= 0x08;
+    socket.write(greets);
+    socket.once('data', (octets) => {
+      // An SSLRequest has 36 octets; what came with it is TLS already.
+      socket.pause();
+      socket.unshift(octets.subarray(36));
+      const secure = new TLSSocket(socket, { isServer: true, key, cert });
+      secure.on('error', () => {});
+      pourRow(secure, 3, () => {});
+    });
+  });
+  const tls = { verify: 'none', servername: 'db.example' } as const;
+  const { open } = await askTarget({ host: '127.0.0.1', port: server.port, tls }, APP, PATIENT);
+  assert.match(open[0].why, /got no answer: it sent more than 1 MiB for an answer/);
   server.close();
 });
