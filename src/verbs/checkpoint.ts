@@ -112,6 +112,8 @@ export class Checkpoints {
     const left = resume ? readShareLeft(this.#of) : undefined;
     this.#beforeMs = left?.file.elapsedMs ?? 0;
     this.#pass = left?.file.pass ?? 0;
+    // Never lower than before: should the log be damaged, nobody knows but by this what those runs may have begun.
+    this.#horizon = left?.file.horizon ?? -1;
     this.#before = left && sumOfCounted(left.file.before, left.file);
     this.#done = left?.done;
     this.#accountsBefore = left?.done.accounts ?? emptyAccounts();

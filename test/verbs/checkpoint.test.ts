@@ -30,8 +30,11 @@ const TRANSPORT = { packetsOut: 1, packetsIn: 2, retransmitted: 0, captureDroppe
 interface End {
   /** After so much of the run, virtual. */
   ms: number;
-  /** The process is killed; or the host ends too, and what was not synced is gone but for this part of it. */
-  keeps: number | 'all';
+  /**
+   * The process is killed; or the host ends too, and what was not synced is gone but for this part of it; or the process is killed, and then
+   * somebody cuts the logs off, of which this part stays.
+   */
+  keeps: 'all' | { ofTheEnd: number } | { ofAll: number };
 }
 
 /** Its password is not known: it is skipped as a whole, and by each process anew. */
@@ -108,7 +111,7 @@ class Lives {
     this.#lives++;
     if (isDead) {
       this.#folder = next;
-      if (end !== undefined && end.keeps !== 'all') this.#crash(end.keeps);
+      if (end !== undefined && end.keeps !== 'all') this.#damage(end.keeps);
       return undefined;
     }
     const total = opened.map(({ checkpoints }) => checkpoints.total());
@@ -140,14 +143,17 @@ class Lives {
     return { summary: (await this.live(undefined)) as Summary, lived };
   }
 
-  /** The host ends: what was synced is there, of what came after it a part. */
-  #crash(keeps: number): void {
+  /** What was synced is there, of what came after it a part; or even of that a part only. */
+  #damage(keeps: { ofTheEnd: number } | { ofAll: number }): void {
     for (let share = 0; share < this.#shares; share++) {
       const file = readCheckpoint(this.#folder, share, this.#run);
       const log = logPath(this.#folder, share, file.pass);
       const { length } = readFileSync(log);
-      truncateSync(log, file.logOctets + Math.floor((length - file.logOctets) * keeps));
-      edit(this.#folder, { ...file, boot: 'another' });
+      if ('ofAll' in keeps) truncateSync(log, Math.floor(file.logOctets * keeps.ofAll));
+      else {
+        truncateSync(log, file.logOctets + Math.floor((length - file.logOctets) * keeps.ofTheEnd));
+        edit(this.#folder, { ...file, boot: 'another' });
+      }
     }
   }
 }
@@ -173,9 +179,10 @@ function assertAddsUp({ captured, sessions, commands, divergence }: Summary, loo
   assert.ok(sessions.opened >= sessions.completed && sessions.opened <= sessions.scheduled);
 }
 
+const part = fc.double({ min: 0, max: 0.999, noNaN: true });
 const end = fc.record({
   ms: fc.integer({ min: 2, max: 2 * SESSIONS * EVERY_MS }),
-  keeps: fc.oneof(fc.constant('all' as const), fc.double({ min: 0, max: 1, noNaN: true })),
+  keeps: fc.oneof(fc.constant('all' as const), fc.record({ ofTheEnd: part }), fc.record({ ofAll: part })),
 });
 
 describe('a run that ends too early again and again', () => {
@@ -199,7 +206,12 @@ describe('a run that ends too early again and again', () => {
               causes.join(),
             );
             assert.deepEqual(lives.said, []);
-          } else assert.ok(lives.said.some((line) => /may lack its last records/.test(line)));
+          } else
+            assert.ok(
+              lives.said.some((line) =>
+                /may lack its last records|and its checkpoint names|header is cut off/.test(line),
+              ),
+            );
           const answered = summary.commands.answered - summary.sessions.completed;
           assert.ok(lives.received.size >= answered, 'more answers than statements');
         },
@@ -225,5 +237,19 @@ describe('a run that ends too early again and again', () => {
     ]);
     assert.equal(lived.length, 2);
     assertAddsUp(summary, 2);
+  });
+
+  test('has not forgotten what an earlier life began, where the log that had it is cut off', async (t) => {
+    const lives = new Lives(temporaryFolder(t), 1);
+    const { summary, lived } = await lives.all([
+      { ms: 900, keeps: 'all' },
+      { ms: 300, keeps: { ofAll: 0.2 } },
+    ]);
+    assert.equal(lived.length, 2);
+    assert.deepEqual(
+      [...lives.received].filter(([, n]) => n > 1),
+      [],
+    );
+    assertAddsUp(summary);
   });
 });
