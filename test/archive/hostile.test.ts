@@ -1,12 +1,13 @@
 /** Indexes that somebody made to harm whoever opens them: sums are right, values are not. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import type { TableName } from '../../src/archive/columns.ts';
 import { openArchive } from '../../src/archive/reader.ts';
+import { verifyArchive } from '../../src/archive/verify.ts';
 import { MytapeError } from '../../src/errors.ts';
 import { mytape } from '../verbs/mytape.ts';
 import { collect, editIndex, interleave, recordArchive, sessionFrames } from './support.ts';
@@ -90,6 +91,62 @@ const SCHEMAS: readonly [sql: string, said: RegExp][] = [
   ['DELETE FROM blocks', /packets in table blocks: 0/],
 ];
 
+/** Levels of pages, and how often each names the next: more rows than could ever be read. */
+const LEVELS = 16;
+const FAN_OUT = 400;
+
+/**
+ * Puts interior pages over a table's root (SQLite's file format, 1.6), each of which names the next as often as it can. SQLite looks at
+ * the depth of a tree, and not at whether a page is in it twice.
+ */
+function endless(path: string, table: string): void {
+  const db = new Database(path, { readonly: true });
+  const root = db.prepare('SELECT rootpage FROM sqlite_master WHERE name = ?').pluck().get(table) as number;
+  db.close();
+  const octets = readFileSync(path);
+  const size = octets.readUInt16BE(16);
+  const pages = octets.length / size;
+  const at = (page: number) => (page - 1) * size;
+  const leaf = pages + LEVELS;
+  const made = Buffer.concat([octets, Buffer.alloc(LEVELS * size)]);
+  // The old root is the leaf at the end.
+  octets.copy(made, at(leaf), at(root), at(root) + size);
+  const isIndex = octets[at(root)] === INDEX_LEAF;
+  const interior = (page: number, child: number) => {
+    made.fill(0, at(page), at(page) + size);
+    made[at(page)] = isIndex ? INDEX_INTERIOR : TABLE_INTERIOR;
+    // A cell: the child, and a key, here the first of the leaf's.
+    const key = isIndex ? firstCell(octets, at(root)) : Buffer.from([1]);
+    const count = isIndex ? Math.floor((size - 12) / (6 + key.length)) : FAN_OUT;
+    made.writeUInt16BE(count, at(page) + 3);
+    made.writeUInt32BE(child, at(page) + 8);
+    let end = size;
+    for (let i = 0; i < count; i++) {
+      end -= 4 + key.length;
+      made.writeUInt32BE(child, at(page) + end);
+      key.copy(made, at(page) + end + 4);
+      made.writeUInt16BE(end, at(page) + 12 + 2 * i);
+    }
+    made.writeUInt16BE(end, at(page) + 5);
+  };
+  interior(root, pages + 1);
+  for (let page = pages + 1; page < leaf; page++) interior(page, page + 1);
+  // The number of pages, and that it is right.
+  made.writeUInt32BE(leaf, 28);
+  made.writeUInt32BE(made.readUInt32BE(24), 92);
+  writeFileSync(path, made);
+}
+
+const TABLE_INTERIOR = 5;
+const INDEX_INTERIOR = 2;
+const INDEX_LEAF = 10;
+
+/** The first cell of an index's leaf, which is short: its length in one octet. */
+function firstCell(octets: Buffer, page: number): Buffer {
+  const from = page + octets.readUInt16BE(page + 8);
+  return octets.subarray(from, from + 1 + octets[from]);
+}
+
 describe('an index that somebody made to do harm', () => {
   const folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
   const whole = join(folder, 'whole');
@@ -112,7 +169,7 @@ describe('an index that somebody made to do harm', () => {
     try {
       Array.from(archive.sessions());
       archive.linkTypes([1]);
-      await collect(archive.packets({ sessions: [1] }));
+      await collect(archive.packets({ sessions: [0, 1] }));
       await collect(archive.packets());
     } finally {
       archive.close();
@@ -158,6 +215,14 @@ describe('an index that somebody made to do harm', () => {
     db.close();
     await refused(dir, /table blocks, number 0: offset is "x", and no whole number/);
   });
+
+  for (const table of ['blocks', 'sessions', 'session_blocks', 'segments', 'clock_steps', 'gaps'])
+    test(`a tree of pages that names the rows of ${table} without end`, async () => {
+      const dir = copy();
+      endless(join(dir, 'index.db'), table);
+      await refused(dir, /the index of .* is damaged/);
+      assert.ok(verifyArchive(dir, { onFinding: () => {}, onProgress: () => {} }).findings > 0);
+    });
 
   test('every verb that reads it ends with 1, in words, and says what to do', () => {
     const dir = copy();
