@@ -217,10 +217,12 @@ describe('an index that somebody made to do harm', () => {
   });
 
   for (const table of ['blocks', 'sessions', 'session_blocks', 'segments', 'clock_steps', 'gaps'])
-    test(`a tree of pages that names the rows of ${table} without end`, async () => {
+    test(`a tree of pages that names the rows of ${table} without end: it is no endless work`, async () => {
       const dir = copy();
       endless(join(dir, 'index.db'), table);
-      await refused(dir, /the index of .* is damaged/);
+      // A session's lists are looked up by their keys, which are right.
+      if (table === 'session_blocks') await readAll(dir);
+      else await refused(dir, /the index of .* is damaged/);
       assert.ok(verifyArchive(dir, { onFinding: () => {}, onProgress: () => {} }).findings > 0);
     });
 
