@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openArchive } from '../../src/archive/reader.ts';
-import { blockOf, collect, createWriter, noise, temporaryFolder } from './support.ts';
+import { blockOf, collect, createWriter, fillUp, noise, temporaryFolder } from './support.ts';
 
 const skip =
   process.platform !== 'linux' || process.getuid?.() !== 0
@@ -52,18 +52,6 @@ test('a disk that is still full at the end: the archive is whole, and says how m
     execFileSync('umount', [mount]);
   }
 });
-
-/** Writes a file until there is no room for more. */
-function fillUp(path: string): void {
-  const fd = openSync(path, 'a');
-  try {
-    while (writeSync(fd, noise(4096)) > 0);
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
-  } finally {
-    closeSync(fd);
-  }
-}
 
 async function fillAndGoOn(mount: string): Promise<void> {
   const ballast = join(mount, 'ballast');

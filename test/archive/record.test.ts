@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openArchive } from '../../src/archive/reader.ts';
-import { collect, temporaryFolder } from './support.ts';
+import { collect, fillUp, temporaryFolder } from './support.ts';
 
 const skip =
   process.platform !== 'linux' || process.getuid?.() !== 0
@@ -121,6 +122,31 @@ describe('record', { skip }, () => {
     assert.ok(archive.info.packets >= known);
     assert.equal((await collect(archive.packets())).length, archive.info.packets);
     archive.close();
+  });
+
+  test('interrupted on a disk that is full, it says how many packets were dropped, and so does ls', async (t) => {
+    const mount = join(temporaryFolder(t), 'disk');
+    mkdirSync(mount);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
+    t.after(() => execFileSync('umount', [mount]));
+    const dir = join(mount, 'a');
+    const run = await startRecording('-o', dir, '--json');
+    fillUp(join(mount, 'ballast'));
+    await makeTraffic();
+    await until(() => run.stderr().includes('packets are dropped, and counted'), run);
+    fillUp(join(mount, 'ballast'));
+    run.child.kill('SIGINT');
+    assert.equal(await run.ended, 1, run.stderr());
+    const { droppedByDisk, packets } = JSON.parse(run.stdout()) as { droppedByDisk: number; packets: number };
+    assert.ok(droppedByDisk > 0);
+    const archive = openArchive(dir);
+    const { info } = archive;
+    archive.close();
+    const said = { complete: info.complete, droppedByDisk: info.droppedByDisk, packets: info.packets };
+    assert.deepEqual(said, { complete: true, droppedByDisk, packets });
+    const ls = startScript('verbs-child', 'ls', dir);
+    assert.equal(await ls.ended, 0);
+    assert.match(ls.stderr(), new RegExp(`the recording lost ${droppedByDisk} packets? .*its disk was full`));
   });
 
   test('goes on when its interface was down, and names the gap', async (t) => {

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -255,4 +256,16 @@ export function editIndex(
   const set = rows.columns.map(({ name }) => `"${name}" = ?`).join(', ');
   db.prepare(`UPDATE ${table} SET ${set} WHERE ${where}`).run(stored);
   db.close();
+}
+
+/** Writes a file until there is no room for more. */
+export function fillUp(path: string): void {
+  const fd = openSync(path, 'a');
+  try {
+    while (writeSync(fd, noise(4096)) > 0);
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  } finally {
+    closeSync(fd);
+  }
 }
