@@ -128,25 +128,34 @@ describe('record', { skip }, () => {
     const mount = join(temporaryFolder(t), 'disk');
     mkdirSync(mount);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
-    t.after(() => execFileSync('umount', [mount]));
-    const dir = join(mount, 'a');
-    const run = await startRecording('-o', dir, '--json');
-    fillUp(join(mount, 'ballast'));
-    await makeTraffic();
-    await until(() => run.stderr().includes('packets are dropped, and counted'), run);
-    fillUp(join(mount, 'ballast'));
-    run.child.kill('SIGINT');
-    assert.equal(await run.ended, 1, run.stderr());
-    const { droppedByDisk, packets } = JSON.parse(run.stdout()) as { droppedByDisk: number; packets: number };
-    assert.ok(droppedByDisk > 0);
-    const archive = openArchive(dir);
-    const { info } = archive;
-    archive.close();
-    const said = { complete: info.complete, droppedByDisk: info.droppedByDisk, packets: info.packets };
-    assert.deepEqual(said, { complete: true, droppedByDisk, packets });
-    const ls = startScript('verbs-child', 'ls', dir);
-    assert.equal(await ls.ended, 0);
-    assert.match(ls.stderr(), new RegExp(`the recording lost ${droppedByDisk} packets? .*its disk was full`));
+    try {
+      const dir = join(mount, 'a');
+      const run = await startRecording('-o', dir, '--json');
+      fillUp(join(mount, 'ballast'));
+      await makeTraffic();
+      await until(() => run.stderr().includes('packets are dropped, and counted'), run);
+      fillUp(join(mount, 'ballast'));
+      run.child.kill('SIGINT');
+      assert.equal(await run.ended, 1, run.stderr());
+      const { droppedByDisk, packets } = JSON.parse(run.stdout()) as {
+        droppedByDisk: number;
+        packets: number;
+      };
+      assert.ok(droppedByDisk > 0);
+      const archive = openArchive(dir);
+      const { info } = archive;
+      archive.close();
+      const said = { complete: info.complete, droppedByDisk: info.droppedByDisk, packets: info.packets };
+      assert.deepEqual(said, { complete: true, droppedByDisk, packets });
+      const ls = startScript('verbs-child', 'ls', dir);
+      assert.equal(await ls.ended, 0);
+      assert.match(
+        ls.stderr(),
+        new RegExp(`the recording lost ${droppedByDisk} packets? .*its disk was full`),
+      );
+    } finally {
+      execFileSync('umount', [mount]);
+    }
   });
 
   test('goes on when its interface was down, and names the gap', async (t) => {
