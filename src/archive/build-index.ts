@@ -1,7 +1,7 @@
 /** From segments to an index, whole: the way that repairs and `mytape verify` go, with the recorder's own code. */
 import { readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
-import type { Catalog } from './catalog.ts';
+import type { CatalogWriter } from './catalog-writer.ts';
 import { type Codec, makeCodec } from './codec.ts';
 import { IndexBuilder } from './index-builder.ts';
 import type { Known } from './known.ts';
@@ -26,7 +26,7 @@ export interface BuildOptions {
 }
 
 /** Reads all segments into the index `target`, which is new. */
-export function buildIndex(dir: string, known: Known, target: Catalog, options: BuildOptions): Built {
+export function buildIndex(dir: string, known: Known, target: CatalogWriter, options: BuildOptions): Built {
   const { linkType, originSec, serverPorts, limits, dropped, droppedByDisk } = known.archive;
   const codec = codecOf(known.archive.codec, dir);
   const builder = new IndexBuilder(serverPorts, limits);

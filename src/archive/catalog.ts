@@ -2,69 +2,20 @@
  * The archive's index: a SQLite database that says what the segments hold. docs/archive-format.md has the schema's
  * meaning, column by column. What is read is checked, row by row: an index may be damaged, or made by somebody else.
  */
-import { closeSync } from 'node:fs';
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
-import { OPEN, openRegular } from '../files.ts';
+import type Database from 'better-sqlite3';
 import type { ClockStep } from '../flow/clock.ts';
-import type { FlowLimits } from '../flow/flow-limits.ts';
 import type { CaptureGap } from '../wire/packets.ts';
 import { unpackBlocks } from './block-list.ts';
-import { FORMAT_VERSION, SUMS_SINCE, TABLE_NAMES, type TableName } from './columns.ts';
+import { SUMS_SINCE, type TableName } from './columns.ts';
 import { damagedIndex } from './damage.ts';
-import { explain, harden, INDEX_FILE, type IndexFile, openIndexFile } from './index-file.ts';
-import { checkSums, mostRows, type StoredArchive, wrongArchive } from './index-sums.ts';
-import { RowTable } from './row-table.ts';
-import type {
-  ArchiveRow,
-  BlockRow,
-  CatalogBatch,
-  CatalogEnd,
-  SegmentRow,
-  SessionBlocksRow,
-  SessionRow,
-  Totals,
-} from './rows.ts';
-import { APPLICATION_ID, SCHEMA } from './schema.ts';
+import { explain, type IndexFile, openIndexFile } from './index-file.ts';
+import { checkSums, mostRows, wrongArchive } from './index-sums.ts';
+import type { RowTable } from './row-table.ts';
+import type { BlockRow, SegmentRow, SessionBlocksRow, SessionRow } from './rows.ts';
+import { type ArchiveFacts, factsOf, Tables } from './tables.ts';
 
 /** Rows of a table that are read at once, so that no statement stays open while others want the database. */
 const PAGE = 1000;
-
-/** A gap as it is stored. */
-interface GapRow {
-  fromAt: number;
-  toAt: number | null;
-}
-
-/** The tables of one format version. */
-export class Tables {
-  readonly archive: RowTable<StoredArchive>;
-  readonly segments: RowTable<SegmentRow>;
-  readonly blocks: RowTable<BlockRow>;
-  readonly sessions: RowTable<SessionRow>;
-  readonly session_blocks: RowTable<SessionBlocksRow>;
-  readonly clock_steps: RowTable<ClockStep>;
-  readonly gaps: RowTable<GapRow>;
-
-  constructor(version: number) {
-    this.archive = new RowTable('archive', version);
-    this.segments = new RowTable('segments', version);
-    this.blocks = new RowTable('blocks', version);
-    this.sessions = new RowTable('sessions', version);
-    this.session_blocks = new RowTable('session_blocks', version);
-    this.clock_steps = new RowTable('clock_steps', version);
-    this.gaps = new RowTable('gaps', version);
-  }
-}
-
-export type ArchiveFacts = ArchiveRow & Totals & CatalogEnd;
-
-export interface CreateOptions {
-  /** Name of the file. */
-  file?: string;
-  /** For an index that is thrown away if it is not finished: no journal, and nothing waits for the disk. */
-  isDraft?: boolean;
-}
 
 export class Catalog {
   readonly #db: Database.Database;
@@ -76,10 +27,8 @@ export class Catalog {
   readonly #names: ReadonlySet<string>;
   /** Statements by their SQL. */
   readonly #statements = new Map<string, Database.Statement>();
-  /** The archive's row as it was written last: an index that is written has one writer. */
-  #written: StoredArchive | undefined;
 
-  private constructor(dir: string, { db, version, tables }: IndexFile) {
+  constructor(dir: string, { db, version, tables }: IndexFile) {
     this.#dir = dir;
     this.#db = db;
     this.#version = version;
@@ -87,50 +36,9 @@ export class Catalog {
     this.#names = tables;
   }
 
-  /**
-   * Makes the index of a new archive; on return it is on the disk. `partial`: what is said of the archive unless a later
-   * `commit` takes it back.
-   */
-  static create(
-    dir: string,
-    archive: ArchiveRow,
-    partial: string | null,
-    { file = INDEX_FILE, isDraft = false }: CreateOptions = {},
-  ): Catalog {
-    const path = join(dir, file);
-    // SQLite gives its -wal and -shm files the permissions of the database.
-    closeSync(openRegular(path, OPEN.createNew));
-    const db = new Database(path);
-    harden(db);
-    db.pragma(`journal_mode = ${isDraft ? 'OFF' : 'WAL'}`);
-    // Power cuts may take the newest transactions, which a repair makes again; they never harm the database.
-    db.pragma(`synchronous = ${isDraft ? 'OFF' : 'NORMAL'}`);
-    const catalog = new Catalog(dir, { db, version: FORMAT_VERSION, tables: new Set(TABLE_NAMES) });
-    catalog.transaction(() => {
-      db.exec(SCHEMA);
-      db.pragma(`application_id = ${APPLICATION_ID}`);
-      db.pragma(`user_version = ${FORMAT_VERSION}`);
-      const { limits, serverPorts, ...rest } = archive;
-      const row = {
-        ...NOTHING,
-        ...rest,
-        partial,
-        serverPorts: JSON.stringify(serverPorts),
-        idleNs: fromLimit(limits.idleNs),
-        halfOpenNs: fromLimit(limits.halfOpenNs),
-        mostHalfOpen: fromLimit(limits.mostHalfOpen),
-        mostFlows: fromLimit(limits.mostFlows),
-      };
-      catalog.#run(catalog.#tables.archive.insert, catalog.#tables.archive.store(row));
-      catalog.#written = row;
-    });
-    if (!isDraft) db.pragma('wal_checkpoint(TRUNCATE)');
-    return catalog;
-  }
-
   /** Opens an index for reading. Throws `bad-archive` where it is none of a known format. */
   static open(dir: string): Catalog {
-    return new Catalog(dir, openIndexFile(dir, 'read'));
+    return new Catalog(dir, openIndexFile(dir));
   }
 
   /** What the index says of the whole archive. */
@@ -313,43 +221,6 @@ export class Catalog {
     return lines.map((line) => line.quick_check).filter((line) => line !== 'ok');
   }
 
-  /** Puts a batch in, whole or not at all. Throws SQLite's errors (a full disk). */
-  commit(batch: CatalogBatch, end?: CatalogEnd): void {
-    const row = { ...this.#written!, ...batch.totals, ...end };
-    this.transaction(() => {
-      this.#put(batch);
-      this.#writeArchive(row);
-    });
-    this.#written = row;
-  }
-
-  /** Says how many packets were lost, of what was committed last: that needs next to no room. */
-  commitLosses(dropped: number, droppedByDisk: number): void {
-    const row = { ...this.#written!, dropped, droppedByDisk };
-    this.transaction(() => this.#writeArchive(row));
-    this.#written = row;
-  }
-
-  /** Runs `work` as one transaction; nests. */
-  transaction(work: () => void): void {
-    this.#db.transaction(work)();
-  }
-
-  /**
-   * Folds the write-ahead log into the database and leaves one plain file, which a read-only folder can serve too. While
-   * somebody else reads the index, or the disk is full, it stays in its two files, which is as good but needs a folder that
-   * can be written to.
-   */
-  settle(): void {
-    this.#db.pragma('busy_timeout = 0');
-    try {
-      this.#db.pragma('wal_checkpoint(TRUNCATE)');
-      this.#db.pragma('journal_mode = DELETE');
-    } catch (error) {
-      if (!(error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL)/.test(error.code))) throw error;
-    }
-  }
-
   close(): void {
     this.#db.close();
   }
@@ -359,35 +230,8 @@ export class Catalog {
     return this.#read(() => {
       const found = wrongArchive(this.#db, table);
       if (found.wrong !== undefined) tell(found.wrong, found.values !== undefined);
-      const { serverPorts, idleNs, halfOpenNs, mostHalfOpen, mostFlows, ...rest } = table.row(found.values!);
-      const limits = {
-        idleNs: toLimit(idleNs),
-        halfOpenNs: toLimit(halfOpenNs),
-        mostHalfOpen: toLimit(mostHalfOpen),
-        mostFlows: toLimit(mostFlows),
-      };
-      return { ...rest, serverPorts: JSON.parse(serverPorts), limits };
+      return factsOf(table.row(found.values!));
     });
-  }
-
-  #writeArchive(row: StoredArchive): void {
-    this.#run(this.#tables.archive.update, this.#tables.archive.store(row));
-  }
-
-  #put(batch: CatalogBatch): void {
-    const put = <Row extends object>(table: RowTable<Row>, rows: readonly Row[]) => {
-      const statement = this.#prepare(table.insert);
-      for (const row of rows) statement.run(table.store(row));
-    };
-    put(this.#tables.segments, batch.segments);
-    put(this.#tables.blocks, batch.blocks);
-    put(this.#tables.sessions, batch.sessions);
-    put(this.#tables.session_blocks, batch.sessionBlocks);
-    put(this.#tables.clock_steps, batch.clockSteps);
-    put(
-      this.#tables.gaps,
-      batch.gaps.map(({ fromAt, toAt }) => ({ fromAt, toAt: toAt ?? null })),
-    );
   }
 
   #get<Row extends object>(table: RowTable<Row>, key: string, value: number): Row | undefined {
@@ -429,10 +273,6 @@ export class Catalog {
     });
   }
 
-  #run(sql: string, parameters: unknown[]): void {
-    this.#prepare(sql).run(parameters);
-  }
-
   #prepare(sql: string): Database.Statement {
     let statement = this.#statements.get(sql);
     if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)));
@@ -447,30 +287,3 @@ export class Catalog {
     }
   }
 }
-
-const toLimit = (limit: number | null) => limit ?? Number.POSITIVE_INFINITY;
-const fromLimit = (limit: number) => (limit === Number.POSITIVE_INFINITY ? null : limit);
-
-/** What an archive without packets says of itself. */
-const NOTHING: Omit<StoredArchive, keyof ArchiveRow | keyof FlowLimits | 'partial'> = {
-  endedMs: null,
-  packets: 0,
-  octets: 0,
-  sessions: 0,
-  commands: 0,
-  uncounted: 0,
-  dropped: 0,
-  droppedByDisk: 0,
-  lostByDamage: 0,
-  cutPackets: 0,
-  complete: false,
-  repaired: null,
-  copies: 0,
-  flooded: 0,
-  floodedData: 0,
-  segments: 0,
-  blocks: 0,
-  blockOctets: 0,
-  clockSteps: 0,
-  gaps: 0,
-};

@@ -30,13 +30,13 @@ export interface IndexFile {
   tables: ReadonlySet<string>;
 }
 
-/** Opens the index of the archive in `dir`. Throws `bad-archive` where it is none, or has another schema than its version's. */
-export function openIndexFile(dir: string, mode: 'read' | 'write'): IndexFile {
+/** Opens the index of the archive in `dir` for reading. Throws `bad-archive` where it is none, or has another schema than its version's. */
+export function openIndexFile(dir: string): IndexFile {
   const path = join(dir, INDEX_FILE);
   checkMagic(dir, path);
   let db: Database.Database | undefined;
   try {
-    db = new Database(path, { readonly: mode === 'read', fileMustExist: true });
+    db = new Database(path, { readonly: true, fileMustExist: true });
     harden(db);
     const applicationId = db.pragma('application_id', { simple: true });
     if (applicationId !== APPLICATION_ID) {

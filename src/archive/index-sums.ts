@@ -1,20 +1,10 @@
 /** What must add up in an index: the archive's row says how many rows there are, and what they come to. */
 import type Database from 'better-sqlite3';
-import type { FlowLimits } from '../flow/flow-limits.ts';
-import type { ArchiveFacts } from './catalog.ts';
 import { COLUMNS, columnsOf, SUMS_SINCE } from './columns.ts';
 import { shown } from './damage.ts';
 import type { RowTable } from './row-table.ts';
-import type { ArchiveRow, CatalogEnd, SegmentRow, Totals } from './rows.ts';
-
-/** NULL: no limit. */
-type StoredLimits = { [Limit in keyof FlowLimits]: number | null };
-
-/** The archive's row as it is stored. */
-export type StoredArchive = Omit<ArchiveRow, 'serverPorts' | 'limits'> &
-  Totals &
-  CatalogEnd &
-  StoredLimits & { serverPorts: string };
+import type { SegmentRow } from './rows.ts';
+import type { ArchiveFacts, StoredArchive } from './tables.ts';
 
 /** No row takes fewer octets in the file. */
 const LEAST_ROW_OCTETS = 6;

@@ -1,8 +1,9 @@
 import Database from 'better-sqlite3';
 import type { CaptureGap } from '../wire/packets.ts';
-import type { ArchiveFacts, Catalog } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
 import type { TableName } from './columns.ts';
 import type { BlockRow, SegmentRow } from './rows.ts';
+import type { ArchiveFacts } from './tables.ts';
 
 /** What an index knows that its segments don't, or not any more. */
 export interface Known {

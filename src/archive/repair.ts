@@ -9,6 +9,7 @@ import Database from 'better-sqlite3';
 import { OPEN, openRegular } from '../files.ts';
 import { type BuildOptions, buildIndex } from './build-index.ts';
 import { Catalog } from './catalog.ts';
+import { CatalogWriter } from './catalog-writer.ts';
 import { INDEX_FILE, INDEX_FILES } from './index-file.ts';
 import { gather, type Known } from './known.ts';
 import { giveReserveBack } from './reserve.ts';
@@ -26,7 +27,7 @@ export function repairArchive(dir: string, options: BuildOptions): void {
     source.close();
   }
   rmSync(join(dir, DRAFT_FILE), { force: true });
-  const draft = Catalog.create(dir, known.archive, known.archive.partial, {
+  const draft = CatalogWriter.create(dir, known.archive, known.archive.partial, {
     file: DRAFT_FILE,
     isDraft: true,
   });

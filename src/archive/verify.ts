@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { type Built, buildIndex, codecOf } from './build-index.ts';
-import { type ArchiveFacts, Catalog } from './catalog.ts';
+import { Catalog } from './catalog.ts';
+import { CatalogWriter } from './catalog-writer.ts';
 import { Comparison, type Finding } from './compare.ts';
 import { DamagedIndex } from './damage.ts';
 import { gather, type Known } from './known.ts';
@@ -12,6 +13,7 @@ import { describeLoss } from './losses.ts';
 import { checkFiles } from './ours.ts';
 import { repairIfNeeded } from './reader.ts';
 import { segmentPath } from './segment.ts';
+import type { ArchiveFacts } from './tables.ts';
 
 export type { Finding } from './compare.ts';
 
@@ -66,7 +68,7 @@ function verifyIndex(
 ): void {
   const catalog = Catalog.open(dir);
   const scratch = mkdtempSync(join(tmpdir(), 'mytape-verify-'));
-  let truth: Catalog | undefined;
+  let truth: CatalogWriter | undefined;
   try {
     for (const line of catalog.quickCheck(MOST_LINES)) find({ what: `SQLite: ${line}` });
     const known = gather(catalog);
@@ -74,14 +76,15 @@ function verifyIndex(
     // Rows of segments and blocks are compared below; of gaps, the segments know nothing.
     for (const { table, what, isUnreadable } of known.doubts)
       if (isUnreadable || table === 'archive' || table === 'gaps') find({ table, what });
-    truth = Catalog.create(scratch, known.archive, known.archive.partial, { isDraft: true });
+    truth = CatalogWriter.create(scratch, known.archive, known.archive.partial, { isDraft: true });
     const total = [...known.segments.values()].reduce((sum, { octets }) => sum + octets, 0);
     const built = buildIndex(dir, known, truth, {
       mends: 'never',
       onProgress: (octets) => onProgress(octets, Math.max(octets, total)),
     });
-    const isWhole = tellOfSegments(dir, known, built, truth.archive(), result, find);
-    const comparison = new Comparison(dir, catalog, truth, find);
+    const right = truth.reader();
+    const isWhole = tellOfSegments(dir, known, built, right.archive(), result, find);
+    const comparison = new Comparison(dir, catalog, right, find);
     // Where packets were lost that the index has, it is not the index that is wrong.
     if (isWhole) comparison.compare();
     else comparison.checkSums();

@@ -4,7 +4,7 @@ import { type FlowLimits, IDLE_SESSION_MS, limitsFor } from '../flow/flow-limits
 import type { CaptureNs } from '../time.ts';
 import { type CaptureGap, makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
-import { Catalog } from './catalog.ts';
+import { CatalogWriter } from './catalog-writer.ts';
 import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
 import { whyNotEmpty } from './in-the-way.ts';
 import { type ClockFacts, IndexBuilder } from './index-builder.ts';
@@ -69,7 +69,7 @@ export class ArchiveWriter {
   readonly #options: ArchiveOptions;
   readonly #codec: Codec;
   readonly #lock: ArchiveLock;
-  readonly #catalog: Catalog;
+  readonly #catalog: CatalogWriter;
   readonly #builder: IndexBuilder;
   /** The open block: whole records, and the columns over them. */
   readonly #block: PacketBlock;
@@ -112,7 +112,7 @@ export class ArchiveWriter {
       startedMs: Date.now(),
       limits: options.limits ?? limitsFor(IDLE_SESSION_MS),
     };
-    this.#catalog = Catalog.create(dir, row, options.partial ?? null);
+    this.#catalog = CatalogWriter.create(dir, row, options.partial ?? null);
     this.#builder = new IndexBuilder(options.serverPorts, row.limits);
     this.#nextSegment(options.linkType);
   }
