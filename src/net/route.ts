@@ -50,6 +50,16 @@ export function pathTo(target: Address): Path {
   }
 }
 
+/** The same while a run goes on; undefined: there is no way now, as while a link is down. */
+export function pathNow(target: Address): Path | undefined {
+  try {
+    return pathTo(target);
+  } catch (error) {
+    if (error instanceof MytapeError) return undefined;
+    throw error;
+  }
+}
+
 /** Packets to an address of our own never leave by the interface that has it, but by loopback. */
 function interfaceOf(source: Address, target: Address): string {
   const isOurs = source.text === target.text;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Receiver } from '../intercept/receiver.ts';
 import type { RelayAddress } from '../intercept/relay-address.ts';
 import { type CaptureDriver, openCapture, openInjector, type SendDriver } from '../net/drivers.ts';
-import { pathTo } from '../net/route.ts';
+import { pathNow, pathTo } from '../net/route.ts';
 import type { Share } from '../replay/share.ts';
 import { realClock } from '../time.ts';
 import { localAnswers, relayedAnswers } from '../transport/answers.ts';
@@ -108,7 +108,7 @@ export async function openPacketTransport(
     clock: realClock,
     epochMs: Date.now(),
     secret: installationSecret(),
-    pathMtu: () => pathTo(target).mtu,
+    pathMtu: () => pathNow(target)?.mtu ?? 0,
     clients: clientAddresses(job.clients, target.family),
     raw: job.raw === true,
     ports: { ...clientPorts(job.clients), ...share },

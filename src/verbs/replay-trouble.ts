@@ -1,5 +1,5 @@
 import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
-import { pathTo } from '../net/route.ts';
+import { pathNow } from '../net/route.ts';
 import type { Trouble, TroubleKind } from '../replay/contact.ts';
 import { RECONNECT_MS } from '../replay/recovery.ts';
 import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
@@ -52,7 +52,7 @@ function factsOf({ client }: Trouble, { archive, intercept }: ReplayJob, to: Tar
     archive,
     target: target.text,
     port: targetPort,
-    via: hostOf(intercept) ?? pathTo(target).source.text,
+    via: hostOf(intercept) ?? pathNow(target)?.source.text ?? 'THIS-HOST',
     local: intercept === undefined,
     self: clients.from === 'self',
     reach: undefined,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { pathTo } from '../../src/net/route.ts';
+import { pathNow, pathTo } from '../../src/net/route.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { HERE, Pair, skip, THERE } from './namespaces.ts';
 
@@ -32,6 +32,11 @@ describe('the path to a host', { skip }, () => {
   test('to ourselves is the loopback', async () => {
     assert.equal((await path('127.0.0.1')).iface, 'lo');
     assert.deepEqual(await path(HERE.address), { source: HERE.address, iface: 'lo', mtu: 65535 });
+  });
+
+  test('of which there is none now', async () => {
+    assert.equal(await pair.on('here', () => pathNow(parseAddress('198.51.100.1')!)), undefined);
+    assert.equal((await pair.on('here', () => pathNow(parseAddress(THERE.address)!)))?.mtu, 1400);
   });
 
   test('of which there is none', async () => {

@@ -14,6 +14,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { RecordedHost } from '../archive/recorder/host.ts';
 import { CLI, mytape } from './mytape.ts';
 
 const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
@@ -207,6 +208,23 @@ describe('mytape intercept', () => {
       assert.equal(existsSync(pid), false);
     } finally {
       await one.stop();
+    }
+  });
+
+  test('goes on when its interface was down', { skip: SKIP }, async () => {
+    const host = new RecordedHost('mytape-intercept-flap');
+    try {
+      const options = ['-i', 'lo', ...FILTER, '-p', FREE, '--key-file', keyFile];
+      const one = host.start(process.execPath, CLI, 'intercept', ...options);
+      await one.until(() => one.stderr.includes('intercept listening'));
+      host.link('down');
+      await one.until(() => one.stderr.includes('lo is down: waiting'));
+      host.link('up');
+      await one.until(() => one.stderr.includes('lo is up again: a gap of'));
+      assert.equal(await one.end('SIGTERM'), 0, one.stderr);
+      assert.match(one.stderr, /intercept stopped: /);
+    } finally {
+      host.close();
     }
   });
 
