@@ -69,6 +69,26 @@ labTests('mirror', (it) => {
     assert.equal(run.code, 0, run.stderr);
   });
 
+  it('goes on when the interface that it captures on was down, and says what it missed', async (bed) => {
+    const clients = () => sysbench(bed, { from: 'online', to: '127.0.0.1', threads: 4, transactions: 50 });
+    const link = (state: string) => bed.lab.run('online', 'ip', ['link', 'set', 'lo', state]);
+    const run = await mirrored(bed, {
+      args: [...BY_SOCKET, '-i', 'lo', '-C', '2'],
+      workload: async () => {
+        await clients();
+        await link('down');
+        await link('up');
+        await clients();
+      },
+    });
+    assertMirrored(run);
+    const { captured, verdict, reasons } = run.summary;
+    assert.equal(captured.gaps?.count, 1);
+    assert.equal(verdict, 'invalid');
+    assert.match(reasons.join(), /the capture had a gap of .* s: its interface was down/);
+    assert.match(run.stderr, /lo is down: waiting.*\n.*lo is up again: a gap of/);
+  });
+
   it("the old tools' command lines, in the environment that says where the key and the users are", async (bed) => {
     const env = { ...process.env, MYTAPE_KEY_FILE: bed.files.key, MYTAPE_USERS_FILE: bed.files.users };
     const { assistant, target } = bed.lab.addresses;
