@@ -8,6 +8,7 @@ import type { MonotonicMs } from '../time.ts';
 import type { Tuple } from '../wire/tuple.ts';
 import type { Attachment } from './attachment.ts';
 import type { Member } from './crowd.ts';
+import type { Queued } from './flow-queue.ts';
 import { partOf } from './raw-part.ts';
 import { RelayedProgress } from './relayed-progress.ts';
 
@@ -35,7 +36,7 @@ const MAX_GREETING_MS = 32_000;
 const told = new RelayedProgress();
 
 /** The target's segments of one replayed connection: acknowledges them and reads the answers in them. */
-export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
+export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Queued {
   readonly id: number;
   readonly tuple: Tuple;
   readonly iss: number;
@@ -46,6 +47,8 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member {
   /** undefined once nobody is told any more, and where the protocol is not known. */
   reader: ReplyReader | undefined;
   wheelSlot = -1;
+  queuedBefore: this | undefined;
+  queuedAfter: this | undefined;
   seenIn = -1;
   /** Whether it is in the list of those that owe the target an ACK at the end of this turn. */
   ackListed = false;

@@ -1,5 +1,6 @@
 import type { MonotonicMs } from '../time.ts';
 import type { InterceptFlow } from './flow.ts';
+import { FlowQueue } from './flow-queue.ts';
 import { TupleTable } from './tuple-table.ts';
 
 /** How long a released flow still answers the target, so that a lost last ACK or RST costs it nothing. */
@@ -25,8 +26,8 @@ export class Flows {
   readonly #limits: FlowLimits;
   #live = 0;
   /** Those whose lease runs, and those that are over and still answer the target: in the order in which they end. */
-  readonly #orphans = new Set<InterceptFlow>();
-  readonly #lingering = new Set<InterceptFlow>();
+  readonly #orphans = new FlowQueue<InterceptFlow>();
+  readonly #lingering = new FlowQueue<InterceptFlow>();
   #heldOctets = 0;
 
   constructor(limits: Partial<FlowLimits> = {}) {
@@ -38,8 +39,9 @@ export class Flows {
     return this.#live + this.#orphans.size;
   }
 
-  get orphans(): Iterable<InterceptFlow> {
-    return this.#orphans;
+  /** Ends all leases: `end` must take the flow that it is given out of the orphans. */
+  endAllLeases(end: (flow: InterceptFlow) => void): void {
+    while (this.#orphans.first !== undefined) end(this.#orphans.first);
   }
 
   /** Flows that are over and still answer the target. */
@@ -67,8 +69,7 @@ export class Flows {
     flow.forgetAt = now + LINGER_MS;
     this.#lingering.add(flow);
     if (this.#lingering.size <= this.#limits.lingering) return;
-    const [oldest] = this.#lingering;
-    this.forget(oldest);
+    if (this.#lingering.first !== undefined) this.forget(this.#lingering.first);
   }
 
   /** The flow waits to be resumed. */
@@ -90,11 +91,11 @@ export class Flows {
 
   /** `end` must take each flow whose lease is over out of the orphans. */
   endLeases(now: MonotonicMs, end: (flow: InterceptFlow) => void): void {
-    for (const flow of this.#orphans) {
+    for (let flow = this.#orphans.first; flow !== undefined; flow = this.#orphans.first) {
       if (flow.forgetAt > now) break;
       end(flow);
     }
-    for (const flow of this.#lingering) {
+    for (let flow = this.#lingering.first; flow !== undefined; flow = this.#lingering.first) {
       if (flow.forgetAt > now) break;
       this.forget(flow);
     }
@@ -121,7 +122,7 @@ export class Flows {
   /** Takes the flow out of where its state has it. */
   #leave(flow: InterceptFlow): void {
     if (flow.state === 'live') this.#live--;
-    else if (flow.state === 'orphan') this.#orphans.delete(flow);
-    else this.#lingering.delete(flow);
+    else if (flow.state === 'orphan') this.#orphans.remove(flow);
+    else if (flow.state !== 'forgotten') this.#lingering.remove(flow);
   }
 }

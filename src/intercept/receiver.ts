@@ -111,7 +111,7 @@ export class Receiver {
 
   /** Ends all leases: orphans are reset on the target. For who stops himself. */
   close(): void {
-    for (const flow of this.flows.orphans) this.reset(flow);
+    this.flows.endAllLeases((flow) => this.reset(flow));
     this.#injector.flush();
   }
 

@@ -4,6 +4,7 @@ import type { StdioOptions } from 'node:child_process';
 import { cpSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Background } from '../../scripts/lab/background.ts';
 import { collect } from '../../scripts/lab/lab.ts';
 import { endClientsNowhere, endClientsOnAssistant, endClientsOnTarget } from '../../scripts/lab/network.ts';
 import { PORT } from '../../scripts/lab/server.ts';
@@ -79,6 +80,41 @@ labTests('topology', (it) => {
       await bed.replayExactly(await bed.recorded('reads'), { path: 'target', speed: '4' });
       await bed.lines('target', strict(0));
     }));
+
+  it('intercept and replay on one host by a Unix socket, without a key; another target is refused in words', async (bed) => {
+    const { archive, online } = await bed.recorded('text', 'short');
+    const { lab, files } = bed;
+    const path = join(lab.runFolder, 'relay.sock');
+    const start = (...extra: string[]) => {
+      const command = [process.execPath, CLI, 'intercept', '-i', 'eth0', '-F', `tcp and src port ${PORT}`];
+      return Background.start(lab, 'assistant', [...command, '-p', path, ...extra], /listening/);
+    };
+    const replay = () => {
+      const way = ['-x', `${PORT}-${lab.addresses.target}:${PORT}`, '-s', path, '--users', files.users];
+      const args = ['replay', archive, ...way, '--speed', '2', UNASKED, '--out', bed.fresh('run')];
+      return lab.run('assistant', process.execPath, [CLI, ...args]);
+    };
+    const intercept = await start();
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    const counts = await bed.counted(async () => {
+      const { code, stderr } = await replay();
+      assert.equal(code, 0, stderr);
+    });
+    assert.deepEqual(counts, online);
+    assert.equal((await intercept.stop()).code, 0);
+    await bed.assertNobodyOnTarget();
+
+    const other = await start('--target', '192.0.2.7:3307');
+    const { code, stderr } = await replay();
+    assert.equal(code, EXIT.failed, stderr);
+    const { target } = lab.addresses;
+    assert.match(
+      stderr,
+      new RegExp(`wants connections to ${target}:${PORT}, which is no target of this intercept`),
+    );
+    assert.match(stderr, new RegExp(`start it with --target ${target}:${PORT}`));
+    assert.match((await other.stop()).stderr, /channel refused: local 1 wants connections to/);
+  });
 
   it("self: this host's own address, no route and no assistant", (bed) =>
     withoutRoute(bed, async () => {
