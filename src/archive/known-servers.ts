@@ -38,7 +38,10 @@ export function readKnownServers(dir: string): { servers: KnownServer[]; note: s
     const { v, servers } = JSON.parse(readRegular(path, MOST_FILE_OCTETS).toString('utf8')) ?? {};
     if (v === SERVERS_VERSION && Array.isArray(servers) && servers.every(isKnownServer))
       return { servers, note: undefined };
-    return { servers: [], note: `${path} is damaged, or of a newer mytape: left out` };
+    return {
+      servers: [],
+      note: `${path} is damaged, or of a newer mytape: it is left out, so that nothing tells which server was recorded`,
+    };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return { servers: [], note: code === 'ENOENT' ? undefined : `cannot read ${path}: ${message}` };

@@ -8,6 +8,7 @@ import { MytapeError } from '../errors.ts';
 import { whyNotRegular } from '../files.ts';
 import { INDEX_FILE, INDEX_FILES } from './index-file.ts';
 import { KEYS_FILE } from './keys.ts';
+import { SERVERS_FILE } from './known-servers.ts';
 import { LOCK_FILE } from './lock.ts';
 import { DRAFT_FILE } from './repair.ts';
 import { RESERVE_FILE } from './reserve.ts';
@@ -20,6 +21,7 @@ const NAMES = new Set([
   `${LOCK_FILE}-journal`,
   RESERVE_FILE,
   SNAPSHOTS_FILE,
+  SERVERS_FILE,
   KEYS_FILE,
 ]);
 

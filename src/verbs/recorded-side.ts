@@ -4,6 +4,7 @@ import type { Archive, SessionRow } from '../archive/reader.ts';
 import { type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
 import { endpointText } from './endpoints.ts';
+import { say } from './output.ts';
 import { type ShownGreeting, shownGreetings, shownUuids } from './server-evidence.ts';
 
 /** The servers that were recorded, or are being recorded. */
@@ -51,7 +52,8 @@ interface Served {
 export async function recordedSide(archive: Archive, dir: string): Promise<RecordedSide> {
   const { served, users } = readIndex(archive);
   const spoken = [...served.values()].filter(({ spoke }) => spoke);
-  const { servers: known } = readKnownServers(dir);
+  const { servers: known, note } = readKnownServers(dir);
+  if (note !== undefined) say(`mytape: ${note}`);
   const { servers: asked } = readSnapshots(dir);
   const unknown = spoken.filter((server) => !isKnown(server, known, asked, spoken));
   const shown = unknown.length === 0 ? new Map<string, Set<string>>() : await shownUuids(archive);
