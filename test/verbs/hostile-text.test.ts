@@ -154,7 +154,7 @@ describe('what comes off the wire, on a terminal', () => {
   const NAMED = /\\x1b\]0;owned\\x07\\x1b\[2J\\rgone\\nmytape: all is well\\x9b31m\\x85\\u202e/;
   const IN_JSON = /\\u001b\]0;owned\\u0007\\u001b\[2J\\rgone\\nmytape: all is well\\u009b31m\\u0085\\u202e/;
 
-  test('ls, show, import, routes and keys', async () => {
+  test('ls, show, import, verify and routes', async () => {
     await tame(['ls', tape], NAMED);
     await tame(['ls', tape, '--json'], IN_JSON);
     await tame(['show', tape, '0', '1', '--raw'], NAMED);
@@ -162,6 +162,8 @@ describe('what comes off the wire, on a terminal', () => {
     await tame(['show', tape, '--json'], IN_JSON);
     await tame(['import', pcap, '-p', String(SERVER_PORT), '-o', join(folder, 'imported')]);
     await tame(['import', pcap, '-p', String(SERVER_PORT), '-o', join(folder, 'again'), '--json']);
+    await tame(['verify', tape]);
+    await tame(['verify', tape, '--json']);
     await tame(['routes', tape, '--via', '10.0.0.8']);
     assert.ok(existsSync(join(folder, 'imported')));
   });
