@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { openArchive } from '../../src/archive/reader.ts';
 import { MytapeError } from '../../src/errors.ts';
+import { until } from '../support/until.ts';
 import {
   blockOf,
   collect,
@@ -31,11 +32,6 @@ function flip(path: string, offset: number): void {
   const octets = readFileSync(path);
   octets[offset] ^= 0x40;
   writeFileSync(path, octets);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(condition());
 }
 
 describe('archive', () => {
@@ -220,7 +216,7 @@ describe('archive', () => {
     const writer = createWriter(dir);
     writer.write(blockOf(packets.slice(0, 1000)));
     writer.tick({ packets: 1000, dropped: 3 });
-    await until(() => {
+    await until('the packets are durable', () => {
       const archive = openArchive(dir);
       archive.close();
       return archive.info.packets === 1000;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openArchive } from '../../src/archive/reader.ts';
+import { until } from '../support/until.ts';
 import { collect, fillUp, temporaryFolder } from './support.ts';
 
 const skip =
@@ -42,17 +43,9 @@ function startScript(name: string, ...args: string[]): Run {
   return start(process.execPath, fileURLToPath(new URL(`./${name}.js`, import.meta.url)), ...args);
 }
 
-async function until(condition: () => boolean, run: Run): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  assert.fail(`waited in vain: ${run.stderr()}`);
-}
-
 async function startRecording(...args: string[]): Promise<Run> {
   const run = startScript('verbs-child', 'record', '-i', 'lo', '-p', String(PORT), ...args);
-  await until(() => run.stderr().includes('recording on lo'), run);
+  await until('it records', () => run.stderr().includes('recording on lo'));
   return run;
 }
 
@@ -107,13 +100,13 @@ describe('record', { skip }, () => {
     const run = await startRecording('-o', dir);
     await makeTraffic();
     let known = 0;
-    await until(() => {
+    await until('something is durable', () => {
       const archive = openArchive(dir);
       known = archive.info.packets;
       assert.equal(archive.info.live, true);
       archive.close();
       return known > 0;
-    }, run);
+    });
     await makeTraffic();
     run.child.kill('SIGKILL');
     assert.equal(await run.ended, 'SIGKILL');
@@ -133,7 +126,7 @@ describe('record', { skip }, () => {
       const run = await startRecording('-o', dir, '--json');
       fillUp(join(mount, 'ballast'));
       await makeTraffic();
-      await until(() => run.stderr().includes('packets are dropped, and counted'), run);
+      await until('it says that it drops', () => run.stderr().includes('packets are dropped, and counted'));
       fillUp(join(mount, 'ballast'));
       run.child.kill('SIGINT');
       assert.equal(await run.ended, 1, run.stderr());
@@ -163,9 +156,9 @@ describe('record', { skip }, () => {
     const run = await startRecording('-o', dir);
     await makeTraffic();
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'down']);
-    await until(() => run.stderr().includes('lo is down'), run);
+    await until('it says that lo is down', () => run.stderr().includes('lo is down'));
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
-    await until(() => run.stderr().includes('lo is up again: a gap of'), run);
+    await until('it says that lo is up', () => run.stderr().includes('lo is up again: a gap of'));
     await makeTraffic();
     run.child.kill('SIGINT');
     assert.equal(await run.ended, 0, run.stderr());
@@ -188,7 +181,7 @@ describe('record', { skip }, () => {
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'add', 'removed', 'type', 'veth', 'peer', 'name', 'peer']);
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'removed', 'up']);
     const run = startScript('verbs-child', 'record', '-i', 'removed', '-o', dir);
-    await until(() => run.stderr().includes('recording on removed'), run);
+    await until('it records', () => run.stderr().includes('recording on removed'));
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'del', 'removed']);
     assert.equal(await run.ended, 1, run.stderr());
     assert.match(run.stdout(), /0 packets, .* sessions/);

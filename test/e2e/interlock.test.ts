@@ -12,10 +12,10 @@ import { PORT, type Server, USERS } from '../../scripts/lab/server.ts';
 import { CLI, Recording, type ReplayFiles, writeReplayFiles } from '../../scripts/lab/tape.ts';
 import { SERVERS_FILE } from '../../src/archive/known-servers.ts';
 import { EXIT } from '../../src/errors.ts';
+import { until } from '../support/until.ts';
 import { labObstacle } from './support/capability.ts';
 import { readSummary, runSteps } from './support/path.ts';
 
-const LIMIT_MS = 15_000;
 /** Of online, beside its own; and one that is nobody's. */
 const SECOND = '10.77.0.9';
 const NOBODYS = '10.77.0.99';
@@ -281,14 +281,6 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
       await proxy.stop();
     }
   });
-
-  async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-    const deadline = performance.now() + LIMIT_MS;
-    while (!(await isSo())) {
-      assert.ok(performance.now() < deadline, `not within ${LIMIT_MS / 1000} s: ${what}`);
-      await sleep(50);
-    }
-  }
 
   /** `replica` replicates from `source` until the answer is called; that leaves `replica` configured, and stopped. */
   async function replicate(replica: Server, source: Server, host: Host): Promise<void> {

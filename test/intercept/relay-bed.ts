@@ -25,6 +25,7 @@ import { parseTarget, TargetList } from '../../src/intercept/target-list.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
+import { until as untilSo } from '../support/until.ts';
 import { FakeInjector, RecordingOwner } from './support.ts';
 
 export const KEY = Buffer.alloc(32, 7);
@@ -36,13 +37,8 @@ export const tupleOf = (clientPort: number) =>
   new Tuple(ipv4Address(CLIENT), clientPort, ipv4Address(TARGET), 3307);
 
 /** Waits until `seen` is, or fails. */
-export async function until(seen: () => boolean, what: string, withinMs = 10_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (performance.now() < deadline) {
-    if (seen()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  assert.fail(`in ${withinMs} ms, not seen: ${what}`);
+export function until(seen: () => boolean, what: string): Promise<void> {
+  return untilSo(what, seen, 5);
 }
 
 /** A path for a socket, in a folder that goes with the test. */

@@ -7,6 +7,7 @@ import { openMmsgInjector } from '../../src/net/mmsg.ts';
 import type { RingOptions } from '../../src/net/ring.ts';
 import { type CaptureGap, LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
 import { Segment } from '../../src/wire/segment.ts';
+import { until } from '../support/until.ts';
 import { HERE, Pair, skip, THERE } from './namespaces.ts';
 import { numbersFrom, numbersOf, sendNumbers, upTo } from './traffic.ts';
 
@@ -247,14 +248,14 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
       for await (const block of source) numbers.push(...numbersOf(block));
     })();
     sendNumbers(injector(), 9000, 0, 20);
-    await until(() => numbers.length === 20);
+    await until('the packets came', () => numbers.length === 20);
     for (let flap = 1; flap <= 2; flap++) {
       pair().ip('there', 'link', 'set', THERE.iface, 'down');
-      await until(() => gaps.length === 2 * flap - 1);
+      await until('the gap was told', () => gaps.length === 2 * flap - 1);
       pair().ip('there', 'link', 'set', THERE.iface, 'up');
-      await until(() => gaps.length === 2 * flap);
+      await until('the gap was told', () => gaps.length === 2 * flap);
       sendNumbers(injector(), 9000, 20 * flap, 20 * flap + 20);
-      await until(() => numbers.length === 20 * flap + 20);
+      await until('the packets came', () => numbers.length === 20 * flap + 20);
     }
     source.close();
     await reading;
@@ -271,7 +272,7 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
     sendNumbers(injector(), 9000, 0, 20);
     pair().ip('there', 'link', 'set', THERE.iface, 'down');
     const reading = numbersFrom(source);
-    await until(() => gaps.length === 1);
+    await until('the gap was told', () => gaps.length === 1);
     source.close();
     assert.deepEqual(await reading, upTo(20));
     assert.ok(gaps.length === 2 && gaps[1].toAt! > gaps[1].fromAt);
@@ -291,11 +292,4 @@ function ringContract(driver: CaptureDriver, pair: () => Pair, injector: () => I
     assert.deepEqual(numbers, upTo(20));
     pair().addLink();
   });
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let looks = 0; !holds(); looks++) {
-    assert.ok(looks < 2_000, 'waited in vain');
-    await sleep(5);
-  }
 }

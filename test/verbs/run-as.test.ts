@@ -23,6 +23,7 @@ import { fileURLToPath } from 'node:url';
 import { planRunAs } from '../../src/verbs/run-as.ts';
 import { assertWithoutCapabilities, assertWithoutRights, rightsOf } from '../support/rights.ts';
 import { ROOT } from '../support/root.ts';
+import { HANG_MS } from '../support/until.ts';
 import { CLI, mytape } from './mytape.ts';
 
 const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
@@ -33,10 +34,9 @@ const PORT = 26_597;
 const RELAY_PORT = 26_596;
 /** Bit 13 (linux/capability.h). */
 const CAP_NET_RAW = 1n << 13n;
-const DEADLINE_MS = 20_000;
 
 async function until<T>(look: () => T | undefined | false, what: () => string): Promise<T> {
-  const deadline = performance.now() + DEADLINE_MS;
+  const deadline = performance.now() + HANG_MS;
   for (;;) {
     const found = look();
     if (found !== undefined && found !== false) return found;
