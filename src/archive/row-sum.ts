@@ -8,6 +8,9 @@ const NUMBER_OCTETS = 9;
 /** Of a text or a blob: its tag and its length. */
 const HEAD_OCTETS = 5;
 
+/** Characters of a text that are written one by one. */
+const MOST_BY_HAND = 64;
+
 let octets = Buffer.alloc(4096);
 let view = new DataView(octets.buffer, octets.byteOffset, octets.length);
 
@@ -45,7 +48,16 @@ export function rowSum(table: string, columns: readonly Column[], values: readon
 function text(value: string, at: number): number {
   makeRoom(at + HEAD_OCTETS + 3 * value.length, at);
   octets[at] = TAG.text;
-  const length = octets.write(value, at + HEAD_OCTETS, 'utf8');
+  const from = at + HEAD_OCTETS;
+  let length = value.length;
+  // Most texts are short ASCII, for which a call into Node costs more than the writing.
+  for (let i = 0; i < length; i++) {
+    const code = value.charCodeAt(i);
+    octets[from + i] = code;
+    if (code < 0x80 && i < MOST_BY_HAND) continue;
+    length = octets.write(value, from, 'utf8');
+    break;
+  }
   view.setUint32(at + 1, length, true);
   return at + HEAD_OCTETS + length;
 }
