@@ -450,7 +450,11 @@ function verdictOf(
 ): { verdict: Verdict; reasons: string[] } {
   const invalid: string[] = [];
   const { captureDropped } = facts.transport;
-  if (facts.unread !== undefined) invalid.push(`the recording could not be read to its end: ${facts.unread}`);
+  if (facts.unread !== undefined) {
+    const what =
+      facts.live === true ? 'the capture ended early' : 'the recording could not be read to its end';
+    invalid.push(`${what}: ${facts.unread}`);
+  }
   if (facts.ownVoice !== undefined) invalid.push(facts.ownVoice);
   if (facts.interrupted) invalid.push('the run was stopped before its end');
   if (tally.scheduledSessions === 0) {

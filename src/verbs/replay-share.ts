@@ -211,7 +211,9 @@ export class ReplayShare {
     const source =
       this.#capture === undefined
         ? openArchiveSource(this.#job, share)
-        : liveSource(this.#capture, this.#job, share, this.#say);
+        : liveSource(this.#capture, this.#job, share, this.#say, (why) => {
+            this.#unread = why;
+          });
     const engine = new Engine(
       {
         copies,

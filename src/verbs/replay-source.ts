@@ -1,6 +1,7 @@
 /** What one share of a run reads: its part of an archive, or of what goes by on an interface. */
 import { openArchive } from '../archive/reader.ts';
 import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
+import { MytapeError } from '../errors.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
 import { LIVE_WAITS } from '../flow/decoder.ts';
 import { type FlowLimits, limitsFor } from '../flow/flow-limits.ts';
@@ -99,12 +100,16 @@ export function liveSource(
   job: ReplayJob,
   share: Share,
   say: (line: string) => void,
+  onGone: (why: string) => void,
 ): RunSource {
   const { originSec } = capture;
   const { places, idleMs } = job.live as LiveJob;
   const steps = new ClockStepTeller(originSec, 'mirror', say);
   // All threads have the same clock: one of them tells.
-  const packets = new MendedSource(capture, (step) => share.index === 0 && steps.add(step));
+  const packets = new MendedSource(
+    untilGone(capture, onGone),
+    (step) => share.index === 0 && steps.add(step),
+  );
   const snapshots = new SnapshotFollower(job.archive);
   return {
     packets,
@@ -125,6 +130,24 @@ export function liveSource(
     close() {
       packets.close();
       snapshots.close();
+    },
+  };
+}
+
+/** What `capture` has; where its interface is removed it ends, and `onGone` is told: what was seen until then is replayed to its end. */
+function untilGone(capture: PacketSource, onGone: (why: string) => void): PacketSource {
+  return {
+    linkType: capture.linkType,
+    originSec: capture.originSec,
+    stats: () => capture.stats(),
+    close: () => capture.close(),
+    async *[Symbol.asyncIterator]() {
+      try {
+        yield* capture;
+      } catch (error) {
+        if (!(error instanceof MytapeError && error.code === 'no-interface')) throw error;
+        onGone(error.message);
+      }
     },
   };
 }

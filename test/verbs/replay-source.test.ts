@@ -1,20 +1,64 @@
 import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
+import { MytapeError } from '../../src/errors.ts';
 import { LIVE_WAITS } from '../../src/flow/decoder.ts';
 import { LiveConnectionIds } from '../../src/replay/live-connection-ids.ts';
 import type { ReplayJob } from '../../src/verbs/replay-share.ts';
 import { liveSource } from '../../src/verbs/replay-source.ts';
-import type { PacketSource } from '../../src/wire/packets.ts';
+import { makeBlock, type PacketSource } from '../../src/wire/packets.ts';
+
+const JOB = {
+  archive: tmpdir(),
+  connections: LiveConnectionIds.create(1).buffer,
+  live: { places: [] },
+} as unknown as ReplayJob;
+
+test('a capture whose interface is removed ends, and any other error is one', async () => {
+  for (const [code, ends] of [
+    ['no-interface', true],
+    ['system-call', false],
+  ] as const) {
+    const block = makeBlock(new Uint8Array(0), 1, 1);
+    const capture: PacketSource = {
+      originSec: 0,
+      linkType: 1,
+      stats: () => ({ packets: 1, dropped: 0 }),
+      close: () => {},
+      async *[Symbol.asyncIterator]() {
+        yield block;
+        throw new MytapeError(code, 'eth0 was removed');
+      },
+    };
+    const told: string[] = [];
+    const source = liveSource(
+      capture,
+      JOB,
+      { index: 0, of: 1 },
+      () => {},
+      (why) => told.push(why),
+    );
+    let blocks = 0;
+    const read = (async () => {
+      for await (const _ of source.packets) blocks++;
+    })();
+    if (ends) await read;
+    else await assert.rejects(read, { code });
+    assert.equal(blocks, 1);
+    assert.deepEqual(told, ends ? ['eth0 was removed'] : []);
+    source.close();
+  }
+});
 
 test('a mirror waits for octets that its ring lost no longer than a live capture should', () => {
   const capture = { originSec: 0, linkType: 1, close: () => {} } as unknown as PacketSource;
-  const job = {
-    archive: tmpdir(),
-    connections: LiveConnectionIds.create(1).buffer,
-    live: { places: [] },
-  } as unknown as ReplayJob;
-  const { decode, close } = liveSource(capture, job, { index: 0, of: 1 }, () => {});
+  const { decode, close } = liveSource(
+    capture,
+    JOB,
+    { index: 0, of: 1 },
+    () => {},
+    () => {},
+  );
   assert.equal(decode.waits, LIVE_WAITS);
   close();
 });
