@@ -3,6 +3,7 @@
  * Decision 0034. One for all threads of a run, in memory that they share; finding anything is final.
  */
 import type { SessionMeta } from '../flow/events.ts';
+import { HEADER_OCTETS } from '../mysql/packet.ts';
 
 /** By what a mirror knew its own voice. */
 export type VoiceProof = 'greeting' | 'mark' | 'statements';
@@ -61,6 +62,8 @@ const WORDS = SAID + TABLE_WORDS;
 export class OwnVoice implements Voice {
   readonly #words: Int32Array;
   readonly #mark: Buffer;
+  /** Of the COM_QUERY that says it. */
+  readonly #markOctets: number;
   readonly #ours: ReadonlySet<string>;
   readonly #now: () => number;
   readonly #onFound: (proof: VoiceProof) => void;
@@ -85,6 +88,7 @@ export class OwnVoice implements Voice {
   constructor(job: VoiceJob, now: () => number, onFound: (proof: VoiceProof) => void) {
     this.#words = new Int32Array(job.buffer);
     this.#mark = Buffer.from(job.mark, 'latin1');
+    this.#markOctets = HEADER_OCTETS + 1 + markStatement(job.mark).length;
     this.#ours = new Set(job.ours);
     this.#now = now;
     this.#onFound = onFound;
@@ -109,7 +113,9 @@ export class OwnVoice implements Voice {
   }
 
   heard({ client }: SessionMeta, packet: Uint8Array): void {
-    if (packet.length <= this.#mark.length + MARK_SLACK && includes(packet, this.#mark)) this.#find('mark');
+    // Of hardly any other statement: to search each would cost something.
+    const more = packet.length - this.#markOctets;
+    if (more >= 0 && more <= MARK_SLACK && includes(packet, this.#mark)) this.#find('mark');
     if (this.#ours.has(client.text) && Atomics.load(this.#words, MARKED) === 0) this.#compare(packet);
     this.#look();
   }
@@ -162,8 +168,8 @@ export class OwnVoice implements Voice {
   }
 }
 
-/** A mark's statement has so many octets beside the mark, at most. */
-const MARK_SLACK = 64;
+/** Where the client has query attributes, the mark's statement is longer by their count. */
+const MARK_SLACK = 16;
 
 /** A statement that says `mark`, and does nothing. */
 export function markStatement(mark: string): string {
@@ -183,6 +189,5 @@ function hashOf(packet: Uint8Array): number {
 }
 
 function includes(packet: Uint8Array, mark: Buffer): boolean {
-  if (packet.length < mark.length) return false;
   return Buffer.from(packet.buffer, packet.byteOffset, packet.length).includes(mark);
 }
