@@ -126,7 +126,8 @@ function segmentNumbers(dir: string, codec: Codec): number[] {
     if (number === i) continue;
     throw new MytapeError(
       'bad-archive',
-      `${segmentPath(dir, i, codec)} is missing, so the archive cannot be repaired`,
+      `${segmentPath(dir, i, codec)} is missing, so the index cannot be made anew (put it back; each other segment can be imported by itself: ` +
+        `lz4 -dc ${segmentPath(dir, numbers[0], codec)} | mytape import - -p PORT -o NEW)`,
     );
   }
   return numbers;

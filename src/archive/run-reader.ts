@@ -75,7 +75,7 @@ export class RunReader {
       const file = this.#files.get(span.segment)!;
       let done = 0;
       while (done < span.octets) {
-        const { bytesRead } = await file.read(buffer, end + done, span.octets - done, span.offset + done);
+        const bytesRead = await this.#readFrom(file, span, buffer, end, done);
         if (bytesRead === 0) break;
         done += bytesRead;
       }
@@ -87,6 +87,22 @@ export class RunReader {
       end += span.octets;
     }
     return run;
+  }
+
+  /** Reads on in a span, of which `done` octets are there already. Rejects with `bad-archive`. */
+  async #readFrom(
+    file: FileHandle,
+    span: Span,
+    buffer: Uint8Array,
+    at: number,
+    done: number,
+  ): Promise<number> {
+    try {
+      return (await file.read(buffer, at + done, span.octets - done, span.offset + done)).bytesRead;
+    } catch (cause) {
+      const path = segmentPath(this.#dir, span.segment, this.#codec);
+      throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    }
   }
 
   #takeRows(): BlockRow[] {

@@ -54,10 +54,22 @@ export function verifyArchive(dir: string, { onFinding, onProgress }: VerifyOpti
       throw refuse(`its recorder did not close it, and it is not repaired: ${notRepaired}`);
     verifyIndex(dir, result, find, onProgress);
   } catch (error) {
-    if (!(error instanceof DamagedIndex)) throw error;
-    find({ what: error.what });
+    if (error instanceof DamagedIndex) find({ what: error.what });
+    else if (error instanceof MytapeError) throw error;
+    else throw notVerified(dir, error as Error & { code?: string });
   }
   return result;
+}
+
+/** Of a disk that can't be read, or has no room for the index that the segments make. */
+function notVerified(dir: string, cause: Error & { code?: string }): Error {
+  const { code, message } = cause;
+  if (code === undefined) return cause;
+  const isFull = code === 'ENOSPC' || code === 'SQLITE_FULL';
+  const next = isFull
+    ? ` (make room in ${tmpdir()}, or name another folder: TMPDIR=/var/tmp mytape verify ${dir})`
+    : '';
+  return new MytapeError('bad-archive', `cannot verify ${dir}: ${message}${next}`, { cause });
 }
 
 function verifyIndex(
