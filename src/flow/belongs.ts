@@ -9,8 +9,8 @@ import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
 import { hashOf, type Side } from './coverage.ts';
+import type { Flow } from './flow.ts';
 import { beginsLogin, isGreeting } from './login-evidence.ts';
-import type { Flow } from './table.ts';
 
 /** Both directions jump by more than this at once: numbers of another connection, not octets that were missed. */
 const JUMP_OCTETS = 1 << 20;

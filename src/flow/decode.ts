@@ -16,8 +16,8 @@ import {
   type FlowSink,
 } from './decoder.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
+import { type Endpoints, Flow } from './flow.ts';
 import { newSession } from './session-meta.ts';
-import { type Endpoints, Flow } from './table.ts';
 
 export interface DecodeOptions extends FlowOptions {
   /** Reads TLS, where keys are known; undefined: sessions under TLS are skipped. */

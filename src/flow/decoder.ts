@@ -4,7 +4,8 @@ import type { CaptureNs } from '../time.ts';
 import type { PacketBlock, PacketSource } from '../wire/packets.ts';
 import { PARSE, Segment } from '../wire/segment.ts';
 import type { FlowEvent } from './events.ts';
-import { type Endpoints, type Flow, FlowTable, type TableOptions } from './table.ts';
+import type { Endpoints, Flow } from './flow.ts';
+import { FlowTable, type TableOptions } from './table.ts';
 
 export interface FlowOptions extends TableOptions {
   /** Who listens on these is the server. */

@@ -5,9 +5,9 @@ import { seqAdd } from '../wire/sequence.ts';
 import { RESET_GRACE_NS } from './belongs.ts';
 import type { FlowSink } from './decoder.ts';
 import type { CloseHow, SessionMeta, SkipCause } from './events.ts';
+import { type Endpoints, Flow, isClosed } from './flow.ts';
 import { RawDialogue, type RawSink, type Turn } from './raw-dialogue.ts';
 import { newSession } from './session-meta.ts';
-import { type Endpoints, Flow, isClosed } from './table.ts';
 
 /** One connection of a protocol that nobody knows: from its segments to its events. */
 export class RawFlow extends Flow implements RawSink, WatchedSink {

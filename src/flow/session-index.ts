@@ -11,7 +11,8 @@ import type { Address } from '../wire/address.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
-import { type Endpoints, Flow, FlowTable, type TableOptions } from './table.ts';
+import { type Endpoints, Flow } from './flow.ts';
+import { FlowTable, type TableOptions } from './table.ts';
 
 /** How far the walk over a client's octets has come. */
 const WALK = {

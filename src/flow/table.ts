@@ -3,8 +3,7 @@ import { type Address, addressFromOctets } from '../wire/address.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
 import { belongs, isNext, isOf, track } from './belongs.ts';
-import { Side } from './coverage.ts';
-import type { Coverage, SessionEnd } from './events.ts';
+import { type Endpoints, type Flow, isClosed, Stand } from './flow.ts';
 import { AgeRing, type FlowLimits, NO_LIMITS } from './flow-limits.ts';
 
 /** How long a closed connection still takes in late packets (a last ACK, a FIN sent again) before it is forgotten. */
@@ -40,104 +39,12 @@ export interface TableOptions extends Partial<FlowLimits> {
   idStep?: number | undefined;
 }
 
-/** Where a connection stands in a table: in which map, by which key. */
-class Stand {
-  readonly flows: Map<unknown, unknown>;
-  readonly key: number | string;
-  /** One that is seen with two server's addresses stands at both. */
-  readonly next: Stand | undefined;
-
-  constructor(flows: Map<unknown, unknown>, key: number | string, next: Stand | undefined) {
-    this.flows = flows;
-    this.key = key;
-    this.next = next;
-  }
-}
-
-/** The two ends of a connection, and which of them is the server. */
-export interface Endpoints {
-  client: Address;
-  clientPort: number;
-  server: Address;
-  serverPort: number;
-}
-
-/** What the table itself keeps of a connection; owners extend it. */
-export class Flow {
-  /** Counts from 0, unless told otherwise (TableOptions), in order of the connections' first packets. */
-  readonly id: number;
-  readonly firstAt: CaptureNs;
-  lastAt: CaptureNs;
-  readonly clientSide = new Side();
-  readonly serverSide = new Side();
-  /** It was reset at this time, and nothing has shown since that the RST was none of its own; -1: not so. */
-  resetAt = -1;
-  /** Whether the RST was the client's. */
-  resetByClient = false;
-  /** Whether it had the number that its receiver expects, so that it is not asked for another (RFC 5961 3.2). */
-  resetIsExact = false;
-  /** The segment looked up last showed that the reset before it was none. */
-  resetRefuted = false;
-  /** The connection that had the same ends before. */
-  before: Flow | undefined;
-  /** It is seen with the addresses of two servers. */
-  isTwin = false;
-  /** When its SYN, or SYN-ACK, was captured: the last before any data, or the first; -1: neither was. */
-  synAt: CaptureNs = -1;
-  /** Packets of it that are copies of others: captured before and after address translation, or at two ports. */
-  copies = 0;
-  /** Its beginning was seen, or is known by what came next: the SYN, the SYN-ACK or the greeting. */
-  fromStart = false;
-  /** Nothing of it was seen but SYN, SYN-ACK and RST. */
-  isHalfOpen = true;
-  /** The table has let it go: it gets no more packets. */
-  isGone = false;
-  /** The table's own. */
-  stand: Stand | undefined;
-  /** The table's own: the client's ends. */
-  clientKey = '';
-
-  constructor(id: number, firstAt: CaptureNs) {
-    this.id = id;
-    this.firstAt = firstAt;
-    this.lastAt = firstAt;
-  }
-
-  get clientFin(): boolean {
-    return this.clientSide.fin >= 0;
-  }
-
-  get serverFin(): boolean {
-    return this.serverSide.fin >= 0;
-  }
-
-  /** How it ended, as far as is known now. */
-  get ending(): SessionEnd {
-    if (this.isHalfOpen) return 'half-open';
-    if (isClosed(this)) return 'closed';
-    return this.isGone ? 'unseen-end' : 'open';
-  }
-
-  /** How much of it the capture holds. */
-  get coverage(): Coverage {
-    const { clientSide: client, serverSide: server } = this;
-    if ((!client.seen && server.hasData) || (!server.seen && client.hasData)) return 'one-sided';
-    if (client.cut || server.cut) return 'cut';
-    if (!this.fromStart) return 'joined-late';
-    return client.hasGaps(server) || server.hasGaps(client) ? 'gaps' : 'whole';
-  }
-}
-
 /** Connections that are found without a Map: a power of two. */
 const RECENT = 1024;
 
 /** Where a client's connection is among the recent ones. */
 function placeOf(client: number, clientPort: number): number {
   return (client ^ Math.imul(clientPort, 0x9e3779b1)) & (RECENT - 1);
-}
-
-export function isClosed(flow: Flow): boolean {
-  return flow.resetAt >= 0 || (flow.clientFin && flow.serverFin);
 }
 
 export interface FlowOwner<F extends Flow> {

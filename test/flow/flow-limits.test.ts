@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SessionDecoder } from '../../src/flow/decode.ts';
 import type { FlowEvent } from '../../src/flow/events.ts';
+import { type Endpoints, Flow } from '../../src/flow/flow.ts';
 import { AgeRing, type FlowLimits, limitsFor, NO_LIMITS } from '../../src/flow/flow-limits.ts';
 import { SessionIndex } from '../../src/flow/session-index.ts';
-import { type Endpoints, Flow, FlowTable } from '../../src/flow/table.ts';
+import { FlowTable } from '../../src/flow/table.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL, Segment } from '../../src/wire/segment.ts';
 import {

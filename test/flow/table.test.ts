@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Endpoints, Flow, FlowTable, type TableOptions } from '../../src/flow/table.ts';
+import { type Endpoints, Flow } from '../../src/flow/flow.ts';
+import { FlowTable, type TableOptions } from '../../src/flow/table.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { CTL, PARSE, Segment } from '../../src/wire/segment.ts';
 import { Script, type Scripted, SERVER_PORT, scriptedSource } from './support/wire.ts';
