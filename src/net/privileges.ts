@@ -28,6 +28,11 @@ const MOST_CAPABILITIES = 64;
 /** capset(2): a struct of version and pid (0: this thread), and two of effective, permitted and inheritable. */
 const CAPABILITY_VERSION_3 = 0x2008_0522;
 const NO_CAPABILITIES = new Uint32Array(6);
+/**
+ * Kept for ever: koffi's asynchronous calls hold on to no argument, and the kernel writes into a header whose version it does not know. One
+ * that was collected before its call began so had the heap damaged.
+ */
+const THIS_THREAD = Uint32Array.of(CAPABILITY_VERSION_3, 0);
 
 /** seccomp(2), by number: libc has no function for it. All newer architectures share one table. */
 const SYS_SECCOMP = process.arch === 'x64' ? 317 : 277;
@@ -133,7 +138,7 @@ export async function dropPrivileges(account: Account | undefined): Promise<void
 
 /** Gives up this thread's capabilities. */
 export function shedCapabilities(): void {
-  check(calls().capset(thisThread(), NO_CAPABILITIES), 'capset');
+  check(calls().capset(THIS_THREAD, NO_CAPABILITIES), 'capset');
 }
 
 function setGroups({ gid, name }: Account): void {
@@ -173,7 +178,7 @@ async function shedInPool(): Promise<void> {
 
 function shedInAnyOfPool(): Promise<void> {
   return new Promise((resolve, reject) => {
-    calls().capset.async(thisThread(), NO_CAPABILITIES, (error, result) => {
+    calls().capset.async(THIS_THREAD, NO_CAPABILITIES, (error, result) => {
       if (error === null && result === 0) resolve();
       else reject(error ?? new MytapeError('system-call', 'capset failed in a thread of the pool'));
     });
@@ -193,8 +198,4 @@ function countThreads(): { all: number; without: number } {
     }
   }
   return count;
-}
-
-function thisThread(): Uint32Array {
-  return Uint32Array.of(CAPABILITY_VERSION_3, 0);
 }
