@@ -36,6 +36,7 @@ export class Attachment implements ReceiverPort {
   /** Flows that owe the target an ACK at the end of this turn. */
   due: InterceptFlow[] = [];
   readonly #flows = new Map<number, InterceptFlow>();
+  #lastId = -1;
 
   /** By `Receiver.attach`. */
   constructor(owner: ReceiverOwner, receiver: Receiver, options: AttachOptions) {
@@ -170,6 +171,9 @@ export class Attachment implements ReceiverPort {
   /** A replay gives a number, and a connection, to one flow at a time. */
   #breach(id: number, before: InterceptFlow | undefined): string | undefined {
     if (this.#flows.has(id)) return `gave the number ${id} to two connections`;
+    // Also because a Map in which one key comes and goes has it many times, and looks at each.
+    if (id <= this.#lastId) return `gave the number ${id} after ${this.#lastId}: numbers grow`;
+    this.#lastId = id;
     if (before?.state !== 'live' || before.attachment !== this) return undefined;
     return `gave a connection two numbers, ${before.id} and ${id}`;
   }

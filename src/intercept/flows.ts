@@ -81,12 +81,17 @@ export class Flows {
     this.#orphans.add(flow);
   }
 
-  /** Nothing more is known of it: another flow is about to have its connection, or it has been over for long enough. */
+  /** Nothing more is known of it. */
   forget(flow: InterceptFlow): void {
+    this.replace(flow);
+    this.table.delete(flow);
+  }
+
+  /** The same, but its place in the table is for the flow of the same tuple that is added next. */
+  replace(flow: InterceptFlow): void {
     this.#leave(flow);
     flow.fallSilent('forgotten');
     this.weigh(flow);
-    this.table.delete(flow);
   }
 
   /** `end` must take each flow whose lease is over out of the orphans. */

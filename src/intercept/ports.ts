@@ -29,7 +29,7 @@ export interface Resumption {
 
 /**
  * What the send half asks of the receive half: by function call in one process, or over the relay. `id` names a flow for
- * its owner and is never used twice by one owner.
+ * its owner; an owner's next flow has a larger one.
  */
 export interface ReceiverPort {
   /** The SYN may go out when the owner's `registered` was called: an answer that comes sooner would find nobody. */

@@ -144,7 +144,7 @@ export class Receiver {
   /** Another flow is about to have the connection; `reset`: the target is to be rid of what it has of it. */
   replace(flow: InterceptFlow, reset: boolean): void {
     if (reset) this.#send(flow, flow.half.ack, CTL.rst | CTL.ack, flow.half.rcvNxt);
-    this.flows.forget(flow);
+    this.flows.replace(flow);
     this.#injector.flush();
   }
 

@@ -46,7 +46,8 @@ describe('flows that a peer begins', () => {
       assert.equal(port.register(7, tupleOf(i), ISS), 'gave the number 7 to two connections');
     assert.equal(port.resume(7, tupleOf(2), RESUMPTION), 'gave the number 7 to two connections');
     assert.equal(port.register(8, tupleOf(1), ISS), 'gave a connection two numbers, 7 and 8');
-    assert.equal(port.resume(8, tupleOf(1), RESUMPTION), 'gave a connection two numbers, 7 and 8');
+    assert.equal(port.resume(9, tupleOf(1), RESUMPTION), 'gave a connection two numbers, 7 and 9');
+    assert.equal(port.register(3, tupleOf(2), ISS), 'gave the number 3 after 9: numbers grow');
     assert.deepEqual([port.flows, flows.open, flows.table.size], [1, 1, 1]);
   });
 

@@ -1,6 +1,5 @@
-/** Conversations of two replays with an intercept, and the target's segments between: as they should be, and damaged at random. */
+/** Conversations of two replays with an intercept, and the target's segments between. */
 import {
-  HEADER_OCTETS,
   LEAST_OCTETS,
   MESSAGE,
   MessageWriter,
@@ -19,6 +18,8 @@ export const TARGET = 0xc0a80001;
 export const PORT = 3307;
 const CLIENT = 0x0a010203;
 const ISS = 1000;
+/** Below the numbers of a conversation's flows. */
+export const FIRST_NUMBER = 100;
 const IRS = 5000;
 
 /** Two channels of one intercept. */
@@ -142,13 +143,20 @@ function life(channel: number, n: number, random: Random): Step[] {
     sees(from, ISS + 40, CTL.ack, ROWS.subarray(0, cut)),
     { kind: 'waits', ms: 48 },
     says(correct(n, ISS + 30)),
-    ...(random(3) === 0 ? [{ kind: 'cut', channel } as const] : []),
-    says(resume(n, tupleOf(n), from + cut, random(2) === 0 ? STATE : undefined)),
+    ...(random(3) === 0
+      ? [
+          { kind: 'cut', channel } as const,
+          says(resume(n, tupleOf(n), from + cut, random(2) === 0 ? STATE : undefined)),
+        ]
+      : []),
     sees(from + ROWS.length, ISS + 60, CTL.ack | CTL.fin),
     says(short(MESSAGE.release, random(2), n)),
     sees(from + ROWS.length, ISS + 60, random(2) === 0 ? CTL.rst : CTL.ack),
   ];
 }
+
+/** A number that stays as it is: a peer gives it to several connections. */
+const AGAIN = 1;
 
 /** What a hostile peer would name: a target that is none, an address that nobody saw, another replay's connection. */
 function strangers(channel: number, random: Random): Step[] {
@@ -167,7 +175,7 @@ function strangers(channel: number, random: Random): Step[] {
     resume(20_000 + i, tupleOf(20_000 + i), IRS + 1, LONG_STATE),
   );
   const double = Array.from({ length: 4 }, (_, i) =>
-    message((writer) => writeRegister(writer, 10_000 + 10 * channel, tupleOf(25_000 + i), ISS)),
+    message((writer) => writeRegister(writer, AGAIN, tupleOf(25_000 + i), ISS)),
   );
   return [
     ...(random(3) === 0 ? greedy.map(says) : []),
@@ -211,91 +219,21 @@ export function conversation(random: Random): Step[] {
     }
     if (random(3) > 0) steps.push({ kind: 'says', channel, octets: short(MESSAGE.bye, 0, 0) });
   }
-  return steps;
+  return numbered(steps);
 }
 
-const TYPES = Object.values(MESSAGE);
-
-/** Damages what is said in one of the ways that matter; returns what is said in its place. */
-function damaged(octets: Uint8Array, random: Random): Uint8Array {
-  const copy = new Uint8Array(octets);
-  const view = new DataView(copy.buffer);
-  if (copy.length < HEADER_OCTETS) return copy;
-  switch (random(6)) {
-    case 0:
-      for (let i = 1 + random(3); i > 0; i--) copy[random(copy.length)] ^= 1 << random(8);
-      return copy;
-    case 1:
-      return copy.subarray(0, random(copy.length + 1));
-    case 2:
-      // Any type, with the length that it should have.
-      copy[2] = TYPES[random(TYPES.length)];
-      return copy;
-    case 3:
-      view.setUint16(0, random(4) === 0 ? random(65_536) : random(100));
-      return copy;
-    case 4:
-      // A number that others have, or a large one.
-      view.setUint32(4, random(3) === 0 ? 0xffff_ffff : 10_000 + random(20));
-      return copy;
-    default: {
-      // Extreme values in the fields.
-      const at = HEADER_OCTETS + random(Math.max(1, copy.length - HEADER_OCTETS));
-      copy.fill(random(2) === 0 ? 255 : 0, at, at + 1 + random(8));
-      return copy;
-    }
-  }
-}
-
-/** Damages octets of messages, one after the other; for a stream that is not made of steps. */
-export function damagedStream(messages: readonly Uint8Array[], random: Random): Uint8Array[] {
-  const stream = [...messages];
-  for (let i = 1 + random(6); i > 0 && stream.length > 0; i--) {
-    const at = random(stream.length);
-    const other = random(stream.length);
-    switch (random(5)) {
-      case 0:
-        stream.splice(at, 1);
-        break;
-      case 1:
-        stream.splice(other, 0, ...new Array<Uint8Array>(1 + random(40)).fill(stream[at]));
-        break;
-      case 2:
-        [stream[at], stream[other]] = [stream[other], stream[at]];
-        break;
-      default:
-        stream[at] = damaged(stream[at], random);
-    }
-  }
-  return stream;
-}
-
-/** Damages a conversation: steps left out, repeated, moved, on the other channel, cut anywhere, or with other octets in them. */
-export function damagedSteps(steps: readonly Step[], random: Random): Step[] {
-  const all = [...steps];
-  for (let i = 1 + random(8); i > 0 && all.length > 0; i--) {
-    const at = random(all.length);
-    const step = all[at];
-    switch (random(7)) {
-      case 0:
-        all.splice(at, 1);
-        break;
-      case 1:
-        all.splice(random(all.length), 0, ...new Array<Step>(1 + random(60)).fill(step));
-        break;
-      case 2:
-        all.splice(random(all.length), 0, ...all.splice(at, 1 + random(5)));
-        break;
-      case 3:
-        if ('channel' in step) all[at] = { ...step, channel: random(CHANNELS) };
-        break;
-      case 4:
-        all.splice(at, 0, { kind: 'cut', channel: random(CHANNELS) });
-        break;
-      default:
-        if (step.kind === 'says') all[at] = { ...step, octets: damaged(step.octets, random) };
-        else if (step.kind === 'waits') all[at] = { kind: 'waits', ms: random(20_000) };
-    }
-  }
-  return all;
+/** Gives the flows numbers that grow, as a replay does: each time that one is registered or resumed the next. */
+function numbered(steps: readonly Step[]): Step[] {
+  const numbers = new Map<number, number>();
+  let last = FIRST_NUMBER;
+  return steps.map((step) => {
+    if (step.kind !== 'says') return step;
+    const octets = new Uint8Array(step.octets);
+    const view = new DataView(octets.buffer);
+    const flow = view.getUint32(4);
+    if (flow === 0 || flow === AGAIN) return step;
+    if (octets[2] === MESSAGE.register || octets[2] === MESSAGE.resume) numbers.set(flow, ++last);
+    view.setUint32(4, numbers.get(flow) ?? flow);
+    return { ...step, octets };
+  });
 }

@@ -9,15 +9,8 @@ import { ManualClock } from '../../../src/time.ts';
 import { ipv4Address } from '../../../src/wire/address.ts';
 import { CTL } from '../../../src/wire/segment.ts';
 import { blockOf, FakeInjector, parsePacket } from '../support.ts';
-import {
-  CHANNELS,
-  conversation,
-  damagedSteps,
-  introduction,
-  type Random,
-  type Step,
-  seeded,
-} from './conversation.ts';
+import { CHANNELS, conversation, introduction, type Random, type Step, seeded } from './conversation.ts';
+import { damagedSteps } from './damage.ts';
 import { FakeSocket } from './fake-socket.ts';
 
 const TARGETS = new TargetList([parseTarget('192.168.0.1:3307')]);

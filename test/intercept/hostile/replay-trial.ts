@@ -10,7 +10,8 @@ import { PacketTransport } from '../../../src/transport/packet.ts';
 import type { Connection } from '../../../src/transport/transport.ts';
 import { ipv4Address } from '../../../src/wire/address.ts';
 import { FakeInjector, parsePacket } from '../support.ts';
-import { damagedStream, PORT, seeded, TARGET } from './conversation.ts';
+import { PORT, seeded, TARGET } from './conversation.ts';
+import { damagedStream } from './damage.ts';
 import { type Outcome, toldIn } from './intercept-trial.ts';
 
 const MTU = 1500;
