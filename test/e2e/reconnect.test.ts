@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Recorded } from '../../scripts/lab/path.ts';
 import { type ReplayPath, replayArguments, startIntercept, tape } from '../../scripts/lab/tape.ts';
 import { EXIT } from '../../src/errors.ts';
+import { until } from '../support/until.ts';
 import { assertAddsUp, labTests, runSteps, type TestBed, UNASKED } from './support/path.ts';
 import type { Step } from './support/steps.ts';
 
@@ -147,11 +148,12 @@ labTests('reconnect', (it) => {
     await bed.target.start(['--back-log=1']);
     const before = await listenOverflows(bed);
     process.kill(bed.target.pid, 'SIGSTOP');
-    const awake = sleep(2000).then(() => process.kill(bed.target.pid, 'SIGCONT'));
+    const awake = until('the queue is full', async () => (await listenOverflows(bed)) > before).finally(() =>
+      process.kill(bed.target.pid, 'SIGCONT'),
+    );
     // With SYN cookies a connection whose last ACK found no room stands at this end only: nobody greets it.
     const replay = await bed.replayAnyhow({ path: 'local', archive, extra: ['--connect-timeout', '3s'] });
     await awake;
-    assert.ok((await listenOverflows(bed)) > before, 'the queue was full');
     const summary = replay.summary();
     assertAddsUp(summary);
     assert.deepEqual([summary.sessions.lost_by, summary.commands.lost], [{}, {}], replay.stderr);
