@@ -39,7 +39,8 @@ export interface RunFile extends RunStart {
   completed: boolean;
 }
 
-const runFileIn = (folder: string) => join(folder, 'run.json');
+const RUN_FILE = 'run.json';
+const runFileIn = (folder: string) => join(folder, RUN_FILE);
 
 export function writeRunFile(folder: string, file: RunFile): void {
   const path = runFileIn(folder);
@@ -55,7 +56,7 @@ export function readRunFile(folder: string): RunFile {
   if (!existsSync(path))
     throw new MytapeError(
       'bad-file',
-      `${folder} has no run to resume: there is no ${path} (name the folder of a replay, its --out)`,
+      `${folder} has no run to resume: there is no ${path} (name the folder of a replay, its --out; a run that ended while it waited for --start-at has sent nothing: start it again)`,
     );
   try {
     const file = readSealed(path);
@@ -84,7 +85,7 @@ export function isInterrupted(folder: string): boolean {
 }
 
 /**
- * A run begins in its folder, or goes on there. What another run left there is gone. Throws where the recording is not the one that the run
+ * A run begins to send, or goes on to: from now on there is something to resume. What another run left in the folder is gone. Throws where the recording is not the one that the run
  * began with: its sessions have other numbers.
  */
 export function beginRunFile({ folder, run, resume }: CheckpointJob, { args, recording }: RunStart): RunFile {
@@ -126,10 +127,16 @@ function refuseForeign(path: string): void {
   );
 }
 
+/** A new run has this folder, and has sent nothing yet. */
+export function removeRun(folder: string): void {
+  removeCheckpoints(folder, (name) => name === RUN_FILE);
+}
+
 /** Nobody goes on from here. */
-export function removeCheckpoints(folder: string): void {
+export function removeCheckpoints(folder: string, isToo = (_name: string) => false): void {
   try {
-    for (const name of readdirSync(folder)) if (isCheckpointFile(name)) rmSync(join(folder, name));
+    for (const name of readdirSync(folder))
+      if (isCheckpointFile(name) || isToo(name)) rmSync(join(folder, name));
     syncFolder(folder);
   } catch (cause) {
     throw new MytapeError(

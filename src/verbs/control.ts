@@ -69,18 +69,22 @@ export class RunControl {
   }
 
   /** Waits until `startMs` (since 1970), or until it is stopped; the run begins then. */
-  async begin(startMs = Number.NEGATIVE_INFINITY): Promise<void> {
+  async begin(startMs?: number): Promise<void> {
+    if (startMs !== undefined) await this.wait(startMs);
+    this.#startedMs = this.#run.now();
+  }
+
+  /** Waits until `untilMs` (since 1970), or until it is stopped. */
+  async wait(untilMs: number): Promise<void> {
     const { now } = this.#run;
-    if (startMs > now() && this.#stops === 0) {
-      await new Promise<void>((resolve) => {
-        const callOff = callAt(startMs, now, resolve);
-        this.#wake = () => {
-          callOff();
-          resolve();
-        };
-      });
-    }
-    this.#startedMs = now();
+    if (untilMs <= now() || this.#stops > 0) return;
+    await new Promise<void>((resolve) => {
+      const callOff = callAt(untilMs, now, resolve);
+      this.#wake = () => {
+        callOff();
+        resolve();
+      };
+    });
   }
 
   /** Infinity: max. Throws where it is live. */

@@ -5,7 +5,7 @@ import type { MappingJob } from '../replay/mappings.ts';
 import { type CapturePlace, placeToCapture } from './interfaces.ts';
 import { mappingWords } from './mapping.ts';
 import { say } from './output.ts';
-import type { RunPlan } from './replay-run.ts';
+import type { RunPlan } from './replay-plan.ts';
 import type { LiveJob } from './replay-source.ts';
 
 /** What the command line says of the capture. */

@@ -1,19 +1,13 @@
-/** A run of any source: its plan by the options, its threads, signals, progress, and summary.json. */
+/** A run of any source: its threads, signals, and summary.json. */
 import { EXIT, MytapeError } from '../errors.ts';
-import { readKeyFile } from '../intercept/relay-key.ts';
 import { Guard } from '../net/guard.ts';
-import { Filters } from '../replay/filters.ts';
-import { CommandKinds } from '../replay/kinds.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
-import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
-import { Selection } from '../replay/selection.ts';
 import type { CountedLosses } from '../report/losses.ts';
 import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { summaryLines } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
 import { sumStats } from '../transport/targets.ts';
-import type { Address } from '../wire/address.ts';
 import type { SourceStats } from '../wire/packets.ts';
 import { newRunId } from './checkpoint-file.ts';
 import {
@@ -22,30 +16,17 @@ import {
   type RunLeft,
   type RunStart,
   removeCheckpoints,
+  removeRun,
   writeRunFile,
 } from './checkpoint-run.ts';
-import { RunControl, speedText } from './control.ts';
+import { RunControl } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
 import { isUnderWay, openControl } from './control-socket.ts';
-import { relayHost } from './endpoints.ts';
-import { interlock, refuseRecordedAddress, type WaiverOptions, waiversOf } from './interlock.ts';
-import { keysHelp, listenForKeys } from './keys.ts';
-import { mappingText, mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
-import { formatTime, jsonLines, Progress, print, say, sayLine } from './output.ts';
+import { mappingText } from './mapping.ts';
+import { jsonLines, print, say, sayLine } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
 import type { RecordedSide } from './recorded-side.ts';
-import { planClients } from './replay-clients.ts';
-import { type LoginJob, planLogins } from './replay-logins.ts';
-import {
-  checkKey,
-  checkTransport,
-  filtersOf,
-  type RulesFile,
-  type RunOptions,
-  rulesOf,
-  selectionOf,
-  targetTls,
-} from './replay-options.ts';
+import type { RunOptions } from './replay-options.ts';
 import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { addressesTaken } from './replay-source.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
@@ -54,94 +35,10 @@ import { RestTeller } from './rest-teller.ts';
 import { asRunAs, checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
 import { makeRunFolder, writeSummary } from './run-folder.ts';
 import { RunLock } from './run-lock.ts';
+import { showProgress } from './run-progress.ts';
+import { refuseLive, TargetCheck } from './target-check.ts';
 
 const PROGRESS_MS = 1_000;
-
-/** What the options amount to, before the source is known. */
-export interface RunPlan extends PlannedMappings {
-  options: RunOptions;
-  /** Host that catches the answers; undefined: this one. */
-  assistant: Address | undefined;
-  rules: RulesFile | undefined;
-  logins: LoginJob;
-  key: Uint8Array | undefined;
-}
-
-/** Says what is wrong with the options before anything is opened; reads files, and asks for a password, where one is needed. */
-export async function planRun(options: RunOptions & { dryRun?: true | undefined }): Promise<RunPlan> {
-  checkTransport(options);
-  // A dry run speaks to nobody.
-  if (options.dryRun !== true) checkKey(options);
-  new Filters(options);
-  new Selection(selectionOf(options), new CommandKinds());
-  if (options.schemaPerCopy !== undefined) new SchemaPerCopy(options.schemaPerCopy);
-  const rules = rulesOf(options);
-  return {
-    options,
-    rules,
-    logins: await planLogins(options),
-    key: options.keyFile === undefined ? undefined : readKeyFile(options.keyFile),
-    ...(await planMappings(options.target)),
-    assistant: await relayHost(options.intercept),
-  };
-}
-
-/** The run's targets, and who speaks to each from where; `clients`: addresses of its recorded clients, where they are known before. */
-export function planTargets(
-  { options, mappings, targets, jobs, assistant }: RunPlan,
-  clients: (target: number) => Iterable<string>,
-): TargetJob[] {
-  const { copies } = options;
-  return targets.map((place, index) => {
-    const { address: target, port: targetPort } = place;
-    const facts = { target, copies, assistant, clients: clients(index) };
-    return {
-      name: targetText(place),
-      mapping: mappings
-        .filter((_, i) => jobs[i].target === index)
-        .map(mappingWords)
-        .join(','),
-      target,
-      targetPort,
-      clients: planClients(options.clients, facts),
-      tls: targetTls(options, place),
-    };
-  });
-}
-
-/** What of a job the options tell. */
-export type PlannedJob = Omit<
-  ReplayJob,
-  'archive' | 'serverPorts' | 'mappings' | 'speed' | 'timing' | 'connections' | 'keyLog'
->;
-
-export function plannedJob(
-  { options, rules, logins, key }: RunPlan,
-  targets: readonly TargetJob[],
-): PlannedJob {
-  return {
-    targets,
-    intercept: options.intercept,
-    key,
-    captureDriver: options.captureDriver,
-    sendDriver: options.sendDriver,
-    copies: options.copies,
-    raw: options.protocol === 'raw',
-    transport: options.transport,
-    logins,
-    filters: filtersOf(options),
-    selection: selectionOf(options),
-    schemaPerCopy: options.schemaPerCopy,
-    rules,
-    maxConnections: options.maxConnections,
-    connectRate: options.connectRate,
-    order: options.order,
-    pool: options.pool,
-    pinTime: options.pinTime === true,
-    connectTimeoutMs: options.connectTimeout,
-    replyTimeoutMs: options.replyTimeout,
-  };
-}
 
 /** What is known of the recording beside its sessions. */
 export interface SourceFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flood'> {
@@ -171,7 +68,11 @@ export interface SourceFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flo
 /** Carries `planned` out to its end, and sets the exit code. */
 export async function carryOut(planned: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
   const { copies, speed, targets, logins, raw } = planned;
-  await refuseLive(targets, { logins, raw }, source.servers, options);
+  const check = new TargetCheck(
+    () => refuseLive(targets, { logins, raw }, source.servers, options),
+    () => realClock.now(),
+  );
+  await check.ask();
   const out = makeRunFolder(options.out, source.runAs);
   if (await isUnderWay(out))
     throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
@@ -187,7 +88,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const guard = await guardOf(targets);
   const isBeside = source.isBeside === true;
   const threads = await openThreads(job, options.channels, sayLine, isBeside);
-  const runFile = await settle(threads, job, out, source).catch(async (error: Error) => {
+  await settle(threads, job, out, source).catch(async (error: Error) => {
     await threads.close();
     await guard?.close();
     throw error;
@@ -219,11 +120,20 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   let startedAt = realClock.now();
   let endedAt = startedAt;
   let results: ShareResult[];
+  let runFile: RunFile | undefined;
   const served = await openControl(out, control).catch((error: Error) => {
     sayLine(`${error.message}: this run cannot be steered by mytape ctl`);
   });
   try {
-    await control.begin(course.startMs);
+    try {
+      await check.waitToBegin(control, course.startMs);
+      // Nothing was sent before: a run that ends while it waits leaves nothing to resume.
+      runFile = resumable && checkpoint && beginRunFile(checkpoint, resumable);
+    } catch (error) {
+      served?.close();
+      await threads.close();
+      throw error;
+    }
     startedAt = realClock.now();
     const anchors = { first: source.resumedAt ?? anchorOf(job, source), next: source.anchorAt };
     await runPasses(threads, control, course, resumable?.left?.pass ?? 0, anchors).finally(() =>
@@ -277,39 +187,28 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   process.exitCode = exitCodeOf(summary, interrupted);
 }
 
-/** All sockets are open: gives up the rights that are not needed any more, and begins the run's file. Throws where `out` can't be written. */
+/**
+ * All sockets are open: gives up the rights that are not needed any more, and clears the folder of what another run left there. Throws where
+ * `out` can't be written.
+ */
 async function settle(
   threads: ReplayThreads,
   job: ReplayJob,
   out: string,
-  { opened, runAs, resumable }: SourceFacts,
-): Promise<RunFile | undefined> {
+  { opened, runAs }: SourceFacts,
+): Promise<void> {
   await opened?.();
   await goOnAs(runAs);
   await threads.shed();
   checkWritable(out, runAs, '--out');
   if (job.live === undefined) checkReadable(job.archive, runAs);
-  return resumable && job.checkpoint && beginRunFile(job.checkpoint, resumable);
+  if (job.checkpoint?.resume === false) removeRun(out);
 }
 
 /** How a mirror has heard itself, in words. */
 function heardItself({ voice }: ReplayJob): string | undefined {
   const proof = voice && OwnVoice.found(voice);
   return proof && ownVoiceText(proof);
-}
-
-/** Throws 'refused' where one of the targets is a recorded server, looks live, or may be either for all that is known. */
-async function refuseLive(
-  targets: readonly TargetJob[],
-  asking: { logins: LoginJob; raw: boolean | undefined },
-  servers: RecordedSide,
-  options: WaiverOptions,
-): Promise<void> {
-  const waivers = waiversOf(options);
-  // Before the first of them is asked: an address is known without.
-  if (!waivers.live) for (const target of targets) refuseRecordedAddress(target, servers);
-  const tell = (line: string) => say(`mytape: ${line}`);
-  for (const target of targets) await interlock({ ...target, ...asking }, servers, waivers, tell);
 }
 
 /** Where we speak from this host's own address, to whichever target. */
@@ -394,41 +293,4 @@ function warnOfRules(results: readonly ShareResult[]): void {
 function exitCodeOf(summary: Summary, interrupted: boolean): number {
   if (interrupted) return EXIT.interrupted;
   return summary.verdict === 'invalid' ? EXIT.invalidRun : EXIT.done;
-}
-
-/** A line a second on a terminal. Answers what ends it. */
-function showProgress(
-  threads: ReplayThreads,
-  control: RunControl,
-  startMs: number = Number.NEGATIVE_INFINITY,
-): () => void {
-  if (!process.stderr.isTTY) return () => {};
-  const keys = process.stdin.isTTY ? listenForKeys(process.stdin, control) : undefined;
-  const help = keys === undefined ? '' : `  (${keysHelp(control)})`;
-  const line = new Progress();
-  const startedAt = realClock.now();
-  let before = 0;
-  const timer = setInterval(() => {
-    if (Date.now() < startMs) {
-      line.show(`begins at ${formatTime(startMs)}`);
-      return;
-    }
-    const { answered, lost, open, reconnected } = threads.progress;
-    const seconds = Math.round((realClock.now() - startedAt) / 1000);
-    const rate = answered - before;
-    before = answered;
-    line.show(
-      `${seconds} s  ${answered} commands answered (${rate}/s), ${lost} lost, ${open} sessions open` +
-        (reconnected === 0 ? '' : `, ${reconnected} reconnections`) +
-        (control.speed === undefined
-          ? ''
-          : `, ${control.paused ? 'paused' : `speed ${speedText(control.speed)}`}`) +
-        help,
-    );
-  }, PROGRESS_MS);
-  return () => {
-    clearInterval(timer);
-    keys?.();
-    line.clear();
-  };
 }

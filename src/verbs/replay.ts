@@ -17,7 +17,8 @@ import { sayLine } from './output.ts';
 import { recordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
-import { carryOut, plannedJob, planRun, planTargets } from './replay-run.ts';
+import { plannedJob, planRun, planTargets } from './replay-plan.ts';
+import { carryOut } from './replay-run.ts';
 import { onClockStepOption, parseScale, planTiming } from './replay-timing.ts';
 import { planRunAs, readFor } from './run-as.ts';
 

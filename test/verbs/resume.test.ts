@@ -1,5 +1,7 @@
 /** `mytape replay --resume`, and what a run does where its folder can't be written. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -13,11 +15,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ArchiveLock } from '../../src/archive/lock.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import { interleave, recordArchive, sessionFrames } from '../archive/support.ts';
-import { mytape } from './mytape.ts';
+import { CLI, mytape } from './mytape.ts';
 
 const OURS = /this is a fault of mytape's own|^\s+at /m;
 
@@ -66,6 +69,37 @@ describe('a run whose folder is in the way', () => {
     assert.deepEqual([resumed, loops], [1, 2]);
     fails(mytape('replay', '--resume', out), EXIT.usage, /came to its end: nothing is left to resume/);
     assert.ok(!existsSync(join(out, 'run.lock')));
+  });
+
+  test('killed while it waits to begin, leaves nothing to resume, and says that nothing was sent', async () => {
+    const waiting = join(root, 'waiting');
+    const startAt = new Date(Date.now() + 7_200_000).toISOString();
+    const args = [
+      '-x',
+      '3307-10.9.9.9:3306',
+      '--transport',
+      'socket',
+      '--out',
+      waiting,
+      '--allow-live-target',
+    ];
+    const words = [CLI, 'replay', tape, ...args, '--start-at', startAt];
+    const child = spawn(process.execPath, words, { stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    try {
+      while (!existsSync(join(waiting, 'control.sock'))) {
+        assert.equal(child.exitCode, null);
+        await sleep(20);
+      }
+    } finally {
+      child.kill('SIGKILL');
+      await ended;
+    }
+    fails(
+      mytape('replay', '--resume', waiting),
+      EXIT.failed,
+      /no run to resume: .* a run that ended while it waited for --start-at has sent nothing: start it again\)/,
+    );
   });
 
   test('is not begun where another process carries one out', () => {

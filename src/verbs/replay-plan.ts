@@ -1,0 +1,109 @@
+/** What a run's options amount to: its targets, and who speaks to each from where. */
+import { readKeyFile } from '../intercept/relay-key.ts';
+import { Filters } from '../replay/filters.ts';
+import { CommandKinds } from '../replay/kinds.ts';
+import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
+import { Selection } from '../replay/selection.ts';
+import type { Address } from '../wire/address.ts';
+import { relayHost } from './endpoints.ts';
+import { mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
+import { planClients } from './replay-clients.ts';
+import { type LoginJob, planLogins } from './replay-logins.ts';
+import {
+  checkKey,
+  checkTransport,
+  filtersOf,
+  type RulesFile,
+  type RunOptions,
+  rulesOf,
+  selectionOf,
+  targetTls,
+} from './replay-options.ts';
+import type { ReplayJob } from './replay-share.ts';
+import type { TargetJob } from './replay-transport.ts';
+
+/** What the options amount to, before the source is known. */
+export interface RunPlan extends PlannedMappings {
+  options: RunOptions;
+  /** Host that catches the answers; undefined: this one. */
+  assistant: Address | undefined;
+  rules: RulesFile | undefined;
+  logins: LoginJob;
+  key: Uint8Array | undefined;
+}
+
+/** Says what is wrong with the options before anything is opened; reads files, and asks for a password, where one is needed. */
+export async function planRun(options: RunOptions & { dryRun?: true | undefined }): Promise<RunPlan> {
+  checkTransport(options);
+  // A dry run speaks to nobody.
+  if (options.dryRun !== true) checkKey(options);
+  new Filters(options);
+  new Selection(selectionOf(options), new CommandKinds());
+  if (options.schemaPerCopy !== undefined) new SchemaPerCopy(options.schemaPerCopy);
+  const rules = rulesOf(options);
+  return {
+    options,
+    rules,
+    logins: await planLogins(options),
+    key: options.keyFile === undefined ? undefined : readKeyFile(options.keyFile),
+    ...(await planMappings(options.target)),
+    assistant: await relayHost(options.intercept),
+  };
+}
+
+/** The run's targets, and who speaks to each from where; `clients`: addresses of its recorded clients, where they are known before. */
+export function planTargets(
+  { options, mappings, targets, jobs, assistant }: RunPlan,
+  clients: (target: number) => Iterable<string>,
+): TargetJob[] {
+  const { copies } = options;
+  return targets.map((place, index) => {
+    const { address: target, port: targetPort } = place;
+    const facts = { target, copies, assistant, clients: clients(index) };
+    return {
+      name: targetText(place),
+      mapping: mappings
+        .filter((_, i) => jobs[i].target === index)
+        .map(mappingWords)
+        .join(','),
+      target,
+      targetPort,
+      clients: planClients(options.clients, facts),
+      tls: targetTls(options, place),
+    };
+  });
+}
+
+/** What of a job the options tell. */
+export type PlannedJob = Omit<
+  ReplayJob,
+  'archive' | 'serverPorts' | 'mappings' | 'speed' | 'timing' | 'connections' | 'keyLog'
+>;
+
+export function plannedJob(
+  { options, rules, logins, key }: RunPlan,
+  targets: readonly TargetJob[],
+): PlannedJob {
+  return {
+    targets,
+    intercept: options.intercept,
+    key,
+    captureDriver: options.captureDriver,
+    sendDriver: options.sendDriver,
+    copies: options.copies,
+    raw: options.protocol === 'raw',
+    transport: options.transport,
+    logins,
+    filters: filtersOf(options),
+    selection: selectionOf(options),
+    schemaPerCopy: options.schemaPerCopy,
+    rules,
+    maxConnections: options.maxConnections,
+    connectRate: options.connectRate,
+    order: options.order,
+    pool: options.pool,
+    pinTime: options.pinTime === true,
+    connectTimeoutMs: options.connectTimeout,
+    replyTimeoutMs: options.replyTimeout,
+  };
+}
