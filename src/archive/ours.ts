@@ -60,8 +60,13 @@ export function whyNotOurs(dir: string): string | undefined {
   if (user !== undefined && folder.mode & OTHERS_WRITE)
     return `others may write to the folder (try: chmod go-w ${dir})`;
   for (const name of archiveFiles(dir)) {
-    const why = whyNotRegular(join(dir, name), { owner: user });
+    const path = join(dir, name);
+    const why = whyNotRegular(path, { owner: user });
     if (why !== undefined) return `${name}: ${why}`;
+    // It may have gone since: an index's -wal goes with its last reader.
+    const mode = lstatSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+    if (user !== undefined && mode & OTHERS_WRITE)
+      return `${name}: others may write to it (try: chmod go-w ${path})`;
   }
   return undefined;
 }

@@ -11,6 +11,7 @@ import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import { endpointText } from './endpoints.ts';
 import { addressFinding, unidentifiedFinding } from './interlock.ts';
+import { sayState } from './ls.ts';
 import { type PlannedMappings, resolveMappings, type TargetPlace, UnclearMapping } from './mapping.ts';
 import { formatCount } from './output.ts';
 import { type RecordedSide, recordedSide } from './recorded-side.ts';
@@ -109,7 +110,7 @@ export function checkRoute(target: Address): { step: Step; path: Path } {
 
 /**
  * Reads who spoke in the archive, and what of it is for the target of this number; a failed step where that cannot be read, or
- * the mappings are not clear.
+ * the mappings are not clear. Says what is unusual about the archive, once for all targets.
  */
 export function readRecorded(
   dir: string,
@@ -120,6 +121,7 @@ export function readRecorded(
   try {
     const archive = openArchive(dir);
     try {
+      if (target === 0) sayState(archive);
       const mappings = resolveMappings(plan, archive.sessions(), dir);
       const fixed = new FixedMappings(mappings);
       const hosts = recordedHosts(

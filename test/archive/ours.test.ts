@@ -71,7 +71,7 @@ describe("an archive in somebody's folder", () => {
     'index.db.new',
     'recording.lock',
   ];
-  for (const name of [...names, 'recording.reserve', 'snapshots.jsonl', 'keys.log']) {
+  for (const name of [...names, 'recording.reserve', 'snapshots.jsonl', 'servers.json', 'keys.log']) {
     test(`${name} is a link: nothing is opened, and what it names stays as it is`, () => {
       const dir = copy();
       const precious = join(folder, `precious-${copies}`);
@@ -127,6 +127,19 @@ describe("an archive in somebody's folder", () => {
     chmodSync(dir, 0o777);
     readUnrepaired(dir, /others may write to the folder \(try: chmod go-w/);
   });
+
+  for (const name of [SEGMENT, 'index.db']) {
+    test(`with ${name} that others may write to it is not repaired`, () => {
+      for (const mode of [0o620, 0o602]) {
+        const dir = copy();
+        chmodSync(join(dir, name), mode);
+        readUnrepaired(
+          dir,
+          new RegExp(`${name}: others may write to it \\(try: chmod go-w ${dir}/${name}\\)`),
+        );
+      }
+    });
+  }
 
   test('a segment that has another name, too, is not repaired', () => {
     const dir = copy();

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { Step } from '../../src/verbs/doctor-steps.ts';
-import { interleave, recordArchive, sessionFrames } from '../archive/support.ts';
+import { blockOf, createWriter, interleave, recordArchive, sessionFrames } from '../archive/support.ts';
 import { labObstacle } from '../e2e/support/capability.ts';
 import { mytape } from './mytape.ts';
 
@@ -50,6 +50,19 @@ describe('mytape doctor', () => {
     fails(/both --client and --clients/, ...X, '--local', '--client', '10.1.2.3', '-c', '10.9.0.0/16');
     fails(/neither recorded nor self/, ...X, '--local', '--clients', '10.9.0.1/16');
     fails(/there is no host no\.such\.host\.invalid/, '-x', '3307-no.such.host.invalid:1', ...RELAY);
+  });
+
+  test('an archive that its recorder did not close is repaired, and that is said', () => {
+    const dead = join(folder, 'dead.tape');
+    const alive = join(folder, 'alive.tape');
+    const writer = createWriter(alive);
+    writer.write(blockOf(interleave([sessionFrames('198.51.100.1', 40_001, 1)])));
+    writer.tick();
+    cpSync(alive, dead, { recursive: true });
+    writer.close({ packets: 0, dropped: 0 });
+    const { stderr } = mytape('doctor', ...X, '--transport', 'socket', '--archive', dead);
+    assert.match(stderr, /dead\.tape was not closed by its recorder; repaired: /);
+    assert.equal(stderr.match(/repaired: /g)?.length, 1);
   });
 
   // As root these come as far as the step that they are about.
