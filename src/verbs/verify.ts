@@ -2,7 +2,8 @@ import { Command } from '@commander-js/extra-typings';
 import { rebuildIndex } from '../archive/reader.ts';
 import { type Finding, type Verification, verifyArchive } from '../archive/verify.ts';
 import { EXIT } from '../errors.ts';
-import { formatCount, formatOctets, Progress, print, printJson, sayLine } from './output.ts';
+import { printableJson } from '../printable.ts';
+import { formatCount, formatOctets, LineWriter, Progress, print, sayLine } from './output.ts';
 
 const EXAMPLES = `
 Examples:
@@ -10,10 +11,11 @@ Examples:
   mytape verify peak.tape --json | jq '.findings[].table'
   mytape verify peak.tape --rebuild
 
-Exit code: 0 whole, 1 damaged. JSON: {"whole":false,"findings":[{"table","key","column","says","is","what"}],"found":1,"losses":[]}; a finding has the
-fields that apply. found counts findings that are not listed, too; losses are those that the archive knows of.`;
+Exit code: 0 whole, 1 damaged. Of more than a hundred findings, the others are counted; --json has all. JSON:
+{"findings":[{"table","key","column","says","is","what"}],"whole":false,"found":1,"losses":[]}, with a line for each finding, which has the fields
+that apply; losses are those that the archive knows of.`;
 
-/** Findings that are shown: a damaged page holds a hundred rows. */
+/** Findings that people are shown: a damaged page holds a hundred rows. */
 const MOST_SHOWN = 100;
 
 interface VerifyOptions {
@@ -31,16 +33,23 @@ export function verifyCommand() {
     .action((dir, options) => verify(dir, options));
 }
 
-function verify(dir: string, options: VerifyOptions): void {
+function verify(dir: string, { json, rebuild }: VerifyOptions): void {
   const progress = new Progress();
-  const findings: Finding[] = [];
+  if (rebuild) {
+    try {
+      rebuildIndex(dir, (octets) => progress.show(`making the index anew: ${formatOctets(octets)} read`));
+    } finally {
+      progress.clear();
+    }
+  }
+  const shown: Finding[] = [];
+  const report = new JsonReport(dir);
   let result: Verification;
   try {
-    if (options.rebuild)
-      rebuildIndex(dir, (octets) => progress.show(`making the index anew: ${formatOctets(octets)} read`));
     result = verifyArchive(dir, {
       onFinding: (finding) => {
-        if (findings.length < MOST_SHOWN) findings.push(finding);
+        if (json) report.finding(finding);
+        else if (shown.length < MOST_SHOWN) shown.push(finding);
       },
       onProgress: (octets, of) =>
         progress.show(`verifying: ${formatOctets(octets)} of ${formatOctets(of)} read`),
@@ -48,10 +57,32 @@ function verify(dir: string, options: VerifyOptions): void {
   } finally {
     progress.clear();
   }
-  const whole = result.findings === 0;
-  if (options.json) printJson({ dir, whole, findings, found: result.findings, losses: result.losses });
-  else printText(dir, result, findings);
-  if (!whole) process.exitCode = EXIT.failed;
+  if (json) report.end(result);
+  else printText(dir, result, shown);
+  if (result.findings > 0) process.exitCode = EXIT.failed;
+}
+
+/** One object, printed as it comes: there may be a finding for each of a million rows. */
+class JsonReport {
+  readonly #lines = new LineWriter();
+  /** What stands before the next finding: the object's beginning, or a comma. */
+  #before: string;
+
+  constructor(dir: string) {
+    this.#before = `{"dir":${printableJson(dir)},"findings":[`;
+  }
+
+  finding(finding: Finding): void {
+    this.#lines.line(this.#before + printableJson(finding));
+    this.#before = ',';
+  }
+
+  end({ findings: found, losses }: Verification): void {
+    const begun = found === 0 ? this.#before : '';
+    const rest = printableJson({ whole: found === 0, found, losses });
+    this.#lines.line(`${begun}],${rest.slice(1)}`);
+    this.#lines.flush();
+  }
 }
 
 function printText(dir: string, { archive, findings: found, losses }: Verification, shown: Finding[]): void {

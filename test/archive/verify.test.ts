@@ -82,6 +82,24 @@ test('verify: each row that is wrong is named, with what it says and what is tru
   assert.equal(mytape('ls', dir, '--json').stdout, right);
 });
 
+test('verify --json has every finding, of which people are shown a hundred', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  const lists = Array.from({ length: 150 }, (_, i) => sessionFrames(`10.0.1.${i + 1}`, 40_000, 1, 1000 * i));
+  recordArchive(dir, interleave(lists));
+  const db = new Database(join(dir, 'index.db'));
+  db.exec('UPDATE sessions SET packets = 7');
+  db.close();
+  const { whole, findings, found } = JSON.parse(mytape('verify', dir, '--json').stdout) as Report;
+  const ids = findings.filter(({ column }) => column === 'packets').map(({ key }) => key);
+  assert.deepEqual(
+    ids,
+    [...Array(150).keys()].map((id) => `id ${id}`),
+  );
+  assert.deepEqual([whole, found], [false, findings.length]);
+  const lines = mytape('verify', dir).stdout.split('\n');
+  assert.equal(lines[100], `and ${found - 100} more`);
+});
+
 test('verify: a damaged segment is named; made anew, the rest can be read, and the loss is told', (t) => {
   const dir = join(temporaryFolder(t), 'a');
   record(dir);
