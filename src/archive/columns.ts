@@ -4,6 +4,7 @@
  */
 
 import type { Coverage, SessionEnd } from '../flow/events.ts';
+import { MOST_LIMITS } from '../flow/flow-limits.ts';
 
 /** The format's version: goes up when an older reader would misread a newer archive. */
 export const FORMAT_VERSION = 3;
@@ -121,8 +122,8 @@ export const COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
     integer('flooded_data', SINCE_3),
     integer('idle_ns', { ...NULLABLE, ...SINCE_3 }),
     integer('half_open_ns', { ...NULLABLE, ...SINCE_3 }),
-    integer('most_half_open', { ...NULLABLE, ...SINCE_3 }),
-    integer('most_flows', { ...NULLABLE, ...SINCE_3 }),
+    integer('most_half_open', { most: MOST_LIMITS.mostHalfOpen, ...NULLABLE, ...SINCE_3 }),
+    integer('most_flows', { most: MOST_LIMITS.mostFlows, ...NULLABLE, ...SINCE_3 }),
     integer('lost_by_damage', SINCE_3),
     integer('cut_packets', SINCE_3),
     integer('segments', SINCE_3),

@@ -1,6 +1,6 @@
 /** The tables of an index as RowTables, and the archive's row between what is stored and what is meant. */
 import type { ClockStep } from '../flow/clock.ts';
-import type { FlowLimits } from '../flow/flow-limits.ts';
+import { type FlowLimits, OLD_LIMITS } from '../flow/flow-limits.ts';
 import { RowTable } from './row-table.ts';
 import type {
   ArchiveRow,
@@ -14,7 +14,7 @@ import type {
 
 export type ArchiveFacts = ArchiveRow & Totals & CatalogEnd;
 
-/** NULL: no limit. */
+/** NULL: that of archives from before there were limits, or of one of these that was repaired. */
 type StoredLimits = { [Limit in keyof FlowLimits]: number | null };
 
 /** The archive's row as it is stored. */
@@ -77,15 +77,14 @@ export function factsOf({
   ...rest
 }: StoredArchive): ArchiveFacts {
   const limits = {
-    idleNs: toLimit(idleNs),
-    halfOpenNs: toLimit(halfOpenNs),
-    mostHalfOpen: toLimit(mostHalfOpen),
-    mostFlows: toLimit(mostFlows),
+    idleNs: idleNs ?? OLD_LIMITS.idleNs,
+    halfOpenNs: halfOpenNs ?? OLD_LIMITS.halfOpenNs,
+    mostHalfOpen: mostHalfOpen ?? OLD_LIMITS.mostHalfOpen,
+    mostFlows: mostFlows ?? OLD_LIMITS.mostFlows,
   };
   return { ...rest, serverPorts: JSON.parse(serverPorts), limits };
 }
 
-const toLimit = (limit: number | null) => limit ?? Number.POSITIVE_INFINITY;
 const fromLimit = (limit: number) => (limit === Number.POSITIVE_INFINITY ? null : limit);
 
 /** What an archive without packets says of itself. */

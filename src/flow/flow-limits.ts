@@ -16,13 +16,27 @@ export interface FlowLimits {
   mostFlows: number;
 }
 
-/** Of archives from before there were limits. */
 export const NO_LIMITS: FlowLimits = {
   idleNs: Number.POSITIVE_INFINITY,
   halfOpenNs: Number.POSITIVE_INFINITY,
   mostHalfOpen: Number.POSITIVE_INFINITY,
   mostFlows: Number.POSITIVE_INFINITY,
 };
+
+/**
+ * The most that an archive may ask for: an index can be made to harm whoever reads it, and a connection takes some 5 KiB in
+ * a replay.
+ */
+export const MOST_LIMITS: Pick<FlowLimits, 'mostHalfOpen' | 'mostFlows'> = {
+  mostHalfOpen: 131_072,
+  mostFlows: 262_144,
+};
+
+/**
+ * Of archives from before there were limits: nothing ends for being silent, as when their sessions were numbered. They have
+ * fewer connections at a time than are kept here, unless they hold a flood.
+ */
+export const OLD_LIMITS: FlowLimits = { ...NO_LIMITS, ...MOST_LIMITS };
 
 /** Linux's tcp_keepalive_time (tcp(7)), which servers set SO_KEEPALIVE for. */
 export const IDLE_SESSION_MS = 7_200_000;
@@ -42,7 +56,7 @@ const MOST_FLOWS = 131_072;
  */
 export function limitsFor(idleMs: number): FlowLimits {
   return {
-    idleNs: idleMs * 1.125e6,
+    idleNs: Math.min(Math.round(idleMs * 1.125e6), Number.MAX_SAFE_INTEGER),
     halfOpenNs: HALF_OPEN_NS,
     mostHalfOpen: MOST_HALF_OPEN,
     mostFlows: MOST_FLOWS,

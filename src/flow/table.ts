@@ -21,6 +21,7 @@ const MOST_TWINS = 65_536;
 
 /** Stands in the table for ends whose connection is not one to the server there. */
 const OUTGOING = null;
+/** So many, or half as many as connections, where these are more. */
 const MOST_OUTGOING = 65_536;
 
 /** With no room for another connection, what could make some is looked for this often. */
@@ -374,8 +375,9 @@ export class FlowTable<F extends Flow> {
       flow.stand = new Stand(flows, key, flow.stand);
       return;
     }
-    if (this.#limits.mostFlows === Number.POSITIVE_INFINITY) return;
-    if (this.#outgoingStands.length >= MOST_OUTGOING) {
+    const { mostFlows } = this.#limits;
+    if (mostFlows === Number.POSITIVE_INFINITY) return;
+    if (this.#outgoingStands.length >= Math.max(MOST_OUTGOING, mostFlows / 2)) {
       this.#forgetRecent();
       for (const each of this.#outgoingStands)
         if (each.flows.get(each.key) === OUTGOING) each.flows.delete(each.key);

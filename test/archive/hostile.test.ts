@@ -9,6 +9,7 @@ import type { TableName } from '../../src/archive/columns.ts';
 import { openArchive } from '../../src/archive/reader.ts';
 import { verifyArchive } from '../../src/archive/verify.ts';
 import { MytapeError } from '../../src/errors.ts';
+import { OLD_LIMITS } from '../../src/flow/flow-limits.ts';
 import { mytape } from '../verbs/mytape.ts';
 import { collect, editIndex, interleave, recordArchive, sessionFrames } from './support.ts';
 
@@ -50,6 +51,8 @@ const VALUES: readonly Edit[] = [
   ],
   ['archive', 'true', { sessions: 2 ** 50 }, /rows in table sessions/],
   ['archive', 'true', { most_flows: -1 }, /most_flows is -1/],
+  ['archive', 'true', { most_flows: 2 ** 40 }, /most_flows is 1099511627776, and not from 0 to 262144/],
+  ['archive', 'true', { most_half_open: 200_000 }, /most_half_open is 200000, and not from 0 to 131072/],
   ['sessions', 'id = 1', { client: '10.0.0\0.1' }, /table sessions, id 1: client is .*, and no address/],
   ['sessions', 'id = 1', { client_port: 65_536 }, /client_port is 65536/],
   ['sessions', 'id = 1', { coverage: '__proto__' }, /coverage is "__proto__", and none of whole, /],
@@ -192,6 +195,19 @@ describe('an index that somebody made to do harm', () => {
       await refused(dir, said);
     });
   }
+
+  test('limits that it does not name are bounds, too', () => {
+    const dir = copy();
+    editIndex(dir, 'archive', 'true', {
+      idle_ns: null,
+      half_open_ns: null,
+      most_half_open: null,
+      most_flows: null,
+    });
+    const archive = openArchive(dir);
+    assert.deepEqual(archive.info.limits, OLD_LIMITS);
+    archive.close();
+  });
 
   for (const [sql, said] of SCHEMAS) {
     test(sql, async () => {

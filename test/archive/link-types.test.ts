@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { makeCodec } from '../../src/archive/codec.ts';
 import { openArchive } from '../../src/archive/reader.ts';
-import { NO_LIMITS } from '../../src/flow/flow-limits.ts';
+import { OLD_LIMITS } from '../../src/flow/flow-limits.ts';
 import { LINKTYPE, type PacketSource } from '../../src/wire/packets.ts';
 import { readPcapHeader } from '../../src/wire/pcap.ts';
 import {
@@ -186,8 +186,8 @@ describe('an archive of format 1', () => {
     const before = readFileSync(join(dir, 'index.db'));
     const archive = openArchive(dir);
     assert.equal(archive.info.partial, null);
-    // Its sessions' numbers are those of a table without limits.
-    assert.deepEqual(archive.info.limits, NO_LIMITS);
+    // Its sessions' numbers are those of a table where nothing ends for being silent.
+    assert.deepEqual(archive.info.limits, OLD_LIMITS);
     assert.equal(archive.session(0)?.ended, 'open');
     assert.deepEqual(archive.gaps(), []);
     const found = await collectTyped(archive.packets());
@@ -201,6 +201,7 @@ describe('an archive of format 1', () => {
     recordOld(dir, false);
     const archive = openArchive(dir);
     assert.equal(archive.info.repairedNow, true);
+    assert.deepEqual(archive.info.limits, OLD_LIMITS);
     assert.equal((await collectTyped(archive.packets())).length, archive.info.packets);
     archive.close();
   });
