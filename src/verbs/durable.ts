@@ -14,12 +14,17 @@ export function writeDurably(path: string, text: string): void {
   rmSync(beside, { force: true });
   const fd = openRegular(beside, OPEN.createNew);
   try {
-    writeFileSync(fd, text);
-    fdatasyncSync(fd);
-  } finally {
-    closeSync(fd);
+    try {
+      writeFileSync(fd, text);
+      fdatasyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
   }
-  renameSync(beside, path);
   syncFolder(dirname(path));
 }
 
@@ -32,14 +37,19 @@ export async function writeDurablyLater(path: string, text: string, isWanted: ()
   rmSync(beside, { force: true });
   const file = await openRegularHandle(beside, OPEN.createNew);
   try {
-    await file.writeFile(text);
-    await file.datasync();
+    try {
+      await file.writeFile(text);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    if (!isWanted()) return;
+    // On this thread, so that nothing newer comes in between.
+    renameSync(beside, path);
   } finally {
-    await file.close();
+    // Gone already where it was given its name.
+    rmSync(beside, { force: true });
   }
-  if (!isWanted()) return;
-  // On this thread, so that nothing newer comes in between.
-  renameSync(beside, path);
   const folder = await open(dirname(path), 'r');
   try {
     await folder.sync();

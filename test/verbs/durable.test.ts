@@ -1,14 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { writeDurably, writeDurablyLater } from '../../src/verbs/durable.ts';
@@ -47,18 +39,21 @@ for (const [how, write] of Object.entries(WRITERS)) {
       assert.equal(readFileSync(fifo, 'utf8'), 'new');
     });
 
-    test('a folder in its place stays', async (t) => {
-      const { path } = folderWith(t);
+    test('a folder in its place stays, and nothing is left beside it', async (t) => {
+      const { folder, path } = folderWith(t);
       mkdirSync(path);
       await assert.rejects(write(path, 'new'), { code: 'EISDIR' });
-      assert.ok(existsSync(path));
+      assert.ok(statSync(path).isDirectory());
+      assert.deepEqual(readdirSync(folder).sort(), ['file', 'precious']);
     });
   });
 }
 
-test('one that nobody wants any more leaves what is there', async (t) => {
-  const path = join(temporaryFolder(t), 'file');
+test('one that nobody wants any more leaves what is there, and nothing beside it', async (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, 'file');
   writeFileSync(path, 'newer');
   await writeDurablyLater(path, 'older', () => false);
   assert.equal(readFileSync(path, 'utf8'), 'newer');
+  assert.deepEqual(readdirSync(folder), ['file']);
 });
