@@ -9,7 +9,10 @@ import { harden, INDEX_FILE } from './index-file.ts';
 import type { RowTable } from './row-table.ts';
 import type { ArchiveRow, CatalogBatch, CatalogEnd } from './rows.ts';
 import { APPLICATION_ID, SCHEMA } from './schema.ts';
-import { emptyArchive, type StoredArchive, Tables } from './tables.ts';
+import { type ArchiveFacts, emptyArchive, type StoredArchive, Tables } from './tables.ts';
+
+/** SQLite's name for a temporary database, whose file it removes when it has opened it. */
+const TEMPORARY = '';
 
 export interface CreateOptions {
   /** Name of the file. */
@@ -47,21 +50,44 @@ export class CatalogWriter {
     const path = join(dir, file);
     // SQLite gives its -wal and -shm files the permissions of the database.
     closeSync(openRegular(path, OPEN.createNew));
+    return CatalogWriter.#fill(dir, path, archive, partial, isDraft);
+  }
+
+  /**
+   * Makes an index like that of `archive`, without packets, in a file without a name in the folder for temporary files: nothing is left of it,
+   * however this process ends. Errors name `dir`.
+   */
+  static createTemporary(dir: string, archive: ArchiveFacts): CatalogWriter {
+    return CatalogWriter.#fill(dir, TEMPORARY, archive, archive.partial, true);
+  }
+
+  static #fill(
+    dir: string,
+    path: string,
+    archive: ArchiveRow,
+    partial: string | null,
+    isDraft: boolean,
+  ): CatalogWriter {
     const db = new Database(path);
-    harden(db);
-    db.pragma(`journal_mode = ${isDraft ? 'OFF' : 'WAL'}`);
-    // Power cuts may take the newest transactions, which a repair makes again; they never harm the database.
-    db.pragma(`synchronous = ${isDraft ? 'OFF' : 'NORMAL'}`);
-    const tables = new Tables(FORMAT_VERSION);
-    const row = emptyArchive(archive, partial);
-    db.transaction(() => {
-      db.exec(SCHEMA);
-      db.pragma(`application_id = ${APPLICATION_ID}`);
-      db.pragma(`user_version = ${FORMAT_VERSION}`);
-      db.prepare(tables.archive.insert).run(tables.archive.store(row));
-    })();
-    if (!isDraft) db.pragma('wal_checkpoint(TRUNCATE)');
-    return new CatalogWriter(dir, db, tables, row);
+    try {
+      harden(db);
+      db.pragma(`journal_mode = ${isDraft ? 'OFF' : 'WAL'}`);
+      // Power cuts may take the newest transactions, which a repair makes again; they never harm the database.
+      db.pragma(`synchronous = ${isDraft ? 'OFF' : 'NORMAL'}`);
+      const tables = new Tables(FORMAT_VERSION);
+      const row = emptyArchive(archive, partial);
+      db.transaction(() => {
+        db.exec(SCHEMA);
+        db.pragma(`application_id = ${APPLICATION_ID}`);
+        db.pragma(`user_version = ${FORMAT_VERSION}`);
+        db.prepare(tables.archive.insert).run(tables.archive.store(row));
+      })();
+      if (!isDraft) db.pragma('wal_checkpoint(TRUNCATE)');
+      return new CatalogWriter(dir, db, tables, row);
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   }
 
   /** Puts a batch in, whole or not at all. Throws SQLite's errors (a full disk). */

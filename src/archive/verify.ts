@@ -1,7 +1,5 @@
 /** Holds an archive's index against its segments: each row that is wrong has a name. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { type Built, buildIndex, codecOf } from './build-index.ts';
 import { Catalog } from './catalog.ts';
@@ -67,9 +65,14 @@ function notVerified(dir: string, cause: Error & { code?: string }): Error {
   if (code === undefined) return cause;
   const isFull = code === 'ENOSPC' || code === 'SQLITE_FULL';
   const next = isFull
-    ? ` (make room in ${tmpdir()}, or name another folder: TMPDIR=/var/tmp mytape verify ${dir})`
+    ? ` (make room in ${temporaryFolder()}, or name another folder: TMPDIR=FOLDER mytape verify ${dir})`
     : '';
   return new MytapeError('bad-archive', `cannot verify ${dir}: ${message}${next}`, { cause });
+}
+
+/** Where SQLite puts temporary databases (its documentation: Temporary Files Used By SQLite, 5). */
+function temporaryFolder(): string {
+  return process.env.SQLITE_TMPDIR ?? process.env.TMPDIR ?? '/var/tmp';
 }
 
 function verifyIndex(
@@ -79,7 +82,6 @@ function verifyIndex(
   onProgress: VerifyOptions['onProgress'],
 ): void {
   const catalog = Catalog.open(dir);
-  const scratch = mkdtempSync(join(tmpdir(), 'mytape-verify-'));
   let truth: CatalogWriter | undefined;
   try {
     for (const line of catalog.quickCheck(MOST_LINES)) find({ what: `SQLite: ${line}` });
@@ -88,7 +90,7 @@ function verifyIndex(
     // Rows of segments and blocks are compared below; of gaps, the segments know nothing.
     for (const { table, what, isUnreadable } of known.doubts)
       if (isUnreadable || table === 'archive' || table === 'gaps') find({ table, what });
-    truth = CatalogWriter.create(scratch, known.archive, known.archive.partial, { isDraft: true });
+    truth = CatalogWriter.createTemporary(dir, known.archive);
     const total = [...known.segments.values()].reduce((sum, { octets }) => sum + octets, 0);
     const built = buildIndex(dir, known, truth, {
       mends: 'never',
@@ -103,7 +105,6 @@ function verifyIndex(
   } finally {
     truth?.close();
     catalog.close();
-    rmSync(scratch, { recursive: true, force: true });
   }
 }
 

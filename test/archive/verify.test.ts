@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
-import type { Finding } from '../../src/archive/verify.ts';
+import { type Finding, verifyArchive } from '../../src/archive/verify.ts';
 import { mytape } from '../verbs/mytape.ts';
 import { recordReference, runTrial, trialOf } from './flips.ts';
 import {
@@ -31,6 +31,23 @@ test('one bit flipped in an index or a segment: readers get what was recorded, o
     const name = `npm run fuzz -- index --seed ${seed} --count 1: ${JSON.stringify(trial)}`;
     assert.deepEqual(failures, [], name);
   }
+});
+
+test('verify leaves nothing in the folder for temporary files, even where it is killed at work', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  record(dir);
+  editIndex(dir, 'sessions', 'id = 2', { packets: 7 });
+  const scratch = temporaryFolder(t);
+  const { TMPDIR } = process.env;
+  t.after(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
+  process.env.TMPDIR = scratch;
+  const left: string[][] = [];
+  verifyArchive(dir, { onFinding: () => left.push(readdirSync(scratch)), onProgress: () => {} });
+  assert.ok(left.length > 0);
+  assert.deepEqual(left.flat(), []);
 });
 
 interface Report {
