@@ -28,7 +28,7 @@ const OF_A_RECORDING: Readonly<Record<string, (packets: string) => string>> = {
     '(free room on the disk, and record again)',
   damage: (packets) =>
     `the archive lost ${packets} or more after it was recorded: its segments were damaged or cut, and sessions of that time have gaps ` +
-    '(replay an undamaged copy of it, or record again)',
+    '(mytape verify names them; replay an undamaged copy of the archive, or record again)',
 };
 
 /** A sentence for each cause of what an archive lost: what, and what to do. */

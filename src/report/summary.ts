@@ -7,9 +7,8 @@ import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import { byCoverage } from './coverage.ts';
-import { type FloodFacts, floodReasons } from './flood.ts';
-import { type GapTotals, gapReasons } from './gaps.ts';
-import { type CountedLosses, lossesOfCapture, lossesOfRecording, packetsLost } from './losses.ts';
+import { packetsLost } from './losses.ts';
+import { type RecordingFacts, recordingReasons } from './recording.ts';
 import {
   addCause,
   type Causes,
@@ -51,13 +50,15 @@ export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
 export interface Summary {
   captured: {
     packets: number;
-    /** Packets that were lost while they were captured, and of them by cause: `kernel`, `disk`. Only the causes that occur. */
+    /** Packets that were lost, and of them by cause: `kernel`, `disk`, `damage`. Only the causes that occur. */
     dropped: number;
     dropped_by: Record<string, number>;
     /** Times in which its interface was down, and how long they were together; left out where there were none. */
     gaps?: { count: number; seconds: number };
     /** Packets of connections beyond those that are kept, and those of them with data; left out where there were none. */
     flood?: { packets: number; with_data: number };
+    /** Why the archive does not hold all that was to be imported; left out where it does. */
+    partial?: string;
     sessions: number;
     commands: number;
     /** How much the capture holds of the sessions whose ends were read: only the values that occur. */
@@ -127,11 +128,8 @@ export interface Summary {
   reasons: string[];
 }
 
-export interface RunFacts extends CountedLosses {
+export interface RunFacts extends RecordingFacts {
   packets: number;
-  /** undefined: none. */
-  gaps?: GapTotals | undefined;
-  flood?: FloodFacts | undefined;
   copies: number;
   speed: number;
   elapsedMs: number;
@@ -353,7 +351,11 @@ export class SummaryObserver implements Observer {
   }
 }
 
-function gapsAndFlood({ gaps, flood }: RunFacts): Pick<Summary['captured'], 'gaps' | 'flood'> {
+function shortfalls({
+  gaps,
+  flood,
+  partial,
+}: RecordingFacts): Pick<Summary['captured'], 'gaps' | 'flood' | 'partial'> {
   return {
     ...(gaps === undefined || gaps.gaps === 0
       ? {}
@@ -361,6 +363,7 @@ function gapsAndFlood({ gaps, flood }: RunFacts): Pick<Summary['captured'], 'gap
     ...(flood === undefined || flood.flooded === 0
       ? {}
       : { flood: { packets: flood.flooded, with_data: flood.floodedData } }),
+    ...(partial === undefined ? {} : { partial }),
   };
 }
 
@@ -376,7 +379,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       packets: facts.packets,
       dropped: totalOf(packetsLost(facts)),
       dropped_by: packetsLost(facts),
-      ...gapsAndFlood(facts),
+      ...shortfalls(facts),
       sessions: tally.sessions,
       commands: tally.commands,
       coverage: byCoverage(tally.coverage),
@@ -463,9 +466,7 @@ function verdictOf(
       unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
     invalid.push(`nothing was replayed: no session could be scheduled${why}`);
   }
-  invalid.push(...(facts.live === true ? lossesOfCapture : lossesOfRecording)(packetsLost(facts)));
-  if (facts.gaps !== undefined) invalid.push(...gapReasons(facts.gaps, facts.live === true));
-  if (facts.flood !== undefined) invalid.push(...floodReasons(facts.flood));
+  invalid.push(...recordingReasons(facts, facts.live === true));
   if (captureDropped > 0) {
     invalid.push(
       `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,

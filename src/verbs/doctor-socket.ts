@@ -4,7 +4,16 @@ import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import type { Address } from '../wire/address.ts';
-import { checkArchive, failed, ok, readRecorded, readSide, type Step, warning } from './doctor-steps.ts';
+import {
+  checkArchive,
+  checkWhole,
+  failed,
+  ok,
+  readRecorded,
+  readSide,
+  type Step,
+  warning,
+} from './doctor-steps.ts';
 import { endpointText } from './endpoints.ts';
 import type { Listener } from './examination.ts';
 import { accountsOf, judge } from './interlock.ts';
@@ -50,6 +59,7 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
     const hosts = readRecorded(archive, plan, index);
     if ('status' in hosts) return tell(hosts);
     tell(checkArchive(archive, place, hosts));
+    if (!isFailed) for (const step of checkWhole(archive)) tell(step);
     recorded = await readSide(archive);
   }
   if (isFailed) return;

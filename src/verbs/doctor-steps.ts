@@ -6,6 +6,7 @@ import { forwardingSetting, hasNetRaw } from '../net/host.ts';
 import { libc } from '../net/libc.ts';
 import { type Path, pathTo } from '../net/route.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
+import { recordingFacts, recordingReasons } from '../report/recording.ts';
 import { forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
@@ -161,6 +162,18 @@ export function checkArchive(
   const from = mappings.map(({ source = '', port }) => endpointText(source, port)).join(', ');
   const count = `${formatCount(sessions)} sessions of ${formatCount(clients.size)} clients`;
   return ok(name, `${dir}: ${count} of ${from}; the target is none of its servers`);
+}
+
+/** A warning for each thing that makes every run of the archive `dir` invalid. Throws `bad-archive` where it can't be read. */
+export function checkWhole(dir: string): Step[] {
+  const archive = openArchive(dir);
+  try {
+    return recordingReasons(recordingFacts(archive), false).map((reason) =>
+      warning('archive', `${reason}: every run of it is invalid`),
+    );
+  } finally {
+    archive.close();
+  }
 }
 
 /** Reads what `dir` knows of the servers that it was recorded from. */

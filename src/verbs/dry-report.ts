@@ -1,6 +1,5 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
 import { coverageLines } from '../report/coverage.ts';
-import { lossesOfRecording } from '../report/losses.ts';
 import type { Summary } from '../report/summary.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { formatCount, formatDuration } from './output.ts';
@@ -69,6 +68,8 @@ export interface DryReport {
   };
   /** What a run would ask the targets before it begins, and what it would be refused for already; lines. */
   interlock: string[];
+  /** What the recording lacks, which makes every run of it invalid: sentences. */
+  invalid_by: string[];
   /** Where the clock that stamped the recording was set: the first 100 times. */
   clock_steps: ClockStepJson[];
   /** Why the recording could not be read to its end, if it could not. */
@@ -99,7 +100,7 @@ export function dryRunLines(report: DryReport): string[] {
     row('would run', sessions.scheduled, commands.scheduled),
     ...causes('of them lost', {}, commands.lost),
     ...coverageLines(captured.coverage),
-    ...lossLines(captured.dropped_by),
+    ...invalidLines(report.invalid_by),
     ...list(
       'Would be sent',
       Object.entries(commands.kinds),
@@ -136,10 +137,10 @@ export function dryRunLines(report: DryReport): string[] {
   ];
 }
 
-/** What makes every run of this recording invalid. */
-function lossLines(lost: Record<string, number>): string[] {
-  const lines = lossesOfRecording(lost);
-  return lines.length === 0 ? [] : ['', 'A run would be invalid:', ...lines.map((line) => `  - ${line}`)];
+function invalidLines(reasons: readonly string[]): string[] {
+  return reasons.length === 0
+    ? []
+    : ['', 'A run would be invalid:', ...reasons.map((reason) => `  - ${reason}`)];
 }
 
 /** A line's worth of a digest. */

@@ -10,7 +10,7 @@ import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { LostCause, Observer, Outcome } from '../replay/outcome.ts';
-import type { CountedLosses } from '../report/losses.ts';
+import { type RecordingFacts, recordingReasons } from '../report/recording.ts';
 import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
@@ -40,7 +40,7 @@ const MOST_CHANGES = 5;
 /** What of a job is looked at. */
 type DryJob = Pick<ReplayJob, 'logins' | 'transport' | 'targets' | 'mappings'>;
 
-export interface DryRunFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flood'> {
+export interface DryRunFacts extends RecordingFacts {
   packets: number;
   /** The recorded moment that would be due at once. */
   anchorAt: CaptureNs;
@@ -53,7 +53,10 @@ export interface DryRunFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flo
   onClockStep: OnClockStep;
 }
 
-/** Prints what a run of `job` would do. Connects to nothing. Throws 'refused' where the target has a recorded server's address. */
+/**
+ * Prints what a run of `job` would do. Connects to nothing. Throws 'refused' where the target has a recorded server's address, and, after
+ * what it prints, 'bad-archive' where the recording can't be read to its end.
+ */
 export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean): Promise<void> {
   if (job.raw === true)
     throw new MytapeError('usage', '--dry-run reads statements: leave out --protocol raw');
@@ -71,11 +74,13 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const summary = summarize(mergeTallies([tally]), run);
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
   const report = dry.report(summary, { lastsMs, ...facts });
+  report.invalid_by = recordingReasons(facts, false);
   await addRoutes(report, job);
   report.interlock = job.targets.flatMap(({ name }) =>
     wouldBeAsked(name, job.logins, facts.servers, facts.waivers),
   );
   print(asJson ? jsonLines(report) : dryRunLines(report));
+  if (unread !== undefined) throw new MytapeError('bad-archive', unread);
 }
 
 /** The routes that each target needs to answer the addresses that would be spoken from. */
@@ -230,7 +235,7 @@ export class DryRun implements Observer {
     return this.#digester.text();
   }
 
-  /** Without routes and interlock. */
+  /** Without routes, interlock, and what the recording lacks. */
   report(
     summary: Summary,
     schedule: { lastsMs: number } & Pick<DryRunFacts, 'startMs' | 'clockSteps' | 'onClockStep'>,
@@ -272,6 +277,7 @@ export class DryRun implements Observer {
       },
       clock_steps: schedule.clockSteps,
       interlock: [],
+      invalid_by: [],
       // Of a run that was not made, only what its recording lacks can be said.
       unread: reasons.find((reason) => /^the recording could not be read/.test(reason)),
     };

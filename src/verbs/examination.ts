@@ -16,6 +16,7 @@ import {
   checkHost,
   checkIdentified,
   checkRoute,
+  checkWhole,
   namedClients,
   ok,
   readRecorded,
@@ -114,6 +115,7 @@ export class Examination {
     if (archive !== undefined && hosts !== undefined) {
       const place = this.#plan.targets[this.#index];
       this.#tell('status' in hosts ? hosts : checkArchive(archive, place, hosts));
+      if (!this.#failed) this.#tell(...checkWhole(archive));
       const unidentified = this.#failed ? undefined : await checkIdentified(archive, place);
       if (unidentified !== undefined) this.#tell(unidentified);
     }

@@ -123,9 +123,10 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
       if (writer.droppedByDisk > 0) break;
     }
     for (const text of source.takeSecrets()) keep(text);
-    partial = interrupted
-      ? `the import of ${name} was interrupted after ${formatOctets(source.octets)}`
-      : null;
+    if (interrupted) partial = `the import of ${name} was interrupted after ${formatOctets(source.octets)}`;
+    else if (source.truncatedOctets > 0)
+      partial = `${name} ends inside a packet, which is left out, and so is whatever followed`;
+    else partial = null;
   } catch (error) {
     if (!(error instanceof MytapeError && error.code === 'bad-file')) throw error;
     damaged = true;
@@ -153,7 +154,6 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
       `mytape: ${name} has more secrets of TLS sessions than mytape takes: ${formatOctets(source.secretsLeftOut)} of them are ` +
         'left out, and sessions that need these are skipped as tls (try: --keylog with the lines of those sessions)',
     );
-  if (source.truncatedOctets > 0) say(`mytape: ${name} ends inside a packet: that one is left out`);
   if (partial === null && diskTrouble !== undefined) partial = diskTrouble;
   const jumps = stepsAsJson(firstClockSteps, source.originSec);
   summarize(options, {

@@ -29,7 +29,7 @@ Examples:
 
 JSON: an object a line for each session. Where packets were lost while it was recorded, a last one says so:
 {"type":"dropped","dropped":12,"dropped_by":{"disk":12}}. So do times in which its interface was down ({"type":"gap","from":…,"to":…}),
-and packets of a flood ({"type":"flood","packets":…,"with_data":…}).
+packets of a flood ({"type":"flood","packets":…,"with_data":…}), and an import that is not whole ({"type":"partial","why":…}).
 
 Commands are - where they could not be counted: TLS, compression, a session joined late, octets missing or out of order.`;
 
@@ -82,15 +82,16 @@ export function sayCopies(copies: number): void {
   );
 }
 
-/** What `--json` says of packets that the recording lost, and of such as are in no session, because there was no room. */
+/** What `--json` says of what the archive lacks, and of packets that are in no session because there was no room. */
 export function lossObjects(archive: Archive): object[] {
-  const { originSec, flooded, floodedData } = archive.info;
+  const { originSec, flooded, floodedData, partial } = archive.info;
   const by = packetsLost(archive.info);
   const dropped = totalOf(by);
   return [
     ...(dropped === 0 ? [] : [{ type: 'dropped', dropped, dropped_by: by }]),
     ...gapsAsJson(archive.gaps(), originSec).map((gap) => ({ type: 'gap', ...gap })),
     ...(flooded === 0 ? [] : [{ type: 'flood', packets: flooded, with_data: floodedData }]),
+    ...(partial === null ? [] : [{ type: 'partial', why: partial }]),
   ];
 }
 

@@ -2,8 +2,8 @@
 import { EXIT, MytapeError } from '../errors.ts';
 import { Guard } from '../net/guard.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
-import type { CountedLosses } from '../report/losses.ts';
-import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
+import type { RecordingFacts } from '../report/recording.ts';
+import { type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { summaryLines } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
@@ -41,7 +41,7 @@ import { refuseLive, TargetCheck } from './target-check.ts';
 const PROGRESS_MS = 1_000;
 
 /** What is known of the recording beside its sessions. */
-export interface SourceFacts extends CountedLosses, Pick<RunFacts, 'gaps' | 'flood'> {
+export interface SourceFacts extends RecordingFacts {
   packets: number;
   /** What is due at once. */
   anchorAt: CaptureNs;
@@ -263,12 +263,12 @@ function anchorOf({ live }: ReplayJob, { anchorAt }: SourceFacts): CaptureNs {
 }
 
 /** What the threads' captures have counted, on top of what was known before. */
-function sumCaptured(
-  results: readonly ShareResult[],
-  { packets, dropped, droppedByDisk, lostByDamage, gaps = { gaps: 0, gapMs: 0 }, flood }: SourceFacts,
-): SourceStats & CountedLosses & Pick<RunFacts, 'gaps' | 'flood'> {
-  const { flooded = 0, floodedData = 0 } = flood ?? {};
-  const sum = { packets, dropped, droppedByDisk, lostByDamage, gaps, flood: { flooded, floodedData } };
+function sumCaptured(results: readonly ShareResult[], source: SourceFacts): SourceStats & RecordingFacts {
+  const { packets, dropped, droppedByDisk, lostByDamage, partial, notRepaired } = source;
+  const { gaps = { gaps: 0, gapMs: 0 }, flood: { flooded, floodedData } = { flooded: 0, floodedData: 0 } } =
+    source;
+  const flood = { flooded, floodedData };
+  const sum = { packets, dropped, droppedByDisk, lostByDamage, gaps, flood, partial, notRepaired };
   for (const { captured } of results) {
     if (captured === undefined) continue;
     sum.packets += captured.packets;

@@ -2,7 +2,7 @@ import { type Archive, type ArchiveInfo, openArchive } from '../archive/reader.t
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
-import { totalsOf } from '../report/gaps.ts';
+import { recordingFacts } from '../report/recording.ts';
 import type { CaptureNs } from '../time.ts';
 import { firstLeft, type RecordingIdentity, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
@@ -138,9 +138,8 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const servers = await recordedSide(archive, dir);
     warnOfRemaps(archive, plan.logins);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
-    const { sessions, packets, dropped, droppedByDisk, lostByDamage, serverPorts } = archive.info;
-    const gaps = totalsOf(archive.gaps());
-    const flood = archive.info;
+    const { sessions, serverPorts } = archive.info;
+    const recording = recordingFacts(archive);
     const connections = ConnectionIds.create(sessions, copies).buffer;
     const timing = await planTiming(options, archive, fixed, options.spread ?? 0);
     const clockSteps = archive.clockSteps();
@@ -150,12 +149,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     if (options.dryRun === true) {
       const { startMs } = planCourse(options, Date.now(), false);
       const facts = {
-        packets,
-        dropped,
-        droppedByDisk,
-        gaps,
-        flood,
-        lostByDamage,
+        ...recording,
         anchorAt: timing.window.from ?? anchorAt,
         servers,
         waivers: waiversOf(options),
@@ -171,12 +165,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     const begins = timing.window.from ?? anchorAt;
     const goesOn = left && firstLeft(mappedSessions(archive.sessions(), fixed), left);
     await carryOut(job, options, {
-      packets,
-      dropped,
-      droppedByDisk,
-      gaps,
-      flood,
-      lostByDamage,
+      ...recording,
       anchorAt: begins,
       resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
       servers,

@@ -28,7 +28,7 @@ Text: a line a command, with the time since the session's first packet, the comm
 are cut to the terminal's width, or to ${PLAIN_WIDTH} characters; control characters are escaped.
 
 JSON: an object a line, of type session, command, lost (commands that were sent and can't be told), skipped (a session that
-can't be read) or dropped (first, and only where packets were lost while it was recorded). Lines of different sessions alternate; within a session they are in order. at_ns counts nanoseconds from
+can't be read); first, where the archive lacks something, dropped, gap, flood or partial, as ls has them. Lines of different sessions alternate; within a session they are in order. at_ns counts nanoseconds from
 the beginning of the second in which the archive's first packet was captured. A reply is null where it is unknown, and of
 kind "none" where the command has no answer. Octets of a statement that are not UTF-8 are written as \\xNN.
 

@@ -1,12 +1,14 @@
 /** What every reader of an archive says of packets that its recording lost. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { writeKnownServers } from '../../src/archive/known-servers.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
+import type { Step } from '../../src/verbs/doctor-steps.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
 import {
   blockOf,
@@ -18,6 +20,7 @@ import {
   sessionFrames,
   temporaryFolder,
 } from '../archive/support.ts';
+import { ROOT } from '../support/root.ts';
 import { mytape } from './mytape.ts';
 
 const DISK =
@@ -73,7 +76,19 @@ describe('an archive whose disk was full for a while', () => {
     );
     const { captured } = JSON.parse(mytape('replay', tape, '--dry-run', '--json', ...TO).stdout) as DryReport;
     assert.deepEqual([captured.dropped, captured.dropped_by], [7, { disk: 7 }]);
-    assert.doesNotMatch(mytape('replay', whole, '--dry-run', ...TO).stdout, /invalid/);
+    assert.doesNotMatch(mytape('replay', whole, '--dry-run', ...TO).stdout, /would be invalid/);
+  });
+
+  test('doctor warns of it', () => {
+    // Nobody listens at port 1: the steps about the archive come before.
+    const onto = ['-x', '3307-127.0.0.1:1', '--transport', 'socket', '--json'];
+    const warnings = (dir: string) => {
+      const { steps } = JSON.parse(mytape('doctor', ...onto, '--archive', dir).stdout) as { steps: Step[] };
+      return steps.filter(({ name, status }) => name === 'archive' && status === 'warning');
+    };
+    assert.equal(warnings(tape).length, 1);
+    assert.match(warnings(tape)[0].says, DISK);
+    assert.deepEqual(warnings(whole), []);
   });
 
   test('a replay of it is invalid, and says that the disk was full', () => {
@@ -90,6 +105,74 @@ describe('an archive whose disk was full for a while', () => {
     assert.deepEqual([captured.dropped, captured.dropped_by], [7, { disk: 7 }]);
     assert.ok(reasons.some((reason) => DISK.test(reason)));
   });
+});
+
+describe('an archive of a capture that was cut off', () => {
+  let folder: string;
+  let tape: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    tape = join(folder, 'cut.tape');
+    const pcap = join(folder, 'cut.pcap');
+    const whole = readFileSync(join(ROOT, 'fixtures/mysql2.pcap'));
+    writeFileSync(pcap, whole.subarray(0, whole.length - 1));
+    const { status, stderr } = mytape('import', pcap, '-o', tape, '-p', '33917');
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, CUT);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  const CUT = /cut\.tape is partial: .*cut\.pcap ends inside a packet/;
+  const CUT_REASON = /^the recording is partial: .*cut\.pcap ends inside a packet/;
+  const ONTO = ['-x', '33917-10.9.9.9:3306', '--transport', 'socket'];
+
+  test('ls says so, for people and in JSON', () => {
+    const { status, stdout, stderr } = mytape('ls', tape, '--json');
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, CUT);
+    const { type, why } = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string);
+    assert.equal(type, 'partial');
+    assert.match(why, /ends inside a packet/);
+  });
+
+  test('a replay of it is invalid, and --dry-run says so', () => {
+    const dry = JSON.parse(mytape('replay', tape, '--dry-run', '--json', ...ONTO).stdout) as DryReport;
+    assert.match(dry.invalid_by[0], CUT_REASON);
+    assert.match(
+      mytape('replay', tape, '--dry-run', ...ONTO).stdout,
+      /A run would be invalid:\n {2}- the recording is partial/,
+    );
+    const out = join(folder, 'run');
+    const nobody = ['--include-user', 'nobody', '--allow-live-target', '--out', out];
+    assert.equal(mytape('replay', tape, ...ONTO, ...nobody).status, EXIT.invalidRun);
+    const { captured, verdict, reasons } = JSON.parse(
+      readFileSync(join(out, 'summary.json'), 'utf8'),
+    ) as Summary;
+    assert.equal(verdict, 'invalid');
+    assert.match(captured.partial ?? '', /ends inside a packet/);
+    assert.ok(reasons.some((reason) => CUT_REASON.test(reason)));
+  });
+});
+
+test('--dry-run of an archive whose last block is damaged ends with 1, after what it could read', (t) => {
+  const tape = join(temporaryFolder(t), 'damaged.tape');
+  recordArchive(tape, interleave([1, 2].map((i) => sessionFrames(`10.0.0.${i}`, 40_000, 800))), {
+    rotateOctets: 4000,
+  });
+  // The archive says who was recorded, so that its packets are not read for that.
+  const identity = { uuid: '6f5e4d3c-0000-4000-8000-000000000001', hostname: 'db1', port: 3307 };
+  writeKnownServers(tape, [{ addresses: ['10.0.0.9'], port: 3307, identity }]);
+  const last = readdirSync(tape)
+    .filter((name) => name.endsWith('.lz4'))
+    .sort()
+    .at(-1) as string;
+  const octets = readFileSync(join(tape, last));
+  octets[octets.length >> 1] ^= 1;
+  writeFileSync(join(tape, last), octets);
+  const { status, stdout, stderr } = mytape('replay', tape, '--dry-run', ...TO);
+  assert.match(stdout, /A dry run: .*the recording could not be read to its end/s);
+  assert.match(stderr, /damaged, its checksum is wrong .*mytape verify --rebuild/);
+  assert.equal(status, EXIT.failed);
 });
 
 const skip =
