@@ -23,7 +23,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 const program = new Command('mytape')
   .description('Record production MySQL traffic off the wire, and replay it onto a test server.')
   .version(version, '-V, --version')
-  .helpOption('-h, --help', 'what there is, with examples')
+  .helpOption('-h, --help', 'show help, with examples')
   .exitOverride()
   .configureOutput({
     writeOut: (text) => print(linesOf(text)),
@@ -45,7 +45,7 @@ Examples:
   mytape doctor -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --archive peak.tape
   mytape replay peak.tape -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
   mytape mirror -x 3306-TARGET:3306 -s ASSISTANT:36525 --key-file mytape.key --users users
-Each has its own: mytape replay --help. Exit code: 0 done, 1 failed, 2 usage, 3 refused, 5 run not valid, 130 interrupted.
+Run \`mytape COMMAND --help\` for a command's own options. Exit code: 0 done, 1 failed, 2 usage, 3 refused, 5 run not valid, 130 interrupted.
 `,
 );
 

@@ -67,34 +67,34 @@ export function interceptCommand(): Command {
     .summary("catch the target's answers on the assistant host, and complete its TCP")
     .description(
       "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients' " +
-        'TCP would, and relays what they amount to to `mytape replay`. Stops in order on Ctrl-C.',
+        'TCP would, and relays the replies to `mytape replay`. Ctrl-C stops it in order.',
     )
     .option(INTERFACE_FLAGS, "interface that the target's answers arrive on (may be repeated)")
-    .option(FILTER_FLAGS, "which packets are answers, as for tcpdump: 'tcp and src port 3307'")
+    .option(FILTER_FLAGS, "filter for the target's answers, in tcpdump's syntax, e.g. 'tcp and src port 3307'")
     .option(
       '--target <cidr:port>',
-      'a target that packets may be sent to, e.g. 10.128.6.83:3307, 10.128.6.0/24:3307, [fd00::83]:3307 (may be repeated; default: what src host, src net and src port of -F name)',
+      'target that packets may be sent to, e.g. 10.128.6.83:3307, 10.128.6.0/24:3307, [fd00::83]:3307 (may be repeated; default: what -F names by src host, src net and src port)',
       (text, before: TargetRule[] = []) => [...before, parseTarget(text)],
     )
     .option(
       '-p, --port <[host:]port|path>',
-      'where to listen for replays: by TCP, or, for those of this host, a Unix socket of mode 0600 (default: 36525)',
+      'where to listen for replays: a TCP port, or the path of a Unix socket (mode 0600) for replays on this host (default: 36525)',
       parseListen,
     )
     .addOption(
       new Option(
         '--key-file <file>',
-        'the key that replays must have (hexadecimal, mode 0600); not needed with a Unix socket',
+        'key that replays must have (hexadecimal, mode 0600); not needed with a Unix socket',
       ).env(KEY_FILE_VARIABLE),
     )
-    .option('--new-key <file>', 'make a key in a new file, and end')
+    .option('--new-key <file>', 'write a new key to this new file, and exit')
     .addOption(userOption())
     .option('-d, --daemon', 'run in the background; returns when it listens')
     .option(
       '--pid-file <file>',
-      'holds the process id while it runs (with -d: default /run/mytape-intercept-PORT.pid)',
+      'file that holds the process id while intercept runs (default with -d: /run/mytape-intercept-PORT.pid)',
     )
-    .option('--log-file <file>', 'with -d: where its log goes (default /var/log/mytape-intercept-PORT.log)')
+    .option('--log-file <file>', 'log file of -d (default: /var/log/mytape-intercept-PORT.log)')
     .addOption(
       new Option('--capture-driver <driver>', 'how packets are captured')
         .choices(CAPTURE_DRIVERS)

@@ -1,23 +1,15 @@
-/** What all verbs that replay are told on the command line: onto which target, as whom, which sessions, and how. */
-import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { MytapeError } from '../errors.ts';
-import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
 import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
-import type { FilterChoices } from '../replay/filters.ts';
-import { RewriteRules } from '../replay/rules.ts';
-import type { SelectionChoices } from '../replay/selection.ts';
-import type { TargetTls } from '../transport/target-tls.ts';
-import { collectMappings, type Endpoint, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
+import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
 import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
 import { userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
-const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
+export const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';
 
 /** Threads beyond this only share the same cores in smaller pieces. */
 const MAX_CHANNELS = 64;
@@ -48,43 +40,11 @@ export function parseSpeed(text: string): number {
 
 const PROTOCOLS = ['mysql', 'raw'] as const;
 
-/** What --protocol raw has no use for. */
-const MYSQL_ONLY = [
-  'targetTls',
-  'users',
-  'as',
-  'passwordFile',
-  'getServerPublicKey',
-  'serverPublicKey',
-  'adopt',
-  'remapUser',
-  'remapSchema',
-  'includeUser',
-  'excludeUser',
-  'includeSchema',
-  'excludeSchema',
-  'includeSql',
-  'excludeSql',
-  'includeDigest',
-  'excludeDigest',
-  'readOnly',
-  'schemaPerCopy',
-  'rewrite',
-  'pool',
-  'pinTime',
-] as const;
-
 function parseRate(text: string): number {
   const rate = Number(text.replace(/\/s$/, ''));
   if (!(rate >= 0.01 && rate <= 1e6))
     throw new InvalidArgumentError(`${text} is no rate: say how many a second, as in 200/s.`);
   return rate;
-}
-
-/** Rules for statements, and the file that they are from. */
-export interface RulesFile {
-  file: string;
-  text: string;
 }
 
 export type RunOptions = ReturnType<ReturnType<typeof runCommand>['opts']>;
@@ -100,7 +60,7 @@ export function runCommand(name: string) {
     )
     .option(
       '-s, --intercept <host:port|path>',
-      'where `mytape intercept` listens, or, on this host, the path of its Unix socket; either this or --local (neither with --transport socket)',
+      'where `mytape intercept` listens: HOST:PORT, or the path of its Unix socket on this host; either this or --local (neither with --transport socket)',
       parseRelay,
     )
     .option(
@@ -108,7 +68,7 @@ export function runCommand(name: string) {
       "catch the answers in this process: the target routes the clients' addresses to this host, or --clients self",
     )
     .addOption(
-      new Option('--key-file <file>', 'the key that intercept has (hexadecimal, mode 0600)').env(
+      new Option('--key-file <file>', 'key that intercept was started with (hexadecimal, mode 0600)').env(
         KEY_FILE_VARIABLE,
       ),
     )
@@ -287,151 +247,16 @@ export function runCommand(name: string) {
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
     .option(
       '--allow-live-target',
-      'replay even if the target is the server that was recorded, or looks live: it has replicas, is one, is read-only, or belongs to a cluster (nothing is asked then)',
+      'replay even if the target is the recorded server, or looks live (has replicas, is one, is read-only, belongs to a cluster); the target is not asked then',
     )
     .option(
       '--allow-unchecked-target',
-      'replay even if the target does not answer whether it is live, e.g. for want of a privilege, or with --protocol raw',
+      'replay even if the target does not say whether it is live, e.g. because its users lack a privilege, or --protocol is raw',
     )
     .option(
       '--allow-unidentified',
-      'replay even if nothing tells which server was recorded, so that it would not be recognized behind another address, e.g. of an imported capture',
+      'replay even if the archive does not show which server was recorded, e.g. an imported capture: that server would not be recognized behind another address',
     )
     .addOption(userOption())
     .option('--json', 'print summary.json on stdout, and no table');
-}
-
-export function filtersOf(options: RunOptions): FilterChoices {
-  const { sessions, sample, includeUser, excludeUser } = options;
-  const { includeSchema, excludeSchema, includeClient, excludeClient } = options;
-  const logins = { includeUser, excludeUser, includeSchema, excludeSchema };
-  return { sessions, sample, ...logins, includeClient, excludeClient };
-}
-
-export function selectionOf(options: RunOptions): SelectionChoices {
-  const { readOnly, writes, includeSql, excludeSql, includeDigest, excludeDigest } = options;
-  if (readOnly === true && writes === 'first')
-    throw new MytapeError('usage', '--read-only sends no writes at all: leave out --writes first');
-  return { readOnly, writes, includeSql, excludeSql, includeDigest, excludeDigest };
-}
-
-/** The text of `--rewrite`'s file. */
-export function rulesOf({ rewrite: file }: RunOptions): RulesFile | undefined {
-  if (file === undefined) return undefined;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new MytapeError('bad-file', `cannot read the rules ${file}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
-  RewriteRules.parse(text, file);
-  return { file, text };
-}
-
-/** Of a protocol that is not known neither users nor statements are. */
-function checkProtocol(options: RunOptions): void {
-  if (options.protocol !== 'raw') return;
-  for (const name of MYSQL_ONLY) {
-    // The environment's is for the runs that log in.
-    const isAmbient = name === 'users' && options.users === process.env[USERS_FILE_VARIABLE];
-    if (options[name] !== undefined && !isAmbient)
-      refuseRaw(name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
-  }
-  if (options.writes !== 'all') refuseRaw('writes');
-}
-
-function refuseRaw(option: string): never {
-  throw new MytapeError(
-    'usage',
-    `--${option} is for MySQL: with --protocol raw nothing is known of users, schemas and statements`,
-  );
-}
-
-/** Of what all threads share each needs its part. */
-function checkShares({ channels, copies, maxConnections, order, protocol }: RunOptions): void {
-  const refuse = (text: string) => {
-    throw new MytapeError('usage', text);
-  };
-  if (maxConnections !== undefined && maxConnections < channels)
-    refuse(`--max-connections ${maxConnections} is less than -C ${channels}: each thread needs one`);
-  if (order !== 'commit') return;
-  if (protocol === 'raw')
-    refuse('--order commit is for MySQL: with --protocol raw nothing is known of commits');
-  if (channels > copies)
-    refuse(
-      `--order commit wants each copy in one thread, whose commits it has to see: no more threads (-C ${channels}) than copies (-n ${copies})`,
-    );
-}
-
-/** Options of one transport, or protocol, are no use to the other. */
-export function checkTransport(options: RunOptions): void {
-  checkProtocol(options);
-  const { transport, intercept, local, clients, targetTls, targetCa } = options;
-  const refuse = (text: string) => {
-    throw new MytapeError('usage', text);
-  };
-  if (transport === 'packet') {
-    if (targetTls !== undefined)
-      refuse('--target-tls is for --transport socket: packets of our own carry no TLS');
-    if (intercept !== undefined && local === true)
-      refuse(
-        'both -s and --local are given: answers are caught by an intercept elsewhere, or in this process, not by both',
-      );
-    if (intercept === undefined && local !== true)
-      refuse(
-        'say where the answers are caught: either -s HOST:PORT (an intercept), or --local; or say --transport socket',
-      );
-  } else if (intercept !== undefined || local === true)
-    refuse('--transport socket has its answers by itself: leave out -s and --local');
-  else if (clients !== 'recorded')
-    refuse(
-      "--clients is for packets of our own: with --transport socket the target sees this host's address",
-    );
-  if (targetCa !== undefined && (targetTls === undefined || targetTls === 'none'))
-    refuse('--target-ca is for --target-tls ca or identity: without, no certificate is looked at');
-  // The environment's is for the runs that need one.
-  if (
-    options.keyFile !== undefined &&
-    options.keyFile !== process.env[KEY_FILE_VARIABLE] &&
-    (intercept === undefined || isUnix(intercept))
-  )
-    refuse('--key-file is for an intercept of -s HOST:PORT');
-  checkShares(options);
-  if (options.pool !== undefined && options.pool < options.channels)
-    refuse(
-      `--pool ${options.pool} is less than -C ${options.channels}: each of these threads needs a connection`,
-    );
-}
-
-/** A relay by TCP is for those who have the key. */
-export function checkKey({
-  intercept,
-  keyFile,
-}: {
-  intercept?: RelayAddress | undefined;
-  keyFile?: string | undefined;
-}): void {
-  if (intercept === undefined || isUnix(intercept) || keyFile !== undefined) return;
-  throw new MytapeError(
-    'usage',
-    `-s ${relayText(intercept)} needs --key-file: a copy of the key that the intercept was started with`,
-  );
-}
-
-export function targetTls(
-  { targetTls: verify, targetCa }: Pick<RunOptions, 'targetTls' | 'targetCa'>,
-  { host }: Pick<Endpoint, 'host'>,
-): TargetTls | undefined {
-  if (verify === undefined) return undefined;
-  const tls: TargetTls = { verify, servername: host };
-  if (targetCa === undefined) return tls;
-  try {
-    return { ...tls, ca: readFileSync(targetCa, 'utf8') };
-  } catch (cause) {
-    throw new MytapeError('bad-file', `cannot read --target-ca ${targetCa}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
 }

@@ -9,16 +9,9 @@ import { relayHost } from './endpoints.ts';
 import { mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
 import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
-import {
-  checkKey,
-  checkTransport,
-  filtersOf,
-  type RulesFile,
-  type RunOptions,
-  rulesOf,
-  selectionOf,
-  targetTls,
-} from './replay-options.ts';
+import { checkKey, checkTransport } from './replay-option-checks.ts';
+import { filtersOf, type RulesFile, rulesOf, selectionOf, targetTls } from './replay-option-values.ts';
+import type { RunOptions } from './replay-options.ts';
 import type { ReplayJob } from './replay-share.ts';
 import type { TargetJob } from './replay-transport.ts';
 

@@ -27,7 +27,7 @@ import { GapTeller } from './gaps.ts';
 import type { Lines } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
-import type { RulesFile } from './replay-options.ts';
+import type { RulesFile } from './replay-option-values.ts';
 import { type LiveJob, liveSource, openArchiveSource, openLiveCapture } from './replay-source.ts';
 import { openTiming, type TimingJob } from './replay-timing.ts';
 import { openTransport, type TransportJob } from './replay-transport.ts';

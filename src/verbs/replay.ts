@@ -116,7 +116,7 @@ function replayOptions() {
     )
     .option(
       '--resume <run>',
-      'go on with the run of this folder, which was stopped or killed, as it was started: no other word with it',
+      'go on with the run in this folder, which was stopped or killed, with the options that it was started with; takes no other option',
     )
     .option(
       '--keylog <file>',

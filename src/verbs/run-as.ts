@@ -23,13 +23,13 @@ import {
   shedCapabilities,
 } from '../net/privileges.ts';
 
-/** Undefined: nobody else than now. */
+/** undefined: the current user. */
 export type RunAs = Account | undefined;
 
 export function userOption() {
   return new Option(
     '--user <name>',
-    'user to go on as once the sockets are open, e.g. mytape, or root to stay root (default: who ran sudo or doas, else the current user)',
+    'user to run as once the sockets are open, e.g. mytape; root stays root (default: the user who ran sudo or doas, else the current one)',
   );
 }
 

@@ -6,11 +6,11 @@ import type { ServerKey } from '../mysql/auth/plugin.ts';
 /** The options of all verbs that log in to a server, as Commander takes them. */
 export const GET_SERVER_KEY = [
   '--get-server-public-key',
-  "without TLS, ask the server for the RSA key that caching_sha2_password and sha256_password encrypt a password with; whoever answers in the server's place gets the password",
+  "without TLS, ask the server for the RSA key that caching_sha2_password and sha256_password encrypt passwords with; whoever answers in the server's place gets the passwords",
 ] as const;
 export const SERVER_KEY = [
   '--server-public-key <file>',
-  "the server's RSA key for this, in PEM: its public_key.pem",
+  "RSA key of the server that these plugins encrypt passwords with, in PEM: its public_key.pem",
 ] as const;
 
 export interface ServerKeyChoices {
