@@ -116,7 +116,7 @@ function withMirrorApart(argv: readonly string[]): readonly string[] {
 }
 
 async function main(): Promise<void> {
-  // What is made holds people's data. A file that is for others, too, says so where it is made.
+  // Our files hold people's data. One that others may read gets its mode where it is made.
   process.umask(0o077);
   await program.parseAsync(resumedArgs(withMirrorApart(process.argv)));
 }

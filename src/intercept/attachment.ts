@@ -52,7 +52,7 @@ export class Attachment implements ReceiverPort {
     return this.#flows.size;
   }
 
-  /** Answers why the owner cannot be one of ours, or undefined. */
+  /** Returns why the owner cannot be one of ours, or undefined. */
   register(id: number, tuple: Tuple, iss: number): string | undefined {
     const before = this.receiver.flows.table.get(tuple);
     const breach = this.#breach(id, before);
@@ -74,7 +74,7 @@ export class Attachment implements ReceiverPort {
     return undefined;
   }
 
-  /** Answers why the owner cannot be one of ours, or undefined. */
+  /** Returns why the owner cannot be one of ours, or undefined. */
   resume(id: number, tuple: Tuple, from: Resumption): string | undefined {
     const before = this.receiver.flows.table.get(tuple);
     const breach = this.#breach(id, before);

@@ -3,7 +3,7 @@ import { parseAddress } from '../wire/address.ts';
 import { parsePrefix } from '../wire/prefixes.ts';
 import { netOf, type PortSpan, TargetList, type TargetRule } from './target-list.ts';
 
-/** More alternatives than a filter that somebody typed has. */
+/** More alternatives than anyone types. */
 const MOST_RULES = 256;
 
 /** Deepest nesting of parentheses and `not`. */
@@ -42,7 +42,7 @@ export function targetsOfFilter(filter: string): TargetList {
     const where = error.token === '' ? 'its end' : `"${error.token}"`;
     throw new MytapeError(
       'usage',
-      `the filter -F '${filter}' does not tell which targets are meant (read up to ${where}): ${ask}`,
+      `can't tell the targets from the filter -F '${filter}' (read up to ${where}): ${ask}`,
     );
   }
   if (rules.some(({ ports }) => ports.length === 0)) {

@@ -1,10 +1,10 @@
-/** What stands in a queue: its neighbours are the queue's own note. In one queue at a time. */
+/** An item of a queue, in one queue at a time. Only the queue sets its neighbours. */
 export interface Queued {
   queuedBefore: this | undefined;
   queuedAfter: this | undefined;
 }
 
-/** A queue of which any item can leave at once, oldest first. Not a Set: finding a Set's first item takes as long as many have left it. */
+/** A queue, oldest first, that any item can leave in constant time. A Set is slow here: finding its first item walks over all that have left. */
 export class FlowQueue<T extends Queued> {
   #first: T | undefined;
   #last: T | undefined;

@@ -129,7 +129,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Que
   }
 
   /**
-   * To be called before an ACK of all up to RCV.NXT is sent. Answers false where that ACK must not go: the owner could not
+   * To be called before an ACK of all up to RCV.NXT is sent. Returns false where that ACK must not go: the owner could not
    * be told all that it would need to have this flow resumed.
    */
   checkpoint(mostOctets: number): boolean {

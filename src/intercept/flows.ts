@@ -116,7 +116,7 @@ export class Flows {
     this.#count(flow);
   }
 
-  /** Answers by how much it holds more than before. */
+  /** Returns by how much it holds more than before. */
   #count(flow: InterceptFlow): number {
     const more = flow.heldOctets - flow.counted;
     this.#heldOctets += more;

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 /** From being accepted to a whole hello, the TLS handshake included, a connection has this long, ms. */
 export const HELLO_MS = 5_000;
 
-/** Connections that may be between the two at once; one more, and the oldest has to go. */
+/** Connections that may be between the two at once; one more, and the oldest is closed. */
 export const MOST_GUESTS = 64;
 
 /** A connection that was accepted and has not said hello yet. */
@@ -12,13 +12,12 @@ export interface Guest {
   readonly name: string;
   /** It said hello: it may stay. */
   greeted(): void;
-  /** What is to be done when its time is over, or its place is wanted by another: it must end the connection. */
+  /** Called when its time is over, or another needs its place: must end the connection. */
   onLate: (why: string) => void;
 }
 
 /**
- * Where connections wait until they have said hello. Each has one deadline for all of it, which no octet extends; and there are only so
- * many of them.
+ * Where connections wait until they have said hello. Each has one deadline, which no octet extends, and their number is bounded.
  */
 export class Lobby {
   /** Oldest first. */

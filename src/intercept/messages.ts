@@ -181,7 +181,7 @@ export class MessageReader {
   }
 
   /**
-   * Takes the first `count` octets, of which it keeps nothing but a copy. Answers false where they are no messages of this
+   * Takes the first `count` octets, of which it keeps nothing but a copy. Returns false where they are no messages of this
    * protocol: nothing after them can be read.
    */
   feed(octets: Uint8Array, count = octets.length): boolean {

@@ -6,7 +6,7 @@ const MOST_UNDELIVERED = 65_536;
 
 /**
  * What goes out on a channel, and what waits until it has left. A peer that reads too slowly is cut off: the socket is destroyed,
- * and `cutOff` told why, with the peer as the sentence's subject.
+ * and `cutOff` called with the reason, a sentence whose subject is the peer.
  */
 export class Outflow {
   readonly #socket: Socket;
@@ -44,7 +44,7 @@ export class Outflow {
     this.#count();
     const { limits, waitingOctets, channels } = this.#room;
     if (this.#waitingOctets > limits.channelWaitingOctets) this.#cut('');
-    // Who has less than its share of what waits for all is not the one to go.
+    // A peer with less than its share of what waits for all is not cut off.
     else if (waitingOctets > limits.waitingOctets && this.#waitingOctets * channels >= waitingOctets)
       this.#cut(`, of ${waitingOctets} for all replays together`);
   }

@@ -4,7 +4,7 @@ import type { MonotonicMs } from '../time.ts';
 const LINES = 5;
 const INTERVAL_MS = 60_000;
 
-/** Kinds that are told apart; the lines of further ones share one count. */
+/** Kinds that are counted apart; the lines of all others share one count. */
 const MOST_KINDS = 16;
 const OTHER = 'other';
 
@@ -15,7 +15,7 @@ interface Kind {
 
 /**
  * A log of what a peer can cause, at a bounded rate: of each kind the first lines of an interval, and at its end how many more there
- * were. `look` is to be called now and then.
+ * were. Call `look` now and then.
  */
 export class RatedLog {
   readonly #log: (line: string) => void;

@@ -175,7 +175,7 @@ export class Receiver {
     if (half.pollAt !== NEVER || flow.greetAt !== NEVER) this.#wheel.schedule(flow);
   }
 
-  /** A router's word that a packet of ours was too long for it. Answers false where it is something else. */
+  /** A router's word that a packet of ours was too long for it. Returns false where it is something else. */
   #takeError(block: PacketBlock, i: number): boolean {
     const icmp = this.#icmp;
     const { linkType, octets, view, offset, length } = block;

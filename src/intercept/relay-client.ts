@@ -14,7 +14,7 @@ import { ReplyFields } from './relayed-reply.ts';
 const RECONNECT_MS = 30_000;
 const RETRY_MS = 250;
 
-/** As often as this within that time it may be lost: an intercept that takes us and lets us go, again and again, is of no use. */
+/** Losses within RECONNECT_MS after which we give up: an intercept that accepts and drops us again and again is of no use. */
 const MOST_LOSSES = 10;
 
 const REPLAY_OCTETS = 16;
@@ -52,7 +52,7 @@ export class RelayClient implements ReceiverPort, LinkHandler {
   readonly #out = new MessageWriter();
   readonly #progress = new RelayedProgress();
   readonly #reply = new ReplyFields();
-  /** Says to the intercept that a channel which is made anew is ours, too. */
+  /** Shows the intercept that a new channel belongs to the same replay as the lost one. */
   readonly #replay = randomBytes(REPLAY_OCTETS);
   /** When the channel was lost, the last few times. */
   readonly #losses: number[] = [];
@@ -214,7 +214,7 @@ export class RelayClient implements ReceiverPort, LinkHandler {
     }
   }
 
-  /** A message with a state. Answers false where it is none, or cut short. */
+  /** A message with a state. Returns false where it is none, or cut short. */
   #segment(
     type: number,
     id: number,

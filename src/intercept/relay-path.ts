@@ -1,18 +1,18 @@
-/** Unix sockets of a relay: who may connect is who may write to the socket's file, and who may replace it is who may write its folder. */
+/** Unix sockets of a relay. Whoever may write the socket's file may connect; whoever may write its folder may replace it. */
 import { lchownSync, lstatSync, realpathSync, rmSync, type Stats, statSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { ourUsers } from '../files.ts';
 
-/** What sockaddr_un has room for, but for the NUL (unix(7)). */
+/** Longest path that sockaddr_un has room for, without the NUL (unix(7)). */
 const MOST_PATH_OCTETS = 107;
 
 const OTHERS_WRITE = 0o002;
 
 /**
- * Makes way for a socket at `path`: removes one of this user's that nobody serves any more. Throws where somebody does, where something else
- * is there, and where anybody may write to the folder.
+ * Makes way for a socket at `path`: removes a stale one of this user's. Throws where a process serves it, where something else has that
+ * name, and where anyone may write to the folder.
  */
 export async function clearSocketPath(path: string): Promise<void> {
   if (Buffer.byteLength(path) > MOST_PATH_OCTETS) {
@@ -30,7 +30,7 @@ export async function clearSocketPath(path: string): Promise<void> {
   if (folder.mode & OTHERS_WRITE) {
     throw cannot(
       path,
-      `anybody may write to ${dirname(path)}, and put a socket of his own in its place: choose another folder, as in -p /run/mytape.sock`,
+      `anyone may write to ${dirname(path)}, and put another socket in its place: choose another folder, as in -p /run/mytape.sock`,
     );
   }
   const there = lstatSync(path, { throwIfNoEntry: false });
@@ -39,7 +39,8 @@ export async function clearSocketPath(path: string): Promise<void> {
   if (!isOurs(there)) {
     throw cannot(path, `it is a socket of user ${there.uid}: choose another, or remove it`);
   }
-  if (await isServed(path)) throw cannot(path, 'another intercept runs there, or choose another -p');
+  if (await isServed(path))
+    throw cannot(path, 'another intercept listens there (stop it, or choose another -p)');
   rmSync(path, { force: true });
 }
 
@@ -62,12 +63,12 @@ export function giveSocket(path: string, { uid, gid }: { uid: number; gid: numbe
   if (statSync(dirname(path)).uid === 0 && lstatSync(path).isSocket()) lchownSync(path, uid, gid);
 }
 
-/** Why the socket at `path` is not to be spoken to; undefined: it is ours, or not everybody could have put it there, or it is not there. */
+/** Why the socket at `path` is not to be spoken to; undefined: it is ours, or not just anyone could have put it there, or it does not exist. */
 export function whyNotTrusted(path: string): string | undefined {
   const there = statSync(path, { throwIfNoEntry: false });
   if (there === undefined || isOurs(there)) return undefined;
   if (!(statSync(dirname(realpathSync(path))).mode & OTHERS_WRITE)) return undefined;
-  return `it belongs to user ${there.uid}, and anybody could have put it there: is it an intercept's?`;
+  return `it belongs to user ${there.uid}, and anyone could have put it there (have intercept listen in a folder that only its owner can write, as in -p /run/mytape.sock)`;
 }
 
 function isOurs({ uid }: Stats): boolean {

@@ -141,7 +141,7 @@ export class RelayChannel extends RelayTeller {
     setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
   }
 
-  /** Gives back what the channel takes up, and answers the attachment that is still to be ended. */
+  /** Gives back what the channel takes up. Returns the attachment that is still to be ended. */
   #detach(): Attachment | undefined {
     clearInterval(this.#listening);
     this.#outflow.end();
@@ -223,12 +223,12 @@ export class RelayChannel extends RelayTeller {
         `speaks relay version ${version}, this intercept speaks ${RELAY_VERSION}: use the same mytape on both`,
       );
     } else if (this.#room.channels >= this.#room.limits.channels) {
-      this.#refuse(`wants one more channel than this intercept has room for: ${this.#room.limits.channels}`);
+      this.#refuse(`wants more than the ${this.#room.limits.channels} channels that this intercept allows`);
     } else {
       this.#guest.greeted();
       this.#room.channels++;
       this.#listening = setInterval(() => this.#listen(), LISTEN_MS);
-      // Its pings, the first of which is right behind, say what its clock is.
+      // Its pings say what its clock is; the first follows at once.
       const timestamps = new TimestampClock(0);
       this.#port = this.#receiver.attach(this, {
         timestamps,
@@ -256,7 +256,7 @@ export class RelayChannel extends RelayTeller {
     else if (port.flows >= channelFlows) this.#refuse(`has more than ${channelFlows} connections open`);
     else if (this.#receiver.flows.open >= flows) {
       this.#refuse(
-        `wants one more connection than this intercept has room for: ${flows}, of all replays together`,
+        `wants more than the ${flows} connections that this intercept allows, of all replays together`,
       );
     } else return this.#isTarget(target);
     return false;

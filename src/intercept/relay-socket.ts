@@ -29,9 +29,9 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
 export interface RelayListener {
   /** undefined on a Unix socket, whose file's mode says who may connect. */
   key: Buffer | undefined;
-  /** Told of each connection that has the key. */
+  /** Called with each connection that has the key. */
   onChannel: (socket: Socket, guest: Guest) => void;
-  /** Told of each that has not, and of each that said nothing. */
+  /** Called for each connection that lacks the key, or said no hello in time. */
   onRefused: (from: string, why: string) => void;
   lobby?: Lobby;
 }
@@ -43,7 +43,10 @@ export async function listenRelay(address: RelayAddress, listener: RelayListener
   const server = isUnix(address) ? pathServer(listener) : tlsServer(listener);
   return new Promise((resolve, reject) => {
     const failed = (cause: NodeJS.ErrnoException) => {
-      const next = cause.code === 'EADDRINUSE' ? ': another intercept runs there, or choose another -p' : '';
+      const next =
+        cause.code === 'EADDRINUSE'
+          ? ': another intercept listens there (stop it, or choose another -p)'
+          : '';
       const why = cause.code ?? cause.message;
       reject(new MytapeError('relay', `cannot listen on ${relayText(address)} (${why})${next}`, { cause }));
     };
@@ -61,7 +64,7 @@ export async function listenRelay(address: RelayAddress, listener: RelayListener
   });
 }
 
-/** TCP is for whoever can connect, so also on loopback only for those who have the key. */
+/** Whoever can connect can use TCP, on loopback too: so the key is always needed. */
 export function keyWanted(address: RelayAddress): MytapeError {
   return new MytapeError(
     'usage',
@@ -106,7 +109,7 @@ function tlsServer({ key, onChannel, onRefused, lobby = new Lobby() }: RelayList
   });
   server.on('tlsClientError', (error: Error, socket: Socket) => {
     const name = nameOf(socket);
-    // One whose time was over was told of.
+    // One whose time was over was reported already.
     if (guests.delete(name)) onRefused(name, `failed the key check (${wordsOf(error)})`);
     socket.destroy();
   });

@@ -5,7 +5,7 @@ import type { ReceiverOwner } from './ports.ts';
 import { beginState } from './relayed-progress.ts';
 import { writeReply } from './relayed-reply.ts';
 
-/** What a receiver tells, as messages of the relay. Who extends it sends them at the end of a turn. */
+/** Turns a receiver's events into messages of the relay. A subclass sends them at the end of a turn. */
 export abstract class RelayTeller implements ReceiverOwner {
   protected readonly out: MessageWriter;
 

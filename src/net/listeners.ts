@@ -39,7 +39,7 @@ export function listeningSockets(port: number, proc = '/proc'): ListeningSocket[
   return found;
 }
 
-/** undefined: nobody in this network namespace listens on `port`. `proc`: where /proc is. */
+/** undefined: nothing in this network namespace listens on `port`. `proc`: where /proc is. */
 export function listenersOn(port: number, proc = '/proc'): Listeners | undefined {
   const sockets = listeningSockets(port, proc);
   if (sockets.length === 0) return undefined;

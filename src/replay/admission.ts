@@ -151,7 +151,7 @@ export class Admission {
     this.#returning.push(who);
   }
 
-  /** Its login succeeded. Answers how long it had waited for its place, ms. */
+  /** Its login succeeded. Returns how long it had waited for its place, ms. */
   opened(who: Entrant): number {
     this.#fullSince = undefined;
     this.#pauseMs = FIRST_PAUSE_MS;

@@ -33,7 +33,7 @@ export function parseAdopt(text: string): Adopter {
 }
 
 /**
- * Answers what is known of a session joined late: what the recorded server said of it, else the user that is for all such
+ * Returns what is known of a session joined late: what the recorded server said of it, else the user that is for all such
  * sessions, else undefined.
  */
 export function adopterOf(sources: {

@@ -76,7 +76,7 @@ export class Contact {
     this.#lastFailure = Number.NEGATIVE_INFINITY;
   }
 
-  /** A connection ended by `cause` before its session. Answers until when to try again: -Infinity where not to. */
+  /** A connection ended by `cause` before its session. Returns until when to try again: -Infinity where not to. */
   failed(now: MonotonicMs, cause: CloseCause, stage: Stage): MonotonicMs {
     if (stage !== 'commands' && ++this.#failures === FAILURES) this.#is(kindOf(cause, stage));
     if (!this.#reached) return Number.NEGATIVE_INFINITY;

@@ -76,7 +76,7 @@ export class Intake {
     return this.#recorded.values();
   }
 
-  /** Answers false where the window has ended with it. */
+  /** Returns false where the window has ended with it. */
   take(batch: readonly FlowEvent[]): boolean {
     const { from, to } = this.#options.window ?? {};
     for (const event of batch) {

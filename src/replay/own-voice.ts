@@ -5,14 +5,14 @@
 import type { SessionMeta } from '../flow/events.ts';
 import { HEADER_OCTETS } from '../mysql/packet.ts';
 
-/** By what a mirror knew its own voice. */
+/** How a mirror recognized its own voice. */
 export type VoiceProof = 'greeting' | 'mark' | 'statements';
 
 const PROOFS: readonly VoiceProof[] = ['greeting', 'mark', 'statements'];
 
-/** What an engine tells, and asks nothing in return. */
+/** What an engine reports: connections, statements, and captured sessions. */
 export interface Voice {
-  /** A replayed connection was greeted with this nonce. */
+  /** A replayed connection got this nonce in its greeting. */
   greeted(nonce: Uint8Array): void;
   /** A statement, or turn, goes out: with its headers. */
   said(packet: Uint8Array): void;
@@ -31,14 +31,14 @@ export interface VoiceJob {
   ours: readonly string[];
 }
 
-/** So many statements from one of these addresses that we had said just before are no chance: less than the hundred that would do harm. */
+/** Statements that come back from one of these addresses, beyond chance: fewer than the hundred that would do harm. */
 const MOST_RETURNED = 50;
 /** They come back within this, ms. */
 const RETURNED_WITHIN_MS = 1_000;
 /** And so many of them within this. */
 const WINDOW_MS = 10_000;
 
-/** Of a statement so many octets are told apart. */
+/** Octets at the beginning of a statement that its hash covers. */
 const MOST_HASHED = 256;
 
 /** A nonce is 20 octets; 8 of them are no chance. */
@@ -74,12 +74,12 @@ export class OwnVoice implements Voice {
     return { buffer: new SharedArrayBuffer(WORDS * Int32Array.BYTES_PER_ELEMENT), mark, ours: [...ours] };
   }
 
-  /** The mark was said to every target: should they lead back, it will come back. What clients say needs no comparing then. */
+  /** The mark was sent to every target, and comes back if they lead back: clients' statements need no comparing. */
   static marked({ buffer }: VoiceJob): void {
     Atomics.store(new Int32Array(buffer), MARKED, 1);
   }
 
-  /** By what any thread of the run has known the voice; undefined: it did not hear it. */
+  /** How a thread of the run recognized the voice; undefined: none has heard it. */
   static found({ buffer }: VoiceJob): VoiceProof | undefined {
     return PROOFS[Atomics.load(new Int32Array(buffer), FOUND) - 1];
   }
@@ -113,14 +113,14 @@ export class OwnVoice implements Voice {
   }
 
   heard({ client }: SessionMeta, packet: Uint8Array): void {
-    // Of hardly any other statement: to search each would cost something.
+    // Only a statement of about the mark's length is searched: searching all of them would cost time.
     const more = packet.length - this.#markOctets;
     if (more >= 0 && more <= MARK_SLACK && includes(packet, this.#mark)) this.#find('mark');
     if (this.#ours.has(client.text) && Atomics.load(this.#words, MARKED) === 0) this.#compare(packet);
     this.#look();
   }
 
-  /** A target's address says it: as we did a moment ago? */
+  /** Whether a statement from a target's address is one that we sent a moment ago. */
   #compare(packet: Uint8Array): void {
     const words = this.#words;
     const hash = hashOf(packet);

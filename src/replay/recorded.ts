@@ -109,7 +109,7 @@ export class RecordedSession {
     return this.#commands.includes(command);
   }
 
-  /** One copy is through with the command at `position`. Answers whether it was the last one. */
+  /** One copy is through with the command at `position`. Returns whether it was the last one. */
   letGo(position: number): boolean {
     const i = position - this.#base;
     if (--this.#left[i] > 0) return false;

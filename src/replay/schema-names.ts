@@ -115,7 +115,7 @@ class SchemaNames {
     return this.#scanner.kind === KIND.sign && this.#scanner.octet === octet;
   }
 
-  /** Answers whether to go on. */
+  /** Returns whether to go on. */
   #sign(octet: number): boolean {
     const isList = (this.#frames[this.#depth] & FRAME.list) !== 0;
     switch (octet) {

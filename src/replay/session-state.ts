@@ -220,7 +220,7 @@ export function adoptedState(facts: SessionFacts, { statements, settings }: Adop
 }
 
 /**
- * Takes in that `command` was carried out with `reply`. Answers the state from here on: `state`, or one that is made now,
+ * Takes in that `command` was carried out with `reply`. Returns the state from here on: `state`, or one that is made now,
  * or none.
  */
 export function learn(

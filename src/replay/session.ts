@@ -97,13 +97,13 @@ export interface SessionOwner {
   adopted(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
   /** It has waited for another connection for long enough: opens it when it may connect. */
   again(session: ReplayedSession): void;
-  /** The target had no room, by the error `errno`. Answers whether one that was never open is to wait for its turn again. */
+  /** The target had no room, by the error `errno`. Returns whether one that was never open is to wait for its turn again. */
   turnedAway(session: ReplayedSession, errno: number): boolean;
   /** Whether the recorded answer to a command has a say in its place in the order of commits. */
   waitsForAnswer(session: ReplayedSession, command: Command): boolean;
   /** Since when its next command may go, by the order of commits: -Infinity, unless held. Infinity: not yet, it is told to `advance`. */
   freeAt(session: SessionReplay, command: Command): MonotonicMs;
-  /** A connection ended before its session. Answers until when to try again: -Infinity where not to. */
+  /** A connection ended before its session. Returns until when to try again: -Infinity where not to. */
   failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs;
   /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
   reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
@@ -502,7 +502,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     } else this.#disconnect(how, detail);
   }
 
-  /** Answers whether the session goes on to wait for the recorded end. */
+  /** Returns whether the session goes on to wait for the recorded end. */
   #holdsEnd(): boolean {
     const held = this.#heldEnd;
     if (held === undefined || this.state === 'over') return false;

@@ -31,7 +31,7 @@ export class Turns<T extends Turn> {
     this.#copies = Array.from({ length: copies }, () => ({ open: 0, recordedOpen: 0, queue: [] }));
   }
 
-  /** A recorded session began, of which this copy runs. Answers the `most` of its turn. */
+  /** A recorded session began, of which this copy runs. Returns the `most` of its turn. */
   began(copy: number): number {
     return ++this.#copies[copy].recordedOpen;
   }

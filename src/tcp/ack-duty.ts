@@ -57,7 +57,7 @@ export class AckDuty {
   }
 
   /**
-   * The SACK blocks of an ACK of our own, three at most: to be asked for each. Answers how many; block i is
+   * The SACK blocks of an ACK of our own, three at most: to be asked for each. Returns how many; block i is
    * [target[2 * i], target[2 * i + 1]).
    */
   ackBlocks(target: Uint32Array): number {

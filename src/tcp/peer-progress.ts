@@ -9,7 +9,7 @@ export const MAX_WINDOW = 1 << 30;
 /** The longest SEG.WND, not scaled. */
 const MAX_WINDOW_FIELD = 0xffff;
 
-/** ACKs lower than the highest, one upon the other, that show the highest to be false. */
+/** Consecutive ACKs lower than the highest that show the highest to be false. */
 const FALSE_AFTER = 4;
 
 /** What a send half may have sent beyond the window's right edge: the octet of a window probe, and a FIN. */
@@ -67,7 +67,7 @@ export class PeerProgress extends AckDuty {
     return seqLe(this.ack, seq) && seqLt(seq, this.#limit);
   }
 
-  /** The send half was told of an ACK beyond all that it had sent. What came with it is forgotten, unless it is gone already. */
+  /** Takes back an ACK of what was never sent, and all that came with it. Returns false where that has been done already. */
   correct({ una, max, window }: Correction): boolean {
     if (!seqLt(max, this.ack)) return false;
     this.ack = una;
@@ -105,7 +105,7 @@ export class PeerProgress extends AckDuty {
 
   /**
    * Takes what the segment says of our stream. `end` is one past the segment; `sndMax` is -1 where it is not known
-   * here. Answers false where SEG.ACK can't be right, and takes nothing: it is of what was never sent (RFC 9293 3.10.7.4), or older
+   * here. Returns false where SEG.ACK can't be right, and takes nothing: it is of what was never sent (RFC 9293 3.10.7.4), or older
    * than any window (RFC 5961 5.2).
    */
   protected takeAck(segment: Segment, end: number, empty: boolean, sndMax: number): boolean {

@@ -145,7 +145,7 @@ export class LossRecovery {
     return seqLt(seq, below) ? seq : -1;
   }
 
-  /** Answers whether the SACK blocks of an ACK told of octets that were not known to have come. */
+  /** Returns whether the SACK blocks of an ACK told of octets that were not known to have come. */
   #takeBlocks({ sack, sackCount }: Progress, una: number, max: number): boolean {
     let fresh = false;
     this.#repeatedEnd = -1;

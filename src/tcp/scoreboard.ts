@@ -22,7 +22,7 @@ export class Scoreboard {
     this.octets = 0;
   }
 
-  /** Update() for one block [left, right). Answers whether it told of octets that were not known. */
+  /** Update() for one block [left, right). Returns whether it told of octets that were not known. */
   add(left: number, right: number): boolean {
     const lefts = this.#lefts;
     const rights = this.#rights;

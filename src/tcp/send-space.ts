@@ -86,7 +86,7 @@ export class SendSpace {
     return this.timestamps ? this.mss - TIMESTAMPS_OCTETS : this.mss;
   }
 
-  /** One segment at SND.NXT, which moves. FIN goes with the last octet (RFC 9293 3.10.4). Answers whether any of it is new. */
+  /** One segment at SND.NXT, which moves. FIN goes with the last octet (RFC 9293 3.10.4). Returns whether any of it is new. */
   protected emitNext(length: number, out: SegmentOut): boolean {
     this.nxt = this.emit(this.nxt, length, out);
     const isNew = seqLt(this.max, this.nxt);
@@ -94,7 +94,7 @@ export class SendSpace {
     return isNew;
   }
 
-  /** One segment of what was sent before, from `seq` on and not beyond `limit`. Answers where it ended. */
+  /** One segment of what was sent before, from `seq` on and not beyond `limit`. Returns where it ended. */
   protected emitAgain(seq: number, limit: number, out: SegmentOut): number {
     return this.emit(seq, Math.min(this.segmentOctets, seqDiff(limit, seq), seqDiff(this.end, seq)), out);
   }

@@ -130,7 +130,7 @@ export class SendHalf extends SendSpace {
   }
 
   /**
-   * What an acceptable segment said. RFC 9293 (3.10.7.4), fifth step. Answers false where it acknowledges what was never sent: it
+   * What an acceptable segment said. RFC 9293 (3.10.7.4), fifth step. Returns false where it acknowledges what was never sent: it
    * was not acceptable, and nothing of it is taken.
    */
   acked(progress: Progress, now: MonotonicMs): boolean {

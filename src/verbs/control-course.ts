@@ -36,7 +36,7 @@ export function parseLoops(text: string): number {
 /** A timer of Node's that is told to wait longer fires at once. */
 const MAX_TIMER_MS = 0x7fffffff;
 
-/** Calls `act` at `epochMs`, however far that is. Answers what calls it off. */
+/** Calls `act` at `epochMs`, however far that is. Returns what calls it off. */
 export function callAt(epochMs: number, now: () => number, act: () => void): () => void {
   let timer: NodeJS.Timeout;
   const wait = () => {

@@ -1,7 +1,7 @@
 /**
- * Where the socket of a run lies: in the run's folder, or, where its path is too long for one, in a folder of this user's that nobody can
- * foretell, which the run's folder names (control.json). Nothing is asked of a socket, and nothing is removed, that somebody else may
- * have put there.
+ * Where the socket of a run lies: in the run's folder, or, where its path is too long for one, in a folder of this user's with an
+ * unpredictable name, which control.json in the run's folder holds. A socket that someone else may have put there is neither asked
+ * nor removed.
  */
 import { existsSync, lstatSync, mkdtempSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { MytapeError } from '../errors.ts';
 import { ourUsers, readRegular } from '../files.ts';
 import { writeDurably } from './durable.ts';
 
-/** What sockaddr_un has room for, but for the NUL (unix(7)). */
+/** Longest path that sockaddr_un has room for, without the NUL (unix(7)). */
 const MOST_PATH_OCTETS = 107;
 const MOST_POINTER_OCTETS = 4096;
 
@@ -60,7 +60,7 @@ export function findPlace(folder: string): string {
   }
 }
 
-/** Throws where what lies at `path` is no socket, or that of a user whom this process does not rely on. */
+/** Throws where `path` is no socket, or one of a user whom this process does not trust. */
 export function checkPlace(folder: string, path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
@@ -80,7 +80,7 @@ function usersOf(folder: string): number[] {
   return owner === undefined ? users : [...users, owner];
 }
 
-/** Removes the socket at `path` that nobody serves any more, and what named it; unless it is somebody else's, or no socket. */
+/** Removes the stale socket at `path`, and the file that named it; unless it is another user's, or no socket. */
 export function clearPlace(folder: string, path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found !== undefined && (!found.isSocket() || found.uid !== (process.geteuid?.() ?? found.uid))) return;

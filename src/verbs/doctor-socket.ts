@@ -82,7 +82,8 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   const facts = await askTarget(address, accounts);
   const found = judge(endpointText(target.text, port), facts, recorded, Date.now());
   for (const { says, advice } of found) tell(failed('interlock', `${says}: ${advice}`));
-  if (found.length === 0) tell(ok('interlock', 'the target is no recorded server, and does not look live'));
+  if (found.length === 0)
+    tell(ok('interlock', 'the target is not a recorded server, and does not look live'));
 }
 
 async function checkGreeting(target: Address, port: number): Promise<Step> {

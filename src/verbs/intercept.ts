@@ -26,7 +26,7 @@ import { print, say } from './output.ts';
 import { type PidFile, writePidFile } from './pid-file.ts';
 import { goOnAs, planRunAs, userOption } from './run-as.ts';
 
-/** Tells a detached child that it is one, and where its pid file is. */
+/** Set for a detached child: the path of its pid file. */
 const DETACHED = 'MYTAPE_DETACHED';
 
 /** Where replays look for an intercept unless told otherwise: TCPCopy's own port. */
@@ -70,7 +70,10 @@ export function interceptCommand(): Command {
         'TCP would, and relays the replies to `mytape replay`. Ctrl-C stops it in order.',
     )
     .option(INTERFACE_FLAGS, "interface that the target's answers arrive on (may be repeated)")
-    .option(FILTER_FLAGS, "filter for the target's answers, in tcpdump's syntax, e.g. 'tcp and src port 3307'")
+    .option(
+      FILTER_FLAGS,
+      "filter for the target's answers, in tcpdump's syntax, e.g. 'tcp and src port 3307'",
+    )
     .option(
       '--target <cidr:port>',
       'target that packets may be sent to, e.g. 10.128.6.83:3307, 10.128.6.0/24:3307, [fd00::83]:3307 (may be repeated; default: what -F names by src host, src net and src port)',
@@ -181,12 +184,12 @@ async function detach({ port: listen, pidFile, logFile }: InterceptOptions): Pro
   child.unref();
 }
 
-/** Where this is the child that `detach` waits for. Without that parent's channel the variable came from somewhere else, and says nothing. */
+/** The pid file's path, in the child that `detach` waits for. Without that parent's channel the variable means nothing. */
 function detachedPidFile(): string | undefined {
   return process.connected ? process.env[DETACHED] : undefined;
 }
 
-/** What tells several of one host apart: the port, or the name of the socket's file. */
+/** Distinguishes several intercepts of one host: the port, or the name of the socket's file. */
 function nameOf(listen: RelayAddress): string {
   return isUnix(listen) ? basename(listen.path, '.sock') : String(listen.port);
 }

@@ -1,4 +1,4 @@
-/** Never onto production: what a run is held against before anything of it is sent. DESIGN §5, decision 0033. */
+/** Never onto production: what is checked before a run sends anything. DESIGN §5, decision 0033. */
 import { readFileSync } from 'node:fs';
 import { sameServer } from '../archive/server-identity.ts';
 import { MytapeError } from '../errors.ts';
@@ -13,7 +13,7 @@ import type { Account } from './target-client.ts';
 import type { TargetFacts } from './target-facts.ts';
 import { QUESTIONS } from './target-questions.ts';
 
-/** What the user takes upon himself. Each waives one kind of finding, and no other. */
+/** Findings that the user waives, each by a flag of its own. */
 export interface Waivers {
   /** `--allow-live-target`: the target is a recorded server, or looks live. Nothing is left to ask then. */
   live: boolean;
@@ -58,7 +58,7 @@ export interface TargetSide {
   raw?: boolean | undefined;
 }
 
-/** Refuses a target that has the address of a recorded server. Asks nobody. */
+/** Refuses a target that has the address of a recorded server. Asks no server. */
 export function refuseRecordedAddress(
   side: Pick<TargetSide, 'target' | 'targetPort'>,
   recorded: Pick<RecordedSide, 'endpoints' | 'what'>,
@@ -88,8 +88,8 @@ export function addressFinding(
 }
 
 /**
- * Refuses a target that is a recorded server, looks live, or of which that cannot be told: no answer, no run. Asks it on
- * ordinary connections of this host's, within the bounds of target-facts.ts; `say` is told what was waived.
+ * Refuses a target that is a recorded server, looks live, or may be either for all we know: no answer, no run. Asks it on
+ * ordinary connections of this host's, within the bounds of target-facts.ts. Calls `say` with what was waived.
  */
 export async function interlock(
   side: TargetSide,
@@ -105,7 +105,7 @@ export async function interlock(
   for (const { says } of findings) say(`${says}: the run goes on, as you allowed`);
 }
 
-/** All that is held against the target beside its address; what is graver comes first. */
+/** All findings but those by the target's address, gravest first. */
 export async function findingsOf(side: TargetSide, recorded: RecordedSide): Promise<Finding[]> {
   const { target, targetPort, tls, logins, raw } = side;
   const name = endpointText(target.text, targetPort);
@@ -126,7 +126,7 @@ function rawFinding(name: string): Finding {
   };
 }
 
-/** What a run would ask the target `name`, and what else it would not begin without. For people, of a dry run. */
+/** What a run would ask the target `name`, and why else it might be refused: lines of a dry run's output. */
 export function wouldBeAsked(
   name: string,
   logins: LoginJob,
@@ -136,7 +136,7 @@ export function wouldBeAsked(
   if (waivers.live) return [`a run would ask ${name} nothing (--allow-live-target)`];
   const users = accountsOf(logins, recorded.users).map(({ user }) => user || "''");
   const more = users.length > 3 ? ` and ${users.length - 3} more` : '';
-  const asUsers = users.length === 0 ? 'nobody (no password is known)' : users.slice(0, 3).join(', ') + more;
+  const asUsers = users.length === 0 ? 'no user (no password is known)' : users.slice(0, 3).join(', ') + more;
   const asks = `a run would first ask ${name}, as ${asUsers}: ${Object.values(QUESTIONS).join(' ')}`;
   if (recorded.unidentified.length === 0 || waivers.unidentified) return [asks];
   const { says, advice } = unidentifiedFinding(name, recorded, recorded.unidentified);
@@ -146,7 +146,7 @@ export function wouldBeAsked(
   ];
 }
 
-/** What is held against the target `name`, by what it said at `nowMs`, ms since 1970. */
+/** Findings about the target `name`, from what it said at `nowMs`, ms since 1970. */
 export function judge(name: string, facts: TargetFacts, recorded: RecordedSide, nowMs: number): Finding[] {
   const findings: Finding[] = [];
   const proof = proofOf(facts, recorded);
@@ -186,7 +186,7 @@ function openFinding(name: string, { open }: TargetFacts): Finding {
   };
 }
 
-/** That the target `name` would not be recognized if it were one of these servers. */
+/** The finding that the target `name` would not be recognized if it were one of these servers. */
 export function unidentifiedFinding(
   name: string,
   { what }: RecordedSide,
@@ -196,7 +196,7 @@ export function unidentifiedFinding(
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
   return {
     kind: 'unidentified',
-    says: `${name} may be ${what}: nothing tells who ${names.slice(0, 3).join(', ')}${more} is, so it can't be recognized behind another address`,
+    says: `${name} may be ${what}: nothing shows which server ${names.slice(0, 3).join(', ')}${more} is, so it can't be recognized behind another address`,
     advice: 'if you know that the target is another server, say --allow-unidentified',
   };
 }
@@ -207,7 +207,7 @@ function refusal(findings: readonly Finding[]): MytapeError {
   return new MytapeError('refused', first, { lines: others });
 }
 
-/** By what the target is one of the recorded servers; undefined: by nothing. */
+/** What shows that the target is one of the recorded servers; undefined: nothing does. */
 export function proofOf(
   { identity, seenAs }: Pick<TargetFacts, 'identity' | 'seenAs'>,
   recorded: Pick<RecordedSide, 'endpoints' | 'identities' | 'uuids'>,
@@ -250,7 +250,7 @@ export function endsHere(port: number, peer: string, read = readProc): boolean {
     const [, local, remote] = line.trim().split(/\s+/);
     if (local === undefined || remote === undefined) continue;
     if (portOf(local) !== port || portOf(remote) !== peerPort) continue;
-    // A server that looks names up tells the name.
+    // A server that looks names up shows the name instead.
     if (address === undefined || addressOf(remote).text === address.text) return true;
   }
   return false;

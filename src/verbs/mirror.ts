@@ -49,9 +49,9 @@ Examples:
   Two servers that a mirror port shows, each onto its own target:
     mytape mirror -i eth1 -x 10.0.0.5:3307-10.1.0.5:3307,10.0.0.6:3307-10.1.0.6:3307 -s 10.128.6.84:36525 --key-file k --users users
 
-It never waits, and never makes the server wait. Where the target is too slow, whole sessions are left out, and counted as shed.
-docs/replaying.md has recipes, and tells what can be said of connections, copies and statements.
-Exit code: 0 done (Ctrl-C, too), 1 failed, 2 usage, 3 refused (the target is the recorded server, looks live, or may be), 5 run not valid, 130 cut off by a second Ctrl-C.`;
+The mirror never makes the server wait. Where the target is too slow, whole sessions are left out, and counted as shed.
+docs/replaying.md has recipes, and describes the options for connections, copies and statements.
+Exit code: 0 done (also by Ctrl-C), 1 failed, 2 usage, 3 refused (the target is the recorded server, looks live, or may be), 5 run not valid, 130 cut off by a second Ctrl-C.`;
 
 export type MirrorOptions = ReturnType<ReturnType<typeof mirrorOptions>['opts']>;
 
@@ -103,7 +103,7 @@ function mirrorOptions() {
 interface Beside {
   /** Where record captures, if that was said. */
   iface: string | undefined;
-  /** As whom both go on. */
+  /** The user that both run as. */
   runAs: RunAs;
   /** The mirror's sockets are open, and the process still has its rights; `others` is the filter of what is not the mirror's own. */
   opened(others: string): Promise<void>;
@@ -162,7 +162,7 @@ async function mirror(
     voice,
     keyLog: undefined,
   };
-  // It brings mysql2 along, which nobody else should wait for.
+  // It loads mysql2, which no other run should wait for.
   const snapshots = snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
   let snapshotter: Snapshotter | undefined;
   let end: NodeJS.Timeout | undefined;
@@ -252,7 +252,7 @@ async function mirrored(
   };
 }
 
-/** undefined: it does not answer, of which the snapshotter tells. */
+/** undefined: it does not answer, which the snapshotter reports. */
 async function askWhoItIs(
   { user, host, port }: SnapshotServer,
   { password = '', serverKey }: SnapshotLogin,
@@ -261,7 +261,7 @@ async function askWhoItIs(
   return identity;
 }
 
-/** Meanwhile packets wait in the kernel. A server that does not answer is told of by the snapshotter. */
+/** Meanwhile packets wait in the kernel. The snapshotter reports a server that does not answer. */
 async function firstSnapshot(snapshotter: Snapshotter): Promise<void> {
   for (let waitedMs = 0; snapshotter.count === 0 && waitedMs < FIRST_SNAPSHOT_MS; waitedMs += LOOK_MS)
     await sleep(LOOK_MS);

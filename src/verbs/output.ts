@@ -13,7 +13,7 @@ export type Lines = string | readonly string[];
 /** Back to the begin of the line, and empties it (ECMA-48 EL). */
 const ERASE_LINE = '\r\x1b[K';
 
-/** Whether the cursor stands behind a progress line. */
+/** Whether the cursor is at the end of a progress line. */
 let progressShown = false;
 
 /** Lines for people on stderr. They take the place of the progress line, where one is shown. */
@@ -38,7 +38,7 @@ export function linesOf(text: string): string[] {
   return text.replace(/\n$/, '').split('\n');
 }
 
-/** A question on stderr, behind which the answer is typed. */
+/** A question on stderr; the answer is typed after it. */
 export function prompt(question: string): void {
   process.stderr.write(printable(question));
 }

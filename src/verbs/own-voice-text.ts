@@ -14,8 +14,8 @@ export function ownVoiceText(proof: VoiceProof): string {
 }
 
 /**
- * Says the mark to a target, by an ordinary connection as the first user who can log in. To a target that can't be told anything it is not
- * said: the interlock has had its say about that. Resolves whether it was said; never rejects.
+ * Sends the mark to a target, on an ordinary connection of the first user who can log in. Resolves to whether it was sent: a target that
+ * lets no user in was the interlock's to judge. Never rejects.
  */
 export async function sayMark(
   { target, targetPort, tls }: TargetJob,

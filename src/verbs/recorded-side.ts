@@ -15,7 +15,7 @@ export interface RecordedSide {
   identities: readonly ServerIdentity[];
   /** @@server_uuid of servers, as recorded results show them. */
   uuids: ReadonlySet<string>;
-  /** Those of which nothing tells who they are. */
+  /** Recorded servers that nothing identifies. */
   unidentified: readonly UnidentifiedServer[];
   /** For words: `the server that peak.tape was recorded from`. */
   what: string;
@@ -41,7 +41,7 @@ const LAST_SESSIONS = 3;
 interface Served {
   address: string;
   port: number;
-  /** A connection that nobody answered makes no server: a port scan. */
+  /** Whether it ever answered: a port that was only scanned is no server. */
   spoke: boolean;
   /** The first session from its start, and the last few. */
   first: SessionRow | undefined;
@@ -93,7 +93,7 @@ function readIndex(archive: Archive): { served: Map<string, Served>; users: Set<
   return { served, users };
 }
 
-/** Whether something in the archive tells this server from others. */
+/** Whether something in the archive identifies this server. */
 function isKnown(
   { address, port }: Served,
   known: readonly KnownServer[],

@@ -197,7 +197,7 @@ export class ReplayShare {
     };
   }
 
-  /** Replays once, to the end. Answers why the recording could not be read to its end, if it could not. */
+  /** Replays once, to the end. Returns why the recording could not be read to its end, if it could not. */
   async run(anchor: Anchor): Promise<string | undefined> {
     this.#checkpoints ??= this.#openCheckpoints();
     const checkpoints = this.#checkpoints;

@@ -28,7 +28,7 @@ const NO_PROGRESS: Progress = {
 /** All shares of a run, in as many threads. */
 export interface ReplayThreads {
   readonly progress: Progress;
-  /** Replays once, to the end. Answers why the recording could not be read to its end, if it could not. */
+  /** Replays once, to the end. Returns why the recording could not be read to its end, if it could not. */
   run(anchor: Anchor): Promise<string | undefined>;
   /** What all that was run amounts to. Frees everything. */
   end(): Promise<ShareResult[]>;

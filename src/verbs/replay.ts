@@ -44,7 +44,7 @@ Examples:
     mytape replay --resume runs/monday
 
 Before the first one: mytape doctor, with the same -x, -s and --local. docs/topologies.md says which is for which network,
-docs/replaying.md has recipes and tells all options in full. The users file has a line for each user, \`user: password\`, and mode 0600.
+docs/replaying.md has recipes and describes all options in full. The users file has a line for each user, \`user: password\`, and mode 0600.
 Exit code: 0 done, 1 failed, 2 usage, 3 refused (the target is the recorded server, looks live, or may be), 5 run not valid, 130 interrupted.`;
 
 type ReplayOptions = ReturnType<ReturnType<typeof replayOptions>['opts']>;

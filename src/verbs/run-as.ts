@@ -1,4 +1,4 @@
-/** As whom a verb goes on once its sockets are open, and the folders that it writes then. */
+/** The user that a verb runs as once its sockets are open, and the folders that it writes then. */
 import {
   accessSync,
   closeSync,
@@ -34,9 +34,8 @@ export function userOption() {
 }
 
 /**
- * As whom to go on: `user`, or who called us by sudo, doas or pkexec. Undefined where that is who we are, and where mytape
- * can't give up privileges. Throws where
- * there is no such user, or we are not root and so can become no other.
+ * Returns the user to run as: `user`, or the one who ran sudo, doas or pkexec. undefined where that is the current user, and where mytape
+ * can't give up privileges. Throws where there is no such user, or we are not root and so can't become another.
  */
 export function planRunAs(user: string | undefined, env: NodeJS.ProcessEnv = process.env): RunAs {
   if (user === undefined && !canDropPrivileges()) return undefined;
@@ -54,7 +53,7 @@ export function planRunAs(user: string | undefined, env: NodeJS.ProcessEnv = pro
   );
 }
 
-/** Throws where they could not read mytape itself: parts of it are loaded when they are needed. */
+/** Throws where the account can't read mytape itself: parts of it are loaded later. */
 function unlessRoot(account: RunAs): RunAs {
   if (account === undefined || account.uid === 0) return undefined;
   const self = fileURLToPath(import.meta.url);
@@ -78,7 +77,7 @@ export function relyOnCaller(env: NodeJS.ProcessEnv = process.env): void {
   if (account !== undefined) countAsOurs(account.uid);
 }
 
-/** Who became root to call us. */
+/** The user who became root to run us. */
 function caller(env: NodeJS.ProcessEnv): RunAs {
   const { SUDO_UID, SUDO_GID, DOAS_USER, PKEXEC_UID } = env;
   const uid = SUDO_UID ?? (DOAS_USER === undefined ? PKEXEC_UID : undefined);
@@ -137,7 +136,7 @@ function makeAndGive(path: string, { uid, gid }: Account): void {
       mkdirSync(made, 0o700);
       folders.push(openSync(made, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW));
     }
-    // The innermost first: until then all of them are root's, and nobody else changes what is in them.
+    // The innermost first: until then all of them are root's, and no one else can change what is in them.
     for (const folder of folders.slice(1).reverse()) fchownSync(folder, uid, gid);
   } finally {
     for (const folder of folders) closeSync(folder);
@@ -158,13 +157,13 @@ export function checkWritable(path: string, runAs: RunAs, option: string): void 
   }
 }
 
-/** Before `goOnAs`: does `read` as `runAs`. Throws, too, where they can't read the folder `path`. */
+/** Before `goOnAs`: calls `read` as `runAs`. Throws also where they can't read the folder `path`. */
 export function readFor<T>(runAs: RunAs, path: string, read: () => T): T {
   return asRunAs(runAs, () => {
     try {
       readdirSync(path);
     } catch (cause) {
-      // Of all else that can be wrong `read` has better words.
+      // `read` has better words for whatever else is wrong.
       if ((cause as NodeJS.ErrnoException).code === 'EACCES') throw unreadable(path, runAs, cause as Error);
     }
     return read();
@@ -193,7 +192,7 @@ function checkFile(path: string): void {
   try {
     accessSync(path, constants.R_OK);
   } catch (error) {
-    // Whoever reads an archive makes a lock and takes it away again.
+    // A reader of the archive makes a lock file, and removes it again.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

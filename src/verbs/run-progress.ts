@@ -7,7 +7,7 @@ import type { ReplayThreads } from './replay-threads.ts';
 
 const PROGRESS_MS = 1_000;
 
-/** A line a second on a terminal. Answers what ends it. */
+/** A line a second on a terminal. Returns what ends it. */
 export function showProgress(
   threads: ReplayThreads,
   control: RunControl,

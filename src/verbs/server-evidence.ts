@@ -78,7 +78,7 @@ export function whyOther(target: TargetFacts, shown: readonly ShownGreeting[]): 
     if (version !== undefined && plainVersion(one.version) !== plainVersion(version))
       return `it has run since before the recording and is ${version}, not ${plainVersion(one.version)}`;
     if (one.connectionId > connectionId && one.connectionId < MOST_TELLING_ID)
-      return `it has run since before the recording and is at connection ${connectionId}, behind the recorded ${one.connectionId}`;
+      return `it has run since before the recording and is at connection ${connectionId}, before the recorded ${one.connectionId}`;
   }
   return undefined;
 }
@@ -117,7 +117,7 @@ const SCAN_LIMIT_MS = 2_000;
 /** The name of MySQL's variable, in a row of SHOW VARIABLES or the column of SELECT @@server_uuid. */
 const NAME = Buffer.from('server_uuid');
 
-/** Within so many octets behind the name comes the value, if it is a result. */
+/** In a result the value follows the name within this many octets. */
 const VALUE_WITHIN = 512;
 
 /** A length-encoded string of 36 octets that is a UUID. */

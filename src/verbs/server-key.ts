@@ -10,7 +10,7 @@ export const GET_SERVER_KEY = [
 ] as const;
 export const SERVER_KEY = [
   '--server-public-key <file>',
-  "RSA key of the server that these plugins encrypt passwords with, in PEM: its public_key.pem",
+  'RSA key of the server that these plugins encrypt passwords with, in PEM: its public_key.pem',
 ] as const;
 
 export interface ServerKeyChoices {

@@ -9,7 +9,7 @@ import { authPluginsFor } from './mysql2-auth.ts';
 /** An answer to one question has a few rows. */
 const MOST_ANSWER_OCTETS = 1024 ** 2;
 
-/** The server has so long to close after COM_QUIT. */
+/** How long the server may take to close after COM_QUIT, ms. */
 const END_LIMIT_MS = 500;
 
 export interface Account {
@@ -36,7 +36,7 @@ export class TargetClient {
   readonly #login: Promise<void>;
   readonly #limitMs: number;
 
-  /** Connects; `limitMs`: so long the login may take, and each answer. */
+  /** Connects. The login, and each answer, may take `limitMs`. */
   constructor({ host, port, tls, serverKey }: TargetAddress, { user, password }: Account, limitMs: number) {
     const socket = connect({ host, port, noDelay: true });
     const stream = new MeteredStream(socket, MOST_ANSWER_OCTETS);
@@ -83,7 +83,7 @@ export class TargetClient {
     );
   };
 
-  /** Whatever is under way is over: it took too long. */
+  /** Ends whatever is under way: all questions together took too long. */
   breakOff(): void {
     this.#stream.destroy(new Error('no answer in the time that all questions have together'));
   }
@@ -120,7 +120,7 @@ export class TargetClient {
   }
 }
 
-/** Why the user cannot log in, in the server's words; undefined: it can. */
+/** Why the user can't log in, in the server's words; undefined: they can. */
 export async function tryLogin(
   target: TargetAddress,
   account: Account,

@@ -1,4 +1,4 @@
-/** What a server says of itself to ordinary clients, before a run: who it is, and what makes it look live. */
+/** What ordinary clients learn of a server before a run: which one it is, and what makes it look live. */
 import type { ServerIdentity } from '../archive/server-identity.ts';
 import { type Account, type TargetAddress, TargetClient } from './target-client.ts';
 import { askAs, Inquiry, QUESTIONS, type QuestionName } from './target-questions.ts';
@@ -8,7 +8,7 @@ export const ANSWER_LIMIT_MS = 5_000;
 /** All users and questions together: a run waits no longer for what may not come. */
 const ASK_LIMIT_MS = 20_000;
 
-/** Users with the same trouble: so many are named. */
+/** Users with the same trouble that are named. */
 const MOST_NAMED = 3;
 
 export interface TargetFacts {
@@ -20,7 +20,7 @@ export interface TargetFacts {
   seenAs: string | undefined;
   /** What makes it look live, in words: empty where nothing does. */
   live: string[];
-  /** Questions that no user brought an answer to. Empty: all is known. */
+  /** Questions that no user got an answer to. Empty: all is known. */
   open: OpenQuestion[];
 }
 
@@ -64,7 +64,7 @@ export async function askTarget(
   return { identity, connectionId, seenAs, live: [...live], open: openQuestions(inquiry) };
 }
 
-/** False where nothing listens there: no other user will find more. */
+/** Returns false where nothing listens there: no other user will learn more. */
 async function askOne(
   inquiry: Inquiry,
   target: TargetAddress,

@@ -23,7 +23,7 @@ export type QuestionName = keyof typeof QUESTIONS;
 
 export const QUESTION_NAMES = Object.keys(QUESTIONS) as QuestionName[];
 
-/** Why one user brought no answer, and the privilege that would have. */
+/** Why one user got no answer, and the privilege that would help. */
 export interface NoAnswer {
   why: string;
   grant?: string | undefined;
@@ -60,7 +60,7 @@ export class Inquiry {
     this.#open.get(name)?.set(user, { why, grant });
   }
 
-  /** `user` brings an answer to none of the open questions. */
+  /** `user` got no answer to any of the open questions. */
   lacksAll(user: string, why: string): void {
     for (const name of this.#open.keys()) this.lacks(name, user, { why });
   }
@@ -89,7 +89,7 @@ const CHANNELS =
 
 const MEMBERS = 'SELECT MEMBER_HOST AS member FROM performance_schema.replication_group_members';
 
-/** What it takes to ask whether a server is a replica. */
+/** Privilege that it takes to ask whether a server is a replica. */
 const MONITOR = { mariadb: 'SLAVE MONITOR ON *.*', mysql: 'REPLICATION CLIENT ON *.*' } as const;
 
 /** Another release's way to say it, or a table of a plugin that is not there. */
@@ -117,7 +117,7 @@ class Asking {
   readonly #inquiry: Inquiry;
   readonly #user: string;
   readonly #ask: AskTarget;
-  /** What the last statement without answer met. */
+  /** Why the last statement got no answer. */
   #refusal = '';
 
   constructor(inquiry: Inquiry, user: string, ask: AskTarget) {
@@ -192,7 +192,7 @@ class Asking {
     const say = (attached: number) => inquiry.answer('attached', attached > 0 ? found(attached) : undefined);
     const counted = Number(counts.get('Slaves_connected') ?? 0);
     if (counted > 0) return say(counted);
-    // Who reads the binary log without being a replica by name, change data capture say, is only in the process list.
+    // Readers of the binary log that are no registered replicas, such as change data capture, are in the process list only.
     const [row] = (await this.rows(READERS)) ?? [];
     const readers = Number(row?.readers);
     if (readers > 0) return say(readers);

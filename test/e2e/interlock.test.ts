@@ -142,10 +142,10 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
   });
 
   test('an archive of a server that no one knows is replayed where that is allowed', async () => {
-    const why = /nothing tells who 10\.77\.0\.2:3307 is, so it can't be recognized/;
+    const why = /nothing shows which server 10\.77\.0\.2:3307 is, so it can't be recognized/;
     await refused(replay('assistant', unknown, toTarget()), why, '--allow-unidentified');
     const said = await done(replay('assistant', unknown, toTarget(), '--allow-unidentified'));
-    assert.match(said, /nothing tells who .*: the run goes on, as you allowed/);
+    assert.match(said, /nothing shows which server .*: the run goes on, as you allowed/);
     const dry = await done(replay('assistant', unknown, toTarget(), '--dry-run'));
     assert.equal(dry, '');
   });
@@ -183,7 +183,10 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     assert.match(stderr, /10\.77\.0\.99:3399 is the server that is mirrored, by .*@@server_uid/);
     assert.equal(code, EXIT.refused);
     const unasked = await lab.run('assistant', process.execPath, args);
-    assert.match(unasked.stderr, /nothing tells who the server of port 3307 is.*--allow-unidentified/);
+    assert.match(
+      unasked.stderr,
+      /nothing shows which server the server of port 3307 is.*--allow-unidentified/,
+    );
     assert.equal(unasked.code, EXIT.refused);
   });
 
@@ -223,7 +226,7 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     assert.match(archive, /^ok +archive .*the target is none of its servers/);
     assert.match(greeting, /^ok +greeting +10\.77\.0\.3 port 3307 greets in [\d.]+ ms: 10\./);
     assert.match(`${app}\n${sbtest}`, /^ok +login +app logs in\nok +login +sbtest logs in$/);
-    assert.match(lock, /^ok +interlock +the target is no recorded server/);
+    assert.match(lock, /^ok +interlock +the target is not a recorded server/);
     assert.equal(verdict, 'ready to replay');
     const again = await doctor(at(SECOND), '--users', files.users, '--archive', told);
     assert.match(
@@ -232,7 +235,10 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     );
     const open = await doctor(toTarget(), ...usersFile('only', { chg: 'chg-secret' }), '--archive', unknown);
     assert.match(open.steps.join('\n'), /failed +interlock .*no answer to “is it a replica itself/);
-    assert.match(open.steps.join('\n'), /failed +interlock .*nothing tells who .*--allow-unidentified/);
+    assert.match(
+      open.steps.join('\n'),
+      /failed +interlock .*nothing shows which server .*--allow-unidentified/,
+    );
     const secure = await doctor(toTarget(), '--users', files.users, '--target-tls', 'none');
     assert.match(
       secure.steps.join('\n'),

@@ -52,7 +52,7 @@ describe('a relay at a path', () => {
     const { folder, path } = setUp(t);
     await clearSocketPath(path);
     const server = await serve(t, path);
-    await assert.rejects(clearSocketPath(path), refused(/another intercept runs there/));
+    await assert.rejects(clearSocketPath(path), refused(/another intercept listens there/));
     // A process that was killed leaves it behind.
     renameSync(path, `${path}.kept`);
     await new Promise((resolve) => server.close(resolve));
@@ -68,7 +68,7 @@ describe('a relay at a path', () => {
   test('is not where anybody could put another', async (t) => {
     const { folder, path } = setUp(t);
     chmodSync(folder, 0o1777);
-    await assert.rejects(clearSocketPath(path), refused(/anybody may write to .*-p \/run\/mytape\.sock/));
+    await assert.rejects(clearSocketPath(path), refused(/anyone may write to .*-p \/run\/mytape\.sock/));
     await assert.rejects(clearSocketPath('/nonexistent/x.sock'), refused(/choose a folder that is there/));
     await assert.rejects(clearSocketPath(`/tmp/${'x'.repeat(200)}`), refused(/longer than 107 octets/));
   });
@@ -80,6 +80,6 @@ describe('a relay at a path', () => {
     await assert.rejects(clearSocketPath(path), refused(/a socket of user 65534/));
     assert.equal(whyNotTrusted(path), undefined, 'only who may write to the folder can have put it there');
     chmodSync(folder, 0o1777);
-    assert.match(whyNotTrusted(path) ?? '', /belongs to user 65534, and anybody could/);
+    assert.match(whyNotTrusted(path) ?? '', /belongs to user 65534, and anyone could/);
   });
 });

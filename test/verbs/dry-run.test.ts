@@ -174,7 +174,10 @@ describe('mytape replay --dry-run', () => {
   test('what a run would ask the target first, and what it would be refused for', () => {
     const [asks, unidentified, ...more] = report('connector', ...SOCKET).interlock;
     assert.match(asks, /^a run would first ask \S+, as \S.*: which server is it\? .* is it a replica itself/);
-    assert.match(unidentified, /would be refused: .*nothing tells who .* is, .*--allow-unidentified$/);
+    assert.match(
+      unidentified,
+      /would be refused: .*nothing shows which server .* is, .*--allow-unidentified$/,
+    );
     assert.deepEqual(more, []);
     assert.equal(report('connector', ...SOCKET, '--allow-unidentified').interlock.length, 1);
     assert.match(

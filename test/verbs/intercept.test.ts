@@ -150,7 +150,7 @@ describe('mytape intercept', () => {
 
   test('a port that is taken, a pid file that cannot be written: it ends', { skip: SKIP }, () => {
     const common = ['-i', 'lo', ...FILTER, '--key-file', keyFile];
-    fails(1, /EADDRINUSE.*another intercept runs there/, ...common, '-p', port);
+    fails(1, /EADDRINUSE.*another intercept listens there/, ...common, '-p', port);
     const pid = join(folder, 'no', 'pid');
     fails(1, /cannot write the pid file .*--pid-file/, ...common, '-p', FREE, '--pid-file', pid);
   });
@@ -185,7 +185,7 @@ describe('mytape intercept', () => {
     const log = join(folder, 'log');
     const pid = join(folder, 'pid');
     const options = ['-d', '--log-file', log, '--pid-file', pid, '--key-file', keyFile];
-    fails(1, /EADDRINUSE.*another intercept runs there/, '-i', 'lo', ...FILTER, '-p', port, ...options);
+    fails(1, /EADDRINUSE.*another intercept listens there/, '-i', 'lo', ...FILTER, '-p', port, ...options);
     fails(
       1,
       /cannot write the log .*--log-file/,

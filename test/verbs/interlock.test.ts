@@ -186,7 +186,7 @@ describe('what is held against a target', () => {
     const server = { name: '10.0.0.9:3307', greetings: [] };
     const [found] = kinds({}, { unidentified: [server] });
     assert.equal(found.kind, 'unidentified');
-    assert.match(found.says, /nothing tells who 10\.0\.0\.9:3307 is/);
+    assert.match(found.says, /nothing shows which server 10\.0\.0\.9:3307 is/);
     const greetings = [{ version: '8.4.2', connectionId: 90_000, atMs: 1e9 }];
     assert.deepEqual(kinds({}, { unidentified: [{ ...server, greetings }] }), []);
     const goesOn = [{ version: '8.4.2', connectionId: 49_990, atMs: 1e9 }];

@@ -21,7 +21,7 @@ describe('a target cannot be the recorded server', () => {
   test('whose numbers are behind the recorded ones, though it ran all the time', () => {
     assert.match(
       whyOther(target(500, 2 * HOUR), SHOWN) ?? '',
-      /at connection 500, behind the recorded 360000/,
+      /at connection 500, before the recorded 360000/,
     );
     assert.equal(
       whyOther(target(500, 200 * HOUR), SHOWN),

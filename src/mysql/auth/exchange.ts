@@ -4,7 +4,7 @@ import { framePacket, HEADER_OCTETS, MARK } from '../packet.ts';
 import type { AuthAnswer, ServerKey } from './plugin.ts';
 import { pluginOf } from './plugins.ts';
 
-/** Packets of the server's in one exchange. MariaDB tries one plugin after another; nobody has this many. */
+/** Most packets of the server's in one exchange. MariaDB tries one plugin after another; no server has this many. */
 const MOST_PACKETS = 32;
 
 /** What the first answer's length, an octet in COM_CHANGE_USER and in logins without lenenc, can name. */
@@ -32,7 +32,7 @@ export function passwordToSend(password: string, wrong: boolean, withPassword: b
   return withPassword ? WRONG_PASSWORD : '';
 }
 
-/** With which of the server's keys: one that is nobody's password may go to anyone. */
+/** Which of the server's keys to use: the wrong password is no secret, so it may go to anyone. */
 export function keyFor(serverKey: ServerKey | undefined, wrong: boolean): ServerKey | undefined {
   return wrong ? 'ask' : serverKey;
 }
@@ -65,7 +65,7 @@ export class AuthExchange {
 
   /**
    * The first answer, by `plugin` if that can be answered here, else by mysql_native_password: the greeting names the server's
-   * default, and a switch tells what this user needs.
+   * default, and a switch names what this user needs.
    */
   begin(plugin: string, scramble: Uint8Array, secure: boolean): Uint8Array {
     this.#plugin = plugin;

@@ -3,7 +3,7 @@ import { type AuthAnswer, answer, type Challenge, withNul } from './plugin.ts';
 
 /**
  * What caching_sha2_password and sha256_password send where the way is not secure: the password under the key that was given, or
- * `request`, which asks the server for its own. Whoever answers there gets the password, so it is asked only if the operator says so.
+ * `request`, which asks the server for its own. Whoever answers gets the password, so this is done only if the operator says so.
  */
 export function encrypted(challenge: Challenge, request: number): AuthAnswer {
   const { serverKey } = challenge;
