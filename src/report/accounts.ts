@@ -1,32 +1,12 @@
 /** What must add up in a run: of each session all of it, or nothing. */
-import { type Causes, isCauses, isCount, type Tally } from './tally.ts';
-
-/** Numbers, in the order in which `packAccounts` has them. */
-const COUNTS = [
-  'sessions',
-  'commands',
-  'scheduledSessions',
-  'opened',
-  'completed',
-  'refused',
-  'adopted',
-  'reconnected',
-  'rebuildCommands',
-  'answered',
-  'sentAndLost',
-] as const;
-
-/** Numbers by cause, in the order in which `packAccounts` has them. */
-const CAUSES = [
-  'coverage',
-  'refusedForRoom',
-  'stateLost',
-  'lostSessions',
-  'skippedSessions',
-  'lost',
-  'skipped',
-  'divergence',
-] as const;
+import {
+  ACCOUNT_CAUSES as CAUSES,
+  type Causes,
+  ACCOUNT_COUNTS as COUNTS,
+  isCauses,
+  isCount,
+  type Tally,
+} from './tally.ts';
 
 export type Accounts = Pick<Tally, (typeof COUNTS)[number] | (typeof CAUSES)[number]>;
 

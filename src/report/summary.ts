@@ -6,6 +6,7 @@ import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome
 import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import type { TransportStats } from '../transport/transport.ts';
+import { emptyAccounts } from './accounts.ts';
 import { byCoverage } from './coverage.ts';
 import { packetsLost } from './losses.ts';
 import { type RecordingFacts, recordingReasons } from './recording.ts';
@@ -161,30 +162,12 @@ export class SummaryObserver implements Observer {
     Tally,
     'unknownUsers' | 'lateness' | 'admissionWait' | 'holds' | 'poolWait' | 'recorded' | 'replayed'
   > = {
-    sessions: 0,
-    commands: 0,
-    coverage: {},
-    scheduledSessions: 0,
-    opened: 0,
-    completed: 0,
-    refused: 0,
-    refusedForRoom: {},
-    adopted: 0,
-    reconnected: 0,
-    rebuildCommands: 0,
-    stateLost: {},
-    lostSessions: {},
-    skippedSessions: {},
+    ...emptyAccounts(),
     details: {},
-    answered: 0,
-    sentAndLost: 0,
     turnedAway: {},
     released: 0,
     pool: { connections: 0, sessions: 0, resets: 0, changes: 0, waited: 0 },
-    lost: {},
-    skipped: {},
     maxSlipMs: 0,
-    divergence: { error: 0, rows: 0, data: 0, none: 0, unknown: 0, 'not-comparable': 0 },
   };
   readonly #unknownUsers = new Set<string>();
   readonly #lateness = histogram();

@@ -109,7 +109,8 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const COUNTS = [
+/** Numbers that must add up in a run (accounts.ts), in the order in which logs of runs have them. */
+export const ACCOUNT_COUNTS = [
   'sessions',
   'commands',
   'scheduledSessions',
@@ -121,20 +122,22 @@ const COUNTS = [
   'rebuildCommands',
   'answered',
   'sentAndLost',
-  'released',
 ] as const;
-const CAUSES = [
+
+/** Numbers by cause of the same kind, in that order. */
+export const ACCOUNT_CAUSES = [
   'coverage',
   'refusedForRoom',
   'stateLost',
   'lostSessions',
   'skippedSessions',
-  'turnedAway',
-  'pool',
   'lost',
   'skipped',
   'divergence',
 ] as const;
+
+const COUNTS = [...ACCOUNT_COUNTS, 'released'] as const;
+const CAUSES = [...ACCOUNT_CAUSES, 'turnedAway', 'pool'] as const;
 const HISTOGRAMS = ['lateness', 'admissionWait', 'holds', 'poolWait', 'recorded', 'replayed'] as const;
 
 /** What is wrong with `value` as a Tally that was read from a file, by its field; undefined: nothing. */
