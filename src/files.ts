@@ -7,6 +7,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   lstatSync,
   openSync,
@@ -153,6 +154,16 @@ export function whyNotRegular(path: string, options: RegularOptions = {}): strin
     return undefined;
   } catch (error) {
     return (error as Error).message;
+  }
+}
+
+/** Makes the names of new files, of renamed and of removed ones durable. Throws the system's errors. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }
 

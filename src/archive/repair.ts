@@ -3,10 +3,10 @@
  * where the index is damaged. Anew and whole, because a session's counts can't be carried on from the middle, and because so there
  * is one way from packets to index, the recorder's own.
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, fsyncSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { OPEN, openRegular } from '../files.ts';
+import { OPEN, openRegular, syncFolder } from '../files.ts';
 import { type BuildOptions, buildIndex } from './build-index.ts';
 import { Catalog } from './catalog.ts';
 import { CatalogWriter } from './catalog-writer.ts';
@@ -46,11 +46,11 @@ export function repairArchive(dir: string, options: BuildOptions): void {
 /** Puts the draft, which is whole, in the index's place. */
 function putInPlace(dir: string): void {
   settleOld(join(dir, INDEX_FILE));
-  syncFile(openRegular(join(dir, DRAFT_FILE), OPEN.update));
+  syncDraft(join(dir, DRAFT_FILE));
   // SQLite would take them for the new index's.
   for (const name of INDEX_FILES) if (name !== INDEX_FILE) rmSync(join(dir, name), { force: true });
   renameSync(join(dir, DRAFT_FILE), join(dir, INDEX_FILE));
-  syncFile(openSync(dir, 'r'));
+  syncFolder(dir);
 }
 
 /** Folds the log of the old index into it, so that it is whole without, should we be killed now. As far as it can be done. */
@@ -66,7 +66,8 @@ function settleOld(path: string): void {
   }
 }
 
-function syncFile(fd: number): void {
+function syncDraft(path: string): void {
+  const fd = openRegular(path, OPEN.update);
   try {
     fsyncSync(fd);
   } finally {

@@ -39,7 +39,11 @@ export function takeReserve(dir: string): void {
   }
 }
 
-/** Gives the room back; nothing where there is none. */
+/** Gives the room back, where there is any and it can be: what follows must be tried either way. */
 export function giveReserveBack(dir: string): void {
-  rmSync(join(dir, RESERVE_FILE), { force: true });
+  try {
+    rmSync(join(dir, RESERVE_FILE), { force: true });
+  } catch {
+    // A disk that has become read-only, say: the file takes up room, and does no harm.
+  }
 }

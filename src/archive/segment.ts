@@ -8,7 +8,6 @@ import {
   fdatasync,
   fdatasyncSync,
   fstatSync,
-  fsyncSync,
   ftruncateSync,
   openSync,
   readSync,
@@ -16,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { syncFolder } from '../files.ts';
 import { PCAP_HEADER_OCTETS, readPcapHeader, writePcapHeader } from '../wire/pcap.ts';
 import { type BlockAnswer, type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
 
@@ -151,16 +151,6 @@ export class SegmentWriter {
     } catch {
       // The block is lost either way and its caller says so; what is torn now is cut when the archive is opened.
     }
-  }
-}
-
-/** Makes the names in `dir` durable. */
-function syncFolder(dir: string): void {
-  const fd = openSync(dir, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -2,14 +2,14 @@
 import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import { ourUsers } from '../files.ts';
+import { ourUsers, syncFolder } from '../files.ts';
 import { hasCopy, type Share } from '../replay/share.ts';
 import { isCount, isRecord } from '../report/tally.ts';
 import type { CaptureNs } from '../time.ts';
 import type { CheckpointJob } from './checkpoint.ts';
 import { isCheckpointFile, isRunId } from './checkpoint-file.ts';
 import { readShareLeft, type ShareLeft } from './checkpoint-left.ts';
-import { syncFolder, writeDurably } from './durable.ts';
+import { writeDurably } from './durable.ts';
 import { relyOnCaller } from './run-as.ts';
 import { readSealed, seal } from './sealed.ts';
 

@@ -1,6 +1,7 @@
 /** Checkpoints of one share of a run, from which `mytape replay --resume` goes on, whatever ended the run. */
 import { rmSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
+import { syncFolder } from '../files.ts';
 import type { Observer } from '../replay/outcome.ts';
 import type { Done } from '../replay/resume.ts';
 import { type Accounts, accountsOf, addAccounts, emptyAccounts, withAccounts } from '../report/accounts.ts';
@@ -15,7 +16,7 @@ import {
 } from './checkpoint-file.ts';
 import { readShareLeft, type ShareLeft, type ShareOfRun } from './checkpoint-left.ts';
 import { SessionLog } from './checkpoint-log.ts';
-import { syncFolder, writeDurably, writeDurablyLater } from './durable.ts';
+import { writeDurably, writeDurablyLater } from './durable.ts';
 import { LoggedSessions } from './logged-sessions.ts';
 import { seal } from './sealed.ts';
 

@@ -2,10 +2,10 @@
  * Files that are whole and on the disk, or as they were before, whatever happens meanwhile: written beside, synced, and renamed; then the
  * folder is synced, which has the name.
  */
-import { closeSync, fdatasyncSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fdatasyncSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { OPEN, openRegular, openRegularHandle } from '../files.ts';
+import { OPEN, openRegular, openRegularHandle, syncFolder } from '../files.ts';
 
 /** Replaces `path`, which only its owner may read. Returns when it is on the disk. Throws UnsafeFileError, or the system's errors. */
 export function writeDurably(path: string, text: string): void {
@@ -55,15 +55,5 @@ export async function writeDurablyLater(path: string, text: string, isWanted: ()
     await folder.sync();
   } finally {
     await folder.close();
-  }
-}
-
-/** Makes the names of new files, of renamed and of removed ones durable. */
-export function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

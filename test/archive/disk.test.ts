@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openArchive } from '../../src/archive/reader.ts';
+import { RESERVE_FILE } from '../../src/archive/reserve.ts';
 import { blockOf, collect, createWriter, fillUp, noise, temporaryFolder } from './support.ts';
 
 const skip =
@@ -20,6 +21,20 @@ test('a full disk costs the packets it has no room for, and nothing else', { ski
   } finally {
     execFileSync('umount', [mount]);
   }
+});
+
+test('an archive is ended whole though its reserve cannot be given back', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  const writer = createWriter(dir);
+  writer.write(blockOf([{ octets: noise(100, 1), at: 0 }]));
+  // A folder in its place can't be removed, as no file can where the disk became read-only.
+  rmSync(join(dir, RESERVE_FILE));
+  mkdirSync(join(dir, RESERVE_FILE));
+  writer.close({ packets: 1, dropped: 0 });
+  rmdirSync(join(dir, RESERVE_FILE));
+  const archive = openArchive(dir);
+  t.after(() => archive.close());
+  assert.deepEqual([archive.info.complete, archive.info.packets], [true, 1]);
 });
 
 test('a disk that is still full at the end: the archive is whole, and says how many packets were dropped', {
