@@ -108,10 +108,10 @@ export function findAccount(user: string | number): Account | undefined {
 export function asAccount<T>(account: Account, act: () => T): T {
   const groups = process.getgroups?.() ?? [];
   const group = process.getegid?.() ?? 0;
-  setGroups(account);
-  process.setegid?.(account.gid);
-  process.seteuid?.(account.uid);
   try {
+    setGroups(account);
+    process.setegid?.(account.gid);
+    process.seteuid?.(account.uid);
     return act();
   } finally {
     process.seteuid?.(0);

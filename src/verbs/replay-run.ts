@@ -32,7 +32,7 @@ import { addressesTaken } from './replay-source.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 import type { TargetJob } from './replay-transport.ts';
 import { RestTeller } from './rest-teller.ts';
-import { asRunAs, checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
+import { checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
 import { makeRunFolder, writeSummary } from './run-folder.ts';
 import { RunLock } from './run-lock.ts';
 import { showProgress } from './run-progress.ts';
@@ -76,7 +76,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const out = makeRunFolder(options.out, source.runAs);
   if (await isUnderWay(out))
     throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
-  const lock = asRunAs(source.runAs, () => RunLock.take(out));
+  const lock = RunLock.take(out, source.runAs);
   const { course = ONCE, recording, resumable } = source;
   const checkpoint = resumable && {
     folder: out,

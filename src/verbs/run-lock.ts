@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { ArchiveLock } from '../archive/lock.ts';
 import { MytapeError } from '../errors.ts';
 import { whyNotRegular } from '../files.ts';
+import { asRunAs, nameOfUser, type RunAs } from './run-as.ts';
 
 const LOCK_FILE = 'run.lock';
 
@@ -13,19 +14,22 @@ export class RunLock {
     this.#lock = lock;
   }
 
-  /** Throws where another process has it, or the folder can't be written to. It goes with this process, whatever ends it. */
-  static take(folder: string): RunLock {
+  /** Takes it as `runAs`. Throws where another process has it, or they can't write the folder. It goes with this process, whatever ends it. */
+  static take(folder: string, runAs: RunAs): RunLock {
     const why = whyNotRegular(join(folder, LOCK_FILE));
     if (why !== undefined)
       throw new MytapeError(
         'bad-file',
         `cannot lock ${join(folder, LOCK_FILE)}: ${why} (remove it, or choose another folder by --out)`,
       );
-    const lock = ArchiveLock.take(folder, LOCK_FILE);
+    const lock = asRunAs(runAs, () => ArchiveLock.take(folder, LOCK_FILE));
     if (lock instanceof ArchiveLock) return new RunLock(lock);
     throw lock === 'busy'
       ? new MytapeError('usage', `a run is under way in ${folder}: choose another folder by --out`)
-      : new MytapeError('bad-file', `cannot write into the folder ${folder} (choose another: --out)`);
+      : new MytapeError(
+          'bad-file',
+          `cannot write into the folder ${folder} as ${nameOfUser(runAs)} (choose another by --out, or another user by --user NAME)`,
+        );
   }
 
   release(): void {
