@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { CaptureFile } from '../archive/capture-file.ts';
 import { addKeys } from '../archive/keys.ts';
@@ -12,11 +13,9 @@ import { countsInWords, inWords, totalOf } from './import-census.ts';
 import { ImportFilter } from './import-filter.ts';
 import { readKeyLog } from './key-log-file.ts';
 import { sayCopies, sayFlood } from './ls.ts';
-import { parsePorts, parseSizeOctets } from './options.ts';
+import { DEFAULT_PORT, parsePorts, parseSizeOctets } from './options.ts';
 import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
-
-/** MySQL's own. */
-const DEFAULT_PORT = 3306;
+import { checkWritable, goOnAs, makeArchiveFolder, planRunAs, userOption } from './run-as.ts';
 
 /** How often what was imported becomes durable. */
 const TICK_MS = 1000;
@@ -39,6 +38,7 @@ interface ImportOptions {
   rotate?: number | undefined;
   keylog?: string | undefined;
   idleSession: number;
+  user?: string | undefined;
   json?: true | undefined;
 }
 
@@ -59,6 +59,7 @@ export function importCommand() {
     )
     .addOption(idleSessionOption())
     .option('--keylog <file>', 'secrets of the TLS sessions, as SSLKEYLOGFILE writes them')
+    .addOption(userOption())
     .option('--json', 'print the summary as a JSON object')
     .addHelpText('after', EXAMPLES)
     .action(async (file, options) => {
@@ -68,6 +69,7 @@ export function importCommand() {
 
 async function importCapture(file: string, options: ImportOptions): Promise<number> {
   const { port = [DEFAULT_PORT] } = options;
+  const runAs = planRunAs(options.user);
   const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
   const source = await CaptureFile.open(file);
   const name = file === '-' ? 'stdin' : file;
@@ -75,6 +77,11 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   let diskTrouble: string | undefined;
   let writer: ArchiveWriter;
   try {
+    makeArchiveFolder(runAs, options.output);
+    if (runAs !== undefined) {
+      await goOnAs(runAs);
+      checkWritable(options.output, runAs, '-o');
+    }
     writer = ArchiveWriter.create(options.output, {
       linkType: source.linkType,
       originSec: source.originSec,
@@ -168,11 +175,22 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   });
   if (writer.packets === 0 && !interrupted && diskTrouble === undefined) {
     // Said why; a second try is to find no archive in its way.
-    rmSync(options.output, { recursive: true });
+    removeArchive(options.output);
     return EXIT.failed;
   }
   if (partial !== null) sayHowToRetry(options.output, partial);
   return damaged || diskTrouble !== undefined ? EXIT.failed : interrupted ? EXIT.interrupted : EXIT.done;
+}
+
+/** Removes what is in the folder `dir` and, where its own folder lets us, the folder: root may have made it for us. */
+function removeArchive(dir: string): void {
+  for (const name of readdirSync(dir)) rmSync(join(dir, name));
+  try {
+    rmdirSync(dir);
+  } catch (error) {
+    // Empty, it is in nobody's way.
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+  }
 }
 
 function sayHowToRetry(dir: string, partial: string): void {

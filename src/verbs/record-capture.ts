@@ -1,16 +1,13 @@
 /** What a recording opens while mytape still has the rights that it was started with. */
 import type { KnownServer } from '../archive/known-servers.ts';
-import { MytapeError } from '../errors.ts';
 import { type CaptureDriver, openCapture } from '../net/drivers.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { GapTeller } from './gaps.ts';
 import { defaultInterface } from './interfaces.ts';
+import { DEFAULT_PORT } from './options.ts';
 import { sayLine } from './output.ts';
-import { makeFolderFor, type RunAs } from './run-as.ts';
+import { makeArchiveFolder, type RunAs } from './run-as.ts';
 import { serversHere } from './server-here.ts';
-
-/** MySQL's own. */
-export const DEFAULT_PORT = 3306;
 
 export interface CaptureChoices {
   interface?: string | undefined;
@@ -57,11 +54,10 @@ export async function openRecordCapture(
     ...(options.buffer === undefined ? {} : { bufferOctets: options.buffer }),
   });
   try {
-    makeFolderFor(runAs, options.output);
-  } catch (cause) {
+    makeArchiveFolder(runAs, options.output);
+  } catch (error) {
     await discard(source);
-    const what = `cannot make the archive ${options.output}: ${(cause as Error).message}`;
-    throw new MytapeError('disk', what, { cause });
+    throw error;
   }
   return { source, iface, filter, serverPorts, gaps, servers: serversHere(serverPorts) };
 }

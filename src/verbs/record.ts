@@ -11,7 +11,7 @@ import { type GapTeller, gapsAsJson } from './gaps.ts';
 import { idleSessionOption } from './idle-session.ts';
 import { sayCopies, sayFlood } from './ls.ts';
 import { type MirrorBeside, startMirror } from './mirror.ts';
-import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
+import { DEFAULT_PORT, parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import {
   formatCount,
   formatDuration,
@@ -23,13 +23,7 @@ import {
   sayLine,
 } from './output.ts';
 import { readPassword } from './passwords.ts';
-import {
-  type CaptureChoices,
-  DEFAULT_PORT,
-  discard,
-  openRecordCapture,
-  type RecordCapture,
-} from './record-capture.ts';
+import { type CaptureChoices, discard, openRecordCapture, type RecordCapture } from './record-capture.ts';
 import { checkWritable, goOnAs, planRunAs, type RunAs, userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY, serverKeyOf } from './server-key.ts';
 import type { Snapshotter, SnapshotterOptions } from './snapshot.ts';

@@ -90,7 +90,7 @@ function caller(env: NodeJS.ProcessEnv): RunAs {
 }
 
 /** Who we are once the sockets are open, for messages. */
-function nameOfUser(runAs: RunAs): string {
+export function nameOfUser(runAs: RunAs): string {
   const uid = runAs?.uid ?? process.geteuid?.();
   if (uid === 0) return 'root without capabilities';
   return runAs?.name ?? `user ${uid}`;
@@ -121,6 +121,15 @@ export function makeFolderFor(runAs: RunAs, path: string): void {
   } catch (error) {
     if (runAs === undefined || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
     makeAndGive(resolve(path), runAs);
+  }
+}
+
+/** As `makeFolderFor`, for an archive. Throws `disk`. */
+export function makeArchiveFolder(runAs: RunAs, path: string): void {
+  try {
+    makeFolderFor(runAs, path);
+  } catch (cause) {
+    throw new MytapeError('disk', `cannot make the archive ${path}: ${(cause as Error).message}`, { cause });
   }
 }
 

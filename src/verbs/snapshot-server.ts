@@ -1,8 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
-
-/** MySQL's own. */
-const DEFAULT_PORT = 3306;
+import { DEFAULT_PORT } from './options.ts';
 
 export interface SnapshotServer {
   user: string;

@@ -158,6 +158,28 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
     assert.equal(statSync(archive).uid, uid);
   });
 
+  test('import by sudo goes on as who called it: the archive is theirs, and one without packets is removed', () => {
+    const by = { ...process.env, SUDO_UID: String(uid), SUDO_GID: String(gid) };
+    const run = (archive: string, port: string) =>
+      spawnSync(
+        process.execPath,
+        [CLI, 'import', join(ROOT, 'fixtures/mysql2.pcap'), '-o', archive, '-p', port],
+        { encoding: 'utf8', env: by },
+      );
+    const archive = join(folder, 'imported-by-sudo.tape');
+    const { status, stderr } = run(archive, '33917');
+    assert.equal(status, 0, stderr);
+    for (const name of ['.', ...readdirSync(archive)])
+      assert.equal(statSync(join(archive, name)).uid, uid, name);
+    // Only root may change the folder that this one is in.
+    const none = join(folder, 'imported-without-packets.tape');
+    const nothing = run(none, '1');
+    assert.equal(nothing.status, 1);
+    assert.match(nothing.stderr, /no packet is of port 1/);
+    assert.doesNotMatch(nothing.stderr, / {4}at /);
+    assert.deepEqual(existsSync(none) ? readdirSync(none) : [], []);
+  });
+
   test('record by root itself stays root, without capabilities where its own code runs', async () => {
     const archive = join(folder, 'of-root.tape');
     const recording = new Running([
