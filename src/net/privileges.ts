@@ -18,6 +18,7 @@ export interface Account {
 }
 
 /** Of linux/prctl.h. */
+const PR_SET_DUMPABLE = 4;
 const PR_CAPBSET_DROP = 24;
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAP_AMBIENT = 47;
@@ -122,7 +123,8 @@ export function asAccount<T>(account: Account, act: () => T): T {
 
 /**
  * Goes on as `account` (undefined: as who we are) for good, without any capability, and without a way to gain rights by starting another
- * program (no_new_privs). Sockets that are open stay as they are: the kernel asks for CAP_NET_RAW when a socket is made, not when it is
+ * program (no_new_privs). Other processes of that user can't read or change our memory, or attach to us (PR_SET_DUMPABLE); most of /proc/PID is
+ * root's then, as other processes see it. Sockets that are open stay as they are: the kernel asks for CAP_NET_RAW when a socket is made, not when it is
  * used. Linux only. Throws where `account` is given and we may not become it.
  */
 export async function dropPrivileges(account: Account | undefined): Promise<void> {
@@ -132,6 +134,8 @@ export async function dropPrivileges(account: Account | undefined): Promise<void
     process.setgid?.(account.gid);
     process.setuid?.(account.uid);
   }
+  // After setuid(2), which sets it to what fs.suid_dumpable says.
+  check(calls().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), 'PR_SET_DUMPABLE');
   shedCapabilities();
   await shedInPool();
 }

@@ -34,6 +34,8 @@ const PORT = 26_597;
 const RELAY_PORT = 26_596;
 /** Bit 13 (linux/capability.h). */
 const CAP_NET_RAW = 1n << 13n;
+/** Of `openedByAnother`. */
+const CLOSED = ['EACCES', 'EACCES', 'open'];
 
 async function until<T>(look: () => T | undefined | false, what: () => string): Promise<T> {
   const deadline = performance.now() + HANG_MS;
@@ -126,12 +128,30 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
     assert.equal(threads[0].bounding, 0n);
   }
 
+  /** What another process of the user may open: the memory and the environment of `pid`, and the memory of a process that gave up nothing. */
+  function openedByAnother(pid: number): string[] {
+    const open = (of: string) =>
+      `try { closeSync(openSync('/proc/' + ${of}, 'r')); console.log('open') } catch (error) { console.log(error.code) }`;
+    const child = `spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'])`;
+    const script = [
+      "const { closeSync, openSync } = require('node:fs'); const { spawn } = require('node:child_process');",
+      `const child = ${child};`,
+      ...[`'${pid}/mem'`, `'${pid}/environ'`, "child.pid + '/mem'"].map(open),
+      'child.kill();',
+    ].join('\n');
+    const as = ['--reuid', String(uid), '--regid', String(gid), '--clear-groups'];
+    const { stdout } = spawnSync('setpriv', [...as, process.execPath, '-e', script], { encoding: 'utf8' });
+    return stdout.trim().split('\n');
+  }
+
   test('record goes on as --user, in all threads; the archive is theirs, and grows', async () => {
     const archive = join(folder, 'of-nobody', 'peak.tape');
     const recording = new Running([
       ...['record', '-i', 'lo', '-p', String(PORT), '-o', archive, '--rotate', '1', '--user', NOBODY],
     ]);
-    assertNobody(await recording.ready(/recording on lo/));
+    const pid = await recording.ready(/recording on lo/);
+    assertNobody(pid);
+    const opened = openedByAnother(pid);
     const segments = () => readdirSync(archive).filter((name) => name.endsWith('.pcap.lz4'));
     await until(
       () => {
@@ -141,6 +161,7 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
       () => `${segments()}`,
     );
     assert.equal(await recording.stop(), 0, recording.said);
+    assert.deepEqual(opened, CLOSED);
     for (const name of ['.', ...readdirSync(archive)]) {
       const found = statSync(join(archive, name));
       assert.deepEqual([found.uid, found.gid, found.mode & 0o077], [uid, gid, 0], name);
@@ -251,8 +272,11 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
         ],
       ],
     );
-    const threads = rightsOf(await recording.ready(/recording on lo/));
+    const pid = await recording.ready(/recording on lo/);
+    const threads = rightsOf(pid);
+    const opened = openedByAnother(pid);
     assert.equal(await recording.stop(), 0, recording.said);
+    assert.deepEqual(opened, CLOSED);
     const without = threads.filter(({ permitted }) => permitted === 0n);
     assert.ok(without.includes(threads[0]) && without.length >= 5, `${without.length} of ${threads.length}`);
     for (const rights of without) assertWithoutCapabilities(rights.thread, rights);
