@@ -29,6 +29,13 @@ describe('units of systemd', () => {
     }
   });
 
+  test('have a user each, which sysusers makes', () => {
+    const users = SERVICES.map((name) => /^User=(.+)$/m.exec(readFileSync(join(UNITS, name), 'utf8'))?.[1]);
+    const made = readFileSync(join(UNITS, 'mytape.sysusers'), 'utf8').match(/(?<=^u )\S+/gm);
+    assert.equal(new Set(users).size, SERVICES.length);
+    assert.deepEqual(users.sort(), made?.sort());
+  });
+
   for (const name of SERVICES) {
     test(`${name} types options that there are`, () => {
       const [, verb, line] =
