@@ -1,12 +1,9 @@
 /** Unix sockets of a relay. Whoever may write the socket's file may connect; whoever may write its folder may replace it. */
 import { lchownSync, lstatSync, realpathSync, rmSync, type Stats, statSync } from 'node:fs';
-import { createConnection, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { ourUsers } from '../files.ts';
-
-/** Longest path that sockaddr_un has room for, without the NUL (unix(7)). */
-const MOST_PATH_OCTETS = 107;
+import { isServed, MOST_PATH_OCTETS } from '../net/unix-socket.ts';
 
 const OTHERS_WRITE = 0o002;
 
@@ -44,17 +41,6 @@ export async function clearSocketPath(path: string): Promise<void> {
   rmSync(path, { force: true });
 }
 
-/** Listens at `path` with mode 0600 from its first moment. */
-export function listenAtPath(server: Server, path: string, listening: () => void): void {
-  // The socket's file is made within the call.
-  const before = process.umask(0o177);
-  try {
-    server.listen(path, listening);
-  } finally {
-    process.umask(before);
-  }
-}
-
 /**
  * Gives the socket at `path` to a user, who can connect to it then. For root, and in a folder of root's: in another one its owner could have
  * put something else in the socket's place.
@@ -73,16 +59,6 @@ export function whyNotTrusted(path: string): string | undefined {
 
 function isOurs({ uid }: Stats): boolean {
   return ourUsers().includes(uid);
-}
-
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
 
 function cannot(path: string, why: string): MytapeError {

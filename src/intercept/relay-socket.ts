@@ -1,9 +1,10 @@
 import net, { type Server, type Socket } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import { MytapeError } from '../errors.ts';
+import { listenPrivately } from '../net/unix-socket.ts';
 import { type Guest, Lobby } from './lobby.ts';
 import { isUnix, type RelayAddress, relayText } from './relay-address.ts';
-import { clearSocketPath, listenAtPath, whyNotTrusted } from './relay-path.ts';
+import { clearSocketPath, whyNotTrusted } from './relay-path.ts';
 
 /** TLS 1.2, because Node's PSK callbacks stop there. ECDHE: a key that leaks later opens no recorded relay. */
 const TLS_OPTIONS = {
@@ -59,7 +60,7 @@ export async function listenRelay(address: RelayAddress, listener: RelayListener
       resolve(server);
     };
     server.once('error', failed);
-    if (isUnix(address)) listenAtPath(server, address.path, listening);
+    if (isUnix(address)) listenPrivately(server, address.path, listening);
     else server.listen(address.port, address.host, listening);
   });
 }

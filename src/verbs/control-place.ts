@@ -8,10 +8,9 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { ourUsers, readRegular } from '../files.ts';
+import { MOST_PATH_OCTETS } from '../net/unix-socket.ts';
 import { writeDurably } from './durable.ts';
 
-/** Longest path that sockaddr_un has room for, without the NUL (unix(7)). */
-const MOST_PATH_OCTETS = 107;
 const MOST_POINTER_OCTETS = 4096;
 
 const SOCKET = 'control.sock';

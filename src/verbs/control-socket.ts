@@ -4,6 +4,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { MytapeError } from '../errors.ts';
+import { isServed, listenPrivately } from '../net/unix-socket.ts';
 import { isInterrupted } from './checkpoint-run.ts';
 import { type RunControl, type RunStatus, SPEED_RANGE } from './control.ts';
 import { checkPlace, clearPlace, findPlace, makePlace, removePointer } from './control-place.ts';
@@ -51,10 +52,7 @@ function listen(server: Server, path: string): Promise<void> {
     server.once('error', (cause) =>
       reject(new MytapeError('bad-file', `cannot make the socket ${path}: ${cause.message}`, { cause })),
     );
-    // It is made within the call.
-    const before = process.umask(0o177);
-    server.listen(path, resolve);
-    process.umask(before);
+    listenPrivately(server, path, resolve);
   });
 }
 
@@ -108,16 +106,6 @@ function carryOut(request: Exclude<ControlRequest, { do: 'stop' }>, control: Run
 /** Whether a run is under way in `folder`. */
 export function isUnderWay(folder: string): Promise<boolean> {
   return isServed(findPlace(folder));
-}
-
-function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
 
 /** Asks the run in `folder`. Throws where none is under way there, or it refuses. */

@@ -1,10 +1,10 @@
 /** Never onto production: what is checked before a run sends anything. DESIGN §5, decision 0033. */
-import { readFileSync } from 'node:fs';
 import { sameServer } from '../archive/server-identity.ts';
 import { MytapeError } from '../errors.ts';
+import { endsHere } from '../net/listeners.ts';
 import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import { type Address, addressFromOctets, parseAddress } from '../wire/address.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
 import { endpointText } from './endpoints.ts';
 import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
@@ -235,44 +235,4 @@ export function accountsOf({ as, users, remapUser }: LoginJob, recorded: readonl
   if (users.size > 0) return [...users].map(([user, password]) => ({ user, password }));
   const names = new Set(recorded.map((user) => remapUser.get(user) ?? user));
   return [...names].map((user) => ({ user, password: '' }));
-}
-
-/**
- * Whether the server's end of a connection is a socket of this host's (and network namespace): at `port`, to `peer`,
- * `ADDRESS:PORT` as the server has it. However many addresses were rewritten on the way. proc(5): /proc/net/tcp has addresses as words
- * of 32 bits in the host's order (little-endian, wherever Node runs but on s390x), ports in hexadecimal. Elsewhere than on Linux nothing is known: false.
- */
-export function endsHere(port: number, peer: string, read = readProc): boolean {
-  const colon = peer.lastIndexOf(':');
-  const address = parseAddress(peer.slice(0, colon));
-  const peerPort = Number(peer.slice(colon + 1));
-  for (const line of read()) {
-    const [, local, remote] = line.trim().split(/\s+/);
-    if (local === undefined || remote === undefined) continue;
-    if (portOf(local) !== port || portOf(remote) !== peerPort) continue;
-    // A server that looks names up shows the name instead.
-    if (address === undefined || addressOf(remote).text === address.text) return true;
-  }
-  return false;
-}
-
-function readProc(): string[] {
-  return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((path) => {
-    try {
-      return readFileSync(path, 'latin1').split('\n').slice(1);
-    } catch {
-      return [];
-    }
-  });
-}
-
-function portOf(end: string): number {
-  return Number.parseInt(end.slice(end.indexOf(':') + 1), 16);
-}
-
-/** An IPv4 address in an IPv6 socket's is told as IPv4. */
-function addressOf(end: string): Address {
-  const hex = end.slice(0, end.indexOf(':'));
-  const octets = Buffer.from(hex, 'hex').swap32();
-  return unmapped(addressFromOctets(octets, 0, octets.length === 4 ? 4 : 6));
 }

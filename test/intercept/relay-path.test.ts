@@ -14,7 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { MytapeError } from '../../src/errors.ts';
-import { clearSocketPath, listenAtPath, whyNotTrusted } from '../../src/intercept/relay-path.ts';
+import { clearSocketPath, whyNotTrusted } from '../../src/intercept/relay-path.ts';
+import { listenPrivately } from '../../src/net/unix-socket.ts';
 
 const IS_ROOT = process.getuid?.() === 0;
 
@@ -27,7 +28,7 @@ function setUp(t: TestContext) {
 async function serve(t: TestContext, path: string): Promise<Server> {
   const server = net.createServer((socket) => socket.end());
   t.after(() => server.close());
-  await new Promise<void>((resolve) => listenAtPath(server, path, resolve));
+  await new Promise<void>((resolve) => listenPrivately(server, path, resolve));
   return server;
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { interfaceWith, listenersOn } from '../../src/net/listeners.ts';
+import { endsHere, interfaceWith, listenersOn } from '../../src/net/listeners.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 
 const HEAD =
@@ -75,5 +76,45 @@ describe('who listens on a port', () => {
     assert.equal(interfaceWith(parseAddress('127.0.0.1')!), loopback);
     assert.equal(interfaceWith(parseAddress('127.3.2.1')!), loopback);
     assert.equal(interfaceWith(parseAddress('192.0.2.77')!), undefined);
+  });
+});
+
+describe("the server's end of a connection", () => {
+  const proc = mkdtempSync(join(tmpdir(), 'mytape-proc-'));
+  after(() => rmSync(proc, { recursive: true }));
+
+  test("is found among this host's sockets, whatever its address", () => {
+    const end = (address: string, port: number) =>
+      `${address}:${port.toString(16).padStart(4, '0').toUpperCase()}`;
+    // 10.128.6.7 and ::ffff:10.128.6.7, in words of the host's order.
+    const v4 = '0706800A';
+    const mapped = `0000000000000000FFFF0000${v4}`;
+    const found = (peer: string, ...ends: [local: string, remote: string][]) => {
+      mkdirSync(join(proc, 'net'), { recursive: true });
+      writeFileSync(join(proc, 'net/tcp'), HEAD + ends.map((pair) => line(1, ...pair, ESTABLISHED)).join(''));
+      return endsHere(3307, peer, proc);
+    };
+    const peer = '10.128.6.7:40001';
+    assert.ok(found(peer, [end('0100007F', 22), end(v4, 1)], [end('0800000A', 3307), end(v4, 40_001)]));
+    assert.ok(found(peer, [end(mapped, 3307), end(mapped, 40_001)]));
+    assert.ok(!found(peer, [end(v4, 3308), end(v4, 40_001)]), 'another port of ours');
+    assert.ok(!found(peer, [end(v4, 3307), end(v4, 40_002)]), 'another port of theirs');
+    assert.ok(!found(peer, [end(v4, 3307), end('0606800A', 40_001)]), 'another client');
+    assert.ok(found('client.example:40001', [end(v4, 3307), end(v4, 40_001)]), 'a name has no octets');
+    const v6 = '000077FD000000000000000001000000';
+    assert.ok(found('fd77::1:40001', [end(v6, 3307), end(v6, 40_001)]));
+    assert.ok(!found(peer));
+  });
+
+  test('is found in the very tables of this kernel', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const client = connect(port, '127.0.0.1');
+    await once(server, 'connection');
+    assert.equal(endsHere(port, `127.0.0.1:${client.localPort}`), process.platform === 'linux');
+    assert.ok(!endsHere(port, `127.0.0.2:${client.localPort}`));
+    client.destroy();
+    server.close();
   });
 });

@@ -6,7 +6,6 @@ import type { ServerIdentity } from '../../src/archive/server-identity.ts';
 import { thisHostsAddresses } from '../../src/net/this-host.ts';
 import {
   accountsOf,
-  endsHere,
   interlock,
   judge,
   refuseRecordedAddress,
@@ -37,39 +36,6 @@ function recorded(address: string, port = 3307): RecordedSide {
     users: [],
   };
 }
-
-test("the server's end of a connection is found among this host's sockets, whatever its address", () => {
-  const end = (address: string, port: number) =>
-    `${address}:${port.toString(16).padStart(4, '0').toUpperCase()}`;
-  // 10.128.6.7 and ::ffff:10.128.6.7, in words of the host's order.
-  const v4 = '0706800A';
-  const mapped = `0000000000000000FFFF0000${v4}`;
-  const line = (local: string, remote: string) => `   1: ${local} ${remote} 01 00000000:00000000`;
-  const found = (peer: string, ...lines: string[]) => endsHere(3307, peer, () => lines);
-  const peer = '10.128.6.7:40001';
-  assert.ok(found(peer, line(end('0100007F', 22), end(v4, 1)), line(end('0800000A', 3307), end(v4, 40_001))));
-  assert.ok(found(peer, line(end(mapped, 3307), end(mapped, 40_001))));
-  assert.ok(!found(peer, line(end(v4, 3308), end(v4, 40_001))), 'another port of ours');
-  assert.ok(!found(peer, line(end(v4, 3307), end(v4, 40_002))), 'another port of theirs');
-  assert.ok(!found(peer, line(end(v4, 3307), end('0606800A', 40_001))), 'another client');
-  assert.ok(found('client.example:40001', line(end(v4, 3307), end(v4, 40_001))), 'a name has no octets');
-  const v6 = '000077FD000000000000000001000000';
-  assert.ok(found('fd77::1:40001', line(end(v6, 3307), end(v6, 40_001))));
-  assert.ok(!found(peer, '', '  sl  local_address rem_address'));
-});
-
-test('endsHere reads the very tables of this kernel', async () => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  const { connect } = await import('node:net');
-  const client = connect(port, '127.0.0.1');
-  await new Promise((resolve) => server.once('connection', resolve));
-  assert.equal(endsHere(port, `127.0.0.1:${client.localPort}`), process.platform === 'linux');
-  assert.ok(!endsHere(port, `127.0.0.2:${client.localPort}`));
-  client.destroy();
-  server.close();
-});
 
 describe('the address of a recorded server', () => {
   const lock = (target: string, targetPort: number, side: RecordedSide) =>
