@@ -62,8 +62,8 @@ const WORDS = SAID + TABLE_WORDS;
 export class OwnVoice implements Voice {
   readonly #words: Int32Array;
   readonly #mark: Buffer;
-  /** Of the COM_QUERY that says it. */
-  readonly #markOctets: number;
+  /** Of the COM_QUERY that says it, and of the line where no protocol is known. */
+  readonly #markOctets: readonly number[];
   readonly #ours: ReadonlySet<string>;
   readonly #now: () => number;
   readonly #onFound: (proof: VoiceProof) => void;
@@ -88,7 +88,7 @@ export class OwnVoice implements Voice {
   constructor(job: VoiceJob, now: () => number, onFound: (proof: VoiceProof) => void) {
     this.#words = new Int32Array(job.buffer);
     this.#mark = Buffer.from(job.mark, 'latin1');
-    this.#markOctets = HEADER_OCTETS + 1 + markStatement(job.mark).length;
+    this.#markOctets = [HEADER_OCTETS + 1 + markStatement(job.mark).length, markLine(job.mark).length];
     this.#ours = new Set(job.ours);
     this.#now = now;
     this.#onFound = onFound;
@@ -114,10 +114,16 @@ export class OwnVoice implements Voice {
 
   heard({ client }: SessionMeta, packet: Uint8Array): void {
     // Only a statement of about the mark's length is searched: searching all of them would cost time.
-    const more = packet.length - this.#markOctets;
-    if (more >= 0 && more <= MARK_SLACK && includes(packet, this.#mark)) this.#find('mark');
+    if (this.#isLongAsMark(packet.length) && includes(packet, this.#mark)) this.#find('mark');
     if (this.#ours.has(client.text) && Atomics.load(this.#words, MARKED) === 0) this.#compare(packet);
     this.#look();
+  }
+
+  #isLongAsMark(octets: number): boolean {
+    const [query, line] = this.#markOctets;
+    return (
+      (octets >= query && octets <= query + MARK_SLACK) || (octets >= line && octets <= line + MARK_SLACK)
+    );
   }
 
   /** Whether a statement from a target's address is one that we sent a moment ago. */
@@ -174,6 +180,11 @@ const MARK_SLACK = 16;
 /** A statement that says `mark`, and does nothing. */
 export function markStatement(mark: string): string {
   return `SELECT '${mark}' AS mytape_mirror`;
+}
+
+/** What says `mark` where no protocol is known: a line of text. */
+export function markLine(mark: string): string {
+  return `${mark}\r\n`;
 }
 
 function entryOf(table: number, hash: number): number {

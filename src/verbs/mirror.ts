@@ -17,7 +17,7 @@ import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
-import { sayMark } from './own-voice-text.ts';
+import { type RawMark, sayMark, sayRawMark } from './own-voice-text.ts';
 import { readPassword } from './passwords.ts';
 import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import { runCommand } from './replay-options.ts';
@@ -138,7 +138,7 @@ async function mirror(
   const out = makeRunFolder(options.out, runAs);
   const { live, mappings } = planLive(options, plan, options.interface ?? beside?.iface);
   const { copies, snapshotFrom } = options;
-  const isUnasked = options.allowLiveTarget === true || options.protocol === 'raw';
+  const raw = options.protocol === 'raw';
   const serverPorts = [...new Set(mappings.map(({ port }) => port))];
   const mark = `mytape mirror ${randomBytes(16).toString('hex')}`;
   // Clients of this host's own are clients like others.
@@ -166,6 +166,7 @@ async function mirror(
   const snapshots = snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
   let snapshotter: Snapshotter | undefined;
   let end: NodeJS.Timeout | undefined;
+  let rawMarks: RawMark[] = [];
   try {
     await carryOut(
       job,
@@ -182,10 +183,13 @@ async function mirror(
           // What an earlier run left there is of other sessions.
           rmSync(join(out, SNAPSHOTS_FILE), { force: true });
           // Captured from now on: should the target lead back, this is the first that comes back.
-          const said = isUnasked
-            ? []
-            : await Promise.all(job.targets.map((target) => sayMark(target, plan.logins, mark)));
-          if (!isUnasked && said.every((isSaid) => isSaid)) OwnVoice.marked(voice);
+          if (raw) {
+            rawMarks = job.targets.map((target) => sayRawMark(target, mark));
+            await Promise.all(rawMarks.map(({ tried }) => tried));
+          } else {
+            const said = await Promise.all(job.targets.map((target) => sayMark(target, plan.logins, mark)));
+            if (said.every((isSaid) => isSaid)) OwnVoice.marked(voice);
+          }
           const onto = plan.targets.map(targetText).join(', ');
           say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {
@@ -207,6 +211,7 @@ async function mirror(
     );
   } finally {
     clearTimeout(end);
+    for (const marking of rawMarks) marking.stop();
     await snapshotter?.stop();
   }
 }

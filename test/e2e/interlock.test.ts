@@ -276,7 +276,7 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
       const { code, stderr } = await mirror.ended;
       assert.match(
         stderr,
-        /the target leads back to the server that is mirrored, and the mirror heard itself: a connection of its own/,
+        /the target leads back to the server that is mirrored, and the mirror heard itself: (its mark, which no one else says|a connection of its own)/,
       );
       assert.equal(code, EXIT.invalidRun);
       const { verdict, reasons } = readSummary(out);

@@ -174,33 +174,41 @@ describe('raw', { skip: labObstacle() ?? false }, () => {
       assert.ok(online.calls.set > 800 && Number(online.size) > 300, JSON.stringify(online));
     });
 
-    test('a mirror whose target leads back stops when it hears itself, before a hundred turns', async () => {
-      const proxied = 6400;
-      const to = `${lab.addresses.online}:${REDIS_PORT}`;
-      const proxy = await Background.start(
-        lab,
-        'assistant',
-        [process.execPath, PROXY, String(proxied), to, '2'],
-        /listening/,
-      );
-      const out = fresh('mirror');
-      const way = ['--protocol', 'raw', '--transport', 'socket', '--allow-unchecked-target', '--out', out];
-      const onto = ['-i', 'eth0', '-x', `${REDIS_PORT}-${lab.addresses.assistant}:${proxied}`];
-      const command = [process.execPath, CLI, 'mirror', ...onto, ...way];
-      try {
-        const mirror = await Background.start(lab, 'online', command, /mirroring on/);
-        const incr = ['-h', lab.addresses.online, '-p', String(REDIS_PORT), 'INCR', 'heard'];
-        for (let i = 0; i < 4; i++) await lab.run('client', 'redis-cli', incr);
-        const { code, stderr } = await mirror.ended;
-        assert.match(stderr, /the mirror heard itself: statements that it had just made came back/);
-        assert.equal(code, EXIT.invalidRun);
-        const heard = Number(await redisAt('online', 'GET', 'heard'));
-        assert.ok(heard >= 4 && heard < 104, `${heard} of 4`);
-      } finally {
-        await proxy.stop();
-        await redisAt('online', 'DEL', 'heard');
-      }
-    });
+    // The last leads back from the very host that is mirrored: its statements have the address of clients.
+    for (const [where, from] of [
+      ['another host', 'assistant'],
+      ["the server's own host", 'online'],
+    ] as const) {
+      test(`a mirror whose target leads back through ${where} stops when it hears itself, before a hundred turns`, async () => {
+        const proxied = 6400;
+        const to = `${lab.addresses.online}:${REDIS_PORT}`;
+        const proxy = await Background.start(
+          lab,
+          from,
+          [process.execPath, PROXY, String(proxied), to, '2'],
+          /listening/,
+        );
+        const out = fresh('mirror');
+        const way = ['--protocol', 'raw', '--transport', 'socket', '--allow-unchecked-target', '--out', out];
+        const iface = from === 'online' ? 'lo' : 'eth0';
+        const onto = ['-i', iface, '-x', `${REDIS_PORT}-${lab.addresses[from]}:${proxied}`];
+        const command = [process.execPath, CLI, 'mirror', ...onto, ...way];
+        try {
+          const mirror = await Background.start(lab, 'online', command, /mirroring on|heard itself/);
+          const incr = ['-h', lab.addresses.online, '-p', String(REDIS_PORT), 'INCR', 'heard'];
+          for (let i = 0; i < 4; i++)
+            await lab.run(from === 'online' ? 'online' : 'client', 'redis-cli', incr);
+          const { code, stderr } = await mirror.ended;
+          assert.match(stderr, /the mirror heard itself: its mark, which no one else says, came back/);
+          assert.equal(code, EXIT.invalidRun);
+          const heard = Number(await redisAt('online', 'GET', 'heard'));
+          assert.ok(heard >= 4 && heard < 104, `${heard} of 4`);
+        } finally {
+          await proxy.stop();
+          await redisAt('online', 'DEL', 'heard');
+        }
+      });
+    }
 
     for (const [way, copies, speed] of [
       ['intercept', 1, 'max'],

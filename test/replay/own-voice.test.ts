@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { SessionMeta } from '../../src/flow/events.ts';
-import { markStatement, OwnVoice, type VoiceJob, type VoiceProof } from '../../src/replay/own-voice.ts';
+import {
+  markLine,
+  markStatement,
+  OwnVoice,
+  type VoiceJob,
+  type VoiceProof,
+} from '../../src/replay/own-voice.ts';
 import { type Address, parseAddress } from '../../src/wire/address.ts';
 
 const MARK = 'mytape mirror 0123456789abcdef';
@@ -55,6 +61,12 @@ describe('a mirror knows its own voice', () => {
       voice.heard(session(CLIENT), query(prefix + markStatement(MARK)));
       assert.deepEqual(found, ['mark']);
     }
+  });
+
+  test('by its mark where no protocol is known, from whichever address', () => {
+    const { voice, found } = thread(OwnVoice.job(MARK, []));
+    voice.heard(session('127.0.0.1'), Buffer.from(markLine(MARK)));
+    assert.deepEqual(found, ['mark']);
   });
 
   test("by statements that come back from the target's address, before a hundred", () => {
