@@ -2,37 +2,17 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
 import { type FlowLimits, IDLE_SESSION_MS, limitsFor } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
-import { type CaptureGap, makeBlock, type PacketBlock, type SourceStats } from '../wire/packets.ts';
-import { PCAP_RECORD_OCTETS, PCAP_SNAPLEN, wholeSecond, writePcapRecord } from '../wire/pcap.ts';
+import type { CaptureGap, PacketBlock, SourceStats } from '../wire/packets.ts';
 import { CatalogWriter } from './catalog-writer.ts';
-import { type Codec, DEFAULT_CODEC, MAX_BLOCK_OCTETS, makeCodec } from './codec.ts';
+import { type Codec, DEFAULT_CODEC, makeCodec } from './codec.ts';
 import { whyNotEmpty } from './in-the-way.ts';
 import { type ClockFacts, IndexBuilder } from './index-builder.ts';
 import { ArchiveLock } from './lock.ts';
+import { OpenBlock } from './open-block.ts';
 import { giveReserveBack, takeReserve } from './reserve.ts';
 import type { CatalogBatch } from './rows.ts';
 import { SegmentWriter, type StoredBlock } from './segment.ts';
-
-/** A block is packed when the next packet would take it past this. LZ4 packs small blocks better: decision 0001. */
-const FILL_OCTETS = 64 * 1024;
-
-/** Packets that a block of FILL_OCTETS holds at most: records without any octets. */
-const MAX_PACKETS = FILL_OCTETS / PCAP_RECORD_OCTETS;
-
-/** A packet with more is cut to this, so that its record fits into one block. No interface gives more than 64 KiB … */
-const MAX_PACKET_OCTETS = Math.min(PCAP_SNAPLEN, MAX_BLOCK_OCTETS - PCAP_RECORD_OCTETS);
-
-/** Below this, copying word by word beats TypedArray.set, whose view of the source costs more than the copy. */
-const WORDWISE_OCTETS = 128;
-
-/** What follows from an error, by what failed. */
-const CONSEQUENCE = {
-  write: 'packets are dropped, and counted, until it can be written to again',
-  sync: 'what was just recorded may not survive a power cut',
-  index: 'the index lags behind the segments until it can be written to again',
-  close: 'the next mytape that opens the archive repairs it',
-  losses: 'the archive does not say how many packets were dropped',
-} as const;
+import { DiskTrouble } from './trouble.ts';
 
 export interface ArchiveOptions {
   /** Of the first segment; others begin as packets of other link types come. */
@@ -71,9 +51,8 @@ export class ArchiveWriter {
   readonly #lock: ArchiveLock;
   readonly #catalog: CatalogWriter;
   readonly #builder: IndexBuilder;
-  /** The open block: whole records, and the columns over them. */
-  readonly #block: PacketBlock;
-  #fill = 0;
+  readonly #trouble: DiskTrouble;
+  readonly #filling: OpenBlock;
   /** The segment that blocks of a link type go to. One for each, so that packets of two by turns don't make a file each. */
   readonly #open = new Map<number, SegmentWriter>();
   #segments = 0;
@@ -89,19 +68,14 @@ export class ArchiveWriter {
   #gap: CaptureNs | undefined;
   /** The index is to be told of more than packets. */
   #hasNews = false;
-  /** Kinds of trouble that were told and have not gone away. */
-  #told = new Set<keyof typeof CONSEQUENCE>();
-  /** The second that packets are in now, as the time of its start: saves a division a packet. */
-  #secondAt = 0;
-  #second: number;
 
   private constructor(dir: string, options: ArchiveOptions, lock: ArchiveLock, codec: Codec) {
     this.#dir = dir;
     this.#options = options;
     this.#lock = lock;
     this.#codec = codec;
-    this.#block = makeBlock(new Uint8Array(MAX_BLOCK_OCTETS), MAX_PACKETS, options.linkType);
-    this.#second = options.originSec;
+    this.#trouble = new DiskTrouble(dir, options.onProblem);
+    this.#filling = new OpenBlock(options.linkType, options.originSec);
     const row = {
       codec: codec.name,
       linkType: options.linkType,
@@ -147,7 +121,7 @@ export class ArchiveWriter {
 
   /** Packets written, or in the open block. */
   get packets(): number {
-    return this.#builder.index.packets + this.#block.count;
+    return this.#builder.index.packets + this.#filling.block.count;
   }
 
   /** Captured octets of the packets in whole blocks. */
@@ -210,43 +184,23 @@ export class ArchiveWriter {
 
   /** Takes the packets; keeps nothing of `source`. */
   write(source: PacketBlock): void {
-    const { octets, view, count, offset, length, wireLength, at } = source;
-    const block = this.#block;
-    const { octets: out, view: outView } = block;
-    if (source.linkType !== block.linkType) {
+    const { count, linkType } = source;
+    const { block } = this.#filling;
+    if (linkType !== block.linkType && count > 0) {
       // Blocks stay in the order of capture, so the open one ends here.
-      if (count > 0 && block.count > 0) this.#flush();
-      if (count > 0) block.linkType = source.linkType;
+      this.#flush();
+      block.linkType = linkType;
     }
-    for (let i = 0; i < count; i++) {
-      const captured = Math.min(length[i], MAX_PACKET_OCTETS);
-      if (this.#fill + PCAP_RECORD_OCTETS + captured > FILL_OCTETS && block.count > 0) this.#flush();
-      const time = at[i];
-      const ns = time - this.#secondAt;
-      if (ns < 0 || ns >= 1e9) this.#enterSecond(time);
-      writePcapRecord(outView, this.#fill, this.#second, time - this.#secondAt, captured, wireLength[i]);
-      const from = offset[i];
-      const to = this.#fill + PCAP_RECORD_OCTETS;
-      if (captured < WORDWISE_OCTETS) {
-        let done = 0;
-        for (; done + 4 <= captured; done += 4) outView.setUint32(to + done, view.getUint32(from + done));
-        for (; done < captured; done++) out[to + done] = octets[from + done];
-      } else {
-        out.set(octets.subarray(from, from + captured), to);
-      }
-      const column = block.count++;
-      block.offset[column] = to;
-      block.length[column] = captured;
-      block.wireLength[column] = wireLength[i];
-      block.at[column] = time;
-      this.#fill = to + captured;
+    for (let next = 0; next < count; ) {
+      next = this.#filling.add(source, next);
+      if (next < count) this.#flush();
     }
   }
 
   /** Makes everything written so far durable: to be called each second. `stats` is the source's, so far. */
   tick(stats?: SourceStats): void {
     if (stats !== undefined) this.#dropped = stats.dropped;
-    if (this.#block.count > 0) this.#flush();
+    this.#flush();
     // A disk slower than a second: what is new waits for the next turn.
     if (this.#syncing.length > 0) return;
     if (this.#uncommitted !== undefined) this.#commit();
@@ -262,9 +216,10 @@ export class ArchiveWriter {
     this.#syncing = segments;
     let waiting = segments.length;
     const done = (error: Error | null) => {
-      this.#trouble('sync', error);
+      this.#trouble.note('sync', error);
       if (--waiting > 0 || this.#closed) return;
-      for (const segment of segments) if (!this.#isOpen(segment)) this.#tryTo(() => segment.close());
+      for (const segment of segments)
+        if (!this.#isOpen(segment)) this.#trouble.guard('close', () => segment.close());
       this.#syncing = [];
       this.#commit();
     };
@@ -277,11 +232,11 @@ export class ArchiveWriter {
    */
   close(stats: SourceStats, partial: string | null = null): void {
     this.#dropped = stats.dropped;
-    if (this.#block.count > 0) this.#flush();
+    this.#flush();
     this.#closed = true;
     const segments = new Set([...this.#syncing, ...this.#unsynced, ...this.#open.values()]);
     giveReserveBack(this.#dir);
-    try {
+    const isWhole = this.#trouble.guard('close', () => {
       for (const segment of segments) segment.syncNow();
       if (this.#uncommitted !== undefined) this.#catalog.commit(this.#uncommitted);
       this.#catalog.commit(this.#takeBatch(), {
@@ -291,30 +246,13 @@ export class ArchiveWriter {
         partial,
       });
       this.#catalog.settle();
-    } catch (error) {
-      this.#trouble('close', error as Error);
-      this.#saveLosses();
-    }
+    });
+    // What was lost is in no segment: a repair, which makes the rest again, would not know it.
+    if (!isWhole)
+      this.#trouble.guard('losses', () => this.#catalog.commitLosses(this.#dropped, this.droppedByDisk));
     // A disk that fails may fail here as well, and what is left is to be let go of all the same.
-    for (const one of [...segments, this.#catalog]) this.#tryTo(() => one.close());
-    this.#tryTo(() => this.#lock.release());
-  }
-
-  #tryTo(letGo: () => void): void {
-    try {
-      letGo();
-    } catch (error) {
-      this.#trouble('close', error as Error);
-    }
-  }
-
-  /** What was lost is in no segment: a repair, which makes the rest again, would not know it. */
-  #saveLosses(): void {
-    try {
-      this.#catalog.commitLosses(this.#dropped, this.droppedByDisk);
-    } catch (error) {
-      this.#trouble('losses', error as Error);
-    }
+    for (const one of [...segments, this.#catalog]) this.#trouble.guard('close', () => one.close());
+    this.#trouble.guard('close', () => this.#lock.release());
   }
 
   #takeBatch(): CatalogBatch {
@@ -323,35 +261,27 @@ export class ArchiveWriter {
     return this.#builder.take(this.#dropped, this.droppedByDisk);
   }
 
-  #enterSecond(time: number): void {
-    const second = wholeSecond(time);
-    this.#second = this.#options.originSec + second;
-    this.#secondAt = second * 1e9;
-  }
-
-  /** Packs and writes the open block, and tells the index's builder. */
+  /** Packs and writes the open block, if it has packets, and tells the index's builder. */
   #flush(): void {
-    const block = this.#block;
-    const length = this.#fill;
-    const { count } = block;
-    this.#fill = 0;
+    const { block, filled } = this.#filling;
+    if (block.count === 0) return;
     let segment = this.#open.get(block.linkType);
     let stored: StoredBlock;
     try {
       const { rotateOctets = Number.POSITIVE_INFINITY } = this.#options;
       if (segment === undefined || segment.octets >= rotateOctets)
         segment = this.#nextSegment(block.linkType);
-      stored = segment.append(block.octets, length);
-      this.#trouble('write', null);
+      stored = segment.append(block.octets, filled);
+      this.#trouble.note('write', null);
     } catch (error) {
-      this.droppedByDisk += count;
-      block.count = 0;
-      this.#trouble('write', error as Error);
+      this.droppedByDisk += block.count;
+      this.#filling.clear();
+      this.#trouble.note('write', error as Error);
       return;
     }
     this.#unsynced.add(segment);
-    this.#builder.add(segment.number, stored, length, block);
-    block.count = 0;
+    this.#builder.add(segment.number, stored, filled, block);
+    this.#filling.clear();
   }
 
   #nextSegment(linkType: number): SegmentWriter {
@@ -373,22 +303,8 @@ export class ArchiveWriter {
 
   /** Tells the index what was synced. On an error it is kept, and the next turn tries again before anything newer. */
   #commit(): void {
-    try {
-      this.#catalog.commit(this.#uncommitted!);
-      this.#uncommitted = undefined;
-      this.#trouble('index', null);
-    } catch (error) {
-      this.#trouble('index', error as Error);
-    }
-  }
-
-  /** Tells of an error unless its kind was told already; null ends the spell. */
-  #trouble(kind: keyof typeof CONSEQUENCE, error: Error | null): void {
-    if (error === null) {
-      this.#told.delete(kind);
-    } else if (!this.#told.has(kind)) {
-      this.#told.add(kind);
-      this.#options.onProblem?.(`cannot write to ${this.#dir}: ${error.message}; ${CONSEQUENCE[kind]}`);
-    }
+    if (!this.#trouble.guard('index', () => this.#catalog.commit(this.#uncommitted!))) return;
+    this.#uncommitted = undefined;
+    this.#trouble.note('index', null);
   }
 }
