@@ -225,11 +225,15 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
       return;
     }
     this.#skip = cause;
-    this.#skippedCommands += commands + (this.#reading?.dialogue.untold ?? 0);
+    const reading = this.#reading;
+    this.#skippedCommands += commands + (reading?.dialogue.untold ?? 0);
+    reading?.dialogue.close();
     // Nothing of it can be replayed, but what it said is counted.
-    if (IS_COUNTED.has(cause) && this.#reading !== undefined)
-      this.#reading.dialogue = new Dialogue(new CommandCount(this), { joinedLate: true, withoutLogin: true });
-    else this.#stopReading();
+    if (IS_COUNTED.has(cause) && reading !== undefined) {
+      const { room } = this.#sink as FlowSink;
+      const late = { joinedLate: true, withoutLogin: true, room };
+      reading.dialogue = new Dialogue(new CommandCount(this), late);
+    } else this.#stopReading();
   }
 
   /** Commands that were made out in a session that cannot be replayed. */
@@ -252,10 +256,10 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   }
 
   #newReading(): Reading {
-    const { waits, budget } = this.#sink as FlowSink;
+    const { waits, budget, room } = this.#sink as FlowSink;
     return {
       watched: new WatchedConnection(this, waits, budget),
-      dialogue: new Dialogue(this, { openTls: this.#openTls, joinedLate: this.#joinedLate }),
+      dialogue: new Dialogue(this, { openTls: this.#openTls, joinedLate: this.#joinedLate, room }),
     };
   }
 
@@ -327,18 +331,20 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     reading?.watched.finish(at);
     this.#comes(at);
     this.#closed = true;
-    reading?.dialogue.finish();
+    const dialogue = reading?.dialogue;
+    dialogue?.finish();
     this.#stopReading();
     this.#tellUnheard();
     if (this.#opened) {
+      dialogue?.close();
       this.#push({ type: 'close', at: this.#at, session: this.#session, how: this.#quit ? 'quit' : how });
       return;
     }
-    const dialogue = reading?.dialogue;
     const cause =
       this.#skip ?? (this.#joinedLate ? 'joined-late' : dialogue?.sawLogin ? 'login-failed' : 'not-mysql');
     // What is not made out where nothing else is may not be commands at all.
     if (dialogue !== undefined && this.#skip !== 'not-mysql') this.#skippedCommands += dialogue.untold;
+    dialogue?.close();
     this.#push({
       type: 'skip',
       at: this.#at,

@@ -1,4 +1,6 @@
 /** From a capture's packets to the events of its connections, whatever their protocol. */
+import { UNFINISHED_OCTETS } from '../mysql/dialogue.ts';
+import type { Room } from '../mysql/room.ts';
 import { HeldBudget, type WatchWaits } from '../tcp/watched.ts';
 import type { CaptureNs } from '../time.ts';
 import type { PacketBlock, PacketSource } from '../wire/packets.ts';
@@ -14,6 +16,8 @@ export interface FlowOptions extends TableOptions {
   wants?: (id: number) => boolean;
   /** How long octets that are captured late are waited for; default: as suits a file. */
   waits?: WatchWaits;
+  /** What unfinished commands and files of all connections may take; default: one command of any length. */
+  room?: Room;
 }
 
 /**
@@ -36,6 +40,8 @@ export interface FlowSink {
   push(event: FlowEvent): void;
   readonly waits: WatchWaits;
   readonly budget: HeldBudget;
+  /** What unfinished commands and files of all connections may take. */
+  readonly room: Room;
 }
 
 /** What went through a decoder so far. */
@@ -118,8 +124,9 @@ export class FlowDecoder<F extends DecodedFlow> {
 
   constructor(options: FlowOptions, make: MakeFlow<F>) {
     const { serverPorts, wants, waits = FILE_WAITS } = options;
+    const { room = { octets: 0, limit: UNFINISHED_OCTETS } } = options;
     const budget = new HeldBudget(HELD_OCTETS);
-    const sink: FlowSink = { push: (event) => this.#push(event), waits, budget };
+    const sink: FlowSink = { push: (event) => this.#push(event), waits, budget, room };
     const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
       this.counters.sessions++;
       return make(endpoints, id, at, wants?.(id) === false ? undefined : sink);

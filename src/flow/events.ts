@@ -22,7 +22,7 @@ export type SkipCause =
   | 'gap'
   | 'desync'
   | 'login-failed'
-  /** The server was at a limit, and said so in the place of its greeting. */
+  /** The server was at a limit, and said so in the place of its greeting; or unfinished commands and files took all that they may. */
   | 'no-room'
   | 'not-mysql'
   | 'replication'

@@ -1,10 +1,11 @@
 import { copyOf, HEADER_OCTETS, MAX_PAYLOAD, payloadLength } from './packet.ts';
-
-/** Own memory beyond this is given back once its packet was read. */
-const KEEP_OCTETS = 64 * 1024;
+import { Hold, type Room } from './room.ts';
 
 /** Packets up to this size share a slab, since allocating each of them costs more than copying it. */
 const SLAB_PACKET_OCTETS = 4096;
+
+/** Own memory beyond this is given back once its packet was read, and counts in the room until then. */
+const KEEP_OCTETS = SLAB_PACKET_OCTETS;
 const SLAB_OCTETS = 64 * 1024;
 
 /** Up to here a loop copies faster than `set`, which needs a view made first. */
@@ -43,10 +44,16 @@ export class PacketAssembler {
   octets: Uint8Array = new Uint8Array(0);
   start = 0;
   end = 0;
-  /** The packet is longer than the limit: nothing is read any more until `reset`. */
+  /** The packet is longer than the limit, or than there is room for: nothing is read any more until `reset`. */
   tooLong = false;
+  /** The latter. */
+  noRoom = false;
   readonly #limit: number;
+  readonly #hold: Hold | undefined;
   #own = new Uint8Array(0);
+  /** What came before `#own` of a packet that is longer than 16 MiB, in pieces: one growing piece would be copied again and again. */
+  #before: Uint8Array[] = [];
+  #beforeOctets = 0;
   /** Octets of an unfinished packet in `#own`. */
   #held = 0;
   /** Where its last header begins there … */
@@ -56,13 +63,14 @@ export class PacketAssembler {
   /** … and how many octets must be there for the next step. */
   #need = HEADER_OCTETS;
 
-  /** `limit`: octets of the longest packet that is believed. */
-  constructor(limit: number) {
+  /** `limit`: octets of the longest packet that is believed. `room`: what unfinished packets of all who share it may take. */
+  constructor(limit: number, room?: Room) {
     this.#limit = limit;
+    this.#hold = room === undefined ? undefined : new Hold(room);
   }
 
   get heldOctets(): number {
-    return this.#held;
+    return this.#beforeOctets + this.#held;
   }
 
   /** Octets that the unfinished packet lacks; -1 where that is not known: no packet is at work, or its length is not whole. */
@@ -72,9 +80,12 @@ export class PacketAssembler {
       : this.#need - this.#held;
   }
 
-  /** The octets of the unfinished packet: another assembler that takes them stands where this one does. Valid until `take`. */
+  /**
+   * The octets of the unfinished packet, or the first 16 MiB of them: another assembler that takes them (all) stands where this
+   * one does. Valid until `take`.
+   */
   get unfinished(): Uint8Array {
-    return this.#own.subarray(0, this.#held);
+    return this.#before.at(0) ?? this.#own.subarray(0, this.#held);
   }
 
   /** Takes at most one packet from [from, to) and answers where it stopped reading. */
@@ -105,7 +116,15 @@ export class PacketAssembler {
   reset(): void {
     this.#begin();
     this.tooLong = false;
+    this.noRoom = false;
     if (this.#own.length > KEEP_OCTETS) this.#own = new Uint8Array(0);
+  }
+
+  /** Gives all back: nothing is read any more. */
+  close(): void {
+    this.reset();
+    this.#hold?.close();
+    this.tooLong = true;
   }
 
   #begin(): void {
@@ -113,6 +132,10 @@ export class PacketAssembler {
     this.#headerAt = 0;
     this.#length = -1;
     this.#need = HEADER_OCTETS;
+    this.#hold?.free();
+    if (this.#beforeOctets === 0) return;
+    this.#before = [];
+    this.#beforeOctets = 0;
   }
 
   #takeSlowly(octets: Uint8Array, from: number, to: number): number {
@@ -122,13 +145,18 @@ export class PacketAssembler {
     let at = from;
     for (;;) {
       const count = Math.min(this.#need - this.#held, to - at);
-      this.#append(octets, at, count);
+      if (!this.#append(octets, at, count)) {
+        this.reset();
+        this.tooLong = true;
+        this.noRoom = true;
+        return to;
+      }
       at += count;
       if (this.#held < this.#need) return at;
       if (this.#length < 0) {
         this.#length = payloadLength(this.#own, this.#headerAt);
         this.#need += this.#length;
-        if (this.#need > this.#limit) {
+        if (this.#beforeOctets + this.#need > this.#limit) {
           this.reset();
           this.tooLong = true;
           return to;
@@ -139,24 +167,56 @@ export class PacketAssembler {
         this.#need += HEADER_OCTETS;
       } else {
         this.whole = true;
-        this.octets = this.#own;
         this.start = 0;
-        this.end = this.#held;
+        this.end = this.heldOctets;
+        if (this.#beforeOctets > 0) this.#join();
+        this.octets = this.#own;
         this.#begin();
         return at;
       }
     }
   }
 
-  #append(octets: Uint8Array, from: number, count: number): void {
+  /** False where there is no room for so many. */
+  #append(octets: Uint8Array, from: number, count: number): boolean {
+    if (this.#held + count > this.#own.length && !this.#grow(count)) return false;
+    this.#own.set(octets.subarray(from, from + count), this.#held);
+    this.#held += count;
+    return true;
+  }
+
+  /** Makes room for so many more; false where there is none. */
+  #grow(count: number): boolean {
+    // A packet of the greatest length is behind us, and the next one's header begins.
+    if (this.#headerAt > 0) {
+      this.#before.push(this.#own.subarray(0, this.#headerAt));
+      this.#beforeOctets += this.#headerAt;
+      this.#own = this.#own.slice(this.#headerAt, this.#held);
+      this.#held -= this.#headerAt;
+      this.#need -= this.#headerAt;
+      this.#headerAt = 0;
+    }
     const length = this.#held + count;
     // Grows with what comes, not with what a header promises: a bad header must not cost 16 MiB.
-    if (length > this.#own.length) {
-      const larger = new Uint8Array(Math.max(256, length, Math.min(this.#own.length * 2, this.#limit)));
-      larger.set(this.#own.subarray(0, this.#held));
-      this.#own = larger;
+    const most = Math.max(this.#need, KEEP_OCTETS);
+    const size = Math.max(256, length, Math.min(this.#own.length * 2, most));
+    const counted = this.#beforeOctets + (size > KEEP_OCTETS ? size : 0);
+    if (counted > 0 && this.#hold?.set(counted) === false) return false;
+    const larger = new Uint8Array(size);
+    larger.set(this.#own.subarray(0, this.#held));
+    this.#own = larger;
+    return true;
+  }
+
+  /** Makes one of the pieces, in `#own`. */
+  #join(): void {
+    const whole = new Uint8Array(this.end);
+    let at = 0;
+    for (const piece of this.#before) {
+      whole.set(piece, at);
+      at += piece.length;
     }
-    this.#own.set(octets.subarray(from, from + count), this.#held);
-    this.#held = length;
+    whole.set(this.#own.subarray(0, this.#held), at);
+    this.#own = whole;
   }
 }

@@ -159,16 +159,21 @@ export class LocalFile {
   octets = 0;
   /** Its end was seen. */
   whole = false;
-  /** It is longer than what is kept: there are no packets. */
+  /** It is longer than what is kept, or than there was room for: there are no packets. */
   tooLong = false;
 
   /** The next packet, [from, to) with its header: copied. */
   add(octets: Uint8Array, from: number, to: number): void {
     this.octets += to - from;
     this.whole = to - from === HEADER_OCTETS;
-    if (this.octets > MOST_FILE_OCTETS) this.tooLong = true;
-    if (this.tooLong) this.packets = [];
-    else this.packets.push(copyOf(octets, from, to));
+    if (this.octets > MOST_FILE_OCTETS) this.giveUp();
+    if (!this.tooLong) this.packets.push(copyOf(octets, from, to));
+  }
+
+  /** It is not kept. */
+  giveUp(): void {
+    this.tooLong = true;
+    this.packets = [];
   }
 }
 

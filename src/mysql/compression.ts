@@ -8,13 +8,17 @@ import { createRequire } from 'node:module';
 import { inflateSync } from 'node:zlib';
 import { notCompiled } from '../errors.ts';
 import { payloadLength } from './packet.ts';
+import { Hold, type Room } from './room.ts';
 
 const HEADER_OCTETS = 7;
 const SEQUENCE_ID = 3;
 const LENGTH_BEFORE = 4;
 
-/** Own memory beyond this is given back once its packet was read. */
-const KEEP_OCTETS = 64 * 1024;
+/** A plain packet up to this size has the same memory as the one before. */
+const KEEP_PLAIN_OCTETS = 64 * 1024;
+
+/** Own memory beyond this is given back once its packet was read, and counts in the room until then. */
+const KEEP_OCTETS = 4096;
 
 /** zlib makes its output in pieces of up to this: what a header promises is not allocated before it comes. */
 const CHUNK_OCTETS = 64 * 1024;
@@ -53,7 +57,7 @@ function makeUnzstd(): Decompress {
   let kept = new Uint8Array(0);
   return (octets, from, to, length) => {
     const output = length <= kept.length ? kept.subarray(0, length) : new Uint8Array(length);
-    if (length > kept.length && length <= KEEP_OCTETS) kept = output;
+    if (length > kept.length && length <= KEEP_PLAIN_OCTETS) kept = output;
     try {
       return context.decompress(output, octets.subarray(from, to)) === length ? output : undefined;
     } catch {
@@ -78,6 +82,9 @@ let unzstd: Decompress | undefined;
 export class Decompressor {
   readonly #decompress: Decompress;
   readonly #plain: (octets: Uint8Array, from: number, to: number) => void;
+  /** It is broken for want of room. */
+  noRoom = false;
+  readonly #hold: Hold | undefined;
   #broken = false;
   #own = new Uint8Array(0);
   /** Octets of an unfinished packet in `#own`. */
@@ -85,9 +92,15 @@ export class Decompressor {
 
   /**
    * `plain` is told of each packet's payload, decompressed, at [from, to): valid during the call, never empty. It may call
-   * `reset`, but not `feed`. Throws 'no-library' where zstd is wanted and its package cannot be loaded.
+   * `reset`, but not `feed`. `room`: what unfinished packets of all who share it may take. Throws 'no-library' where zstd is
+   * wanted and its package cannot be loaded.
    */
-  constructor(method: CompressionMethod, plain: (octets: Uint8Array, from: number, to: number) => void) {
+  constructor(
+    method: CompressionMethod,
+    plain: (octets: Uint8Array, from: number, to: number) => void,
+    room?: Room,
+  ) {
+    this.#hold = room === undefined ? undefined : new Hold(room);
     this.#decompress = method === 'zlib' ? inflate : (unzstd ??= makeUnzstd());
     this.#plain = plain;
   }
@@ -113,8 +126,16 @@ export class Decompressor {
   /** Octets were missed: what comes next begins a compressed packet. */
   reset(): void {
     this.#broken = false;
+    this.noRoom = false;
     this.#held = 0;
+    this.#hold?.free();
     if (this.#own.length > KEEP_OCTETS) this.#own = new Uint8Array(0);
+  }
+
+  /** Gives all back: nothing is read any more. */
+  close(): void {
+    this.#break();
+    this.#hold?.close();
   }
 
   /** Reads the whole packet at [from, to). */
@@ -159,7 +180,13 @@ export class Decompressor {
     const length = this.#held + to - from;
     // Grows with what comes, not with what a header promises: a bad header must not cost 16 MiB.
     if (length > this.#own.length) {
-      const larger = new Uint8Array(Math.max(256, length, this.#own.length * 2));
+      const size = Math.max(256, length, this.#own.length * 2);
+      if (size > KEEP_OCTETS && this.#hold?.set(size) === false) {
+        this.#break();
+        this.noRoom = true;
+        return to;
+      }
+      const larger = new Uint8Array(size);
       larger.set(this.#own.subarray(0, this.#held));
       this.#own = larger;
     }

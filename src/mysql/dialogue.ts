@@ -19,10 +19,17 @@ import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packe
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
 import type { Reply } from './reply.ts';
 import { ReplyReader } from './reply-reader.ts';
+import { Hold, type Room } from './room.ts';
 import { Turns } from './turns.ts';
 
 /** The longest command that a server can be set to take in: max_allowed_packet's own limit. */
 const COMMAND_OCTETS = 1024 * 1024 * 1024;
+
+/** What unfinished commands and files of several conversations may take: one command of any length has room, if it is the only one. */
+export const UNFINISHED_OCTETS = COMMAND_OCTETS;
+
+/** What a packet of a file takes beside its octets. */
+const FILE_PACKET_OCTETS = 256;
 
 /** What only servers say, that copy another. */
 const REPLICATES: readonly number[] = [
@@ -59,6 +66,7 @@ export type LostCause =
   | 'desync'
   | 'joined-late'
   | 'login-failed'
+  /** The server turned its client away, or unfinished commands and files took all the room that there is for them. */
   | 'no-room'
   | 'not-mysql'
   | 'replication';
@@ -107,6 +115,8 @@ export interface DialogueOptions {
   joinedLate?: boolean;
   /** Its login is lost, even where a part of it comes yet: commands only. */
   withoutLogin?: boolean;
+  /** What unfinished commands and files may take, of all conversations that share it. Default: one of its own. */
+  room?: Room;
 }
 
 type Stage =
@@ -135,7 +145,12 @@ export class Dialogue {
   readonly #openTls: DialogueOptions['openTls'];
   /** A greeting may come yet. */
   readonly #mayGreet: boolean;
-  readonly #client = new PacketAssembler(COMMAND_OCTETS);
+  readonly #room: Room;
+  readonly #client: PacketAssembler;
+  /** What the file takes that the client sends; it counts until it is whole. */
+  readonly #fileHold: Hold;
+  #fileOctets = 0;
+  #file: LocalFile | undefined;
   #server: ReplyReader;
   #stage: Stage;
   #begun = false;
@@ -194,9 +209,12 @@ export class Dialogue {
 
   constructor(
     sink: DialogueSink,
-    { openTls, joinedLate = false, withoutLogin = false }: DialogueOptions = {},
+    { openTls, joinedLate = false, withoutLogin = false, room }: DialogueOptions = {},
   ) {
     this.#sink = sink;
+    this.#room = room ?? { octets: 0, limit: UNFINISHED_OCTETS };
+    this.#client = new PacketAssembler(COMMAND_OCTETS, this.#room);
+    this.#fileHold = new Hold(this.#room);
     this.#openTls = openTls;
     this.#mayGreet = !withoutLogin;
     this.#stage = joinedLate ? 'middle' : 'greeting';
@@ -277,6 +295,16 @@ export class Dialogue {
     if (held === 0 || this.#server.wantsData) return;
     if (this.#clientLost) this.#missTurn();
     else this.#clientBroke('desync');
+  }
+
+  /** It is over, and gives its room back: nothing more is read. */
+  close(): void {
+    this.#stage = 'over';
+    this.#client.close();
+    this.#compressed?.client.close();
+    this.#compressed?.server.close();
+    this.#fileHold.close();
+    this.#file = undefined;
   }
 
   /** So many octets are missing here, in the client's direction or in the server's. */
@@ -471,7 +499,7 @@ export class Dialogue {
     }
     // As in #clientPlain: the header of the packet before lied.
     if (isWhole && decompressor.heldOctets > 0 && this.#turnBegins) this.#clientBroke('desync');
-    if (!decompressor.feed(octets, from, to)) this.#clientBroke('desync');
+    if (!decompressor.feed(octets, from, to)) this.#clientBroke(decompressor.noRoom ? 'no-room' : 'desync');
   }
 
   #serverOctets(octets: Uint8Array, from: number, to: number): void {
@@ -511,7 +539,7 @@ export class Dialogue {
       if (this.#client.whole) {
         if (this.#probing && !this.#endsProbe(octets, p, to)) return;
         this.#clientPacket();
-      } else if (this.#client.tooLong) this.#clientBroke('desync');
+      } else if (this.#client.tooLong) this.#clientBroke(this.#client.noRoom ? 'no-room' : 'desync');
       if (this.#clientLost && !this.#probing && this.#stage === 'commands') return;
       // SSLRequest was read: what stands behind it is not plain.
       if (this.#tls !== undefined && tls === undefined) {
@@ -707,8 +735,20 @@ export class Dialogue {
     this.#dataId = nextId(octets[start + 3], end - start);
     if (this.#server.wantsFile) {
       command.file ??= new LocalFile();
-      command.file.add(octets, start, end);
+      this.#addToFile(command.file, octets, start, end);
     } else if (end - start > HEADER_OCTETS + 1) command.withPassword = true;
+  }
+
+  /** The next packet of `file`, which is given up where there is no room for it. */
+  #addToFile(file: LocalFile, octets: Uint8Array, start: number, end: number): void {
+    if (file !== this.#file) this.#fileOctets = 0;
+    this.#file = file;
+    this.#fileOctets += end - start + FILE_PACKET_OCTETS;
+    if (!file.tooLong && !this.#fileHold.set(this.#fileOctets)) file.giveUp();
+    file.add(octets, start, end);
+    if (!file.whole && !file.tooLong) return;
+    this.#fileHold.free();
+    this.#file = undefined;
   }
 
   /** More of a file that the server has had enough of; or what it asked for in octets that are missing. */
@@ -720,7 +760,8 @@ export class Dialogue {
       if (last.com === COM.query || last.com === COM.stmtExecute) last.file ??= new LocalFile();
     }
     this.#inData = end - start > HEADER_OCTETS;
-    if (this.#pairing === 'none' && last?.file?.whole === false) last.file.add(octets, start, end);
+    if (this.#pairing === 'none' && last?.file?.whole === false)
+      this.#addToFile(last.file, octets, start, end);
     this.#dataId = nextId(id, end - start);
   }
 
@@ -781,8 +822,16 @@ export class Dialogue {
     if (zstd || has(capabilities, CLIENT.compress)) {
       const method = has(capabilities, CLIENT.compress) ? 'zlib' : 'zstd';
       this.#compressed = {
-        client: new Decompressor(method, (octets, from, to) => this.#clientPlain(octets, from, to)),
-        server: new Decompressor(method, (octets, from, to) => this.#serverPlain(octets, from, to)),
+        client: new Decompressor(
+          method,
+          (octets, from, to) => this.#clientPlain(octets, from, to),
+          this.#room,
+        ),
+        server: new Decompressor(
+          method,
+          (octets, from, to) => this.#serverPlain(octets, from, to),
+          this.#room,
+        ),
       };
     }
     this.#sink.login(shown);
@@ -801,7 +850,7 @@ export class Dialogue {
   }
 
   /** From here on the client's commands are unknown, and so is what the server's answers belong to. */
-  #clientBroke(cause: 'gap' | 'desync'): void {
+  #clientBroke(cause: 'gap' | 'desync' | 'no-room'): void {
     if (this.#clientLost && !this.#probing) return;
     this.#settleTrial();
     this.#probing = false;
@@ -962,14 +1011,11 @@ export class Dialogue {
   }
 
   #stop(): void {
-    this.#stage = 'over';
     this.#unanswered += this.#awaiting.length;
     this.#awaiting = [];
     this.#endTrial();
-    this.#client.reset();
     this.#server.resync();
-    this.#compressed?.client.reset();
-    this.#compressed?.server.reset();
+    this.close();
   }
 }
 

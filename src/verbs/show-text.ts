@@ -32,7 +32,7 @@ const CAUSES: Readonly<Record<SkipCause, string>> = {
   gap: 'octets are missing from the capture',
   desync: "the octets don't read as MySQL here",
   'login-failed': 'the login failed',
-  'no-room': 'the server was at a limit',
+  'no-room': 'the server was at a limit, or too much of other sessions was unfinished to keep this, too',
   'not-mysql': 'not MySQL',
   replication: 'a replica reads its binary log',
   unheard: 'sent after the server had closed',

@@ -217,6 +217,24 @@ test('how a session closes: quit, fin of the client, of both, rst, cut', async (
     assert.deepEqual(await scripted(script.segments), [OPEN, ...PINGED, `0 close ${how}`]);
 });
 
+test('a session that ends in the midst of a command gives back what that took', async () => {
+  const part = command(COM.query, new Uint8Array(40_000).fill(32)).subarray(0, 30_000);
+  const begin = () => login(new Script()).client(part);
+  for (const how of [0, CTL.fin | CTL.ack, CTL.rst]) {
+    const script = how === 0 ? begin() : begin().clientSays(how);
+    // decode() looks at the room.
+    const told = await scripted(script.segments);
+    assert.deepEqual(told[1], '0 lost desync 1', told.join());
+  }
+  // Nobody is logged in yet.
+  await scripted(
+    new Script()
+      .handshake()
+      .server(GREETING)
+      .client(packets(1, new Uint8Array(40_000)).subarray(0, 30_000)).segments,
+  );
+});
+
 test('answers that come after the FIN of the client still count', async () => {
   const script = login(new Script())
     .client(PING, CTL.fin)

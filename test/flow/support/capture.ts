@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type DecodeOptions, decodeSessions } from '../../../src/flow/decode.ts';
 import type { DecodeCounters } from '../../../src/flow/decoder.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
+import { UNFINISHED_OCTETS } from '../../../src/mysql/dialogue.ts';
 import type { PacketBlock, PacketSource } from '../../../src/wire/packets.ts';
 import { PcapParser } from '../../../src/wire/pcap.ts';
 import { PARSE, Segment } from '../../../src/wire/segment.ts';
@@ -76,11 +78,13 @@ export async function decode(
   ports: number[] = [FIXTURE_PORT],
   openTls?: DecodeOptions['openTls'],
 ): Promise<Decoded> {
-  const options: DecodeOptions = { serverPorts: new Set(ports) };
+  const room = { octets: 0, limit: UNFINISHED_OCTETS };
+  const options: DecodeOptions = { serverPorts: new Set(ports), room };
   if (openTls !== undefined) options.openTls = openTls;
   const sessions = decodeSessions(source, options);
   const events: FlowEvent[] = [];
   for await (const batch of sessions) events.push(...batch);
+  assert.equal(room.octets, 0, 'sessions that ended hold octets');
   return { events, counters: sessions.counters };
 }
 

@@ -1,9 +1,12 @@
 /** What the decoder tells of packets, as plain lists; and which text a statement's id stands for in what it tells. */
+
+import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DecodeOptions, SessionDecoder } from '../../../src/flow/decode.ts';
 import type { FlowEvent } from '../../../src/flow/events.ts';
 import { COM, type Command } from '../../../src/mysql/command.ts';
+import { UNFINISHED_OCTETS } from '../../../src/mysql/dialogue.ts';
 import type { Reply } from '../../../src/mysql/reply.ts';
 import { KeyLog } from '../../../src/tls/key-log.ts';
 import { TlsStream } from '../../../src/tls/stream.ts';
@@ -123,9 +126,11 @@ export function tell(packets: readonly Packet[], linkType: number): ToldSession[
       }
     }
   };
-  const decoder = new SessionDecoder({ serverPorts: PORTS, openTls });
+  const room = { octets: 0, limit: UNFINISHED_OCTETS };
+  const decoder = new SessionDecoder({ serverPorts: PORTS, openTls, room });
   for (const block of blocksOf(packets, linkType)) take(decoder.block(block));
   take(decoder.finish());
+  assert.equal(room.octets, 0, 'sessions that ended hold octets');
   return [...sessions.values()].sort((a, b) => a.id - b.id);
 }
 

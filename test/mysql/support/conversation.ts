@@ -102,8 +102,8 @@ export class Log {
 }
 
 /** One whose login is over. */
-export function ready(): Log {
-  const log = new Log().server(greeting()).client(hello()).server(packets(2, ok()));
+export function ready(options: DialogueOptions = {}): Log {
+  const log = new Log(options).server(greeting()).client(hello()).server(packets(2, ok()));
   assert.deepEqual(log.take(), [`login u ${CAPABILITIES.toString(16)}`]);
   return log;
 }
