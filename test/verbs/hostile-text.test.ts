@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { CTL } from '../../src/wire/segment.ts';
 import { handshakeResponse, mysqlPacket, recordArchive, SERVER_PORT, tcpFrame } from '../archive/support.ts';
+import { until } from '../support/until.ts';
 import { CLI } from './mytape.ts';
+
+const SKIP = process.getuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux';
 
 /** Sets the title, empties the screen, overwrites the line, begins another, does so by C1, turns text around. */
 const EVIL = '\x1b]0;owned\x07\x1b[2J\rgone\nmytape: all is well\x9b31m\x85\u202e';
@@ -194,6 +197,32 @@ describe('what comes off the wire, on a terminal', () => {
       await tame(['replay', tape, ...onto, '--users', users, '--out', `${out}-asked`]);
     });
   }
+
+  test('record, mirror and intercept, at work', { skip: SKIP }, async () => {
+    const named = (name: string) => join(folder, `${name}${EVIL}`);
+    const briefly = ['-i', 'lo', '--for', '200ms'];
+    await tame(['record', ...briefly, '-p', '1', '-o', named('recorded')], NAMED);
+    await tame(['record', ...briefly, '-p', '1', '-o', named('again'), '--json'], NAMED);
+    const onto = ['-x', '1-127.0.0.1:2', '--transport', 'socket', '--allow-live-target'];
+    await tame(['mirror', ...briefly, ...onto, '--out', named('mirrored')], NAMED);
+    await tame(['mirror', ...briefly, ...onto, '--out', named('twice'), '--json']);
+    const log = named('intercept.log');
+    const caught = await run(
+      'intercept',
+      '-i',
+      'lo',
+      '-F',
+      'src port 1',
+      '-p',
+      `${named('relay')}.sock`,
+      '-d',
+      ...['--log-file', log, '--pid-file', named('pid')],
+    );
+    assert.match(assertTame(caught, 'intercept -d'), NAMED);
+    process.kill(Number(readFileSync(named('pid'), 'utf8')), 'SIGTERM');
+    await until('the log is at its end', () => /intercept stopped/.test(readFileSync(log, 'utf8')));
+    assert.match(assertTame({ status: 0, stdout: readFileSync(log, 'utf8'), stderr: '' }, log), NAMED);
+  });
 
   test('errors that name a file, a folder, an option or what a file holds', async () => {
     const evil = join(folder, `x${EVIL.replaceAll('/', '')}`);
