@@ -21,7 +21,7 @@ export interface Built {
 
 export interface BuildOptions {
   mends: Mends;
-  /** Told, now and then, how many octets of segments were read. */
+  /** Called now and then with the octets of segments that were read. */
   onProgress?: (octets: number) => void;
 }
 

@@ -179,7 +179,7 @@ export class Catalog {
       rows = this.#rows(this.#tables.session_blocks, sql, session, last + 1);
       for (const list of rows)
         if (!unpackBlocks(list.firstBlock, list.blocks, take))
-          fail(`the list from block ${list.firstBlock} on is no list of blocks`);
+          fail(`the list from block ${list.firstBlock} on is not a list of blocks`);
     }
     // Rows that are being recorded may have grown since the session's was read.
     if (this.#version >= SUMS_SINCE && named < row.blocks) fail(`${named} blocks are named of ${row.blocks}`);

@@ -72,7 +72,7 @@ export class Comparison {
   }
 
   #archive(): void {
-    // What is wrong with the row as such was told before.
+    // What is wrong with the row as such was reported before.
     const says = this.#says.archiveAnyhow(() => {}) as unknown as Record<string, unknown>;
     const is = this.#is.archive() as unknown as Record<string, unknown>;
     for (const { name, field } of this.#says.tables.archive.columns)
@@ -90,7 +90,7 @@ export class Comparison {
       const said = this.#attempt(table, () => this.#says.rawRow(table, right[0] as number));
       if (said === undefined) {
         if (missing++ < MOST_OF_TABLE)
-          this.#find({ table, key, what: `${all.nameOf(right)}: the row is not there` });
+          this.#find({ table, key, what: `${all.nameOf(right)}: the row is missing` });
         continue;
       }
       let isSame = true;
@@ -105,7 +105,7 @@ export class Comparison {
     }
   }
 
-  /** Rows that nothing in the segments stands for. */
+  /** Rows that no packet in the segments accounts for. */
   #surplus(table: (typeof COMPARED)[number]): void {
     const rows = this.#says.tables[table];
     let told = 0;
@@ -120,7 +120,7 @@ export class Comparison {
         this.#find({
           table,
           key: rows.keyOf(said),
-          what: `${rows.nameOf(said)}: nothing in the segments stands for the row`,
+          what: `${rows.nameOf(said)}: no packet in the segments accounts for this row`,
         });
         if (++told >= MOST_OF_TABLE) return;
       }
@@ -174,7 +174,7 @@ function blocksOf(catalog: Catalog, session: number): { blocks: number[]; wrong:
     if (wrong !== undefined) return { blocks, wrong };
     const { firstBlock, blocks: list } = rows.row(values);
     if (!unpackBlocks(firstBlock, list, (block) => blocks.push(block)))
-      return { blocks, wrong: `${rows.nameOf(values)}: blocks is no list of blocks` };
+      return { blocks, wrong: `${rows.nameOf(values)}: blocks is not a list of blocks` };
   }
   return { blocks, wrong: undefined };
 }

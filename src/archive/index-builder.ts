@@ -117,7 +117,7 @@ export class IndexBuilder implements ClockFacts {
     this.#segments.set(number, { number, octets, linkType, ...contents });
   }
 
-  /** A gap, by its beginning: told again when it is over. */
+  /** A gap; called again, with the same beginning, when it is over. */
   gap(gap: CaptureGap): void {
     this.#gaps.push(gap);
     if (gap.fromAt !== this.#lastGap) this.#gapRows++;

@@ -40,7 +40,7 @@ export function openIndexFile(dir: string): IndexFile {
     harden(db);
     const applicationId = db.pragma('application_id', { simple: true });
     if (applicationId !== APPLICATION_ID) {
-      throw new MytapeError('bad-archive', `${path} is not an index of mytape's`);
+      throw new MytapeError('bad-archive', `${path} is not a mytape index`);
     }
     const version = db.pragma('user_version', { simple: true }) as number;
     if (version < OLDEST_VERSION || version > FORMAT_VERSION) {
@@ -84,7 +84,10 @@ function checkMagic(dir: string, path: string): void {
     const magic = Buffer.alloc(MAGIC.length);
     readSync(fd, magic, 0, magic.length, 0);
     if (magic.toString('latin1') !== MAGIC)
-      throw new MytapeError('bad-archive', `cannot read the index of ${dir}: ${path} is no SQLite database`);
+      throw new MytapeError(
+        'bad-archive',
+        `cannot read the index of ${dir}: ${path} is not a SQLite database`,
+      );
   } finally {
     closeSync(fd);
   }
@@ -99,7 +102,10 @@ function checkSchema(dir: string, db: Database.Database, version: number): Set<s
   for (const [type, name] of objects) {
     const isOurs = TABLE_NAMES.some((table) => table === name && columnsOf(table, version).length > 0);
     if (type !== 'table' || !isOurs)
-      throw damagedIndex(dir, `it has the ${shown(type)} ${shown(name)}, which format ${version} has not`);
+      throw damagedIndex(
+        dir,
+        `it has the ${shown(type)} ${shown(name)}, which format ${version} does not have`,
+      );
   }
   const tables = new Set(objects.map(([, name]) => name as string));
   for (const table of TABLE_NAMES) {
@@ -118,7 +124,10 @@ function checkColumns(dir: string, db: Database.Database, table: TableName, vers
   for (const [name, type, notNull, key, hidden] of rows) {
     const column = expected.get(name);
     if (column === undefined)
-      throw damagedIndex(dir, `table ${table} has a column ${shown(name)}, which format ${version} has not`);
+      throw damagedIndex(
+        dir,
+        `table ${table} has a column ${shown(name)}, which format ${version} does not have`,
+      );
     const isRight = type === column.type && key > 0 === (column.isKey ?? false) && hidden === 0;
     if (!isRight || (!column.isKey && notNull !== Number(!column.isNullable)))
       throw damagedIndex(dir, `column ${name} of table ${table} is not declared as in format ${version}`);

@@ -44,11 +44,11 @@ function wrongPorts(text: unknown): string | undefined {
   try {
     ports = JSON.parse(text as string);
   } catch {
-    return `${shown(text)}, and no JSON`;
+    return `${shown(text)}, and not JSON`;
   }
   const isPort = (port: unknown) =>
     Number.isInteger(port) && (port as number) >= 0 && (port as number) <= 65_535;
-  return Array.isArray(ports) && ports.every(isPort) ? undefined : `${shown(text)}, and no list of ports`;
+  return Array.isArray(ports) && ports.every(isPort) ? undefined : `${shown(text)}, and not a list of ports`;
 }
 
 /** What does not add up, for people. */

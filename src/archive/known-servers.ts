@@ -40,7 +40,7 @@ export function readKnownServers(dir: string): { servers: KnownServer[]; note: s
       return { servers, note: undefined };
     return {
       servers: [],
-      note: `${path} is damaged, or of a newer mytape: it is left out, so that nothing tells which server was recorded`,
+      note: `${path} is damaged, or written by a newer mytape: it is ignored, so the recorded server is not known`,
     };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;

@@ -10,7 +10,7 @@ import type { SegmentScan } from './segment-scan.ts';
 /** Packets that were in a segment once. */
 export interface Loss {
   segment: number;
-  /** Undefined: nobody knows. */
+  /** Undefined: not known. */
   packets: number | undefined;
   /** Between these times; -Infinity, Infinity: from its beginning, to its end. */
   from: CaptureNs;

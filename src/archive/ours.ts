@@ -35,10 +35,10 @@ export function checkFiles(dir: string): void {
   const folder = statSync(dir, { throwIfNoEntry: false });
   if (folder === undefined) throw new MytapeError('bad-archive', `there is no archive ${dir}`);
   if (!folder.isDirectory())
-    throw new MytapeError('bad-archive', `${dir} is no archive of mytape's: it is no folder`);
+    throw new MytapeError('bad-archive', `${dir} is not a mytape archive: it is not a folder`);
   const names = archiveFiles(dir);
   if (!names.includes(INDEX_FILE))
-    throw new MytapeError('bad-archive', `${dir} is not an archive of mytape's: it has no ${INDEX_FILE}`);
+    throw new MytapeError('bad-archive', `${dir} is not a mytape archive: it has no ${INDEX_FILE}`);
   for (const name of names) {
     const path = join(dir, name);
     const found = lstatSync(path, { throwIfNoEntry: false });

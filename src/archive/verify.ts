@@ -18,7 +18,7 @@ export type { Finding } from './compare.ts';
 export interface Verification {
   /** What the index says; undefined where that can't be read. */
   archive: ArchiveFacts | undefined;
-  /** How many there were, also those that went untold. */
+  /** How many there were; `onFinding` was called for each. */
   findings: number;
   /** What is lost, and known to be so: the index says it too. */
   losses: string[];
@@ -26,11 +26,11 @@ export interface Verification {
 
 export interface VerifyOptions {
   onFinding: (finding: Finding) => void;
-  /** Told, now and then, how many octets of segments were read, of how many. */
+  /** Called now and then with the octets of segments that were read, and with all there are. */
   onProgress: (octets: number, of: number) => void;
 }
 
-/** Of what SQLite finds wrong, so much is told. */
+/** Lines of SQLite's findings that are reported. */
 const MOST_LINES = 20;
 
 /**

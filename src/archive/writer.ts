@@ -30,13 +30,13 @@ export interface ArchiveOptions {
   limits?: FlowLimits;
   /** What the archive says of itself until it is closed: why it may not have all that it was to have. */
   partial?: string;
-  /** Told, once for each spell of it, that something can't be written; recording goes on. */
+  /** Called once for each spell in which something can't be written; recording goes on. */
   onProblem?: (message: string) => void;
 }
 
 /**
  * Records packets into a new archive. `write` and `tick` never throw and never wait for the disk's cache to be written
- * out: what can't be written is counted in `droppedByDisk` and told by `onProblem`.
+ * out: what can't be written is counted in `droppedByDisk` and reported by `onProblem`.
  *
  * Once a second, by `tick`, what was written becomes durable in this order: the open block is packed and written, the
  * segments are synced (fdatasync, off this thread), and only then one transaction tells the index of those blocks and of
@@ -66,7 +66,7 @@ export class ArchiveWriter {
   #dropped = 0;
   /** When the gap began that lasts; undefined: there is none. */
   #gap: CaptureNs | undefined;
-  /** The index is to be told of more than packets. */
+  /** There is more for the index than packets. */
   #hasNews = false;
 
   private constructor(dir: string, options: ArchiveOptions, lock: ArchiveLock, codec: Codec) {
@@ -227,7 +227,7 @@ export class ArchiveWriter {
   }
 
   /**
-   * Ends the archive: everything is durable on return, or `onProblem` was told what is not. `partial`: why the archive has
+   * Ends the archive: everything is durable on return, or `onProblem` has reported what is not. `partial`: why the archive has
    * not all that it was to have.
    */
   close(stats: SourceStats, partial: string | null = null): void {

@@ -110,7 +110,7 @@ export class ThroughputRing implements RingReader {
     return (Atomics.load(this.#signed, block * this.#blockWords + BLOCK_STATUS) & STATUS_USER) !== 0;
   }
 
-  /** Lends the next ring block; answers the word it begins at, or undefined where none is ready. */
+  /** Lends the next ring block. Returns the word it begins at; undefined: none is ready. */
   #lend(): number | undefined {
     if (!this.#isReady(0)) return undefined;
     const base = this.#next * this.#blockWords;

@@ -82,7 +82,7 @@ export interface RingOptions {
    * looks at once. The whole thread sleeps, so keep it well below a millisecond.
    */
   restMs?: (() => number) | undefined;
-  /** Told that the interface is down, and, with the end of the gap, that it is up again. */
+  /** Called when the interface goes down, and again, with the end of the gap, when it is up. */
   onGap?: ((gap: CaptureGap) => void) | undefined;
   /** Where several rings split the packets of one interface between them. */
   share?: Share;
@@ -304,7 +304,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
     }
     const what = `the interface ${iface} was removed while packets were captured on it`;
     this.#failWith(
-      new MytapeError('no-interface', `${what}: the capture ends here (ip link shows what there is)`),
+      new MytapeError('no-interface', `${what}: the capture ends here (ip link lists the interfaces)`),
     );
   }
 

@@ -142,15 +142,16 @@ const HISTOGRAMS = ['lateness', 'admissionWait', 'holds', 'poolWait', 'recorded'
 
 /** What is wrong with `value` as a Tally that was read from a file, by its field; undefined: nothing. */
 export function tallyProblem(value: unknown): string | undefined {
-  if (!isRecord(value)) return 'tally is no object';
+  if (!isRecord(value)) return 'tally is not an object';
   const wrong = (name: string, what: string) => `tally.${name} is ${what}`;
-  for (const name of COUNTS) if (!isCount(value[name])) return wrong(name, 'no number of things');
-  for (const name of CAUSES) if (!isCauses(value[name])) return wrong(name, 'no numbers by cause');
+  for (const name of COUNTS) if (!isCount(value[name])) return wrong(name, 'not a count');
+  for (const name of CAUSES) if (!isCauses(value[name])) return wrong(name, 'not counts by cause');
   const { maxSlipMs, unknownUsers, details } = value;
-  if (!isMs(maxSlipMs)) return wrong('maxSlipMs', 'no time');
-  if (!Array.isArray(unknownUsers) || !unknownUsers.every(isText)) return wrong('unknownUsers', 'no names');
-  if (!isRecord(details) || !Object.values(details).every(isText)) return wrong('details', 'no texts');
-  for (const name of HISTOGRAMS) if (!isHistogram(value[name])) return wrong(name, 'no histogram');
+  if (!isMs(maxSlipMs)) return wrong('maxSlipMs', 'not a time');
+  if (!Array.isArray(unknownUsers) || !unknownUsers.every(isText))
+    return wrong('unknownUsers', 'not a list of names');
+  if (!isRecord(details) || !Object.values(details).every(isText)) return wrong('details', 'not texts');
+  for (const name of HISTOGRAMS) if (!isHistogram(value[name])) return wrong(name, 'not a histogram');
   return undefined;
 }
 

@@ -111,7 +111,7 @@ function isNumberOfLog(value: unknown): boolean {
 }
 
 function countedProblem(value: unknown): string | undefined {
-  if (!isRecord(value)) return 'field before is no object';
+  if (!isRecord(value)) return 'field before is not an object';
   const { transport } = value;
   const { packetsOut, packetsIn, retransmitted, captureDropped } = isRecord(transport) ? transport : {};
   if (![packetsOut, packetsIn, retransmitted, captureDropped].every(isCount))

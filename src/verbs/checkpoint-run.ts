@@ -63,7 +63,7 @@ export function readRunFile(folder: string): RunFile {
     if (!isRunFile(file)) throw new Error('it is damaged: it holds no run');
     return file;
   } catch (cause) {
-    const what = `cannot read ${path}: ${(cause as Error).message}: nobody knows how the run was started`;
+    const what = `cannot read ${path}: ${(cause as Error).message}: how the run was started is not known`;
     throw new MytapeError('bad-file', `${what} (set the target's data back, and begin it anew)`, { cause });
   }
 }

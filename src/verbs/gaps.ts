@@ -1,4 +1,4 @@
-/** What people are told of times in which an interface was down, so that nothing could be captured. */
+/** Reports times in which an interface was down, so that nothing could be captured. */
 import type { GapTotals } from '../report/gaps.ts';
 import type { CaptureGap } from '../wire/packets.ts';
 import { formatCount, formatDuration, formatTime } from './output.ts';
@@ -21,7 +21,7 @@ export class GapTeller {
   readonly totals: GapTotals = { gaps: 0, gapMs: 0 };
   /** The first of them. */
   readonly first: CaptureGap[] = [];
-  /** Is told, too. */
+  /** Also called. */
   onGap: ((gap: CaptureGap) => void) | undefined;
   readonly #iface: string;
   readonly #originSec: number;

@@ -6,7 +6,7 @@ import { parseDurationMs } from './options.ts';
 export function idleSessionOption() {
   return new Option(
     '--idle-session <duration>',
-    'forget a session that was silent for this long, and an eighth more, e.g. 8h; if it speaks again it is a new session, joined late',
+    'end a session after this long without a packet, plus an eighth, e.g. 8h; if it speaks again it is a new session, joined late',
   )
     .default(IDLE_SESSION_MS, '2h')
     .argParser(parseDurationMs);

@@ -188,7 +188,7 @@ function removeArchive(dir: string): void {
   try {
     rmdirSync(dir);
   } catch (error) {
-    // Empty, it is in nobody's way.
+    // It is empty, and so not in the way of a second import.
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
   }
 }
@@ -264,7 +264,7 @@ function summarize(options: ImportOptions, summary: Summary): void {
   }
 }
 
-/** Tells what the capture has in place of what was looked for. */
+/** Reports what the capture has in place of what was looked for. */
 function sayNothingFound({ name, source, filter, partial }: Summary): void {
   const { census, wanted } = filter;
   if (partial !== null) say(`mytape: ${partial}`);

@@ -101,7 +101,7 @@ export function sayFlood(facts: FloodFacts): void {
   if (line !== undefined) sayLine(line);
 }
 
-/** Tells, on stderr, what is unusual about an archive. */
+/** Reports on stderr what is unusual about an archive. */
 export function sayState(archive: Archive): void {
   const { dir, live, repairedNow, repaired, complete, partial, copies, notRepaired } = archive.info;
   for (const loss of lossesOfRecording(packetsLost(archive.info))) say(`mytape: ${dir}: ${loss}`);

@@ -62,7 +62,7 @@ export async function openRecordCapture(
   return { source, iface, filter, serverPorts, gaps, servers: serversHere(serverPorts) };
 }
 
-/** Lets go of a source that nobody wants to read. */
+/** Closes a source without using what it has. */
 export async function discard(source: PacketSource): Promise<void> {
   source.close();
   for await (const _ of source);

@@ -44,7 +44,7 @@ Examples:
 
 Each file of the archive is a pcap file: lz4 -dc peak.tape/000000.pcap.lz4 | tcpdump -r -
 While the interface is down it waits, and names the gap; where the interface is removed, it ends in order.
-Exit code: 0 done (Ctrl-C, too), 1 failed, trouble with the disk, or the interface is gone, 2 usage.`;
+Exit code: 0 done (also by Ctrl-C), 1 failed, disk trouble, or the interface is gone, 2 usage.`;
 
 interface RecordOptions extends CaptureChoices {
   for?: number | undefined;
@@ -234,7 +234,7 @@ async function record(
 function noteServers(dir: string, servers: readonly KnownServer[]): void {
   if (servers.length === 0) {
     say(
-      'mytape: nothing here tells which server is recorded, so a replay will want --allow-unidentified ' +
+      'mytape: cannot tell which server is recorded, so a replay will ask for --allow-unidentified ' +
         '(try: record on the database host as root, or with --snapshot-from)',
     );
     return;
@@ -272,7 +272,7 @@ async function prepareSnapshots(options: RecordOptions): Promise<SnapshotsToTake
     ...(file === undefined ? {} : { file }),
   });
   const serverKey = serverKeyOf(options);
-  // It brings mysql2 along, which nobody else should wait for.
+  // It loads mysql2, which other runs should not wait for.
   return { taking: await import('./snapshot.ts'), server, password, serverKey };
 }
 

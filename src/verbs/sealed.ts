@@ -25,7 +25,7 @@ export function readSealed(path: string): unknown {
   try {
     file = JSON.parse(text);
   } catch (cause) {
-    throw new Error(text === '' ? 'it is empty' : 'it is damaged: it is no JSON', { cause });
+    throw new Error(text === '' ? 'it is empty' : 'it is damaged: it is not JSON', { cause });
   }
   const { version, check, holds } = (file ?? {}) as { version?: unknown; check?: unknown; holds?: unknown };
   if (holds === undefined || typeof check !== 'string')

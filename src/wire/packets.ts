@@ -25,7 +25,7 @@ export interface PacketBlock {
   at: Float64Array;
 }
 
-/** Packets that passed by while nobody could capture them. */
+/** Times in which packets could not be captured. */
 export interface CaptureGap {
   /** By the time of the packets, without the steps of their clock. */
   fromAt: CaptureNs;

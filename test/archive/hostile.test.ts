@@ -33,9 +33,9 @@ const VALUES: readonly Edit[] = [
   ['blocks', 'number = 0', { first_at: 9e15 }, /first_at is after last_at/],
   ['segments', 'number = 0', { octets: 5 }, /its blocks take \d+ octets, and the segments have 5/],
   ['archive', 'true', { origin_sec: 2 ** 60 }, /table archive: origin_sec is 1152921504606847000/],
-  ['archive', 'true', { server_ports: 'none' }, /server_ports is "none", and no JSON/],
-  ['archive', 'true', { server_ports: '{"a":1}' }, /and no list of ports/],
-  ['archive', 'true', { server_ports: '[70000]' }, /and no list of ports/],
+  ['archive', 'true', { server_ports: 'none' }, /server_ports is "none", and not JSON/],
+  ['archive', 'true', { server_ports: '{"a":1}' }, /and not a list of ports/],
+  ['archive', 'true', { server_ports: '[70000]' }, /and not a list of ports/],
   [
     'archive',
     'true',
@@ -68,9 +68,9 @@ const VALUES: readonly Edit[] = [
     'session_blocks',
     'session = 1',
     { blocks: Buffer.from([0, 0]) },
-    /the list from block 0 on is no list of blocks/,
+    /the list from block 0 on is not a list of blocks/,
   ],
-  ['session_blocks', 'session = 1', { blocks: Buffer.alloc(40, 0xff) }, /is no list of blocks/],
+  ['session_blocks', 'session = 1', { blocks: Buffer.alloc(40, 0xff) }, /is not a list of blocks/],
 ];
 
 const SCHEMAS: readonly [sql: string, said: RegExp][] = [
@@ -85,7 +85,7 @@ const SCHEMAS: readonly [sql: string, said: RegExp][] = [
   ['ALTER TABLE blocks DROP COLUMN checksum', /table blocks has no column checksum/],
   ['ALTER TABLE blocks ADD COLUMN g INTEGER AS (packets * 2)', /table blocks has a column "g"/],
   ['DROP TABLE clock_steps', /it has no table clock_steps/],
-  ['PRAGMA user_version = 2', /which format 2 has not/],
+  ['PRAGMA user_version = 2', /which format 2 does not have/],
   ['PRAGMA user_version = 99', /has format 99/],
   ['DELETE FROM archive', /table archive has no row/],
   ['INSERT INTO archive SELECT * FROM archive', /table archive has more than one row/],

@@ -150,7 +150,7 @@ describe("an archive in somebody's folder", () => {
   test('what is no folder, or has no index, is said', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
-    assert.throws(() => openArchive(file), { code: 'bad-archive', message: /it is no folder/ });
+    assert.throws(() => openArchive(file), { code: 'bad-archive', message: /it is not a folder/ });
     const dir = copy();
     renameSync(join(dir, 'index.db'), join(dir, 'other'));
     assert.throws(() => openArchive(dir), { code: 'bad-archive', message: /it has no index\.db/ });

@@ -149,5 +149,5 @@ test('verify: what is being recorded, or cannot be told what it is, is not verif
   editIndex(join(folder, 'b'), 'archive', 'true', { server_ports: 'x' });
   const lost = mytape('verify', join(folder, 'b'));
   assert.equal(lost.status, 1);
-  assert.match(lost.stdout, /server_ports is "x", and no JSON\n.*lz4 -dc .* \| mytape import - /);
+  assert.match(lost.stdout, /server_ports is "x", and not JSON\n.*lz4 -dc .* \| mytape import - /);
 });

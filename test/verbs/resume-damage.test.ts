@@ -274,7 +274,11 @@ describe('what an interrupted run left', () => {
 
   test('names the file, and where in it', async () => {
     const cases: [string, Damage, RegExp][] = [
-      ['run.json', (path) => truncateSync(path, 20), /cannot read .*run\.json: it is damaged: it is no JSON/],
+      [
+        'run.json',
+        (path) => truncateSync(path, 20),
+        /cannot read .*run\.json: it is damaged: it is not JSON/,
+      ],
       [
         'run.json',
         changed((octets) => Buffer.from(octets.toString().replace('10.0.0.9', '10.0.0.1'))),

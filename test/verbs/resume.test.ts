@@ -141,7 +141,7 @@ describe('a run whose folder is in the way', () => {
     fails(
       mytape('replay', '--resume', out),
       EXIT.failed,
-      /cannot read .*run\.json: it is damaged: it is no JSON/,
+      /cannot read .*run\.json: it is damaged: it is not JSON/,
     );
     fails(mytape('replay', '--resume', root), EXIT.failed, /has no run to resume: there is no .*run\.json/);
   });
