@@ -2,24 +2,20 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
-import type { ServerKey } from '../mysql/auth/plugin.ts';
-import { isThisHost, thisHostsAddresses } from '../net/this-host.ts';
+import { isThisHost } from '../net/this-host.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
-import type { MappingJob } from '../replay/mappings.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import { captureNow } from '../time.ts';
-import { endpointText } from './endpoints.ts';
 import { idleSessionOption } from './idle-session.ts';
 import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
+import { mirroredSide } from './mirrored-side.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say } from './output.ts';
 import { type RawMark, sayMark, sayRawMark } from './own-voice-text.ts';
 import { readPassword } from './passwords.ts';
-import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import { runCommand } from './replay-options.ts';
 import { plannedJob, planRun, planTargets } from './replay-plan.ts';
 import { carryOut } from './replay-run.ts';
@@ -27,10 +23,8 @@ import type { ReplayJob } from './replay-share.ts';
 import { liveTiming } from './replay-timing.ts';
 import { planRunAs, type RunAs } from './run-as.ts';
 import { makeRunFolder } from './run-folder.ts';
-import { serversHere } from './server-here.ts';
 import type { Snapshotter } from './snapshot.ts';
-import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
-import { askTarget } from './target-facts.ts';
+import { nameOfServer, parseServerUrl } from './snapshot-server.ts';
 
 /** Sessions that are there already wait this long for the first snapshot to say who they are. */
 const FIRST_SNAPSHOT_MS = 5_000;
@@ -175,7 +169,7 @@ async function mirror(
         packets: 0,
         dropped: 0,
         anchorAt: 0,
-        servers: await mirrored(mappings, snapshotFrom, { password, serverKey }),
+        servers: await mirroredSide(mappings, snapshotFrom, { password, serverKey }),
         isBeside: beside !== undefined,
         runAs,
         opened: beside && (() => beside.opened(othersFilter(plan))),
@@ -214,56 +208,6 @@ async function mirror(
     for (const marking of rawMarks) marking.stop();
     await snapshotter?.stop();
   }
-}
-
-/** How the user of `--snapshot-from` logs in. */
-interface SnapshotLogin {
-  password: string | undefined;
-  serverKey: ServerKey | undefined;
-}
-
-/**
- * Who must not be the target: any server of this host at a port that is mirrored, and the mirrored servers by who they are, where a
- * process of this host shows it or the one that snapshots are of says so.
- */
-async function mirrored(
-  mappings: readonly MappingJob[],
-  server: SnapshotServer | undefined,
-  account: SnapshotLogin,
-): Promise<RecordedSide> {
-  const ports = [...new Set(mappings.map(({ port }) => port))];
-  const own = [...thisHostsAddresses()];
-  const endpoints = new Set([
-    ...ports.flatMap((port) => own.map((address) => endpointKey(address, port))),
-    ...mappings.flatMap(({ source, port }) => (source === undefined ? [] : [endpointKey(source, port)])),
-  ]);
-  const known = serversHere(ports);
-  const asked = server === undefined ? undefined : await askWhoItIs(server, account);
-  const isKnown = ({ source, port }: MappingJob) =>
-    known.some((one) => one.port === port && (source === undefined || one.addresses.includes(source))) ||
-    (mappings.length === 1 && asked !== undefined && tellsApart(asked));
-  return {
-    endpoints,
-    identities: [...known.map(({ identity }) => identity), ...(asked === undefined ? [] : [asked])],
-    uuids: new Set(),
-    unidentified: mappings
-      .filter((mapping) => !isKnown(mapping))
-      .map(({ source, port }) => ({
-        name: source === undefined ? `the server of port ${port}` : endpointText(source, port),
-        greetings: [],
-      })),
-    what: `${mappings.length === 1 ? 'the' : 'a'} server that is mirrored`,
-    users: [],
-  };
-}
-
-/** undefined: it does not answer, which the snapshotter reports. */
-async function askWhoItIs(
-  { user, host, port }: SnapshotServer,
-  { password = '', serverKey }: SnapshotLogin,
-): Promise<ServerIdentity | undefined> {
-  const { identity } = await askTarget({ host, port, tls: undefined, serverKey }, [{ user, password }]);
-  return identity;
 }
 
 /** Meanwhile packets wait in the kernel. The snapshotter reports a server that does not answer. */
