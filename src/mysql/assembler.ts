@@ -197,9 +197,9 @@ export class PacketAssembler {
       this.#headerAt = 0;
     }
     const length = this.#held + count;
-    // Grows with what comes, not with what a header promises: a bad header must not cost 16 MiB.
-    const most = Math.max(this.#need, KEEP_OCTETS);
-    const size = Math.max(256, length, Math.min(this.#own.length * 2, most));
+    // Grows with what came, not with what a header promises: a bad header must not cost 16 MiB.
+    const came = Math.max(this.#own.length * 2, this.#beforeOctets);
+    const size = Math.max(256, length, Math.min(came, Math.max(this.#need, KEEP_OCTETS)));
     const counted = this.#beforeOctets + (size > KEEP_OCTETS ? size : 0);
     if (counted > 0 && this.#hold?.set(counted) === false) return false;
     const larger = new Uint8Array(size);
