@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 
 /** From being accepted to a whole hello, the TLS handshake included, a connection has this long, ms. */
-export const HELLO_MS = 5_000;
+const HELLO_MS = 5_000;
 
 /** Connections that may be between the two at once; one more, and the oldest is closed. */
-export const MOST_GUESTS = 64;
+const MOST_GUESTS = 64;
 
 /** A connection that was accepted and has not said hello yet. */
 export interface Guest {
@@ -46,6 +46,11 @@ export class Lobby {
     this.#guests.set(guest, timer);
     socket.once('close', () => this.#forget(guest));
     return guest;
+  }
+
+  /** Ends those that wait: intercept stops, and they would keep its process alive until their deadlines. */
+  close(): void {
+    for (const guest of [...this.#guests.keys()]) this.#end(guest, 'said no hello before intercept stopped');
   }
 
   #end(guest: Guest, why: string): void {

@@ -10,7 +10,7 @@ export interface RelayLimits {
   waitingOctets: number;
 }
 
-export const RELAY_LIMITS: RelayLimits = {
+const RELAY_LIMITS: RelayLimits = {
   channelFlows: 200_000,
   flows: 500_000,
   channels: 1_000,

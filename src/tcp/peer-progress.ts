@@ -4,7 +4,7 @@ import { AckDuty } from './ack-duty.ts';
 import type { PeerOptions } from './progress.ts';
 
 /** No window reaches further (RFC 7323 2.3). */
-export const MAX_WINDOW = 1 << 30;
+const MAX_WINDOW = 1 << 30;
 
 /** The longest SEG.WND, not scaled. */
 const MAX_WINDOW_FIELD = 0xffff;

@@ -7,7 +7,7 @@ import { MytapeError } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { DropLog } from '../intercept/drop-log.ts';
 import { targetsOfFilter } from '../intercept/filter-targets.ts';
-import type { Guest } from '../intercept/lobby.ts';
+import { type Guest, Lobby } from '../intercept/lobby.ts';
 import { RatedLog } from '../intercept/rated-log.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
@@ -237,7 +237,8 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     socket.on('close', () => channels.delete(channel));
   };
   const onRefused = (from: string, why: string) => onEvent('refused', `${from} ${why}`);
-  const server = await listenRelay(listen, { key, onChannel, onRefused });
+  const lobby = new Lobby();
+  const server = await listenRelay(listen, { key, onChannel, onRefused, lobby });
   let pidFile: PidFile | undefined;
   try {
     pidFile = pidPath === undefined ? undefined : writePidFile(pidPath);
@@ -245,8 +246,9 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
     await goOnAs(runAs);
   } catch (error) {
     pidFile?.remove();
-    // It would keep the process alive.
+    // They would keep the process alive.
     server.close();
+    lobby.close();
     throw error;
   }
   const ticks = setInterval(() => receiver.tick(), TICK_MS);
@@ -281,6 +283,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   receiver.close();
   for (const channel of channels) channel.close();
   server.close();
+  lobby.close();
   clearInterval(ticks);
   clearInterval(drops);
   rated.tellRest();

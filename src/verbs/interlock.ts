@@ -106,7 +106,7 @@ export async function interlock(
 }
 
 /** All findings but those by the target's address, gravest first. */
-export async function findingsOf(side: TargetSide, recorded: RecordedSide): Promise<Finding[]> {
+async function findingsOf(side: TargetSide, recorded: RecordedSide): Promise<Finding[]> {
   const { target, targetPort, tls, logins, raw } = side;
   const name = endpointText(target.text, targetPort);
   if (raw === true) return [rawFinding(name)];
@@ -208,7 +208,7 @@ function refusal(findings: readonly Finding[]): MytapeError {
 }
 
 /** What shows that the target is one of the recorded servers; undefined: nothing does. */
-export function proofOf(
+function proofOf(
   { identity, seenAs }: Pick<TargetFacts, 'identity' | 'seenAs'>,
   recorded: Pick<RecordedSide, 'endpoints' | 'identities' | 'uuids'>,
 ): string | undefined {

@@ -20,7 +20,7 @@ export function makeRunFolder(out: string | undefined, runAs: RunAs): string {
   return folder;
 }
 
-export const summaryIn = (folder: string) => join(folder, 'summary.json');
+const summaryIn = (folder: string) => join(folder, 'summary.json');
 
 /** Returns why summary.json can't be written, if it can't: what it was to have must be printed nonetheless. */
 export function writeSummary(folder: string, text: string, isResumable: boolean): MytapeError | undefined {

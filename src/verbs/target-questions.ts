@@ -21,7 +21,7 @@ export const QUESTIONS = {
 
 export type QuestionName = keyof typeof QUESTIONS;
 
-export const QUESTION_NAMES = Object.keys(QUESTIONS) as QuestionName[];
+const QUESTION_NAMES = Object.keys(QUESTIONS) as QuestionName[];
 
 /** Why one user got no answer, and the privilege that would help. */
 export interface NoAnswer {
