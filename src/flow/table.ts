@@ -3,8 +3,9 @@ import { type Address, addressFromOctets } from '../wire/address.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd } from '../wire/sequence.ts';
 import { belongs, isNext, isOf, track } from './belongs.ts';
-import { type Endpoints, type Flow, isClosed, Stand } from './flow.ts';
+import { type Endpoints, type Flow, isClosed } from './flow.ts';
 import { AgeRing, type FlowLimits, NO_LIMITS } from './flow-limits.ts';
+import { FlowPlaces, OUTGOING } from './places.ts';
 
 /** How long a closed connection still takes in late packets (a last ACK, a FIN sent again) before it is forgotten. */
 const LINGER_NS = 60e9;
@@ -19,9 +20,7 @@ const MOST_ADDRESSES = 65_536;
 const TWIN_NS = 1e9;
 const MOST_TWINS = 65_536;
 
-/** Stands in the table for ends whose connection is not one to the server there. */
-const OUTGOING = null;
-/** So many, or half as many as connections, where these are more. */
+/** Ends of connections that servers made themselves are kept up to so many, or half as many as connections, where these are more. */
 const MOST_OUTGOING = 65_536;
 
 /** With no room for another connection, what could make some is looked for this often. */
@@ -38,14 +37,6 @@ export interface TableOptions extends Partial<FlowLimits> {
   firstId?: number | undefined;
   /** From one connection's id to the next one's; default 1. */
   idStep?: number | undefined;
-}
-
-/** Connections that are found without a Map: a power of two. */
-const RECENT = 1024;
-
-/** Where a client's connection is among the recent ones. */
-function placeOf(client: number, clientPort: number): number {
-  return (client ^ Math.imul(clientPort, 0x9e3779b1)) & (RECENT - 1);
 }
 
 export interface FlowOwner<F extends Flow> {
@@ -81,21 +72,10 @@ export class FlowTable<F extends Flow> {
   /** 1 for each port that servers listen on. */
   readonly #isServer = new Uint8Array(65_536);
   readonly #hasPorts: boolean;
-  /**
-   * IPv4: server's address and port as one number -> client's -> connection, or OUTGOING. Two levels, so that keys stay
-   * exact.
-   */
-  #byServer = new Map<number, Map<number, F | typeof OUTGOING>>();
-  #byServer6 = new Map<string, F | typeof OUTGOING>();
-  /** What was looked up last, in a place that the client tells: keys of #byServer, and what they are of. */
-  readonly #recentServers = new Float64Array(RECENT).fill(-1);
-  readonly #recentClients = new Float64Array(RECENT);
-  readonly #recent = new Array<F | typeof OUTGOING>(RECENT).fill(OUTGOING);
+  readonly #places: FlowPlaces<F>;
   readonly #addresses = new Map<string, Address>();
   /** The newest connection of a client's ends, whatever its server: a second view of it has the same numbers. */
   readonly #byClient = new Map<string, F>();
-  /** Where OUTGOING stands, or stood. */
-  #outgoingStands: Stand[] = [];
   /** All connections, and some that are gone. */
   readonly #ages = new AgeRing<F>();
   /** Connections that are not gone … */
@@ -124,6 +104,9 @@ export class FlowTable<F extends Flow> {
       mostHalfOpen: options.mostHalfOpen ?? NO_LIMITS.mostHalfOpen,
       mostFlows: options.mostFlows ?? NO_LIMITS.mostFlows,
     };
+    const { mostFlows } = this.#limits;
+    // Infinity where there are no limits at all.
+    this.#places = new FlowPlaces(Math.max(MOST_OUTGOING, mostFlows / 2));
   }
 
   /**
@@ -133,7 +116,7 @@ export class FlowTable<F extends Flow> {
   find(segment: Segment, at: CaptureNs): F | undefined {
     if (at - this.#lastSweep > SWEEP_NS) this.#sweep(at);
     this.fromClient = this.#isFromClient(segment);
-    const flow = segment.family === 4 ? this.#find4(segment) : this.#find6(segment);
+    const flow = this.#places.find(segment, this.fromClient);
     if (flow == null || !isNext(flow, segment, this.fromClient)) return this.#findEventful(flow, segment, at);
     if (at > flow.lastAt) flow.lastAt = at;
     return flow;
@@ -165,7 +148,7 @@ export class FlowTable<F extends Flow> {
     }
     if (flow === undefined) {
       if (this.#isOutgoing(segment)) {
-        this.#put(segment, OUTGOING);
+        this.#places.put(segment, this.fromClient, OUTGOING);
         this.outgoing++;
         return undefined;
       }
@@ -192,21 +175,14 @@ export class FlowTable<F extends Flow> {
   }
 
   /** Connections known now, closed ones that linger included. */
-  *flows(): IterableIterator<F> {
-    // One that is seen with two server's addresses stands at both.
-    const all = new Set<F>();
-    for (const flows of [...this.#byServer.values(), this.#byServer6]) {
-      for (const flow of flows.values()) if (flow !== OUTGOING) all.add(flow);
-    }
-    yield* all;
+  flows(): IterableIterator<F> {
+    return this.#places.flows().values();
   }
 
   /** The capture is over: every connection ends, in order of their ids. */
   finish(): void {
-    this.#forgetRecent();
     const rest = [...this.flows()].sort((a, b) => a.id - b.id);
-    this.#byServer.clear();
-    this.#byServer6.clear();
+    this.#places.clear();
     for (const flow of rest) this.#owner.ended(flow);
   }
 
@@ -221,7 +197,7 @@ export class FlowTable<F extends Flow> {
   /** Lets go of connections that closed, and of such as a flood without answers leaves, sooner than they are due. */
   #squeeze(at: CaptureNs): void {
     this.#lastSqueeze = at;
-    this.#forgetRecent();
+    this.#places.forgetRecent();
     const over: F[] = [];
     this.#ages.filter((flow) => {
       const silentNs = at - flow.lastAt;
@@ -246,12 +222,7 @@ export class FlowTable<F extends Flow> {
   #letGo(flow: F): void {
     flow.isGone = true;
     this.#kept--;
-    for (let { stand } = flow; stand !== undefined; stand = stand.next) {
-      if (stand.flows.get(stand.key) !== flow) continue;
-      stand.flows.delete(stand.key);
-      if (typeof stand.key === 'number') this.#forget(stand.key);
-    }
-    flow.stand = undefined;
+    this.#places.remove(flow);
     if (this.#byClient.get(flow.clientKey) === flow) this.#byClient.delete(flow.clientKey);
     this.#owner.ended(flow);
   }
@@ -268,56 +239,9 @@ export class FlowTable<F extends Flow> {
     const syn = segment.flags & (CTL.syn | CTL.ack);
     if (syn === CTL.syn) return true;
     if (syn === (CTL.syn | CTL.ack)) return false;
-    if (segment.family === 4) {
-      if (this.#get4(segment.dst, segment.dstPort, segment.src, segment.srcPort)) return true;
-      if (this.#get4(segment.src, segment.srcPort, segment.dst, segment.dstPort)) return false;
-    } else {
-      if (this.#byServer6.has(key6(segment, true))) return true;
-      if (this.#byServer6.has(key6(segment, false))) return false;
-    }
+    if (this.#places.has(segment, true)) return true;
+    if (this.#places.has(segment, false)) return false;
     return segment.dstPort <= segment.srcPort;
-  }
-
-  #find4(segment: Segment): F | typeof OUTGOING | undefined {
-    return this.fromClient
-      ? this.#get4(segment.dst, segment.dstPort, segment.src, segment.srcPort)
-      : this.#get4(segment.src, segment.srcPort, segment.dst, segment.dstPort);
-  }
-
-  #get4(
-    server: number,
-    serverPort: number,
-    client: number,
-    clientPort: number,
-  ): F | typeof OUTGOING | undefined {
-    const serverKey = server * 65536 + serverPort;
-    const clientKey = client * 65536 + clientPort;
-    // Maps with such keys are slow.
-    const place = placeOf(client, clientPort);
-    if (this.#recentClients[place] === clientKey && this.#recentServers[place] === serverKey)
-      return this.#recent[place];
-    const flow = this.#byServer.get(serverKey)?.get(clientKey);
-    if (flow !== undefined) this.#remember(place, serverKey, clientKey, flow);
-    return flow;
-  }
-
-  #remember(place: number, serverKey: number, clientKey: number, flow: F | typeof OUTGOING): void {
-    this.#recentServers[place] = serverKey;
-    this.#recentClients[place] = clientKey;
-    this.#recent[place] = flow;
-  }
-
-  #forget(clientKey: number): void {
-    const place = placeOf(Math.floor(clientKey / 65536), clientKey % 65536);
-    if (this.#recentClients[place] !== clientKey) return;
-    this.#recentServers[place] = -1;
-    this.#recent[place] = OUTGOING;
-  }
-
-  /** What was looked up last may be gone. */
-  #forgetRecent(): void {
-    this.#recentServers.fill(-1);
-    this.#recent.fill(OUTGOING);
   }
 
   /** The one object for an address that connections without number have in common. */
@@ -325,10 +249,6 @@ export class FlowTable<F extends Flow> {
     const known = this.#addresses.get(address.text);
     if (known === undefined) this.#addresses.set(address.text, address);
     return known ?? address;
-  }
-
-  #find6(segment: Segment): F | typeof OUTGOING | undefined {
-    return this.#byServer6.get(key6(segment, this.fromClient));
   }
 
   #create(segment: Segment, at: CaptureNs): F {
@@ -342,48 +262,12 @@ export class FlowTable<F extends Flow> {
     this.#nextId += this.#idStep;
     this.#kept++;
     this.#halfOpen++;
-    this.#put(segment, flow);
+    this.#places.put(segment, this.fromClient, flow);
     this.#ages.add(flow, at, this.#dueAt(flow));
     if (this.#byClient.size >= MOST_TWINS) this.#byClient.clear();
     flow.clientKey = this.#clientKey(segment);
     this.#byClient.set(flow.clientKey, flow);
     return flow;
-  }
-
-  #put(segment: Segment, flow: F | typeof OUTGOING): void {
-    if (segment.family === 6) {
-      const key = key6(segment, this.fromClient);
-      this.#byServer6.set(key, flow);
-      this.#stands(flow, this.#byServer6, key);
-      return;
-    }
-    const { src, srcPort, dst, dstPort } = segment;
-    const [server, serverPort] = this.fromClient ? [dst, dstPort] : [src, srcPort];
-    const [client, clientPort] = this.fromClient ? [src, srcPort] : [dst, dstPort];
-    const serverKey = server * 65536 + serverPort;
-    const clientKey = client * 65536 + clientPort;
-    let clients = this.#byServer.get(serverKey);
-    if (clients === undefined) this.#byServer.set(serverKey, (clients = new Map()));
-    clients.set(clientKey, flow);
-    this.#stands(flow, clients, clientKey);
-    // In the place of the connection that had these ends before.
-    this.#remember(placeOf(client, clientPort), serverKey, clientKey, flow);
-  }
-
-  #stands(flow: F | typeof OUTGOING, flows: Map<unknown, unknown>, key: number | string): void {
-    if (flow !== OUTGOING) {
-      flow.stand = new Stand(flows, key, flow.stand);
-      return;
-    }
-    const { mostFlows } = this.#limits;
-    if (mostFlows === Number.POSITIVE_INFINITY) return;
-    if (this.#outgoingStands.length >= Math.max(MOST_OUTGOING, mostFlows / 2)) {
-      this.#forgetRecent();
-      for (const each of this.#outgoingStands)
-        if (each.flows.get(each.key) === OUTGOING) each.flows.delete(each.key);
-      this.#outgoingStands = [];
-    }
-    this.#outgoingStands.push(new Stand(flows, key, undefined));
   }
 
   /** Whether the host of a server's has begun, or takes in an answer on, a connection of its own. */
@@ -409,7 +293,7 @@ export class FlowTable<F extends Flow> {
     if (mine.seen && mine.next !== seqAdd(segment.seq, segment.sequenceLength)) return undefined;
     if (!mine.seen && !hasAck) return undefined;
     if (hasAck && other.seen && other.next !== segment.ack) return undefined;
-    this.#put(segment, flow);
+    this.#places.put(segment, this.fromClient, flow);
     flow.isTwin = true;
     return flow;
   }
@@ -422,7 +306,7 @@ export class FlowTable<F extends Flow> {
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
-    this.#forgetRecent();
+    this.#places.forgetRecent();
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
     this.#ages.advance(at, (flow) => {
       const dueAt = this.#dueAt(flow);
@@ -435,7 +319,7 @@ export class FlowTable<F extends Flow> {
       else if (flow.isGone) this.#gone--;
       if (!flow.isGone) this.#letGo(flow);
     });
-    for (const [key, clients] of this.#byServer) if (clients.size === 0) this.#byServer.delete(key);
+    this.#places.removeEmpty();
   }
 }
 
@@ -443,12 +327,4 @@ export class FlowTable<F extends Flow> {
 function isOther({ isTwin, serverSide }: Flow, { flags, seq }: Segment): boolean {
   if (!isTwin || (flags & (CTL.syn | CTL.ack)) !== (CTL.syn | CTL.ack)) return false;
   return serverSide.iss >= 0 && serverSide.iss !== seq;
-}
-
-/** Server's address and port, then the client's, as one string: exact, and rare enough to be slower. */
-function key6(segment: Segment, fromClient: boolean): string {
-  const { octets, srcOffset, dstOffset, srcPort, dstPort } = segment;
-  const source = String.fromCharCode(...octets.subarray(srcOffset, srcOffset + 16), srcPort);
-  const destination = String.fromCharCode(...octets.subarray(dstOffset, dstOffset + 16), dstPort);
-  return fromClient ? destination + source : source + destination;
 }
