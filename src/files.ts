@@ -45,6 +45,19 @@ export function countAsOurs(uid: number): void {
   goesOnAs = uid;
 }
 
+let givesUpFirst = false;
+
+/** This process is root's and goes on as another user: no archive is read before. */
+export function readNothingBefore(): void {
+  givesUpFirst = true;
+}
+
+/** Throws, by a fault of our own, where an archive or a run's folder is about to be read with root's rights that were to be given up first. */
+export function checkGivenUp(path: string): void {
+  if (givesUpFirst && process.getuid?.() === 0)
+    throw new Error(`${path} is about to be read by root, and this process should have given that up first`);
+}
+
 /**
  * Users whose files this process relies on: its own, root, and, where it is root's, who called it (sudo, pkexec) and whom it goes on as.
  * Empty where the system has no users.

@@ -2,7 +2,9 @@
  * The archive's index: a SQLite database that says what the segments hold. docs/archive-format.md has the schema's
  * meaning, column by column. What is read is checked, row by row: an index may be damaged, or made by somebody else.
  */
+
 import type Database from 'better-sqlite3';
+import { checkGivenUp } from '../files.ts';
 import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureGap } from '../wire/packets.ts';
 import { unpackBlocks } from './block-list.ts';
@@ -38,6 +40,7 @@ export class Catalog {
 
   /** Opens an index for reading. Throws `bad-archive` where it is none of a known format. */
   static open(dir: string): Catalog {
+    checkGivenUp(dir);
     return new Catalog(dir, openIndexFile(dir));
   }
 

@@ -4,7 +4,7 @@
  */
 import { closeSync, fsyncSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { OPEN, openRegular, readRegular } from '../files.ts';
+import { checkGivenUp, OPEN, openRegular, readRegular } from '../files.ts';
 import { isIdentity, type ServerIdentity } from './server-identity.ts';
 
 export const SERVERS_FILE = 'servers.json';
@@ -33,6 +33,7 @@ export function writeKnownServers(dir: string, servers: readonly KnownServer[]):
 
 /** None where the archive has no such file. `note`: why it could not be used, for people; the servers are unknown then. */
 export function readKnownServers(dir: string): { servers: KnownServer[]; note: string | undefined } {
+  checkGivenUp(dir);
   const path = join(dir, SERVERS_FILE);
   try {
     const { v, servers } = JSON.parse(readRegular(path, MOST_FILE_OCTETS).toString('utf8')) ?? {};

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { MytapeError } from '../errors.ts';
+import { checkGivenUp } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, readPcapRecords, segmentFormat } from '../wire/pcap.ts';
@@ -49,6 +50,7 @@ export class ArchivePackets implements PacketSource {
     originSec: number,
     selection: PacketSelection,
   ) {
+    checkGivenUp(dir);
     this.#dir = dir;
     this.#catalog = catalog;
     this.#codec = codec;

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import { readRegular } from '../files.ts';
+import { checkGivenUp, readRegular } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 import { parseAddress } from '../wire/address.ts';
 import { isIdentity, type ServerIdentity } from './server-identity.ts';
@@ -226,6 +226,7 @@ function isListOfPairs(list: unknown): boolean {
  * of a newer mytape.
  */
 export function readSnapshots(dir: string): Snapshots {
+  checkGivenUp(dir);
   const snapshots = new Snapshots();
   const path = join(dir, SNAPSHOTS_FILE);
   let octets: Buffer;

@@ -8,6 +8,8 @@ export interface ClientAddresses {
    * the target.
    */
   addressOf(client: Address, copy: number): Address | undefined;
+  /** Clients that will be asked for, in the order that they are counted in. */
+  learn(clients: Iterable<string>): void;
 }
 
 /** Each copy speaks from the recorded client's own address. */
@@ -22,6 +24,8 @@ export class RecordedClients implements ClientAddresses {
   addressOf(client: Address): Address | undefined {
     return client.family === this.#family ? client : undefined;
   }
+
+  learn(): void {}
 }
 
 /** All speak from one address: this host's own. */
@@ -35,6 +39,8 @@ export class OneClient implements ClientAddresses {
   addressOf(): Address {
     return this.#address;
   }
+
+  learn(): void {}
 }
 
 /**
@@ -51,6 +57,10 @@ export class SpreadClients implements ClientAddresses {
   constructor(range: Range, copies: number, clients: Iterable<string>) {
     this.#range = range;
     this.#copies = copies;
+    this.learn(clients);
+  }
+
+  learn(clients: Iterable<string>): void {
     for (const client of clients) this.#placeOf(client);
   }
 

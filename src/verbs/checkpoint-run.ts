@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import { ourUsers, syncFolder } from '../files.ts';
+import { checkGivenUp, ourUsers, syncFolder } from '../files.ts';
 import { hasCopy, type Share } from '../replay/share.ts';
 import { isCount, isRecord } from '../report/tally.ts';
 import type { CaptureNs } from '../time.ts';
@@ -51,7 +51,8 @@ export function writeRunFile(folder: string, file: RunFile): void {
   }
 }
 
-export function readRunFile(folder: string): RunFile {
+/** `owners`: of these users only, as the file that was opened says; default: of any. */
+export function readRunFile(folder: string, owners: readonly number[] = []): RunFile {
   const path = runFileIn(folder);
   if (!existsSync(path))
     throw new MytapeError(
@@ -59,7 +60,7 @@ export function readRunFile(folder: string): RunFile {
       `${folder} has no run to resume: there is no ${path} (name the folder of a replay, its --out; a run that ended while it waited for --start-at has sent nothing: start it again)`,
     );
   try {
-    const file = readSealed(path);
+    const file = readSealed(path, owners);
     if (!isRunFile(file)) throw new Error('it is damaged: it holds no run');
     return file;
   } catch (cause) {
@@ -118,8 +119,8 @@ function refuseCompleted(folder: string, { completed }: RunFile): void {
 function refuseForeign(path: string): void {
   relyOnCaller();
   const owners = ourUsers();
-  const { uid } = lstatSync(path);
-  if (owners.length === 0 || owners.includes(uid)) return;
+  const { uid } = lstatSync(path, { throwIfNoEntry: false }) ?? {};
+  if (uid === undefined || owners.length === 0 || owners.includes(uid)) return;
   throw new MytapeError(
     'bad-file',
     `${path} belongs to user ${uid}, who could have changed what is to be resumed: resume it as that user ` +
@@ -164,8 +165,8 @@ export function resumedArgs(argv: readonly string[]): string[] {
     );
   }
   const run = resolve(folder);
-  const file = readRunFile(run);
   refuseForeign(runFileIn(run));
+  const file = readRunFile(run, ourUsers());
   refuseCompleted(folder, file);
   const { args, cwd } = file;
   try {
@@ -192,6 +193,7 @@ export interface RunLeft {
 }
 
 export function readRunLeft(folder: string, shares: readonly Share[], copies: number): RunLeft {
+  checkGivenUp(folder);
   const { id: run } = readRunFile(folder);
   const left = shares.map(({ index: share }) => readShareLeft({ folder, run, share, copies }));
   const pass = Math.min(...left.map(({ file }) => file.pass));

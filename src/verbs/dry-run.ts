@@ -66,6 +66,7 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   // Nothing is paced: what is due when changes nothing of what is sent.
   const unpaced = { ...job, speed: Number.POSITIVE_INFINITY, connectRate: undefined, checkpoint: undefined };
   const share = await ReplayShare.open(unpaced, { index: 0, of: 1 }, sayLine, dry);
+  share.prepare(unpaced);
   const epochMs = performance.timeOrigin + realClock.now();
   await share.run({ at: facts.anchorAt, epochMs, pass: 0 });
   const { sentTo } = share.progress;

@@ -1,6 +1,5 @@
 /** A run of any source: its threads, signals, and summary.json. */
 import { EXIT, MytapeError } from '../errors.ts';
-import { Guard } from '../net/guard.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import type { RecordingFacts } from '../report/recording.ts';
 import { type Summary, summarize } from '../report/summary.ts';
@@ -21,7 +20,7 @@ import {
 } from './checkpoint-run.ts';
 import { RunControl } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
-import { isUnderWay, openControl } from './control-socket.ts';
+import { openControl } from './control-socket.ts';
 import { mappingText } from './mapping.ts';
 import { jsonLines, print, say, sayLine } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
@@ -29,26 +28,22 @@ import type { RecordedSide } from './recorded-side.ts';
 import type { RunOptions } from './replay-options.ts';
 import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { addressesTaken } from './replay-source.ts';
-import { openThreads, type ReplayThreads } from './replay-threads.ts';
-import type { TargetJob } from './replay-transport.ts';
+import type { ReplayThreads } from './replay-threads.ts';
 import { RestTeller } from './rest-teller.ts';
-import { checkReadable, checkWritable, goOnAs, type RunAs } from './run-as.ts';
-import { makeRunFolder, writeSummary } from './run-folder.ts';
-import { RunLock } from './run-lock.ts';
+import { writeSummary } from './run-folder.ts';
+import { type OpenedRun, type OpeningFacts, openRun } from './run-opening.ts';
 import { showProgress } from './run-progress.ts';
 import { refuseLive, TargetCheck } from './target-check.ts';
 
 const PROGRESS_MS = 1_000;
 
 /** What is known of the recording beside its sessions. */
-export interface SourceFacts extends RecordingFacts {
+export interface SourceFacts extends RecordingFacts, OpeningFacts {
   packets: number;
   /** What is due at once. */
   anchorAt: CaptureNs;
   /** Whom the target must not be. */
   servers: RecordedSide;
-  /** Of a run that something else in this process runs beside, which has the main thread and stdout. */
-  isBeside?: boolean;
   /** Of an archive: where what is replayed ends, and the second since 1970 that its times count from. */
   recording?: { to: CaptureNs; originSec: number };
   /** Default: once, from now on. */
@@ -57,10 +52,8 @@ export interface SourceFacts extends RecordingFacts {
   resumable?: RunStart & { left: RunLeft | undefined };
   /** Where it is resumed: what is due at once, the first time. */
   resumedAt?: CaptureNs | undefined;
-  /** As whom the run goes on once its sockets are open. */
-  runAs: RunAs;
-  /** Called when the sockets are open and the process still has its rights. */
-  opened?: (() => Promise<void>) | undefined;
+  /** Its sockets; undefined: the target is asked first, and then they are opened. */
+  run?: OpenedRun;
   /** All is ready, and a live run captures; nothing is sent before it resolves. `stop`: as Ctrl-C does. */
   begun?(stop: () => void): Promise<void>;
 }
@@ -73,10 +66,8 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     () => realClock.now(),
   );
   await check.ask();
-  const out = makeRunFolder(options.out, source.runAs);
-  if (await isUnderWay(out))
-    throw new MytapeError('usage', `a run is under way in ${out}: choose another folder by --out`);
-  const lock = RunLock.take(out, source.runAs);
+  const run = source.run ?? (await openRun(planned, options, source));
+  const { out, threads, guard, lock } = run;
   const { course = ONCE, recording, resumable } = source;
   const checkpoint = resumable && {
     folder: out,
@@ -84,15 +75,15 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     resume: resumable.left !== undefined,
   };
   const job = { ...planned, checkpoint };
-  // Should what follows fail, it goes with the process.
-  const guard = await guardOf(targets);
   const isBeside = source.isBeside === true;
-  const threads = await openThreads(job, options.channels, sayLine, isBeside);
-  await settle(threads, job, out, source).catch(async (error: Error) => {
-    await threads.close();
-    await guard?.close();
+  try {
+    if (checkpoint?.resume === false) removeRun(out);
+  } catch (error) {
+    await run.close();
     throw error;
-  });
+  }
+  run.begun = true;
+  threads.prepare(job);
   const endsByHand = job.live !== undefined || course.loops === Number.POSITIVE_INFINITY;
   const now = () => performance.timeOrigin + realClock.now();
   const control = new RunControl({
@@ -187,36 +178,10 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   process.exitCode = exitCodeOf(summary, interrupted);
 }
 
-/**
- * All sockets are open: gives up the rights that are not needed any more, and clears the folder of what another run left there. Throws where
- * `out` can't be written.
- */
-async function settle(
-  threads: ReplayThreads,
-  job: ReplayJob,
-  out: string,
-  { opened, runAs }: SourceFacts,
-): Promise<void> {
-  await opened?.();
-  await goOnAs(runAs);
-  await threads.shed();
-  checkWritable(out, runAs, '--out');
-  if (job.live === undefined) checkReadable(job.archive, runAs);
-  if (job.checkpoint?.resume === false) removeRun(out);
-}
-
 /** How a mirror has heard itself, in words. */
 function heardItself({ voice }: ReplayJob): string | undefined {
   const proof = voice && OwnVoice.found(voice);
   return proof && ownVoiceText(proof);
-}
-
-/** Where we speak from this host's own address, to whichever target. */
-async function guardOf(targets: readonly TargetJob[]): Promise<Guard | undefined> {
-  const services = targets.flatMap(({ target, targetPort, clients }) =>
-    clients.from === 'self' ? [{ target, targetPort, ...clients }] : [],
-  );
-  return services.length === 0 ? undefined : Guard.raise(...services);
 }
 
 /** `10.0.0.5:3307 -> 10.1.0.5:3307`, for each mapping. */

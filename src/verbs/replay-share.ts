@@ -19,6 +19,7 @@ import type { GapTotals } from '../report/gaps.ts';
 import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
+import type { ClientAddresses } from '../transport/clients.ts';
 import type { Transport, TransportStats } from '../transport/transport.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
@@ -26,6 +27,7 @@ import type { DryRun } from './dry-run.ts';
 import { GapTeller } from './gaps.ts';
 import type { Lines } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
+import { clientAddresses } from './replay-clients.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
 import type { RulesFile } from './replay-option-values.ts';
 import { type LiveJob, liveSource, openArchiveSource, openLiveCapture } from './replay-source.ts';
@@ -76,6 +78,11 @@ export interface ReplayJob extends TransportJob {
   checkpoint?: CheckpointJob | undefined;
 }
 
+/** What of a job opens sockets: what the options tell. The rest is read of the archive, without rights. */
+export type OpeningJob = TransportJob &
+  Pick<ReplayJob, 'live' | 'copies' | 'speed' | 'order' | 'rules'> &
+  Partial<Pick<ReplayJob, 'serverPorts'>>;
+
 /** What is recorded `at` is due `epochMs`, ms since 1970 by the main thread's clock: the same for every share. */
 export interface Anchor {
   at: CaptureNs;
@@ -121,7 +128,10 @@ export interface ShareResult {
 
 /** One share of a replay, in the thread that made it: an engine over the archive, with a transport of its own. */
 export class ReplayShare {
-  readonly #job: ReplayJob;
+  /** Since `prepare`. */
+  #job!: ReplayJob;
+  /** Of each target. */
+  readonly #clients: readonly ClientAddresses[];
   readonly #share: Share;
   readonly #transport: Transport;
   readonly #observer: SummaryObserver;
@@ -141,15 +151,16 @@ export class ReplayShare {
   #decoded: DecodedSessions | undefined;
 
   private constructor(
-    job: ReplayJob,
+    job: OpeningJob,
     share: Share,
+    clients: readonly ClientAddresses[],
     transport: Transport,
     capture: PacketSource | undefined,
     say: (lines: Lines) => void,
   ) {
     this.#capture = capture;
     this.#say = say;
-    this.#job = job;
+    this.#clients = clients;
     // What waits for commits has to see those of its copy.
     this.#share = job.order === 'commit' ? { ...share, byCopy: true } : share;
     this.#transport = transport;
@@ -160,19 +171,20 @@ export class ReplayShare {
 
   /** Makes everything ready to send; a live run captures from now on. Throws where the transport, or the capture, cannot be had. */
   static async open(
-    job: ReplayJob,
+    job: OpeningJob,
     share: Share,
     say: (lines: Lines) => void,
     dry?: DryRun,
   ): Promise<ReplayShare> {
-    const transport = dry?.transport ?? (await openTransport(job, share, say));
+    const clients = job.targets.map((to) => clientAddresses(to.clients, to.target.family));
+    const transport = dry?.transport ?? (await openTransport(job, share, say, clients));
     try {
       const { live } = job;
       // All threads capture on one interface: one of them tells.
       const gaps =
         live && new GapTeller(live.iface, live.originSec, (line) => share.index === 0 && say(line));
       const capture = live && (await openLiveCapture(live, job, share, (gap) => gaps?.take(gap)));
-      const made = new ReplayShare(job, share, transport, capture, say);
+      const made = new ReplayShare(job, share, clients, transport, capture, say);
       made.#gaps = gaps;
       made.#dry = dry;
       return made;
@@ -180,6 +192,14 @@ export class ReplayShare {
       await transport.close();
       throw error;
     }
+  }
+
+  /** Before `run`: the job that was opened, with all that the archive had to say. */
+  prepare(job: ReplayJob): void {
+    this.#job = job;
+    // In an order that all threads have alike.
+    for (const [i, { clients }] of job.targets.entries())
+      if (clients.from === 'range') this.#clients[i].learn(clients.clients);
   }
 
   get progress(): Progress {

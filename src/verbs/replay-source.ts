@@ -19,7 +19,7 @@ import { captureNow } from '../time.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import { endpointText } from './endpoints.ts';
-import type { ReplayJob } from './replay-share.ts';
+import type { OpeningJob, ReplayJob } from './replay-share.ts';
 
 /** Where a live run captures. Plain data: it crosses to worker threads. */
 export interface LiveJob {
@@ -75,7 +75,7 @@ export function openArchiveSource(job: ReplayJob, share: Share): RunSource {
  */
 export function openLiveCapture(
   live: LiveJob,
-  { captureDriver, serverPorts }: ReplayJob,
+  { captureDriver, serverPorts = [] }: Pick<OpeningJob, 'captureDriver' | 'serverPorts'>,
   share: Share,
   onGap: (gap: CaptureGap) => void,
 ): Promise<PacketSource> {

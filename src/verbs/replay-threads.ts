@@ -5,6 +5,7 @@ import { latenessOf, type Percentiles } from '../report/summary.ts';
 import type { Lines } from './output.ts';
 import {
   type Anchor,
+  type OpeningJob,
   type Progress,
   type ReplayJob,
   ReplayShare,
@@ -28,6 +29,8 @@ const NO_PROGRESS: Progress = {
 /** All shares of a run, in as many threads. */
 export interface ReplayThreads {
   readonly progress: Progress;
+  /** What is to be run, before the first `run`: the job that was opened, with all that the archive had to say. */
+  prepare(job: ReplayJob): void;
   /** Replays once, to the end. Returns why the recording could not be read to its end, if it could not. */
   run(anchor: Anchor): Promise<string | undefined>;
   /** What all that was run amounts to. Frees everything. */
@@ -45,7 +48,7 @@ export interface ReplayThreads {
 
 /** Makes everything ready to send, in this thread where one is enough and it is not `apart`. Throws where a transport cannot be had. */
 export async function openThreads(
-  job: ReplayJob,
+  job: OpeningJob,
   threads: number,
   say: (lines: Lines) => void,
   apart = false,
@@ -56,6 +59,7 @@ export async function openThreads(
     get progress() {
       return share.progress;
     },
+    prepare: (whole) => share.prepare(whole),
     run: (anchor) => share.run(anchor),
     end: async () => [await share.end()],
     // This thread's go with the process's.
@@ -75,7 +79,7 @@ class WorkerThreads implements ReplayThreads {
     this.#threads = threads;
   }
 
-  static async open(job: ReplayJob, of: number, say: (lines: Lines) => void): Promise<WorkerThreads> {
+  static async open(job: OpeningJob, of: number, say: (lines: Lines) => void): Promise<WorkerThreads> {
     const threads: ShareThread[] = [];
     // What all of them have to say is said once.
     const said = new Set<string>();
@@ -111,6 +115,10 @@ class WorkerThreads implements ReplayThreads {
       sum.restsTo = progress.restsTo;
     }
     return sum;
+  }
+
+  prepare(job: ReplayJob): void {
+    this.#all({ type: 'prepare', job });
   }
 
   async run(anchor: Anchor): Promise<string | undefined> {
@@ -177,7 +185,7 @@ class ShareThread {
   /** Who asked for it, in order. */
   #lateness: ((lateness: string) => void)[] = [];
 
-  constructor(job: ReplayJob, share: Share, say: (lines: Lines) => void) {
+  constructor(job: OpeningJob, share: Share, say: (lines: Lines) => void) {
     const worker = new Worker(new URL('./replay-worker.js', import.meta.url), { workerData: { job, share } });
     this.#worker = worker;
     this.ended = new Promise((resolve) => worker.once('exit', () => resolve()));

@@ -6,6 +6,7 @@ import { pathNow, pathTo } from '../net/route.ts';
 import type { Share } from '../replay/share.ts';
 import { realClock } from '../time.ts';
 import { localAnswers, relayedAnswers } from '../transport/answers.ts';
+import type { ClientAddresses } from '../transport/clients.ts';
 import { PacketTransport } from '../transport/packet.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
@@ -61,14 +62,15 @@ export async function openTransport(
   job: TransportJob,
   share: Share,
   say: (line: string) => void,
+  clients: readonly ClientAddresses[],
 ): Promise<Transport> {
   const { targets, intercept } = job;
-  if (targets.length === 1) return openTo(targets[0], job, share, say);
+  if (targets.length === 1) return openTo(targets[0], job, share, say, clients[0]);
   const opened: Transport[] = [];
   try {
     // A relay channel is one target's: the channels of an intercept know nothing of one another, as those of -C do.
-    for (const target of targets)
-      opened.push(await openTo(target, job, share, (line) => say(`${target.name}: ${line}`)));
+    for (const [i, target] of targets.entries())
+      opened.push(await openTo(target, job, share, (line) => say(`${target.name}: ${line}`), clients[i]));
   } catch (error) {
     await Promise.all(opened.map((transport) => transport.close()));
     throw error;
@@ -81,9 +83,10 @@ async function openTo(
   job: TransportJob,
   share: Share,
   say: (line: string) => void,
+  clients: ClientAddresses,
 ): Promise<Transport> {
   const { target, targetPort: port, tls } = to;
-  if (job.transport === 'packet') return openPacketTransport({ ...job, ...to }, share, say);
+  if (job.transport === 'packet') return openPacketTransport({ ...job, ...to }, share, say, clients);
   const options = { target: target.text, port, clock: realClock, raw: job.raw === true };
   return new SocketTransport(tls === undefined ? options : { ...options, tls });
 }
@@ -93,6 +96,7 @@ export async function openPacketTransport(
   job: PacketJob,
   share: Share,
   say: (line: string) => void,
+  clients = clientAddresses(job.clients, job.target.family),
 ): Promise<PacketTransport> {
   const { target, targetPort, intercept } = job;
   const path = pathTo(target);
@@ -109,7 +113,7 @@ export async function openPacketTransport(
     epochMs: Date.now(),
     secret: installationSecret(),
     pathMtu: () => pathNow(target)?.mtu ?? 0,
-    clients: clientAddresses(job.clients, target.family),
+    clients,
     raw: job.raw === true,
     ports: { ...clientPorts(job.clients), ...share },
   });

@@ -5,6 +5,7 @@ import type { Share } from '../replay/share.ts';
 import type { Lines } from './output.ts';
 import {
   type Anchor,
+  type OpeningJob,
   type Progress,
   type ReplayJob,
   ReplayShare,
@@ -15,6 +16,7 @@ import {
 import { shedRights } from './run-as.ts';
 
 export type ToWorker =
+  | { type: 'prepare'; job: ReplayJob }
   | { type: 'run'; anchor: Anchor }
   /** No more sockets are opened. */
   | { type: 'shed' }
@@ -42,7 +44,7 @@ export type FromWorker =
 /** How often progress is told, ms. */
 const PROGRESS_MS = 250;
 
-const { job, share } = workerData as { job: ReplayJob; share: Share };
+const { job, share } = workerData as { job: OpeningJob; share: Share };
 const port = parentPort as NonNullable<typeof parentPort>;
 const tell = (message: FromWorker) => port.postMessage(message);
 
@@ -53,7 +55,8 @@ async function work(): Promise<void> {
   try {
     const isWhole = await new Promise<boolean>((resolve, reject) => {
       port.on('message', (message: ToWorker) => {
-        if (message.type === 'run') run(message.anchor).catch(reject);
+        if (message.type === 'prepare') replay.prepare(message.job);
+        else if (message.type === 'run') run(message.anchor).catch(reject);
         else if (message.type === 'shed') {
           shedRights();
           tell({ type: 'shed' });

@@ -1,3 +1,4 @@
+import { checkFiles } from '../archive/ours.ts';
 import { type Archive, type ArchiveInfo, openArchive } from '../archive/reader.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import { FixedMappings } from '../replay/mappings.ts';
@@ -17,10 +18,11 @@ import { sayLine } from './output.ts';
 import { recordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
-import { plannedJob, planRun, planTargets } from './replay-plan.ts';
+import { plannedJob, planRun, planTargets, type RunPlan } from './replay-plan.ts';
 import { carryOut } from './replay-run.ts';
 import { onClockStepOption, parseScale, planTiming } from './replay-timing.ts';
-import { planRunAs, readFor } from './run-as.ts';
+import { checkReadable, goOnAs, planRunAs, type RunAs, readFor } from './run-as.ts';
+import { type OpenedRun, openRun } from './run-opening.ts';
 
 const EXAMPLES = `
 Examples:
@@ -128,8 +130,38 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   const runAs = planRunAs(options.user);
   const plan = await planRun(options);
   const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
+  // Before any socket is opened: what is not there needs none.
+  readFor(runAs, dir, () => checkFiles(dir));
+  let run: OpenedRun | undefined;
+  if (options.dryRun !== true) {
+    // Who the clients are is not known yet.
+    const targets = planTargets(plan, () => []);
+    run = await openRun({ ...plannedJob(plan, targets), speed: options.speed }, options, { runAs });
+  } else if (runAs !== undefined) await goOnAs(runAs);
+  try {
+    checkReadable(dir, runAs);
+    await replayArchive(openArchive(dir), { dir, options, plan, keyLog, runAs, run });
+  } finally {
+    if (run?.begun === false) await run.close();
+  }
+}
+
+/** What `replay` is told, and has opened. */
+interface ReplayFacts {
+  dir: string;
+  options: ReplayOptions;
+  plan: RunPlan;
+  keyLog: string | undefined;
+  runAs: RunAs;
+  /** undefined: it is a dry run. */
+  run: OpenedRun | undefined;
+}
+
+async function replayArchive(
+  archive: Archive,
+  { dir, options, plan, keyLog, runAs, run }: ReplayFacts,
+): Promise<void> {
   const { copies, speed } = options;
-  const archive = readFor(runAs, dir, () => openArchive(dir));
   try {
     sayState(archive);
     const mappings = resolveMappings(plan, archive.sessions(), dir);
@@ -146,7 +178,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
     new ClockStepTeller(archive.info.originSec, options.onClockStep).end(clockSteps);
     const recorded = { archive: dir, serverPorts, mappings };
     const job = { ...plannedJob(plan, targets), ...recorded, speed, timing, connections, keyLog };
-    if (options.dryRun === true) {
+    if (run === undefined) {
       const { startMs } = planCourse(options, Date.now(), false);
       const facts = {
         ...recording,
@@ -173,6 +205,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
       course: planCourse(options, Date.now(), left !== undefined),
       resumable: { args: process.argv.slice(3), recording: identityOf(archive.info), left },
       runAs,
+      run,
     });
   } finally {
     archive.close();

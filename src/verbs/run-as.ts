@@ -13,7 +13,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Option } from '@commander-js/extra-typings';
 import { MytapeError } from '../errors.ts';
-import { countAsOurs } from '../files.ts';
+import { countAsOurs, readNothingBefore } from '../files.ts';
 import {
   type Account,
   asAccount,
@@ -68,6 +68,7 @@ function unlessRoot(account: RunAs): RunAs {
     );
   }
   countAsOurs(account.uid);
+  readNothingBefore();
   return account;
 }
 

@@ -4,7 +4,7 @@ import { MytapeError } from '../errors.ts';
 import { whyNotRegular } from '../files.ts';
 import { asRunAs, nameOfUser, type RunAs } from './run-as.ts';
 
-const LOCK_FILE = 'run.lock';
+export const LOCK_FILE = 'run.lock';
 
 /** Who carries out a run in a folder: one process at a time. Two that resumed it at once would begin the same sessions. */
 export class RunLock {

@@ -19,8 +19,8 @@ export function seal(holds: unknown, spaces?: number): string {
 }
 
 /** What the file holds. Throws an Error that says, in words that follow the file's name and a colon, what is wrong with it. */
-export function readSealed(path: string): unknown {
-  const text = readRegular(path, MOST_OCTETS).toString('utf8');
+export function readSealed(path: string, owner: readonly number[] = []): unknown {
+  const text = readRegular(path, MOST_OCTETS, { owner }).toString('utf8');
   let file: unknown;
   try {
     file = JSON.parse(text);

@@ -64,6 +64,7 @@ function fakeRun({
         restsTo: undefined,
         sentTo: 3e9,
       },
+      prepare() {},
       shed: async () => {},
       lateness: async () => LATENESS,
       steer: (steering) => steered.push(steering),

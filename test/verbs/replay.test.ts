@@ -8,6 +8,7 @@ import { mytape } from './mytape.ts';
 
 const OURS = /this is a fault of mytape's own|^\s+at /m;
 /** Nobody listens there. */
+const SOCKET = ['--transport', 'socket'];
 const RELAY = ['-s', '/run/mytape-nobody.sock'];
 
 describe('mytape replay', () => {
@@ -90,7 +91,7 @@ describe('mytape replay', () => {
       tape,
       '-x',
       '3306-10.3.0.1:3307',
-      ...RELAY,
+      ...SOCKET,
     );
   });
 
@@ -99,10 +100,16 @@ describe('mytape replay', () => {
   });
 
   test('the recorded server is refused, unless told otherwise', () => {
-    const onto = [tape, '-x', '3307-10.0.0.9:3307', ...RELAY, '--out', runs];
-    fails(3, /10\.0\.0\.9:3307 is the server that .* was recorded from.*--allow-live-target/, ...onto);
-    // Then it comes as far as the relay, where nobody listens.
-    const { status, stderr } = mytape('replay', ...onto, '--allow-live-target');
+    const onto = [tape, '-x', '3307-10.0.0.9:3307', '--out', runs];
+    fails(
+      3,
+      /10\.0\.0\.9:3307 is the server that .* was recorded from.*--allow-live-target/,
+      ...onto,
+      ...SOCKET,
+    );
+    assert.ok(!existsSync(runs), 'a folder for a run that never was');
+    // Sockets are opened before the archive is read: it comes as far as the relay, where nobody listens.
+    const { status, stderr } = mytape('replay', ...onto, ...RELAY, '--allow-live-target');
     assert.match(
       stderr,
       /cannot reach intercept at \/run\/mytape-nobody\.sock: nothing listens there: run `mytape intercept/,

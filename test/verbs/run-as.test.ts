@@ -109,6 +109,63 @@ describe('as whom to go on', { skip: SKIP }, () => {
   });
 });
 
+describe('input is not read before root is given up', { skip: SKIP }, () => {
+  const PEAK = 33_917;
+  let folder: string;
+  let archive: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mytape-test-'));
+    chmodSync(folder, 0o777);
+    archive = join(folder, 'peak.tape');
+    const capture = join(ROOT, 'fixtures/connector.pcap');
+    assert.equal(mytape('import', capture, '-o', archive, '-p', String(PEAK)).status, 0);
+    writeFileSync(join(folder, 'users'), 'app: secret\n', { mode: 0o600 });
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** Onto a port where nobody listens. */
+  function replay(...more: string[]): { status: number | null; stderr: string } {
+    const onto = ['-x', `${PEAK}-127.0.0.1:1`, '--users', join(folder, 'users'), '--user', NOBODY];
+    return mytape('replay', archive, ...onto, '--out', join(folder, 'run'), ...more);
+  }
+
+  test('an archive that the later user cannot read is named, before its index or a segment is opened', () => {
+    chmodSync(archive, 0o755);
+    for (const name of readdirSync(archive)) {
+      chmodSync(join(archive, name), 0o600);
+      // Whoever opened it would say that it is damaged.
+      if (name === 'index.db') writeFileSync(join(archive, name), 'not an index');
+    }
+    for (const way of [['--transport', 'socket'], ['--local'], ['--dry-run', '--local']]) {
+      const { status, stderr } = replay(...way);
+      assert.match(stderr, /cannot read .*peak\.tape as nobody: EACCES.*--user NAME/);
+      assert.deepEqual([status, existsSync(join(folder, 'run'))], [1, false]);
+    }
+  });
+
+  test('no part of an archive, nor what is left of a run, is read by a root that is to go on as another user', () => {
+    const script = [
+      'planRunAs("nobody", {});',
+      'for (const read of [() => openArchive(archive), () => readSnapshots(archive), () => readKnownServers(archive), () => readRunLeft(archive, [], 1)])',
+      '  try { read(); console.log("read"); } catch (error) { console.log(error.message); }',
+    ].join('\n');
+    const from = (module: string) => new URL(`../../src/${module}.js`, import.meta.url).href;
+    const imports = [
+      `import { planRunAs } from '${from('verbs/run-as')}';`,
+      `import { openArchive } from '${from('archive/reader')}';`,
+      `import { readSnapshots } from '${from('archive/snapshots')}';`,
+      `import { readKnownServers } from '${from('archive/known-servers')}';`,
+      `import { readRunLeft } from '${from('verbs/checkpoint-run')}';`,
+      `const archive = ${JSON.stringify(archive)};`,
+    ].join('\n');
+    const args = ['--input-type=module', '-e', `${imports}\n${script}`];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: ROOT });
+    const lines = stdout.trim().split('\n');
+    assert.equal(lines.length, 4, stderr);
+    for (const line of lines) assert.match(line, /is about to be read by root/);
+  });
+});
+
 describe('mytape with fewer rights', { skip: SKIP }, () => {
   let folder: string;
   let uid: number;
