@@ -19,7 +19,7 @@ export interface Mapping extends Endpoint {
   recordedPort: number;
 }
 
-export function parsePort(text: string): number {
+function parsePort(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65535)
     throw new InvalidArgumentError(`${text} is no port (1 to 65535).`);

@@ -146,7 +146,7 @@ function choiceOf(dir: string, mapping: Mapping, servers: readonly Served[]): Un
 }
 
 /** `1 session`, `1,204 sessions`. */
-export function sessionsText(sessions: number): string {
+function sessionsText(sessions: number): string {
   return `${formatCount(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`;
 }
 
