@@ -47,6 +47,12 @@ async function until<T>(look: () => T | undefined | false, what: () => string): 
   }
 }
 
+/** What a test that failed left running. */
+const children = new Set<ChildProcess>();
+after(() => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
 /** A mytape that goes on until it is told to stop. */
 class Running {
   said = '';
@@ -60,11 +66,17 @@ class Running {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
+    children.add(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream?.on('data', (octets) => {
         this.said += octets;
       });
-    this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
+    this.#ended = new Promise((resolve) =>
+      this.#child.once('close', (code) => {
+        children.delete(this.#child);
+        resolve(code);
+      }),
+    );
   }
 
   async ready(line: RegExp): Promise<number> {
