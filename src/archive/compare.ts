@@ -9,6 +9,8 @@ import { explain } from './index-file.ts';
 export interface Finding {
   /** Of the index; undefined: it is in a segment, or in the file as such. */
   table?: TableName;
+  /** A file that is no part of index or segments, and that nothing can make again: `servers.json`. */
+  file?: string;
   /** Of the row: `id 17`. */
   key?: string;
   column?: string;

@@ -6,12 +6,15 @@ import { closeSync, fsyncSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkGivenUp, OPEN, openRegular, readRegular } from '../files.ts';
 import { isIdentity, type ServerIdentity } from './server-identity.ts';
+import { hasOnly, readSummedLine, summedLine } from './summed-line.ts';
 
 export const SERVERS_FILE = 'servers.json';
 
 const SERVERS_VERSION = 1;
 
 const MOST_FILE_OCTETS = 1024 ** 2;
+
+const LINE_FEED = 0x0a;
 
 export interface KnownServer {
   /** Where it listened while it was recorded: addresses as `Address.text` has them, and the port. */
@@ -24,29 +27,45 @@ export interface KnownServer {
 export function writeKnownServers(dir: string, servers: readonly KnownServer[]): void {
   const fd = openRegular(join(dir, SERVERS_FILE), OPEN.createNew);
   try {
-    writeSync(fd, `${JSON.stringify({ v: SERVERS_VERSION, servers })}\n`);
+    writeSync(fd, `${summedLine({ v: SERVERS_VERSION, servers })}\n`);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
 }
 
-/** None where the archive has no such file. `note`: why it could not be used, for people; the servers are unknown then. */
-export function readKnownServers(dir: string): { servers: KnownServer[]; note: string | undefined } {
+/** What the file says. */
+export interface KnownServers {
+  servers: KnownServer[];
+  /** The file has a sum, and that is right: else it may name a server wrongly, and shows no target to be another. */
+  isSure: boolean;
+  /** Why it could not be used, for people; the servers are unknown then. */
+  note: string | undefined;
+}
+
+/** None where the archive has no such file. */
+export function readKnownServers(dir: string): KnownServers {
   checkGivenUp(dir);
   const path = join(dir, SERVERS_FILE);
+  const unknown = (note: string | undefined): KnownServers => ({ servers: [], isSure: false, note });
+  let octets: Buffer;
   try {
-    const { v, servers } = JSON.parse(readRegular(path, MOST_FILE_OCTETS).toString('utf8')) ?? {};
-    if (v === SERVERS_VERSION && Array.isArray(servers) && servers.every(isKnownServer))
-      return { servers, note: undefined };
-    return {
-      servers: [],
-      note: `${path} is damaged, or written by a newer mytape: it is ignored, so the recorded server is not known`,
-    };
+    octets = readRegular(path, MOST_FILE_OCTETS);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return { servers: [], note: code === 'ENOENT' ? undefined : `cannot read ${path}: ${message}` };
+    return unknown(code === 'ENOENT' ? undefined : `cannot read ${path}: ${message}`);
   }
+  const end = octets.at(-1) === LINE_FEED ? octets.length - 1 : octets.length;
+  const line = readSummedLine(octets.subarray(0, end));
+  const { v, servers } = line?.fields ?? {};
+  const isOurs = line !== undefined && (line.isSummed || hasOnly(line.fields, ['v', 'servers']));
+  if (Number.isInteger(v) && v !== SERVERS_VERSION)
+    return unknown(
+      `line 1 of ${path} has version ${v}, and this mytape reads version ${SERVERS_VERSION}: the recorded server is not known`,
+    );
+  if (isOurs && v === SERVERS_VERSION && Array.isArray(servers) && servers.every(isKnownServer))
+    return { servers, isSure: line.isSummed, note: undefined };
+  return unknown(`line 1 of ${path} is damaged: it is not used, so the recorded server is not known`);
 }
 
 function isKnownServer(value: unknown): value is KnownServer {

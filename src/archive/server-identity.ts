@@ -1,3 +1,6 @@
+/** Clocks of different hosts may differ by so much. */
+export const CLOCKS_DIFFER_MS = 600_000;
+
 /** Who a server says it is, so that it is recognized behind another address. Decision 0033. */
 export interface ServerIdentity {
   /** @@hostname and @@port: every server has them. */
@@ -17,9 +20,21 @@ export interface ServerIdentity {
   version?: string | undefined;
 }
 
+/** A server of a recording's. */
+export interface IdentifiedServer extends ServerIdentity {
+  /** By this time, ms since 1970 by its own clock, its port and data folder were as they are here; undefined: not known. */
+  identifiedMs?: number | undefined;
+}
+
+/** A server that was just asked. */
+export interface AskedServer extends ServerIdentity {
+  /** When it was started, ms since 1970 by its own clock. */
+  ownStartMs?: number | undefined;
+}
+
 /** The variables by which a server is recognized. Needs no privilege. */
 export const IDENTITY_QUERY =
-  "SHOW VARIABLES WHERE Variable_name IN ('hostname', 'port', 'server_id', 'server_uuid', 'server_uid', 'datadir', 'version')";
+  "SHOW VARIABLES WHERE Variable_name IN ('hostname', 'port', 'server_id', 'server_uuid', 'server_uid', 'datadir', 'version', 'timestamp')";
 
 /** How long the server has been up, seconds. Needs no privilege. */
 export const UPTIME_QUERY = "SHOW GLOBAL STATUS WHERE Variable_name = 'Uptime'";
@@ -50,6 +65,12 @@ export function startOf(rows: readonly unknown[], nowMs: number): number | undef
   return Number.isFinite(seconds) ? nowMs - seconds * 1000 : undefined;
 }
 
+/** The server's own clock when it wrote the rows of IDENTITY_QUERY, ms since 1970; undefined where they don't say. */
+export function clockOf(rows: readonly unknown[]): number | undefined {
+  const seconds = Number(variablesOf(rows).get('timestamp') ?? Number.NaN);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
+}
+
 /** Rows of SHOW VARIABLES or SHOW STATUS. */
 export function variablesOf(rows: readonly unknown[]): Map<string, string> {
   const variables = new Map<string, string>();
@@ -65,24 +86,53 @@ export function plainFolder(folder: string): string {
   return folder.replace(/(?<=.)\/+$/, '');
 }
 
-/**
- * What proves that two are one server; undefined where nothing does. A UUID alone does: that a copy of the data folder has
- * the original's is for its owner to mend. A uid does not: hosts of containers give the same network addresses to different ones.
- */
-export function sameServer(a: ServerIdentity, b: ServerIdentity): string | undefined {
-  if (a.uuid !== undefined && b.uuid !== undefined)
-    return a.uuid === b.uuid ? `@@server_uuid ${a.uuid}` : undefined;
-  if (a.hostname !== b.hostname || a.port !== b.port) return undefined;
-  const where = `@@hostname ${a.hostname}, @@port ${a.port}`;
-  if (a.uid !== undefined && b.uid !== undefined)
-    return a.uid === b.uid ? `${where}, @@server_uid ${a.uid}` : undefined;
-  // Two servers of one host name and port, of containers say, may well have folders of the same name: the ids tell.
-  const serverId = a.serverId !== undefined && b.serverId !== undefined;
-  if (serverId && a.serverId !== b.serverId) return undefined;
-  if (a.datadir !== undefined && b.datadir !== undefined)
-    return a.datadir === b.datadir ? `${where}, @@datadir ${a.datadir}` : undefined;
-  return serverId ? `${where}, @@server_id ${a.serverId}` : undefined;
+/** What two identities show: that they are one server's, or not, or neither. */
+export interface Likeness {
+  is: 'same' | 'other' | 'unsure';
+  /** What is alike where they are one server's, else what differs, in words; empty: nothing that is known of both. */
+  by: string;
 }
+
+/**
+ * Compares a recorded server with a target. A UUID alone decides: that a copy of the data folder has the original's is for its owner
+ * to mend. A uid does so only with the host name: hosts of containers give the same network addresses to different ones. Without these,
+ * servers of one host name differ by at least two signs: one alone may be a setting that was changed since. But one that is fixed at a
+ * server's start is enough where the target was started before the recorded server had it otherwise.
+ */
+export function compareServers(recorded: IdentifiedServer, target: AskedServer): Likeness {
+  if (recorded.uuid !== undefined && target.uuid !== undefined)
+    return {
+      is: recorded.uuid === target.uuid ? 'same' : 'other',
+      by: `@@server_uuid ${recorded.uuid}`,
+    };
+  const host = `@@hostname ${recorded.hostname}`;
+  if (recorded.hostname !== target.hostname) return { is: 'other', by: host };
+  const signs = SIGNS.filter(({ field }) => recorded[field] !== undefined && target[field] !== undefined);
+  const [alike, unlike] = [true, false].map((isAlike) =>
+    signs.filter(({ field }) => (recorded[field] === target[field]) === isAlike),
+  );
+  const say = (list: typeof signs) => list.map(({ field, name }) => `${name} ${recorded[field]}`);
+  const uid = signs.find(({ field }) => field === 'uid');
+  if (uid !== undefined && unlike.includes(uid)) return { is: 'other', by: say([uid])[0] };
+  const isByUid = alike[0]?.field === 'port' && alike[1]?.field === 'uid';
+  if (isByUid || (unlike.length === 0 && alike.length > 1))
+    return { is: 'same', by: [host, ...say(alike.slice(0, 2))].join(', ') };
+  const { ownStartMs = Number.POSITIVE_INFINITY } = target;
+  const hasRun = ownStartMs + UPTIME_SLACK_MS < (recorded.identifiedMs ?? Number.NEGATIVE_INFINITY);
+  const isOther = unlike.length > 1 || (hasRun && unlike.some(({ isFixed }) => isFixed));
+  return { is: isOther ? 'other' : 'unsure', by: say(unlike).join(', ') };
+}
+
+/** Uptime is in whole seconds, and so is the time that a recording counts from. */
+const UPTIME_SLACK_MS = 2_000;
+
+/** Signs of a server on its host, most telling first. `isFixed`: it stays as it is from the server's start to its end. */
+const SIGNS = [
+  { field: 'port', name: '@@port', isFixed: true },
+  { field: 'uid', name: '@@server_uid', isFixed: true },
+  { field: 'datadir', name: '@@datadir', isFixed: true },
+  { field: 'serverId', name: '@@server_id', isFixed: false },
+] as const;
 
 /** Whether it is known well enough that another server can be told from it: decision 0033's "identified". */
 export function tellsApart({ uuid, uid, serverId, datadir }: ServerIdentity): boolean {

@@ -10,6 +10,7 @@ import {
   type StoredSnapshot,
   type StoredValue,
 } from './snapshots.ts';
+import { summedLine } from './summed-line.ts';
 
 /** Texts of statements that the writer knows by number; at more, it begins anew with a whole line. */
 const MOST_TEXTS = 50_000;
@@ -41,7 +42,7 @@ export class SnapshotWriter {
    */
   async append(snapshot: Snapshot): Promise<boolean> {
     if (this.#texts.size > MOST_TEXTS) this.#whole = true;
-    const octets = Buffer.from(JSON.stringify(this.#changesTo(snapshot)) + '\n');
+    const octets = Buffer.from(`${summedLine(this.#changesTo(snapshot))}\n`);
     // Until the line is durable, what the maps know is not in the file.
     this.#whole = true;
     if (this.#octets + octets.length > MOST_FILE_OCTETS) return false;

@@ -8,6 +8,7 @@ import { checkGivenUp, readRegular } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 import { parseAddress } from '../wire/address.ts';
 import { isIdentity, type ServerIdentity } from './server-identity.ts';
+import { hasOnly, readSummedLine } from './summed-line.ts';
 
 export const SNAPSHOTS_FILE = 'snapshots.jsonl';
 
@@ -20,6 +21,9 @@ export const SNAPSHOT_INTERVAL_MS = 60_000;
 const INTERVAL_NS = SNAPSHOT_INTERVAL_MS * 1e6;
 
 export const SNAPSHOTS_VERSION = 1;
+
+/** Fields of a line. */
+const FIELDS = ['v', 'at', 'whole', 'server', 'texts', 'sessions', 'gone', 'lacks'];
 
 /** A session of the server's, as it was when the server was asked. */
 export interface SnapshotSession {
@@ -92,6 +96,10 @@ export class Snapshots {
   readonly servers: ServerIdentity[] = [];
   /** A line that could not be used, for people. */
   note: string | undefined;
+  /** A line was damaged: who answered from there on is not known. A last line that is torn is none. */
+  isDamaged = false;
+  /** Lines that have a sum, which is right. */
+  #summed = 0;
   /** By the client's port, in order of time. */
   readonly #versions = new Map<number, Version[]>();
   /** Those that are there as of the last line, by connection id. */
@@ -117,10 +125,17 @@ export class Snapshots {
     return named.length === 1 ? named[0] : undefined;
   }
 
+  /** Whether `servers` are those who answered: no line is damaged, and each has a sum. */
+  get isSure(): boolean {
+    return !this.isDamaged && this.#summed === this.count;
+  }
+
   /** Takes in the next line; false where it is none of ours. */
-  add(line: string): boolean {
-    const stored = parseLine(line);
-    if (stored === undefined) return false;
+  add(line: Buffer): boolean {
+    const read = readSummedLine(line);
+    if (read === undefined) return false;
+    const stored = read.fields as unknown as StoredSnapshot;
+    if (!isSnapshot(stored)) return false;
     const { v, at, whole, server, texts = [], sessions = [], gone = [], lacks = [] } = stored;
     if (v !== SNAPSHOTS_VERSION) {
       throw new MytapeError(
@@ -128,6 +143,9 @@ export class Snapshots {
         `${SNAPSHOTS_FILE} has format version ${v}, and this mytape reads version ${SNAPSHOTS_VERSION} only (try: a newer mytape)`,
       );
     }
+    if (!read.isSummed && !hasOnly(stored, FIELDS)) return false;
+    // One writer wrote all lines: where one has a sum, none is from before there were sums.
+    if (this.count > 0 && read.isSummed !== this.#summed > 0) return false;
     if (whole) {
       for (const id of [...this.#current.keys()]) this.#end(id, at);
       this.#texts = [];
@@ -141,6 +159,7 @@ export class Snapshots {
     for (const lack of lacks) this.lacks.add(lack);
     if (server !== undefined) this.servers.push(server);
     this.count++;
+    if (read.isSummed) this.#summed++;
     return true;
   }
 
@@ -190,21 +209,12 @@ function loadedValue(value: StoredValue): Uint8Array | null {
   return typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.hex, 'hex');
 }
 
-function parseLine(line: string): StoredSnapshot | undefined {
-  try {
-    const value = JSON.parse(line) as StoredSnapshot | null;
-    return value !== null && isSnapshot(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Of another version it says no more than that. */
 function isSnapshot({ v, at, server, texts, sessions, gone, lacks }: StoredSnapshot): boolean {
   if (typeof v !== 'number' || v !== SNAPSHOTS_VERSION) return typeof v === 'number';
   const lists = [texts, sessions, gone, lacks].every((list) => list === undefined || Array.isArray(list));
   if (server !== undefined && !isIdentity(server)) return false;
-  return typeof at === 'number' && lists && (sessions ?? []).every(isSession);
+  return typeof at === 'number' && lists && (sessions ?? []).every((session) => isSession(session ?? {}));
 }
 
 function isSession({ id, port, user, host, ...lists }: StoredSession): boolean {
@@ -243,8 +253,9 @@ export function readSnapshots(dir: string): Snapshots {
       snapshots.note = `the last line of ${path} is torn (its recorder was killed): left out`;
       break;
     }
-    if (!snapshots.add(octets.toString('utf8', from, end))) {
-      snapshots.note = `line ${snapshots.count + 1} of ${path} is damaged: it and those behind it are left out`;
+    if (!snapshots.add(octets.subarray(from, end))) {
+      snapshots.note = `line ${snapshots.count + 1} of ${path} is damaged: it and those after it are left out`;
+      snapshots.isDamaged = true;
       break;
     }
     from = end + 1;

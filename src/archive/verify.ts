@@ -12,6 +12,7 @@ import { checkFiles } from './ours.ts';
 import { repairIfNeeded } from './reader.ts';
 import { segmentPath } from './segment.ts';
 import type { ArchiveFacts } from './tables.ts';
+import { verifyBeside } from './verify-beside.ts';
 
 export type { Finding } from './compare.ts';
 
@@ -20,6 +21,8 @@ export interface Verification {
   archive: ArchiveFacts | undefined;
   /** How many there were; `onFinding` was called for each. */
   findings: number;
+  /** Those that are in the index or a segment. */
+  ofIndex: number;
   /** What is lost, and known to be so: the index says it too. */
   losses: string[];
 }
@@ -39,9 +42,10 @@ const MOST_LINES = 20;
  */
 export function verifyArchive(dir: string, { onFinding, onProgress }: VerifyOptions): Verification {
   checkFiles(dir);
-  const result: Verification = { archive: undefined, findings: 0, losses: [] };
+  const result: Verification = { archive: undefined, findings: 0, ofIndex: 0, losses: [] };
   const find = (finding: Finding) => {
     result.findings++;
+    if (finding.file === undefined) result.ofIndex++;
     onFinding(finding);
   };
   try {
@@ -56,6 +60,7 @@ export function verifyArchive(dir: string, { onFinding, onProgress }: VerifyOpti
     else if (error instanceof MytapeError) throw error;
     else throw notVerified(dir, error as Error & { code?: string });
   }
+  verifyBeside(dir, result.archive?.repaired === null, find);
   return result;
 }
 

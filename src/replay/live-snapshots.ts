@@ -38,7 +38,7 @@ export class SnapshotFollower {
     let from = 0;
     while (from < whole.length && !this.#damaged) {
       const end = whole.indexOf(NEWLINE, from);
-      this.#damaged = !this.#snapshots.add(whole.toString('utf8', from, end));
+      this.#damaged = !this.#snapshots.add(whole.subarray(from, end));
       from = end + 1;
     }
   }

@@ -1,5 +1,5 @@
 /** Never onto production: what is checked before a run sends anything. DESIGN §5, decision 0033. */
-import { sameServer } from '../archive/server-identity.ts';
+import { compareServers } from '../archive/server-identity.ts';
 import { MytapeError } from '../errors.ts';
 import { endsHere } from '../net/listeners.ts';
 import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
@@ -46,6 +46,8 @@ export interface Finding {
   /** What to do about it. */
   advice: string;
 }
+
+const ANOTHER_SERVER = 'if you know that the target is another server, say --allow-unidentified';
 
 const TEST_SERVER = 'replay onto a test server (or say --allow-live-target)';
 
@@ -170,7 +172,25 @@ export function judge(name: string, facts: TargetFacts, recorded: RecordedSide, 
       });
   }
   if (unlike.length > 0) findings.push(unidentifiedFinding(name, recorded, unlike));
+  if (proof === undefined) findings.push(...unsureFindings(name, facts, recorded));
   return findings;
+}
+
+/** The findings that the target `name` is like an identified server, and not enough unlike it. */
+function unsureFindings(
+  name: string,
+  { identity }: Pick<TargetFacts, 'identity'>,
+  { identities, what }: RecordedSide,
+): Finding[] {
+  if (identity === undefined) return [];
+  const says = identities.flatMap((one) => {
+    const { is, by } = compareServers(one, identity);
+    if (is !== 'unsure') return [];
+    const why =
+      by === '' ? 'nothing else is known of both' : `only ${by} differs, which may have been changed`;
+    return `${name} may be ${what}: its host name is ${one.hostname} too, and ${why}`;
+  });
+  return [...new Set(says)].map((says) => ({ kind: 'unidentified', says, advice: ANOTHER_SERVER }));
 }
 
 function openFinding(name: string, { open }: TargetFacts): Finding {
@@ -197,7 +217,7 @@ export function unidentifiedFinding(
   return {
     kind: 'unidentified',
     says: `${name} may be ${what}: nothing shows which server ${names.slice(0, 3).join(', ')}${more} is, so it can't be recognized behind another address`,
-    advice: 'if you know that the target is another server, say --allow-unidentified',
+    advice: ANOTHER_SERVER,
   };
 }
 
@@ -214,8 +234,8 @@ function proofOf(
 ): string | undefined {
   if (identity === undefined) return undefined;
   for (const one of recorded.identities) {
-    const proof = sameServer(one, identity);
-    if (proof !== undefined) return proof;
+    const { is, by } = compareServers(one, identity);
+    if (is === 'same') return by;
   }
   const { port, uuid } = identity;
   if (uuid !== undefined && recorded.uuids.has(uuid))

@@ -1,5 +1,5 @@
 /** The servers that a mirror captures, as far as this host shows who they are. Decision 0033. */
-import { type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
+import { CLOCKS_DIFFER_MS, type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { thisHostsAddresses } from '../net/this-host.ts';
 import type { MappingJob } from '../replay/mappings.ts';
@@ -35,9 +35,13 @@ export async function mirroredSide(
   const isKnown = ({ source, port }: MappingJob) =>
     known.some((one) => one.port === port && (source === undefined || one.addresses.includes(source))) ||
     (mappings.length === 1 && asked !== undefined && tellsApart(asked));
+  const nowMs = Date.now();
   return {
     endpoints,
-    identities: [...known.map(({ identity }) => identity), ...(asked === undefined ? [] : [asked])],
+    identities: [
+      ...known.map(({ identity }) => ({ ...identity, identifiedMs: nowMs })),
+      ...(asked === undefined ? [] : [{ ...asked, identifiedMs: nowMs - CLOCKS_DIFFER_MS }]),
+    ],
     uuids: new Set(),
     unidentified: mappings
       .filter((mapping) => !isKnown(mapping))

@@ -1,7 +1,12 @@
 /** The servers that an archive was recorded from, as far as it knows who they are. Decision 0033. */
 import { type KnownServer, readKnownServers } from '../archive/known-servers.ts';
 import type { Archive, SessionRow } from '../archive/reader.ts';
-import { type ServerIdentity, tellsApart } from '../archive/server-identity.ts';
+import {
+  CLOCKS_DIFFER_MS,
+  type IdentifiedServer,
+  type ServerIdentity,
+  tellsApart,
+} from '../archive/server-identity.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
 import { endpointText } from './endpoints.ts';
 import { say } from './output.ts';
@@ -12,7 +17,7 @@ export interface RecordedSide {
   /** `ADDRESS PORT` of each, as `endpointKey` has them. */
   endpoints: ReadonlySet<string>;
   /** Who they are, where that is known. */
-  identities: readonly ServerIdentity[];
+  identities: readonly IdentifiedServer[];
   /** @@server_uuid of servers, as recorded results show them. */
   uuids: ReadonlySet<string>;
   /** Recorded servers that nothing identifies. */
@@ -52,9 +57,12 @@ interface Served {
 export async function recordedSide(archive: Archive, dir: string): Promise<RecordedSide> {
   const { served, users } = readIndex(archive);
   const spoken = [...served.values()].filter(({ spoke }) => spoke);
-  const { servers: known, note } = readKnownServers(dir);
-  if (note !== undefined) say(`mytape: ${note}`);
-  const { servers: asked } = readSnapshots(dir);
+  const file = readKnownServers(dir);
+  const snapshots = readSnapshots(dir);
+  for (const { note } of [file, snapshots]) if (note !== undefined) say(`mytape: ${note}`);
+  // What has no sum may be damaged: it can show that the target is a recorded server, and not that it is none.
+  const known = file.isSure ? file.servers : [];
+  const asked = snapshots.isSure ? snapshots.servers : [];
   const unknown = spoken.filter((server) => !isKnown(server, known, asked, spoken));
   const shown = unknown.length === 0 ? new Map<string, Set<string>>() : await shownUuids(archive);
   const unidentified: UnidentifiedServer[] = [];
@@ -64,9 +72,14 @@ export async function recordedSide(archive: Archive, dir: string): Promise<Recor
     const greetings = await shownGreetings(archive, sessions);
     unidentified.push({ name: endpointText(address, port), greetings });
   }
+  const beganMs = archive.info.originSec * 1000;
   return {
     endpoints: new Set(served.keys()),
-    identities: [...known.map(({ identity }) => identity), ...asked],
+    identities: [
+      // The file is made on the server's own host, and snapshots from anywhere.
+      ...file.servers.map(({ identity }) => ({ ...identity, identifiedMs: beganMs })),
+      ...snapshots.servers.map((server) => ({ ...server, identifiedMs: beganMs - CLOCKS_DIFFER_MS })),
+    ],
     uuids: new Set([...shown.values()].flatMap((uuids) => [...uuids])),
     unidentified,
     what: `${served.size === 1 ? 'the server' : 'a server'} that ${dir} was recorded from`,

@@ -1,5 +1,6 @@
 /** What a capture itself shows of the server that it was recorded from. Decision 0033. */
 import type { Archive, SessionRow } from '../archive/reader.ts';
+import { CLOCKS_DIFFER_MS } from '../archive/server-identity.ts';
 import { type Greeting, parseGreeting } from '../mysql/handshake.ts';
 import { addressFromOctets } from '../wire/address.ts';
 import { Segment } from '../wire/segment.ts';
@@ -16,9 +17,6 @@ export interface ShownGreeting {
 
 /** It comes at once, or the session is not worth the search. */
 const GREETING_WITHIN_NS = 10e9;
-
-/** Clocks of different hosts may differ by so much. */
-const CLOCKS_DIFFER_MS = 600_000;
 
 /** Servers that have seen fewer connections are all alike in their numbers. */
 const LEAST_TELLING_ID = 1_000;

@@ -1,5 +1,5 @@
 /** What ordinary clients learn of a server before a run: which one it is, and what makes it look live. */
-import type { ServerIdentity } from '../archive/server-identity.ts';
+import type { AskedServer } from '../archive/server-identity.ts';
 import { type Account, type TargetAddress, TargetClient } from './target-client.ts';
 import { askAs, Inquiry, QUESTIONS, type QuestionName } from './target-questions.ts';
 
@@ -13,7 +13,7 @@ const MOST_NAMED = 3;
 
 export interface TargetFacts {
   /** undefined: it does not say. */
-  identity: ServerIdentity | undefined;
+  identity: AskedServer | undefined;
   /** The target's number of one of our connections; undefined: no user could log in. */
   connectionId: number | undefined;
   /** The address and port that the target sees this host's connection come from. */

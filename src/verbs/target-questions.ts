@@ -1,8 +1,9 @@
 /** The questions that a target is asked before a run, and what counts as an answer to each. Decision 0033. */
 import {
+  type AskedServer,
+  clockOf,
   IDENTITY_QUERY,
   identityOf,
-  type ServerIdentity,
   startOf,
   UPTIME_QUERY,
   variablesOf,
@@ -31,7 +32,7 @@ export interface NoAnswer {
 
 /** What is known of a target: facts from all users that were asked, united. */
 export class Inquiry {
-  identity: ServerIdentity | undefined;
+  identity: AskedServer | undefined;
   /** The target's number of one of our connections. */
   connectionId: number | undefined;
   /** The address and port that the target sees this host's connection come from, `ADDRESS:PORT`. */
@@ -149,9 +150,13 @@ class Asking {
   async identity(): Promise<void> {
     const inquiry = this.#inquiry;
     if (inquiry.isOpen('identity')) {
-      const identity = identityOf((await this.rows(IDENTITY_QUERY)) ?? []);
-      const startedMs = startOf((await this.rows(UPTIME_QUERY)) ?? [], Date.now());
-      if (identity !== undefined) inquiry.identity = { ...identity, startedMs };
+      const rows = (await this.rows(IDENTITY_QUERY)) ?? [];
+      const identity = identityOf(rows);
+      const uptime = (await this.rows(UPTIME_QUERY)) ?? [];
+      const startedMs = startOf(uptime, Date.now());
+      const clockMs = clockOf(rows);
+      const ownStartMs = clockMs === undefined ? undefined : startOf(uptime, clockMs);
+      if (identity !== undefined) inquiry.identity = { ...identity, startedMs, ownStartMs };
       if (identity !== undefined && startedMs !== undefined) inquiry.answer('identity');
       else this.#lacks('identity', 'the target does not say @@hostname, @@port, @@server_id and its uptime');
     }

@@ -18,6 +18,10 @@ that apply; losses are those that the archive knows of.`;
 /** Findings that people are shown: a damaged page holds a hundred rows. */
 const MOST_SHOWN = 100;
 
+/** What to do where only files are damaged that nothing else has. */
+const NOT_MADE_AGAIN =
+  '--rebuild cannot make these files again: put them back from a copy; without, replay asks for --allow-unidentified';
+
 interface VerifyOptions {
   json?: true | undefined;
   rebuild?: true | undefined;
@@ -85,7 +89,11 @@ class JsonReport {
   }
 }
 
-function printText(dir: string, { archive, findings: found, losses }: Verification, shown: Finding[]): void {
+function printText(
+  dir: string,
+  { archive, findings: found, ofIndex, losses }: Verification,
+  shown: Finding[],
+): void {
   print(shown.map(({ what }) => what));
   if (found > shown.length) print(`and ${formatCount(found - shown.length)} more`);
   if (archive !== undefined && archive.repaired !== null) sayLine(`${dir} was repaired: ${archive.repaired}`);
@@ -100,8 +108,10 @@ function printText(dir: string, { archive, findings: found, losses }: Verificati
     return;
   }
   const next =
-    archive === undefined
-      ? `its index can't be read; each segment can: lz4 -dc ${dir}/000000.pcap.lz4 | mytape import - -p PORT -o NEW`
-      : `make its index again from the segments: mytape verify --rebuild ${dir}`;
+    ofIndex === 0
+      ? NOT_MADE_AGAIN
+      : archive === undefined
+        ? `its index can't be read; each segment can: lz4 -dc ${dir}/000000.pcap.lz4 | mytape import - -p PORT -o NEW`
+        : `make its index again from the segments: mytape verify --rebuild ${dir}`;
   print(`${dir} is damaged in ${found === 1 ? '1 place' : `${formatCount(found)} places`} (${next})`);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
+import { writeKnownServers } from '../../src/archive/known-servers.ts';
 import { type Finding, verifyArchive } from '../../src/archive/verify.ts';
 import { mytape } from '../verbs/mytape.ts';
 import { recordReference, runTrial, trialOf } from './flips.ts';
@@ -150,4 +151,30 @@ test('verify: what is being recorded, or cannot be told what it is, is not verif
   const lost = mytape('verify', join(folder, 'b'));
   assert.equal(lost.status, 1);
   assert.match(lost.stdout, /server_ports is "x", and not JSON\n.*lz4 -dc .* \| mytape import - /);
+});
+
+test('verify: a damaged file of who was recorded is named, and what to do about it', (t) => {
+  const dir = join(temporaryFolder(t), 'a');
+  record(dir);
+  const identity = { hostname: 'vm', port: 3306, datadir: '/data' };
+  writeKnownServers(dir, [{ addresses: ['10.0.0.9'], port: 3306, identity }]);
+  assert.equal(mytape('verify', dir).status, 0);
+  const path = join(dir, 'servers.json');
+  writeFileSync(path, readFileSync(path, 'utf8').replace('"vm"', '"wm"'));
+  writeFileSync(join(dir, 'snapshots.jsonl'), 'x\n');
+  for (const rebuild of [[], ['--rebuild']]) {
+    const { status, stdout } = mytape('verify', dir, ...rebuild);
+    assert.equal(status, 1);
+    assert.match(stdout, /line 1 of \S+servers\.json is damaged.*\nline 1 of \S+snapshots\.jsonl is damaged/);
+    assert.match(
+      stdout,
+      /damaged in 2 places \(--rebuild cannot make these files again.*--allow-unidentified\)\n$/,
+    );
+  }
+  const { findings, whole } = JSON.parse(mytape('verify', dir, '--json').stdout);
+  assert.equal(whole, false);
+  assert.deepEqual(
+    findings.map(({ file }: { file: string }) => file),
+    ['servers.json', 'snapshots.jsonl'],
+  );
 });

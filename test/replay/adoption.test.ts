@@ -31,28 +31,27 @@ test('adoption: --adopt is a user, or a user and a schema', () => {
 
 test('adoption: what the server said goes before the user for all', () => {
   const snapshots = new Snapshots();
-  snapshots.add(
-    JSON.stringify({
-      v: 1,
-      at: 100,
-      whole: true,
-      texts: ['SELECT ?'],
-      sessions: [
-        {
-          id: 1,
-          user: 'app',
-          host: 'fd00::1',
-          port: 4000,
-          schema: 'shop',
-          statements: [
-            [7, 0],
-            [8, null],
-          ],
-        },
-        { id: 2, user: 'web', host: 'fd00::1', port: 4001, variables: [['sql_mode', 'ANSI']] },
-      ],
-    }),
-  );
+  const line = JSON.stringify({
+    v: 1,
+    at: 100,
+    whole: true,
+    texts: ['SELECT ?'],
+    sessions: [
+      {
+        id: 1,
+        user: 'app',
+        host: 'fd00::1',
+        port: 4000,
+        schema: 'shop',
+        statements: [
+          [7, 0],
+          [8, null],
+        ],
+      },
+      { id: 2, user: 'web', host: 'fd00::1', port: 4001, variables: [['sql_mode', 'ANSI']] },
+    ],
+  });
+  snapshots.add(Buffer.from(line));
   const session = (clientPort: number, at = 100) =>
     ({ client: parseAddress('fd00::1'), clientPort, at }) as SessionMeta;
   const app = { user: 'app', schema: 'shop', statements: [{ id: 7, sql: 'SELECT ?' }], settings: [] };

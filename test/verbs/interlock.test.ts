@@ -134,6 +134,21 @@ describe('what is held against a target', () => {
     assert.match(shown.says, /@@server_uuid bb-2, which the recording shows/);
   });
 
+  test('that it is like a recorded server but for one sign, which may have been changed', () => {
+    const seen = { hostname: 'db2', port: 3306, datadir: '/data' };
+    const target = { ...identity, uuid: undefined, datadir: '/date', ownStartMs: 1e9 - 60_000 };
+    const side = { identities: [seen, seen] };
+    const [found, ...more] = kinds({ identity: target }, side);
+    assert.deepEqual([found.kind, more], ['unidentified', []]);
+    assert.match(
+      found.says,
+      /db:3306 may be the server .*: its host name is db2 too, and only @@datadir \/data differs/,
+    );
+    assert.match(found.advice, /--allow-unidentified/);
+    assert.deepEqual(kinds({ identity: { ...target, port: 3307 } }, side), []);
+    assert.deepEqual(kinds({ identity: target }, { identities: [{ ...seen, identifiedMs: 1e9 }] }), []);
+  });
+
   test('that it looks live', () => {
     const [found] = kinds({ live: ['a', 'b'] });
     assert.deepEqual([found.kind, found.says], ['live', 'db:3306 looks live: a; b']);

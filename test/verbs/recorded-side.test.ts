@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { writeKnownServers } from '../../src/archive/known-servers.ts';
@@ -77,6 +78,27 @@ describe('the servers that an archive was recorded from', () => {
     );
     const port = await sideOf(t, frames, known([SERVER], 1));
     assert.equal(port.unidentified.length, 1);
+  });
+
+  test('that a file of the archive names wrongly, or without a sum, are not known; without one they still accuse', async (t) => {
+    const frames = sessionFrames('10.0.0.1', 40_000, 1);
+    const edited = (edit: (text: string) => string) => (dir: string) => {
+      known([SERVER])(dir);
+      const path = join(dir, 'servers.json');
+      writeFileSync(path, edit(readFileSync(path, 'utf8')));
+    };
+    const damaged = await sideOf(
+      t,
+      frames,
+      edited((text) => text.replace('db1', 'db3')),
+    );
+    assert.deepEqual([damaged.unidentified.length, damaged.identities], [1, []]);
+    const bare = await sideOf(
+      t,
+      frames,
+      edited((text) => text.replace(/,"sum":\d+/, '')),
+    );
+    assert.deepEqual([bare.unidentified.length, bare.identities[0].hostname], [1, 'db1']);
   });
 
   test('each has to be known, but for one that said nothing', async (t) => {
