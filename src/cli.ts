@@ -9,7 +9,7 @@ import { importCommand } from './verbs/import.ts';
 import { interceptCommand } from './verbs/intercept.ts';
 import { lsCommand } from './verbs/ls.ts';
 import { mirrorCommand } from './verbs/mirror.ts';
-import { linesOf, print, say, sayLine } from './verbs/output.ts';
+import { linesOf, muteLibraries, print, say, sayLine } from './verbs/output.ts';
 import { recordCommand } from './verbs/record.ts';
 import { replayCommand } from './verbs/replay.ts';
 import { routesCommand } from './verbs/routes.ts';
@@ -118,6 +118,7 @@ function withMirrorApart(argv: readonly string[]): readonly string[] {
 async function main(): Promise<void> {
   // Our files hold people's data. One that others may read gets its mode where it is made.
   process.umask(0o077);
+  muteLibraries();
   await program.parseAsync(resumedArgs(withMirrorApart(process.argv)));
 }
 

@@ -16,7 +16,7 @@ import {
 } from './doctor-steps.ts';
 import { endpointText } from './endpoints.ts';
 import type { Listener } from './examination.ts';
-import { accountsOf, judge } from './interlock.ts';
+import { accountsOf, judge, toSay } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
@@ -81,7 +81,7 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   listener.looking('the interlock');
   const facts = await askTarget(address, accounts);
   const found = judge(endpointText(target.text, port), facts, recorded, Date.now());
-  for (const { says, advice } of found) tell(failed('interlock', `${says}: ${advice}`));
+  for (const { says, advice } of toSay(found)) tell(failed('interlock', `${says}: ${advice}`));
   if (found.length === 0)
     tell(ok('interlock', 'the target is not a recorded server, and does not look live'));
 }

@@ -6,6 +6,7 @@ import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { endpointText } from './endpoints.ts';
+import type { NoEntry } from './no-entry.ts';
 import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import { whyOther, whySame } from './server-evidence.ts';
@@ -45,10 +46,12 @@ export interface Finding {
   says: string;
   /** What to do about it. */
   advice: string;
+  /** It explains the others of its target: the target could not be asked at all. */
+  alone?: true;
 }
 
 const ANOTHER_SERVER = 'if you know that the target is another server, say --allow-unidentified';
-
+const WAIVE_UNCHECKED = 'if you know that it is a test server, say --allow-unchecked-target';
 const TEST_SERVER = 'replay onto a test server (or say --allow-live-target)';
 
 export interface TargetSide {
@@ -103,8 +106,14 @@ export async function interlock(
   refuseRecordedAddress(side, recorded);
   const findings = await findingsOf(side, recorded);
   const refused = findings.filter(({ kind }) => !waivers[kind]);
-  if (refused.length > 0) throw refusal(refused);
+  if (refused.length > 0) throw refusal(toSay(refused));
   for (const { says } of findings) say(`${says}: the run goes on, as you allowed`);
+}
+
+/** Of several findings about one target those that are worth a line. */
+export function toSay(findings: readonly Finding[]): readonly Finding[] {
+  const alone = findings.find((finding) => finding.alone);
+  return alone === undefined ? findings : [alone];
 }
 
 /** All findings but those by the target's address, gravest first. */
@@ -124,7 +133,7 @@ function rawFinding(name: string): Finding {
   return {
     kind: 'unchecked',
     says: `we can't query ${name}, whose protocol we don't know, so it may be a live server`,
-    advice: 'if you know that it is a test server, say --allow-unchecked-target',
+    advice: WAIVE_UNCHECKED,
   };
 }
 
@@ -160,7 +169,8 @@ export function judge(name: string, facts: TargetFacts, recorded: RecordedSide, 
       says: `${name} looks live: ${facts.live.join('; ')}`,
       advice: TEST_SERVER,
     });
-  if (facts.open.length > 0) findings.push(openFinding(name, facts));
+  if (facts.noEntry !== undefined) findings.push(noEntryFinding(name, facts.noEntry));
+  else if (facts.open.length > 0) findings.push(openFinding(name, facts));
   const unlike = recorded.unidentified.filter(({ greetings }) => whyOther(facts, greetings) === undefined);
   for (const { name: server, greetings } of unlike) {
     const why = whySame(facts, greetings, nowMs);
@@ -193,6 +203,15 @@ function unsureFindings(
   return [...new Set(says)].map((says) => ({ kind: 'unidentified', says, advice: ANOTHER_SERVER }));
 }
 
+function noEntryFinding(name: string, { says, advice, canRun }: NoEntry): Finding {
+  return {
+    kind: 'unchecked',
+    says: `${name} ${says}`,
+    advice: canRun ? `${advice}; or, ${WAIVE_UNCHECKED}` : advice,
+    alone: true,
+  };
+}
+
 function openFinding(name: string, { open }: TargetFacts): Finding {
   const byWhy = new Map<string, string[]>();
   for (const { asks, why } of open) byWhy.set(why, [...(byWhy.get(why) ?? []), `“${asks}”`]);
@@ -202,7 +221,7 @@ function openFinding(name: string, { open }: TargetFacts): Finding {
   return {
     kind: 'unchecked',
     says: `${name} may be a live server: no answer to ${questions.join(', ')}`,
-    advice: `${first}if you know that it is a test server, say --allow-unchecked-target`,
+    advice: `${first}${WAIVE_UNCHECKED}`,
   };
 }
 

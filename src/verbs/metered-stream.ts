@@ -1,6 +1,7 @@
 /** A connection to a server that may say anything: what it says is counted, and cut off beyond a bound. */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { ServerTrouble } from './server-trouble.ts';
 
 export class MeteredStream extends Duplex {
   readonly #socket: Socket;
@@ -26,7 +27,7 @@ export class MeteredStream extends Duplex {
   #take(octets: Buffer): void {
     this.#octets += octets.length;
     if (this.#octets > this.#mostOctets)
-      this.destroy(new Error(`it sent more than ${this.#mostOctets / 1024 ** 2} MiB for an answer`));
+      this.destroy(new ServerTrouble(`it sent more than ${this.#mostOctets / 1024 ** 2} MiB for an answer`));
     else if (!this.push(octets)) this.#socket.pause();
   }
 

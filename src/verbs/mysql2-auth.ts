@@ -3,6 +3,7 @@ import type { AuthPlugin as Mysql2Plugin } from 'mysql2';
 import type { AuthPlugin, ServerKey } from '../mysql/auth/plugin.ts';
 import { PLUGINS } from '../mysql/auth/plugins.ts';
 import { scrambleOf } from '../mysql/handshake.ts';
+import { ServerTrouble } from './server-trouble.ts';
 
 export interface Credentials {
   user: string;
@@ -31,7 +32,8 @@ function conversation(
     const answer = isFirst ? plugin.first(challenge) : plugin.more?.(challenge, data);
     if (answer?.type === 'wait') return null;
     if (answer?.type === 'answer') return Promise.resolve(Buffer.from(answer.octets));
-    const why = answer?.why ?? 'and more than that plugin gives';
-    return Promise.reject(new Error(`the server wants ${plugin.name} for ${user}: ${why}`));
+    const { why, advice } = answer ?? { why: 'and more than that plugin gives' };
+    const what = `the server wants ${plugin.name} for ${user}: ${why}`;
+    return Promise.reject(new ServerTrouble(what, { advice }));
   };
 }

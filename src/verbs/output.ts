@@ -4,7 +4,9 @@
  * Nothing printed is trusted: what comes off the wire may hold escape sequences. The unit is the line. A caller hands over
  * lines, one string each, and whatever in them is unprintable, line feeds included, is escaped here.
  */
+import { Console } from 'node:console';
 import { once } from 'node:events';
+import { Writable } from 'node:stream';
 import { printable, printableJson } from '../printable.ts';
 
 /** One line, or several. */
@@ -31,6 +33,15 @@ export function sayLine(lines: Lines): void {
 /** Lines of a result on stdout. */
 export function print(lines: Lines): void {
   process.stdout.write(asText(lines));
+}
+
+/**
+ * Keeps what libraries write by `console` from the terminal: mysql2 prints a stack where a server sends nonsense, as it came. What
+ * went wrong reaches us by their errors. For the whole process, once.
+ */
+export function muteLibraries(): void {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  globalThis.console = new Console(nowhere);
 }
 
 /** Text whose line ends are ours, as of help. */

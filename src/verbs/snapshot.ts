@@ -1,14 +1,12 @@
 /** The client of `record --snapshot-from`: asks the recorded server for its sessions, and never holds up the recording. */
-import { connect } from 'node:net';
 import { join } from 'node:path';
-import { type Connection, createConnection } from 'mysql2';
 import type { ServerIdentity } from '../archive/server-identity.ts';
 import { SnapshotWriter } from '../archive/snapshot-writer.ts';
 import { SNAPSHOT_INTERVAL_MS, SNAPSHOTS_FILE, type Snapshot } from '../archive/snapshots.ts';
 import type { ServerKey } from '../mysql/auth/plugin.ts';
 import type { CaptureNs } from '../time.ts';
-import { MeteredStream } from './metered-stream.ts';
-import { authPluginsFor } from './mysql2-auth.ts';
+import { ServerConnection } from './server-connection.ts';
+import { troubleText } from './server-trouble.ts';
 import { askSessions } from './snapshot-queries.ts';
 import { nameOfServer, type SnapshotServer } from './snapshot-server.ts';
 
@@ -40,8 +38,7 @@ export class Snapshotter {
   readonly #options: SnapshotterOptions;
   readonly #timer: NodeJS.Timeout;
   readonly #path: string;
-  #connection: Connection | undefined;
-  #stream: MeteredStream | undefined;
+  #connection: ServerConnection | undefined;
   #writer: SnapshotWriter | undefined;
   /** The turn under way … */
   #turn: Promise<void> | undefined;
@@ -84,8 +81,6 @@ export class Snapshotter {
   #disconnect(): void {
     this.#connection?.destroy();
     this.#connection = undefined;
-    // mysql2 ends its half alone, and a server that hangs would keep us from ending.
-    this.#stream?.destroy();
   }
 
   /** A server slower than the interval misses a turn. */
@@ -135,7 +130,7 @@ export class Snapshotter {
       this.#disconnect();
       if (this.#stopped || this.#silent) return undefined;
       this.#silent = true;
-      const why = (error as Error).message;
+      const why = troubleText(error as Error);
       onNotice(
         `cannot ask ${nameOfServer(server)} for its sessions: ${why}; the recording goes on, and asks again each minute`,
       );
@@ -154,35 +149,22 @@ export class Snapshotter {
   }
 
   async #askServer(): Promise<Omit<Snapshot, 'at'>> {
-    const connection = this.#connection ?? (await this.#connect());
-    const ask = (sql: string) =>
-      new Promise<readonly unknown[]>((resolve, reject) => {
-        this.#stream?.reset();
-        connection.query(sql, (error, rows) => (error ? reject(error) : resolve(rows as unknown[])));
-      });
-    return askSessions(ask, this.#options.server.user);
+    // One that ended between two turns is no trouble: this turn connects anew.
+    if (this.#connection?.broken === true) this.#disconnect();
+    this.#connection ??= this.#connect();
+    const connection = this.#connection;
+    await connection.ready();
+    return askSessions((sql) => connection.query(sql), this.#options.server.user);
   }
 
-  #connect(): Promise<Connection> {
-    const { server, password, serverKey } = this.#options;
+  #connect(): ServerConnection {
+    const { server, password = '', serverKey } = this.#options;
     const { user, host, port } = server;
-    const stream = new MeteredStream(connect({ host, port, noDelay: true }), MOST_ANSWER_OCTETS);
-    const connection = createConnection({
-      user,
-      ...(password === undefined ? {} : { password }),
-      charset: 'utf8mb4',
-      stream: () => stream,
-      authPlugins: authPluginsFor({ user, password: password ?? '', secure: false, serverKey }),
-    });
-    this.#stream = stream;
-    this.#connection = connection;
-    return new Promise((resolve, reject) => {
-      // One that ends between two turns is no trouble: the next turn connects anew.
-      connection.on('error', (error) => {
-        if (this.#connection === connection) this.#connection = undefined;
-        reject(error);
-      });
-      connection.connect((error) => (error ? reject(error) : resolve(connection)));
+    return new ServerConnection({
+      host,
+      port,
+      credentials: { user, password, secure: false, serverKey },
+      mostAnswerOctets: MOST_ANSWER_OCTETS,
     });
   }
 

@@ -1,5 +1,7 @@
 /** What ordinary clients learn of a server before a run: which one it is, and what makes it look live. */
 import type { AskedServer } from '../archive/server-identity.ts';
+import { groupedByWhy, type NoEntry, noEntryOf, type TurnedAway } from './no-entry.ts';
+import { ServerTrouble, troubleText } from './server-trouble.ts';
 import { type Account, type TargetAddress, TargetClient } from './target-client.ts';
 import { askAs, Inquiry, QUESTIONS, type QuestionName } from './target-questions.ts';
 
@@ -7,9 +9,6 @@ import { askAs, Inquiry, QUESTIONS, type QuestionName } from './target-questions
 export const ANSWER_LIMIT_MS = 5_000;
 /** All users and questions together: a run waits no longer for what may not come. */
 const ASK_LIMIT_MS = 20_000;
-
-/** Users with the same trouble that are named. */
-const MOST_NAMED = 3;
 
 export interface TargetFacts {
   /** undefined: it does not say. */
@@ -22,6 +21,8 @@ export interface TargetFacts {
   live: string[];
   /** Questions that no user got an answer to. Empty: all is known. */
   open: OpenQuestion[];
+  /** Why no user came as far as asking; undefined: one did, so that the questions say themselves why they are open. */
+  noEntry: NoEntry | undefined;
 }
 
 export interface OpenQuestion {
@@ -49,6 +50,7 @@ export async function askTarget(
   limits: AskLimits = { answerMs: ANSWER_LIMIT_MS, allMs: ASK_LIMIT_MS },
 ): Promise<TargetFacts> {
   const inquiry = new Inquiry();
+  const turned: TurnedAway[] = [];
   const endMs = performance.now() + limits.allMs;
   for (const account of accounts) {
     if (inquiry.open.size === 0) break;
@@ -57,35 +59,39 @@ export async function askTarget(
       inquiry.lacksAll(account.user, `not asked: the questions took more than ${limits.allMs / 1000} s`);
       break;
     }
-    const isThere = await askOne(inquiry, target, account, Math.min(limits.answerMs, leftMs), endMs);
-    if (!isThere) break;
+    const error = await askOne(inquiry, target, account, Math.min(limits.answerMs, leftMs), endMs);
+    if (error === undefined) continue;
+    turned.push({ user: account.user, hasPassword: account.password !== '', error });
+    // Where nothing listens no other user will learn more.
+    if (error instanceof ServerTrouble && error.kind === 'no-connection') break;
   }
   const { identity, connectionId, seenAs, live } = inquiry;
-  return { identity, connectionId, seenAs, live: [...live], open: openQuestions(inquiry) };
+  const noEntry = connectionId === undefined ? noEntryOf(turned) : undefined;
+  return { identity, connectionId, seenAs, live: [...live], open: openQuestions(inquiry), noEntry };
 }
 
-/** Returns false where nothing listens there: no other user will learn more. */
+/** Returns why `account` could not log in; undefined: they could. */
 async function askOne(
   inquiry: Inquiry,
   target: TargetAddress,
   account: Account,
   limitMs: number,
   endMs: number,
-): Promise<boolean> {
+): Promise<Error | undefined> {
   const client = new TargetClient(target, account, limitMs);
-  let stage = 'cannot log in';
+  let isIn = false;
   // Each answer has its limit, and all have one together.
   const overall = setTimeout(() => client.breakOff(), endMs - performance.now());
   try {
     await client.ready();
+    isIn = true;
     inquiry.connectionId ??= client.connectionId;
-    stage = 'got no answer';
     await askAs(inquiry, account.user, client.ask);
-    return true;
-  } catch (error) {
-    const { message, syscall } = error as Error & { syscall?: string };
-    inquiry.lacksAll(account.user, `${stage}: ${message.slice(0, 200)}`);
-    return syscall !== 'connect';
+    return undefined;
+  } catch (cause) {
+    const error = cause as Error;
+    inquiry.lacksAll(account.user, `${isIn ? 'got no answer' : 'cannot log in'}: ${troubleText(error)}`);
+    return isIn ? undefined : error;
   } finally {
     clearTimeout(overall);
     await client.end();
@@ -98,26 +104,8 @@ function openQuestions(inquiry: Inquiry): OpenQuestion[] {
     return {
       name,
       asks: QUESTIONS[name],
-      why: whyOpen([...byUser].map(([user, { why }]) => [user, why])),
+      why: groupedByWhy([...byUser].map(([user, { why }]) => [user, why])),
       grant: grantee && `GRANT ${grantee[1].grant} TO ${grantee[0]}`,
     };
   });
-}
-
-/** Users with the same trouble are named together, and only the first few of many. */
-function whyOpen(whys: readonly (readonly [user: string, why: string])[]): string {
-  if (whys.length === 0) return 'no user and password to ask as (say --users or --as)';
-  const byWhy = new Map<string, { users: string[]; why: string }>();
-  for (const [user, why] of whys) {
-    const alike = why.replaceAll(`'${user}'`, "''");
-    const group = byWhy.get(alike);
-    if (group === undefined) byWhy.set(alike, { users: [user || "''"], why });
-    else group.users.push(user || "''");
-  }
-  return [...byWhy.values()]
-    .map(({ users, why }) => {
-      const more = users.length > MOST_NAMED ? ` and ${users.length - MOST_NAMED} more` : '';
-      return `${users.slice(0, MOST_NAMED).join(', ')}${more}: ${why}`;
-    })
-    .join('; ');
 }

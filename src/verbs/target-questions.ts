@@ -8,6 +8,7 @@ import {
   UPTIME_QUERY,
   variablesOf,
 } from '../archive/server-identity.ts';
+import { troubleText } from './server-trouble.ts';
 import type { AskTarget, Row } from './target-client.ts';
 
 /** Each stays open until an answer to it is known whole. */
@@ -133,11 +134,11 @@ class Asking {
       try {
         return await this.#ask(sql);
       } catch (error) {
-        const { errno, sqlState, message } = error as Error & { errno?: number; sqlState?: string };
+        const { errno, sqlState } = error as Error & { errno?: number; sqlState?: string };
         if (sqlState === undefined) throw error;
         this.#refusal = NO_SUCH_THING.has(errno)
           ? `the target does not know ${sql.split(' ', 3).join(' ')}`
-          : message.slice(0, MOST_TEXT);
+          : troubleText(error as Error);
       }
     }
     return undefined;

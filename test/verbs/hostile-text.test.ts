@@ -21,20 +21,19 @@ const EVIL_OCTETS = Buffer.from(EVIL);
 /** Whatever a terminal may obey, but for the line ends that are ours. */
 const OBEYED = /(?!\n)[\p{Cc}\p{Cs}\p{Bidi_Control}\u2028\u2029]/u;
 
-/** A HandshakeV10 of such a version and such a plugin. */
+/** A HandshakeV10. */
+function greetingOf(version: string, plugin: string): Uint8Array {
+  return Buffer.concat([
+    Buffer.from(`\x0a${version}\0`),
+    Buffer.from([1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0]),
+    Buffer.from([0xff, 0xf7, 8, 2, 0, 0xff, 0xff, 21]),
+    Buffer.alloc(10),
+    Buffer.from(`abcdefghijkl\0${plugin}\0`),
+  ]);
+}
+
 function evilGreeting(plugin: string): Uint8Array {
-  return mysqlPacket(
-    0,
-    Buffer.concat([
-      Buffer.from('\x0a8.0.36-'),
-      EVIL_OCTETS,
-      Buffer.from('\0'),
-      Buffer.from([1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0]),
-      Buffer.from([0xff, 0xf7, 8, 2, 0, 0xff, 0xff, 21]),
-      Buffer.alloc(10),
-      Buffer.from(`abcdefghijkl\0${plugin}\0`),
-    ]),
-  );
+  return mysqlPacket(0, greetingOf(`8.0.36-${EVIL}`, plugin));
 }
 
 function evilError(sequenceId: number, errno: number): Uint8Array {
@@ -177,6 +176,26 @@ describe('what comes off the wire, on a terminal', () => {
     await tame([...dry, ...some], /\\x1b\]0;owned/);
     await tame([...dry, ...some, '--json'], IN_JSON);
     await tame([...dry, '--transport', 'socket', '--remap-user', `x${EVIL}=y`], NAMED);
+  });
+
+  test('a target that answers by nonsense: mysql2 prints nothing of its own', async (t) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.write(mysqlPacket(0, greetingOf('8.4.2', 'mysql_native_password')));
+      socket.once('data', () => {
+        socket.write(mysqlPacket(2, OK));
+        // A column count, and a column, of which the mark of a number of 8 octets is there, and 3 of them.
+        const nonsense = mysqlPacket(1, Buffer.from('fdffffff', 'hex'));
+        socket.on('data', () => socket.write(Buffer.concat([nonsense, nonsense])));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const way = ['-x', `3307-127.0.0.1:${portOf(server)}`, '--transport', 'socket', '--as', 'app'];
+    const { stdout, stderr } = await run('doctor', ...way, '--password-file', users);
+    assert.equal(stderr, '');
+    assert.match(stdout, /failed +interlock .*app: got no answer: it answers what is not the MySQL protocol/);
+    assert.doesNotMatch(stdout, /Warning|Trace|should not reach/i);
   });
 
   for (const [plugin, errno] of [

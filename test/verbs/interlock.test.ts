@@ -112,7 +112,14 @@ describe('what is held against a target', () => {
     startedMs: 0,
     version: '8.4.2',
   };
-  const good: TargetFacts = { identity, connectionId: 50_000, seenAs: undefined, live: [], open: [] };
+  const good: TargetFacts = {
+    identity,
+    connectionId: 50_000,
+    seenAs: undefined,
+    live: [],
+    open: [],
+    noEntry: undefined,
+  };
   const replica = {
     name: 'replica',
     asks: 'is it a replica?',
@@ -185,11 +192,12 @@ describe('no answer, no run', () => {
     await new Promise((resolve) => server.close(resolve));
     return port;
   }
-  const lock = async (waivers: Partial<Waivers>, raw?: boolean) => {
+  const lock = async (waivers: Partial<Waivers>, raw?: boolean, logins = LOGINS) => {
     const said: string[] = [];
     const target = parseAddress('127.0.0.1') as Address;
-    const side = { target, targetPort: await closedPort(), tls: undefined, logins: LOGINS, raw };
-    await interlock(side, recorded('192.0.2.1'), { ...NONE, ...waivers }, (line) => said.push(line));
+    const side = { target, targetPort: await closedPort(), tls: undefined, logins, raw };
+    const unidentified = [{ name: '192.0.2.1:3307', greetings: [] }];
+    await interlock(side, { ...recorded('192.0.2.1'), unidentified: logins === LOGINS ? [] : unidentified }, { ...NONE, ...waivers }, (line) => said.push(line));
     return said;
   };
 
@@ -197,13 +205,25 @@ describe('no answer, no run', () => {
     const why = {
       code: 'refused',
       exitCode: 3,
-      message: /no answer to “which server is it\?”.* \(no user and password.*--allow-unchecked-target/,
+      message:
+        /^127\.0\.0\.1:\d+ can be asked as no one: no user and password is known: name .*--users FILE.*; or, .*--allow-unchecked-target$/,
     };
     await assert.rejects(lock({}), why);
     await assert.rejects(lock({ unidentified: true }), why);
     const said = await lock({ unchecked: true });
-    assert.match(said.join(), /may be a live server.*the run goes on, as you allowed/);
+    assert.match(said.join(), /can be asked as no one.*the run goes on, as you allowed/);
     assert.deepEqual(await lock({ live: true }), []);
+  });
+
+  test('of a target where nothing listens: by its cause, without a flag that would not help', async () => {
+    const logins = { ...LOGINS, users: new Map([['app', 'secret']]) };
+    await assert.rejects(lock({}, false, logins), {
+      code: 'refused',
+      exitCode: 3,
+      lines: [],
+      message:
+        /^127\.0\.0\.1:\d+ cannot be connected to: nothing listens there: ECONNREFUSED: start the server, or mend its address and port$/,
+    });
   });
 
   test('of a protocol that we do not know', async () => {

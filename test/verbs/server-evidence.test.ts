@@ -14,7 +14,7 @@ const SHOWN: ShownGreeting[] = [100, 101].map((hour) => ({
 
 function target(connectionId: number, startedMs: number | undefined, version = VERSION): TargetFacts {
   const identity = { hostname: 'db', port: 3306, serverId: 1, startedMs, version };
-  return { identity, connectionId, seenAs: undefined, live: [], open: [] };
+  return { identity, connectionId, seenAs: undefined, live: [], open: [], noEntry: undefined };
 }
 
 describe('a target cannot be the recorded server', () => {

@@ -55,8 +55,27 @@ test('a target that says nothing, talks nonsense, or is not there leaves every q
   odd.close();
   mute.close();
   for (const socket of sockets) socket.destroy();
-  assert.match((await ask(mute.port)).open[0].why, /ECONNREFUSED/);
-  assert.match((await ask(mute.port, [])).open[0].why, /no user and password/);
+  assert.match((await ask(mute.port)).noEntry?.says ?? '', /ECONNREFUSED/);
+  assert.match((await ask(mute.port, [])).noEntry?.says ?? '', /no user and password/);
+});
+
+test('a target that answers a question by what is no answer is no MySQL server, and mytape says it in its own words', async () => {
+  // Of a column count of 8 octets only the mark is there, and the packet has another's number.
+  const nonsense = Buffer.from([4, 0, 0, 1, 0xfd, 0xff, 0xff, 0xff]);
+  const server = await listen((socket) => {
+    socket.write(greeting());
+    socket.once('data', () => {
+      socket.write(packet(2, OK));
+      socket.on('data', () => socket.write(Buffer.concat([nonsense, nonsense])));
+    });
+  });
+  const { open, noEntry } = await ask(server.port, APP, { answerMs: 5_000, allMs: 20_000 });
+  assert.equal(noEntry, undefined, 'it let the user in');
+  assert.deepEqual(
+    [open.length, open[0].why],
+    [6, 'app: got no answer: it answers what is not the MySQL protocol'],
+  );
+  server.close();
 });
 
 test('all users together have a limit: a slow target is not asked for ever', async () => {

@@ -8,6 +8,7 @@ export const clear: AuthPlugin = {
       ? answer(withNul(password))
       : {
           type: 'refused',
-          why: 'that sends the password as it is, which is done over TLS only (replay over TLS, or give the user another plugin there)',
+          why: 'that sends the password as it is, which is done over TLS only',
+          advice: 'replay over TLS, or give the user another plugin there',
         },
 };

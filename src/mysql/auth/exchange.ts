@@ -99,13 +99,16 @@ export class AuthExchange {
   step(answer: AuthAnswer, sequenceId: number): AuthStep {
     if (answer.type === 'wait') return answer;
     if (answer.type === 'answer') return { type: 'send', octets: framePacket(sequenceId, answer.octets) };
-    return failed(`the target wants ${this.#plugin} for ${this.#user}: ${answer.why}`);
+    const { why, advice } = answer;
+    const what = advice === undefined ? why : `${why} (${advice})`;
+    return failed(`the target wants ${this.#plugin} for ${this.#user}: ${what}`);
   }
 
   #ask(data?: Uint8Array): AuthAnswer {
     const plugin = pluginOf(this.#plugin);
     if (plugin === undefined) {
-      return { type: 'refused', why: 'mytape does not know it (give the user another plugin there)' };
+      const advice = 'give the user another plugin there';
+      return { type: 'refused', why: 'mytape does not know it', advice };
     }
     const challenge = {
       password: this.#password,

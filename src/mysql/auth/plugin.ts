@@ -20,8 +20,8 @@ export type AuthAnswer =
   | { type: 'answer'; octets: Uint8Array }
   /** The server speaks next. */
   | { type: 'wait' }
-  /** `why` and what to do about it, for the operator: goes on from "the target wants PLUGIN for USER: ". */
-  | { type: 'refused'; why: string };
+  /** For the operator: `why` goes on from "the target wants PLUGIN for USER: ", `advice` is what to do about it. */
+  | { type: 'refused'; why: string; advice?: string };
 
 /** The client's side of an authentication plugin, without state: what came last tells what comes next. */
 export interface AuthPlugin {

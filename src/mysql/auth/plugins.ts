@@ -13,7 +13,8 @@ const old: AuthPlugin = {
   name: OLD_PASSWORD,
   first: () => ({
     type: 'refused',
-    why: 'that is no protection for a password (give the user another plugin there)',
+    why: 'that is no protection for a password',
+    advice: 'give the user another plugin there',
   }),
 };
 

@@ -11,9 +11,9 @@ export function encrypted(challenge: Challenge, request: number): AuthAnswer {
   if (serverKey !== undefined) return byKey(challenge, serverKey.pem);
   return {
     type: 'refused',
-    why:
-      'that sends the password under an RSA key, and nothing proves whose that is ' +
-      '(log in over TLS: --transport socket --target-tls; or give the key: --server-public-key FILE; or trust the network: --get-server-public-key)',
+    why: 'that sends the password under an RSA key, and nothing proves whose that is',
+    advice:
+      'log in over TLS: --transport socket --target-tls; or give the key: --server-public-key FILE; or trust the network: --get-server-public-key',
   };
 }
 
@@ -33,7 +33,8 @@ function byKey({ password, scramble }: Challenge, pem: string): AuthAnswer {
   } catch (cause) {
     return {
       type: 'refused',
-      why: `its public key is of no use for this password: ${(cause as Error).message} (log in over TLS)`,
+      why: `its public key is of no use for this password: ${(cause as Error).message}`,
+      advice: 'log in over TLS',
     };
   }
 }
