@@ -160,7 +160,7 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     const none = replay('assistant', seen, at(SECOND), ...usersFile('none', unknowns));
     await refused(
       none,
-      /no answer to “which server is it\?”.* \(un, deux, trois: cannot log in: Access denied/,
+      /lets no one log in: un, deux, trois: Access denied.*: mend the names and passwords/,
       '--allow-unchecked-target',
     );
     const only = usersFile('only', { chg: 'chg-secret' });
