@@ -210,7 +210,10 @@ labTests('mapping', (it) => {
     const run = ['replay', twoPorts, ...x, ...way, '--allow-unchecked-target'];
     const { code, stderr } = await mytape(bed, 'online', run);
     assert.equal(code, 5, stderr);
-    assert.match(stderr, new RegExp(`${target}:1 cannot be connected to: nothing listens there: ECONNREFUSED`));
+    assert.match(
+      stderr,
+      new RegExp(`${target}:1 cannot be connected to: nothing listens there: ECONNREFUSED`),
+    );
     assert.deepEqual(await seenBy(onto), written('a', 3));
     assert.deepEqual(readSummary(out).sessions.lost_by, { connect: 2 });
   });

@@ -197,7 +197,12 @@ describe('no answer, no run', () => {
     const target = parseAddress('127.0.0.1') as Address;
     const side = { target, targetPort: await closedPort(), tls: undefined, logins, raw };
     const unidentified = [{ name: '192.0.2.1:3307', greetings: [] }];
-    await interlock(side, { ...recorded('192.0.2.1'), unidentified: logins === LOGINS ? [] : unidentified }, { ...NONE, ...waivers }, (line) => said.push(line));
+    await interlock(
+      side,
+      { ...recorded('192.0.2.1'), unidentified: logins === LOGINS ? [] : unidentified },
+      { ...NONE, ...waivers },
+      (line) => said.push(line),
+    );
     return said;
   };
 
