@@ -14,6 +14,8 @@ export interface ServerIdentity {
   uid?: string | undefined;
   /** @@datadir, without its last slash. */
   datadir?: string | undefined;
+  /** @@socket: the path of its Unix socket. */
+  socket?: string | undefined;
   /** When the server was started, ms since 1970, by the clock of whoever asked. */
   startedMs?: number | undefined;
   /** @@version. */
@@ -34,7 +36,7 @@ export interface AskedServer extends ServerIdentity {
 
 /** The variables by which a server is recognized. Needs no privilege. */
 export const IDENTITY_QUERY =
-  "SHOW VARIABLES WHERE Variable_name IN ('hostname', 'port', 'server_id', 'server_uuid', 'server_uid', 'datadir', 'version', 'timestamp')";
+  "SHOW VARIABLES WHERE Variable_name IN ('hostname', 'port', 'server_id', 'server_uuid', 'server_uid', 'datadir', 'socket', 'version', 'timestamp')";
 
 /** How long the server has been up, seconds. Needs no privilege. */
 export const UPTIME_QUERY = "SHOW GLOBAL STATUS WHERE Variable_name = 'Uptime'";
@@ -54,6 +56,7 @@ export function identityOf(rows: readonly unknown[]): ServerIdentity | undefined
     uuid: variables.get('server_uuid'),
     uid: variables.get('server_uid'),
     datadir: datadir === undefined ? undefined : plainFolder(datadir),
+    socket: variables.get('socket'),
     version: variables.get('version'),
   };
 }
@@ -131,6 +134,7 @@ const SIGNS = [
   { field: 'port', name: '@@port', isFixed: true },
   { field: 'uid', name: '@@server_uid', isFixed: true },
   { field: 'datadir', name: '@@datadir', isFixed: true },
+  { field: 'socket', name: '@@socket', isFixed: true },
   { field: 'serverId', name: '@@server_id', isFixed: false },
 ] as const;
 
@@ -141,15 +145,13 @@ export function tellsApart({ uuid, uid, serverId, datadir }: ServerIdentity): bo
 
 /** Whether a line of the archive's holds one. */
 export function isIdentity(value: unknown): value is ServerIdentity {
-  const { hostname, port, serverId, startedMs, uuid, uid, datadir, version } = (value ?? {}) as Record<
-    string,
-    unknown
-  >;
+  const { hostname, port, serverId, startedMs, uuid, uid, datadir, socket, version } = (value ??
+    {}) as Record<string, unknown>;
   const isNumber = (number: unknown) => number === undefined || Number.isFinite(number);
   return (
     typeof hostname === 'string' &&
     Number.isInteger(port) &&
     [serverId, startedMs].every(isNumber) &&
-    [uuid, uid, datadir, version].every((text) => text === undefined || typeof text === 'string')
+    [uuid, uid, datadir, socket, version].every((text) => text === undefined || typeof text === 'string')
   );
 }

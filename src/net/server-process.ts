@@ -13,6 +13,8 @@ export interface ServerProcess {
   datadir: string;
   /** MySQL's @@server_uuid. */
   uuid: string | undefined;
+  /** @@socket: the path of the one Unix socket that it listens on; undefined: of none, or of several. */
+  socket: string | undefined;
   /** ms since 1970. */
   startedMs: number | undefined;
   /** Addresses that it listens on; undefined: on all of this host. */
@@ -24,6 +26,9 @@ const SERVERS = /^(mysqld|mariadbd)/;
 
 /** USER_HZ: proc(5)'s times are in these, on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
+
+/** Of a Unix socket that listens: linux/net.h. */
+const SO_ACCEPTCON = 1 << 16;
 
 /** HOST_NAME_MAX of limits.h is 64. */
 const MOST_HOSTNAME = 256;
@@ -39,7 +44,8 @@ export function serverProcessesOn(port: number, proc = '/proc'): ServerProcess[]
   const sockets = new Map(listeningSockets(port, proc).map(({ inode, address }) => [inode, address]));
   if (sockets.size === 0) return [];
   return serverPids(proc).flatMap((pid) => {
-    const held = inodesOf(join(proc, pid, 'fd')).filter((inode) => sockets.has(inode));
+    const inodes = inodesOf(join(proc, pid, 'fd'));
+    const held = inodes.filter((inode) => sockets.has(inode));
     const datadir = held.length === 0 ? undefined : datadirOf(join(proc, pid));
     if (datadir === undefined) return [];
     const addresses = held.map((inode) => sockets.get(inode)?.text);
@@ -48,6 +54,7 @@ export function serverProcessesOn(port: number, proc = '/proc'): ServerProcess[]
         hostname: hostnameOf(proc, pid),
         datadir,
         uuid: uuidOf(proc, pid, datadir),
+        socket: unixSocketOf(join(proc, pid), new Set(inodes)),
         startedMs: startOf(proc, pid),
         addresses: addresses.some((address) => address === undefined)
           ? undefined
@@ -98,6 +105,17 @@ function uuidOf(proc: string, pid: string, datadir: string): string | undefined 
     if (uuid !== undefined) return uuid;
   }
   return undefined;
+}
+
+/** As it was bound. Lines of net/unix, unix(7): `Num RefCount Protocol Flags Type St Inode Path`, with __SO_ACCEPTCON among Flags. */
+function unixSocketOf(process: string, inodes: ReadonlySet<string>): string | undefined {
+  const paths = new Set<string>();
+  for (const line of (read(join(process, 'net/unix')) ?? '').split('\n')) {
+    const [, flags, inode, path] = /^\S+: \S+ \S+ ([0-9A-F]{8}) \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? [];
+    if (path !== undefined && inodes.has(inode) && (Number.parseInt(flags, 16) & SO_ACCEPTCON) !== 0)
+      paths.add(path);
+  }
+  return paths.size === 1 ? [...paths][0] : undefined;
 }
 
 /** stat's 22nd field counts from the boot, whose second is `btime`. The name in parentheses may hold anything. */

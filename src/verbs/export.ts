@@ -120,7 +120,7 @@ function openOutput(path: string): number {
   try {
     return openRegular(path, OPEN.create, 0o600, { owner: ourUsers() });
   } catch (cause) {
-    const what = `cannot write ${path}: ${(cause as Error).message} (name a new file, or - for stdout)`;
+    const what = `cannot write ${path}: ${(cause as Error).message} (name a new file; or write to stdout, and let the shell open it: -o - > ${path})`;
     throw new MytapeError('disk', what, { cause });
   }
 }

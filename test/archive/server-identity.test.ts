@@ -40,19 +40,26 @@ test('a server that was only looked at from outside is recognized by its data fo
 });
 
 test('of one host name, a sign that differs alone is not enough, and two are', () => {
-  const known: ServerIdentity = { hostname: 'db1', port: 3306, datadir: '/data', serverId: 7 };
-  const alone: Partial<ServerIdentity>[] = [{ port: 3307 }, { datadir: '/other' }, { serverId: 8 }];
+  const known: ServerIdentity = {
+    hostname: 'db1',
+    port: 3306,
+    datadir: '/data',
+    socket: '/run/s',
+    serverId: 7,
+  };
+  const alone: Partial<ServerIdentity>[] = [
+    { port: 3307 },
+    { datadir: '/other' },
+    { socket: '/s' },
+    { serverId: 8 },
+  ];
   for (const [i, one] of alone.entries()) {
     assert.equal(is(known, { ...known, ...one }), 'unsure', JSON.stringify(one));
     const both = { ...known, ...one, ...alone[(i + 1) % alone.length] };
     assert.equal(is(known, both), 'other', JSON.stringify(both));
   }
   assert.equal(compareServers(known, { ...known, port: 3307 }).by, '@@port 3306');
-  assert.equal(
-    is({ ...known, datadir: undefined, serverId: undefined }, known),
-    'unsure',
-    'only the port is known',
-  );
+  assert.equal(is({ hostname: 'db1', port: 3306 }, known), 'unsure', 'only the port is known');
   assert.equal(is(known, { ...known, hostname: 'db2' }), 'other');
 });
 
@@ -90,6 +97,7 @@ test('from the rows of a server; what another thing answers is no identity', () 
     port: '3306',
     server_id: '7',
     datadir: '/data/',
+    socket: '/run/my.sock',
     version: '11.4.2-MariaDB',
   };
   assert.deepEqual(identityOf(rows(told)), {
@@ -97,6 +105,7 @@ test('from the rows of a server; what another thing answers is no identity', () 
     uuid: undefined,
     uid: undefined,
     datadir: '/data',
+    socket: '/run/my.sock',
     version: '11.4.2-MariaDB',
   });
   for (const odd of [[], [{ c: '777' }], rows({ hostname: 'db1' }), [null]])

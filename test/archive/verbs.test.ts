@@ -72,7 +72,10 @@ describe('ls and export', () => {
     spawnSync('mkfifo', [fifo]);
     const refused = (path: string, why: RegExp) => {
       const { status, stderr } = run('export', dir, '-o', path);
-      assert.match(stderr, /^disk: cannot write .*\(name a new file, or - for stdout\)\n$/);
+      assert.match(
+        stderr,
+        /^disk: cannot write .*\(name a new file; or write to stdout, and let the shell open it: -o - > \S+\)\n$/,
+      );
       assert.match(stderr, why);
       assert.equal(status, 1);
     };

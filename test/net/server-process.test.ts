@@ -22,7 +22,7 @@ describe('the server process on a port', () => {
   beforeEach(() => {
     proc = mkdtempSync(join(tmpdir(), 'mytape-proc-'));
     datadir = join(proc, 'data');
-    for (const folder of ['net', '77/fd', '77/ns', 'self/ns', 'data'])
+    for (const folder of ['net', '77/fd', '77/net', '77/ns', 'self/ns', 'data'])
       mkdirSync(join(proc, folder), { recursive: true });
     listenOn('00000000');
     writeFileSync(join(proc, 'stat'), 'cpu 1 2\nbtime 1000\nprocesses 1\n');
@@ -42,11 +42,41 @@ describe('the server process on a port', () => {
   }
 
   test('its host, data folder, UUID and start', () => {
-    const whole = { hostname: hostname(), datadir, uuid: UUID, startedMs: 1_002_500, addresses: undefined };
+    const whole = {
+      hostname: hostname(),
+      datadir,
+      uuid: UUID,
+      socket: undefined,
+      startedMs: 1_002_500,
+      addresses: undefined,
+    };
     assert.deepEqual(serverProcessOn(3306, proc), whole);
     listenOn('0500000A');
     assert.deepEqual(serverProcessOn(3306, proc), { ...whole, addresses: ['10.0.0.5'] });
     assert.equal(serverProcessOn(3307, proc), undefined, 'no one listens there');
+  });
+
+  test('the Unix socket that it listens on, where that is one', () => {
+    const line = (inode: number, path: string, flags = '00010000') =>
+      `ffff0000: 00000002 00000000 ${flags} 0001 01 ${inode} ${path}\n`;
+    const held = [31, 32].map((inode) => {
+      symlinkSync(`socket:[${inode}]`, join(proc, '77/fd', String(inode)));
+      return inode;
+    });
+    const socketBy = (...lines: string[]) => {
+      writeFileSync(
+        join(proc, '77/net/unix'),
+        ['Num RefCount Protocol Flags Type St Inode Path\n', ...lines].join(''),
+      );
+      return serverProcessOn(3306, proc)?.socket;
+    };
+    const own = line(held[0], '/run/my sql.sock');
+    assert.equal(
+      socketBy(line(99, '/run/other.sock'), own, line(held[1], '/x', '00000000')),
+      '/run/my sql.sock',
+    );
+    assert.equal(socketBy(own, line(held[1], '/run/mysqlx.sock')), undefined);
+    assert.equal(socketBy(), undefined);
   });
 
   test('a container has a host name of its own', () => {

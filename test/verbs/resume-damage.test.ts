@@ -293,7 +293,7 @@ describe('what an interrupted run left', () => {
       [
         'checkpoint-0.json',
         changed((octets) => Buffer.from(octets.toString().replace('"version":1', '"version":2'))),
-        /it has version 2, and this mytape reads version 1 \(use the mytape that wrote it\)/,
+        /checkpoint-0\.json: it is damaged, or was edited: its sum is wrong/,
       ],
       ['sessions-0.0.log', (path) => rmSync(path), /sessions-0\.0\.log: ENOENT/],
     ];
