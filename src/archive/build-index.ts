@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
 import type { CatalogWriter } from './catalog-writer.ts';
 import { type Codec, makeCodec } from './codec.ts';
+import { importSegments } from './damage.ts';
 import { IndexBuilder } from './index-builder.ts';
 import type { Known } from './known.ts';
 import { cutFrom, damageOf, goneFrom, type Loss, repairNotes, type Span, totalLost } from './losses.ts';
@@ -126,8 +127,8 @@ function segmentNumbers(dir: string, codec: Codec): number[] {
     if (number === i) continue;
     throw new MytapeError(
       'bad-archive',
-      `${segmentPath(dir, i, codec)} is missing, so the index cannot be made anew (put it back; each other segment can be imported by itself: ` +
-        `lz4 -dc ${segmentPath(dir, numbers[0], codec)} | mytape import - -p PORT -o NEW)`,
+      `${segmentPath(dir, i, codec)} is missing, so the index cannot be made anew (put it back; or make a new archive of the others: ` +
+        `${importSegments(dir)})`,
     );
   }
   return numbers;

@@ -9,7 +9,7 @@ import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureGap } from '../wire/packets.ts';
 import { unpackBlocks } from './block-list.ts';
 import { SUMS_SINCE, type TableName } from './columns.ts';
-import { damagedIndex } from './damage.ts';
+import { DamagedIndex, damagedIndex, lostIndex } from './damage.ts';
 import { explain, type IndexFile, openIndexFile } from './index-file.ts';
 import { checkSums, mostRows, wrongArchive } from './index-sums.ts';
 import type { RowTable } from './row-table.ts';
@@ -46,15 +46,15 @@ export class Catalog {
 
   /** What the index says of the whole archive. */
   archive(): ArchiveFacts {
-    return this.#archiveRow((what) => {
-      throw damagedIndex(this.#dir, what);
+    return this.#archiveRow((what, isUsable) => {
+      throw isUsable ? damagedIndex(this.#dir, what) : lostIndex(this.#dir, what);
     });
   }
 
   /** As `archive`, of a row that is wrong as far as it can be understood; `tell` has what is wrong. Throws where it can't be. */
   archiveAnyhow(tell: (what: string) => void): ArchiveFacts {
     return this.#archiveRow((what, isUsable) => {
-      if (!isUsable) throw damagedIndex(this.#dir, what);
+      if (!isUsable) throw lostIndex(this.#dir, what);
       tell(what);
     });
   }
@@ -230,11 +230,15 @@ export class Catalog {
 
   #archiveRow(tell: (what: string, isUsable: boolean) => void): ArchiveFacts {
     const table = this.#tables.archive;
-    return this.#read(() => {
-      const found = wrongArchive(this.#db, table);
-      if (found.wrong !== undefined) tell(found.wrong, found.values !== undefined);
-      return factsOf(table.row(found.values!));
-    });
+    let found: ReturnType<typeof wrongArchive>;
+    try {
+      found = wrongArchive(this.#db, table);
+    } catch (error) {
+      const explained = explain(this.#dir, error);
+      throw explained instanceof DamagedIndex ? lostIndex(this.#dir, explained.what, error) : explained;
+    }
+    if (found.wrong !== undefined) tell(found.wrong, found.values !== undefined);
+    return factsOf(table.row(found.values!));
   }
 
   #get<Row extends object>(table: RowTable<Row>, key: string, value: number): Row | undefined {

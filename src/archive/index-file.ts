@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { MytapeError } from '../errors.ts';
 import { OPEN, openRegular } from '../files.ts';
 import { columnsOf, FORMAT_VERSION, OLDEST_VERSION, TABLE_NAMES, type TableName } from './columns.ts';
-import { damagedIndex, shown } from './damage.ts';
+import { DamagedIndex, damagedIndex, lostIndex, shown, withoutIndex } from './damage.ts';
 import { APPLICATION_ID } from './schema.ts';
 
 export const INDEX_FILE = 'index.db';
@@ -40,20 +40,21 @@ export function openIndexFile(dir: string): IndexFile {
     harden(db);
     const applicationId = db.pragma('application_id', { simple: true });
     if (applicationId !== APPLICATION_ID) {
-      throw new MytapeError('bad-archive', `${path} is not a mytape index`);
+      throw new MytapeError('bad-archive', `${path} is not a mytape index (${withoutIndex(dir)})`);
     }
     const version = db.pragma('user_version', { simple: true }) as number;
     if (version < OLDEST_VERSION || version > FORMAT_VERSION) {
       throw new MytapeError(
         'bad-archive',
         `${dir} has format ${version}, this mytape reads formats ${OLDEST_VERSION} to ${FORMAT_VERSION} ` +
-          '(use the mytape that recorded it)',
+          `(use the mytape that recorded it; if it was this one, the index is damaged, and ${withoutIndex(dir)})`,
       );
     }
     return { db, version, tables: checkSchema(dir, db, version) };
   } catch (error) {
     db?.close();
-    throw explain(dir, error);
+    const explained = explain(dir, error);
+    throw explained instanceof DamagedIndex ? lostIndex(dir, explained.what, error) : explained;
   }
 }
 
@@ -86,7 +87,7 @@ function checkMagic(dir: string, path: string): void {
     if (magic.toString('latin1') !== MAGIC)
       throw new MytapeError(
         'bad-archive',
-        `cannot read the index of ${dir}: ${path} is not a SQLite database`,
+        `cannot read the index of ${dir}: ${path} is not a SQLite database (${withoutIndex(dir)})`,
       );
   } finally {
     closeSync(fd);

@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { withoutIndex } from '../archive/damage.ts';
 import { rebuildIndex } from '../archive/reader.ts';
 import { type Finding, type Verification, verifyArchive } from '../archive/verify.ts';
 import { EXIT } from '../errors.ts';
@@ -111,7 +112,7 @@ function printText(
     ofIndex === 0
       ? NOT_MADE_AGAIN
       : archive === undefined
-        ? `its index can't be read; each segment can: lz4 -dc ${dir}/000000.pcap.lz4 | mytape import - -p PORT -o NEW`
+        ? withoutIndex(dir)
         : `make its index again from the segments: mytape verify --rebuild ${dir}`;
   print(`${dir} is damaged in ${found === 1 ? '1 place' : `${formatCount(found)} places`} (${next})`);
 }

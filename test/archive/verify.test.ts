@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { writeKnownServers } from '../../src/archive/known-servers.ts';
 import { type Finding, verifyArchive } from '../../src/archive/verify.ts';
-import { mytape } from '../verbs/mytape.ts';
+import { CLI, mytape } from '../verbs/mytape.ts';
 import { recordReference, runTrial, trialOf } from './flips.ts';
 import {
   createWriter,
   editIndex,
   interleave,
   recordArchive,
+  SERVER_PORT,
   sessionFrames,
   temporaryFolder,
 } from './support.ts';
@@ -151,6 +153,41 @@ test('verify: what is being recorded, or cannot be told what it is, is not verif
   const lost = mytape('verify', join(folder, 'b'));
   assert.equal(lost.status, 1);
   assert.match(lost.stdout, /server_ports is "x", and not JSON\n.*lz4 -dc .* \| mytape import - /);
+});
+
+test('an index that cannot be made again is said to be, with a line that makes an archive of the segments', (t) => {
+  const folder = temporaryFolder(t);
+  const dir = join(folder, 'a b');
+  const damages: ((index: string) => void)[] = [
+    () => editIndex(dir, 'archive', 'true', { server_ports: '{not json' }),
+    (index) => truncateSync(index, 20_000),
+    (index) => writeFileSync(index, 'x'.repeat(20_000)),
+  ];
+  for (const [i, damage] of damages.entries()) {
+    rmSync(dir, { recursive: true, force: true });
+    record(dir);
+    damage(join(dir, 'index.db'));
+    let line = '';
+    for (const words of [
+      ['ls', dir],
+      ['verify', dir],
+      ['verify', dir, '--rebuild'],
+    ]) {
+      const { status, stdout, stderr } = mytape(...words);
+      assert.equal(status, 1, words.join(' '));
+      assert.doesNotMatch(stdout + stderr, /--rebuild/, words.join(' '));
+      [, line] = /(n=1; for f .* -o NEW)\)/.exec(stdout + stderr) ?? [];
+      assert.ok(line, `${words}: ${stdout}${stderr}`);
+    }
+    if (i > 0) continue;
+    const made = join(folder, 'new');
+    const command = line.replace('PORT', String(SERVER_PORT)).replace('NEW', made);
+    const done = spawnSync('sh', ['-c', command.replace('| mytape', `| '${process.execPath}' '${CLI}'`)], {
+      encoding: 'utf8',
+    });
+    assert.equal(done.status, 0, done.stderr);
+    assert.match(mytape('verify', made).stdout, /is whole: 6,424 packets .* 4 sessions\n$/);
+  }
 });
 
 test('verify: a damaged file of who was recorded is named, and what to do about it', (t) => {
