@@ -7,7 +7,7 @@ import { ROOT } from './support/root.ts';
 
 /** A folder imports only from itself and from rows above its own. */
 const ROWS: readonly (readonly string[])[] = [
-  ['time.ts', 'errors.ts', 'files.ts', 'printable.ts'],
+  ['time.ts', 'errors.ts', 'files.ts', 'printable.ts', 'counted.ts'],
   ['wire', 'mysql', 'tls'],
   ['tcp', 'net'],
   ['flow', 'intercept'],

@@ -153,12 +153,14 @@ export class Attachment implements ReceiverPort {
     this.receiver.flush();
   }
 
-  /** The owner is done: what it left open is reset on the target. */
-  disconnect(): void {
+  /** The owner is done: what it left open is reset on the target. Returns on how many connections a RST was sent. */
+  disconnect(): number {
     this.receiver.detach(this);
-    for (const flow of this.#flows.values()) this.receiver.reset(flow);
+    let reset = 0;
+    for (const flow of this.#flows.values()) if (this.receiver.reset(flow)) reset++;
     this.#flows.clear();
     this.receiver.flush();
+    return reset;
   }
 
   /** The owner is gone without a word: its flows wait for somebody to resume them, as long as the lease runs. */

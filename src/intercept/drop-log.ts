@@ -1,6 +1,7 @@
+/** Says when packets of the answers' capture were lost: `look` is to be called now and then. */
+import { counted } from '../counted.ts';
 import type { ReceiverStats } from './ports.ts';
 
-/** Says when packets of the answers' capture were lost: `look` is to be called now and then. */
 export class DropLog {
   readonly #stats: () => ReceiverStats;
   readonly #log: (line: string) => void;
@@ -16,7 +17,7 @@ export class DropLog {
     const { dropped } = this.#stats();
     if (dropped === this.#known) return;
     this.#log(
-      `the capture dropped ${dropped - this.#known} packets, ${dropped} in all: the target sends them again, and the run is ` +
+      `the capture dropped ${counted(dropped - this.#known, 'packet')}, ${dropped} in all: the target sends them again, and the run is ` +
         'slower for it (narrow -F to the answers alone, give this host more CPU, or share the clients among several intercepts)',
     );
     this.#known = dropped;

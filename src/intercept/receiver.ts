@@ -131,10 +131,11 @@ export class Receiver {
     this.flows.release(flow, aborted, this.now);
   }
 
-  /** The same, and the target is reset at once. */
-  reset(flow: InterceptFlow): void {
+  /** The same, and the target is reset at once. Returns whether it was: not where it was not seen to answer. */
+  reset(flow: InterceptFlow): boolean {
     this.release(flow, true);
-    if (flow.half.state !== 'syn-sent') this.#send(flow, flow.half.ack, CTL.rst | CTL.ack, flow.half.rcvNxt);
+    if (flow.half.state === 'syn-sent') return false;
+    return this.#send(flow, flow.half.ack, CTL.rst | CTL.ack, flow.half.rcvNxt);
   }
 
   orphan(flow: InterceptFlow): void {
@@ -249,9 +250,9 @@ export class Receiver {
     if (seqLt(flow.acknowledged, upTo)) flow.acknowledged = upTo;
   }
 
-  /** Only where our own capture has seen the target speak on that connection: whoever has the key could name any other. */
-  #send(flow: InterceptFlow, seq: number, flags: number, ack: number): void {
-    if (!flow.seen) return;
+  /** Only where our own capture has seen the target speak on that connection: whoever has the key could name any other. Returns whether it was sent. */
+  #send(flow: InterceptFlow, seq: number, flags: number, ack: number): boolean {
+    if (!flow.seen) return false;
     const { half } = flow;
     const writer = this.#writer;
     const at = this.#injector.slot();
@@ -264,5 +265,6 @@ export class Receiver {
       if (count > 0) end = writer.sack(at, end, this.#blocks, count);
     }
     this.#injector.commit(writer.finish(at, end));
+    return true;
   }
 }

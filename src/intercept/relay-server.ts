@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { counted } from '../counted.ts';
 import { TimestampClock } from '../tcp/timestamps.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Attachment } from './attachment.ts';
@@ -21,6 +22,15 @@ const LISTEN_MS = 1_000;
 const CLOSE_MS = 1_000;
 
 const NOT_OURS = 'sent what is not the relay protocol';
+
+/** `3 connections left open: 2 reset, 1 not …`: what a replay that said goodbye left, and what of it got a RST. */
+function leftOpen(left: number, reset: number): string {
+  const what = `${counted(left, 'connection')} left open`;
+  const unseen = 'the target was not seen to answer';
+  if (reset === left) return `${what}: reset`;
+  if (reset === 0) return `${what}: not reset (${unseen})`;
+  return `${what}: ${reset} reset, ${left - reset} not (${unseen} on them)`;
+}
 
 export type ChannelLog = (event: 'open' | 'refused' | 'closed', detail: string) => void;
 
@@ -108,7 +118,10 @@ export class RelayChannel extends RelayTeller {
     port.abandon();
     const why = this.#trouble === '' ? '' : ` (${this.#trouble})`;
     const lease = `${LEASE_MS / 1000} s`;
-    const flows = left > 0 ? `, ${left} connections wait for it to come back within ${lease}` : '';
+    const flows =
+      left > 0
+        ? `, ${counted(left, 'connection waits', 'connections wait')} for it to come back within ${lease}`
+        : '';
     this.#log('closed', `${this.#name} without a goodbye${why}${flows}`);
   }
 
@@ -116,9 +129,9 @@ export class RelayChannel extends RelayTeller {
   #bye(port: Attachment): void {
     const left = port.flows;
     this.#detach();
-    port.disconnect();
+    const reset = port.disconnect();
     this.#over = true;
-    this.#log('closed', left > 0 ? `${this.#name}, ${left} connections left open were reset` : this.#name);
+    this.#log('closed', left > 0 ? `${this.#name}, ${leftOpen(left, reset)}` : this.#name);
     this.#socket.end();
     this.#closeSoon();
   }
@@ -223,7 +236,9 @@ export class RelayChannel extends RelayTeller {
         `speaks relay version ${version}, this intercept speaks ${RELAY_VERSION}: use the same mytape on both`,
       );
     } else if (this.#room.channels >= this.#room.limits.channels) {
-      this.#refuse(`wants more than the ${this.#room.limits.channels} channels that this intercept allows`);
+      this.#refuse(
+        `wants more than the ${counted(this.#room.limits.channels, 'channel')} that this intercept allows`,
+      );
     } else {
       this.#guest.greeted();
       this.#room.channels++;
@@ -253,10 +268,11 @@ export class RelayChannel extends RelayTeller {
   #isWelcome(port: Attachment, target: Target): boolean {
     const { channelFlows, flows } = this.#room.limits;
     if (port.replay === undefined) this.#refuse('did not say which target it is for');
-    else if (port.flows >= channelFlows) this.#refuse(`has more than ${channelFlows} connections open`);
+    else if (port.flows >= channelFlows)
+      this.#refuse(`has more than ${counted(channelFlows, 'connection')} open`);
     else if (this.#receiver.flows.open >= flows) {
       this.#refuse(
-        `wants more than the ${flows} connections that this intercept allows, of all replays together`,
+        `wants more than the ${counted(flows, 'connection')} that this intercept allows, of all replays together`,
       );
     } else return this.#isTarget(target);
     return false;

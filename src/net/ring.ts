@@ -83,7 +83,7 @@ export interface RingOptions {
    */
   restMs?: (() => number) | undefined;
   /** Called when the interface goes down, and again, with the end of the gap, when it is up. */
-  onGap?: ((gap: CaptureGap) => void) | undefined;
+  onGap?: ((gap: CaptureGap, isUp: boolean) => void) | undefined;
   /** Where several rings split the packets of one interface between them. */
   share?: Share;
 }
@@ -174,6 +174,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
   #onGap: RingOptions['onGap'];
   /** Since when the interface is down; undefined: it is up. */
   #downSince: CaptureNs | undefined;
+  #isGapTold = false;
   #looking: NodeJS.Timeout | undefined;
 
   constructor(
@@ -285,9 +286,10 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
     }
     if (this.#downSince === undefined) {
       this.#downSince = Math.round(captureNow(this.originSec));
-      this.#onGap?.({ fromAt: this.#downSince, toAt: undefined });
       this.#looking = setInterval(() => {
         this.#look();
+        // One that is being removed goes down first, and is away by now: the capture ends there, and misses nothing.
+        if (!this.#closing) this.#tellGap();
         if (this.#closing) this.#turn();
       }, LOOK_MS);
     }
@@ -299,7 +301,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
     const state = interfaceState(fd, index);
     if (state === 'down') return;
     if (state === 'up') {
-      this.#endGap();
+      this.#endGap(true);
       return;
     }
     const what = `the interface ${iface} was removed while packets were captured on it`;
@@ -313,17 +315,26 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
     this.#beginClose();
   }
 
-  #endGap(): void {
+  #tellGap(): void {
+    if (this.#downSince === undefined || this.#isGapTold) return;
+    this.#isGapTold = true;
+    this.#onGap?.({ fromAt: this.#downSince, toAt: undefined }, false);
+  }
+
+  /** `isUp`: packets come again; else the capture ends. */
+  #endGap(isUp: boolean): void {
     clearInterval(this.#looking);
-    if (this.#downSince === undefined) return;
-    this.#onGap?.({ fromAt: this.#downSince, toAt: Math.round(captureNow(this.originSec)) });
+    if (isUp) this.#tellGap();
+    if (this.#downSince !== undefined && this.#isGapTold)
+      this.#onGap?.({ fromAt: this.#downSince, toAt: Math.round(captureNow(this.originSec)) }, isUp);
     this.#downSince = undefined;
+    this.#isGapTold = false;
   }
 
   /** Nothing more comes in; what is in the ring can still be pulled. */
   #beginClose(): void {
     this.#closing = true;
-    this.#endGap();
+    this.#endGap(false);
     const { fd, index, promiscuous } = this.#device;
     attachFilter(fd, DROP_ALL);
     if (promiscuous && this.#failure === undefined) setPromiscuous(fd, index, false);

@@ -162,14 +162,25 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /**
    * Ends the run early: what is under way may finish. The rest is lost as interrupted, or, as if the recording ended here,
-   * skipped as out-of-time.
+   * skipped as out-of-time. Returns how long what is under way may take at most, ms; then its time-out ends it.
    */
-  stop(cause: 'interrupted' | 'out-of-time' = 'interrupted'): void {
+  stop(cause: 'interrupted' | 'out-of-time' = 'interrupted'): number {
     this.#outOfTime ||= cause === 'out-of-time' && !this.#stopped;
     this.#stopped = true;
     this.#ahead.stop();
     for (const session of [...this.#live]) session.stop();
     this.#transport.flush();
+    return this.#longestMs();
+  }
+
+  #longestMs(): number {
+    const now = this.now();
+    let longest = 0;
+    for (const session of this.#live) {
+      const ms = this.#patienceMs(session) - (now - session.busySince);
+      if (Number.isFinite(ms)) longest = Math.max(longest, ms);
+    }
+    return longest;
   }
 
   /** Sessions that have begun their commands, and are not over. */

@@ -3,6 +3,7 @@ import { MytapeError } from '../errors.ts';
 import type { Percentiles, SpeedChange } from '../report/summary.ts';
 import type { CaptureNs } from '../time.ts';
 import { callAt } from './control-course.ts';
+import { formatDuration } from './output.ts';
 import type { ReplayThreads } from './replay-threads.ts';
 
 export const SPEED_RANGE = { least: 0.01, most: 1000 } as const;
@@ -113,13 +114,25 @@ export class RunControl {
 
   /** The first time what is under way finishes, the second time everything ends at once. */
   stop(): void {
-    const { threads, say } = this.#run;
+    const { threads, endsByHand } = this.#run;
     this.#stops++;
     if (this.#stops === 1) {
-      say('stopping: what is under way finishes, or comes to its --reply-timeout (Ctrl-C again: now)');
-      threads.stop(this.#run.endsByHand ? 'out-of-time' : 'interrupted');
+      void threads
+        .stop(endsByHand ? 'out-of-time' : 'interrupted')
+        .then((leftMs) => this.#sayStopping(leftMs));
       this.#wake();
     } else threads.cut();
+  }
+
+  /** `leftMs`: what is under way comes to its time-out by then; 0: nothing is. */
+  #sayStopping(leftMs: number | undefined): void {
+    if (this.#stops > 1 || leftMs === 0) return;
+    // To whole seconds: a time-out is looked for once a second.
+    const latest =
+      leftMs === undefined ? '' : ` at the latest in ${formatDuration(Math.ceil(leftMs / 1000 + 1) * 1000)}`;
+    this.#run.say(
+      `stopping: what is under way finishes, or comes to its time-out${latest} (Ctrl-C again: now)`,
+    );
   }
 
   async status(): Promise<RunStatus> {

@@ -33,8 +33,8 @@ export class GapTeller {
     this.#say = say;
   }
 
-  /** One that begins, or, with its end, the same when it is over. */
-  take(gap: CaptureGap): void {
+  /** One that begins, or, with its end, the same when it is over. `isUp`: the interface is up again; else the capture ends. */
+  take(gap: CaptureGap, isUp: boolean): void {
     this.onGap?.(gap);
     const { totals } = this;
     if (gap.toAt === undefined) {
@@ -49,8 +49,9 @@ export class GapTeller {
     }
     totals.gapMs += (gap.toAt - gap.fromAt) / 1e6;
     if (this.first.length < MOST_LISTED) this.first.push(gap);
-    if (totals.gaps <= MOST_LINES)
-      this.#say(`${this.#iface} is up again: a gap of ${describeGap(gap, this.#originSec)}`);
+    if (totals.gaps > MOST_LINES) return;
+    const what = isUp ? 'is up again' : 'was down until the capture ended';
+    this.#say(`${this.#iface} ${what}: a gap of ${describeGap(gap, this.#originSec)}`);
   }
 }
 

@@ -29,7 +29,7 @@ export async function openCaptures(
           promiscuous: false,
           restMs,
           originSec,
-          onGap: (gap) => gaps.take(gap),
+          onGap: (gap, isUp) => gaps.take(gap, isUp),
         }),
       );
     }

@@ -50,7 +50,7 @@ export async function openRecordCapture(
     filter,
     mode: 'throughput',
     originSec,
-    onGap: (gap) => gaps.take(gap),
+    onGap: (gap, isUp) => gaps.take(gap, isUp),
     ...(options.buffer === undefined ? {} : { bufferOctets: options.buffer }),
   });
   try {

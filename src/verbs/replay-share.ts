@@ -183,7 +183,7 @@ export class ReplayShare {
       // All threads capture on one interface: one of them tells.
       const gaps =
         live && new GapTeller(live.iface, live.originSec, (line) => share.index === 0 && say(line));
-      const capture = live && (await openLiveCapture(live, job, share, (gap) => gaps?.take(gap)));
+      const capture = live && (await openLiveCapture(live, job, share, (gap, isUp) => gaps?.take(gap, isUp)));
       const made = new ReplayShare(job, share, clients, transport, capture, say);
       made.#gaps = gaps;
       made.#dry = dry;
@@ -353,14 +353,17 @@ export class ReplayShare {
     else this.#engine?.resume(now);
   }
 
-  /** What is under way finishes; nothing else begins. What comes live ends here, and is replayed to its end. */
-  stop(cause: StopCause = 'interrupted'): void {
+  /**
+   * What is under way finishes; nothing else begins. What comes live ends here, and is replayed to its end. Returns how long what is under
+   * way may take at most, ms; undefined where that is not known, as of what came live.
+   */
+  stop(cause: StopCause = 'interrupted'): number | undefined {
     if (this.#capture !== undefined) {
       this.#capture.close();
-      return;
+      return undefined;
     }
     this.#stopped ??= cause;
-    this.#engine?.stop(cause);
+    return this.#engine?.stop(cause) ?? 0;
   }
 
   cut(): void {

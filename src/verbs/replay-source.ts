@@ -77,7 +77,7 @@ export function openLiveCapture(
   live: LiveJob,
   { captureDriver, serverPorts = [] }: Pick<OpeningJob, 'captureDriver' | 'serverPorts'>,
   share: Share,
-  onGap: (gap: CaptureGap) => void,
+  onGap: (gap: CaptureGap, isUp: boolean) => void,
 ): Promise<PacketSource> {
   const { iface, filter, promiscuous, bufferOctets, originSec } = live;
   return openCapture(captureDriver, {

@@ -40,7 +40,8 @@ export interface ReplayThreads {
   /** Ours so far. */
   lateness(): Promise<Percentiles>;
   steer(steering: Steering): void;
-  stop(cause?: StopCause): void;
+  /** Resolves to how long what is under way may take at most, ms; undefined: that is not known. */
+  stop(cause?: StopCause): Promise<number | undefined>;
   cut(): void;
   /** Frees what was opened, where `run` is not to be called. */
   close(): Promise<void>;
@@ -66,7 +67,7 @@ export async function openThreads(
     shed: async () => {},
     lateness: async () => latenessOf([share.lateness]),
     steer: (steering) => share.steer(steering),
-    stop: (cause) => share.stop(cause),
+    stop: async (cause) => share.stop(cause),
     cut: () => share.cut(),
     close: () => share.close(),
   };
@@ -155,8 +156,10 @@ class WorkerThreads implements ReplayThreads {
     this.#all({ type: 'steer', steering });
   }
 
-  stop(cause: StopCause = 'interrupted'): void {
-    this.#all({ type: 'stop', cause });
+  async stop(cause: StopCause = 'interrupted'): Promise<number | undefined> {
+    const each = await Promise.all(this.#threads.map((thread) => thread.stop(cause)));
+    const known = each.filter((ms) => ms !== undefined);
+    return known.length === 0 ? undefined : Math.max(...known);
   }
 
   cut(): void {
@@ -182,6 +185,7 @@ class ShareThread {
   readonly #worker: Worker;
   #ran: (unread: string | undefined) => void = () => {};
   #shed: () => void = () => {};
+  #stopping: (leftMs: number | undefined) => void = () => {};
   /** Who asked for it, in order. */
   #lateness: ((lateness: string) => void)[] = [];
 
@@ -204,6 +208,7 @@ class ShareThread {
         else if (message.type === 'say') say(message.lines);
         else if (message.type === 'ran') this.#ran(message.unread);
         else if (message.type === 'shed') this.#shed();
+        else if (message.type === 'stopping') this.#stopping(message.leftMs);
         else if (message.type === 'lateness') this.#lateness.shift()?.(message.lateness);
         else if (message.type === 'done') done(message.result);
         else failed(errorOf(message));
@@ -227,6 +232,14 @@ class ShareThread {
     return new Promise((resolve, reject) => {
       this.#shed = resolve;
       this.result.catch(reject);
+    });
+  }
+
+  stop(cause: StopCause): Promise<number | undefined> {
+    this.post({ type: 'stop', cause });
+    return new Promise((resolve) => {
+      this.#stopping = resolve;
+      void this.ended.then(() => resolve(undefined));
     });
   }
 

@@ -130,7 +130,7 @@ export async function openPacketTransport(
         incomingOnly: true,
         restMs: () => receiver.restMs(),
         originSec,
-        onGap: (gap) => gaps.take(gap),
+        onGap: (gap, isUp) => gaps.take(gap, isUp),
         ...(share.of > 1 ? { share } : {}),
       });
       transport.use(localAnswers(receiver, source, transport, say));

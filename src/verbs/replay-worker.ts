@@ -35,6 +35,8 @@ export type FromWorker =
   | { type: 'say'; lines: Lines }
   /** A histogram, encoded. */
   | { type: 'lateness'; lateness: string }
+  /** What is under way may take so long at most, ms. */
+  | { type: 'stopping'; leftMs: number | undefined }
   /** It has no capabilities any more. */
   | { type: 'shed' }
   /** Of a `run`. */
@@ -62,7 +64,7 @@ async function work(): Promise<void> {
           tell({ type: 'shed' });
         } else if (message.type === 'end') resolve(true);
         else if (message.type === 'close') resolve(false);
-        else if (message.type === 'stop') replay.stop(message.cause);
+        else if (message.type === 'stop') tell({ type: 'stopping', leftMs: replay.stop(message.cause) });
         else if (message.type === 'steer') replay.steer(message.steering);
         else if (message.type === 'lateness') tell({ type: 'lateness', lateness: replay.lateness });
         else replay.cut();

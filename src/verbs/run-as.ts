@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  statSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -161,7 +162,7 @@ export function checkWritable(path: string, runAs: RunAs, option: string): void 
     throw new MytapeError(
       'bad-file',
       `cannot write the folder ${path} as ${nameOfUser(runAs)}: ${(cause as Error).message} ` +
-        `(choose another by ${option}, or another user by --user NAME)`,
+        `(choose another by ${option}, or ${otherUser(path, runAs)})`,
       { cause },
     );
   }
@@ -190,10 +191,27 @@ export function checkReadable(path: string, runAs: RunAs): void {
   }
 }
 
+/** Who could do what we can't with `path`: its owner by name, unless that is who we are. For the end of "choose …". */
+export function otherUser(path: string, runAs: RunAs): string {
+  const we = runAs?.uid ?? process.geteuid?.();
+  const owner = ownerOf(path) ?? ownerOf(dirname(path));
+  if (owner === undefined || owner === we) return 'another user by --user NAME';
+  const asRoot = runAs === undefined && we !== 0 ? 'with sudo ' : '';
+  return `${asRoot}its owner by --user ${findAccount(owner)?.name ?? owner}`;
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}
+
 function unreadable(path: string, runAs: RunAs, cause: Error): MytapeError {
   return new MytapeError(
     'bad-file',
-    `cannot read ${path} as ${nameOfUser(runAs)}: ${cause.message} (make it readable, or choose another user by --user NAME)`,
+    `cannot read ${path} as ${nameOfUser(runAs)}: ${cause.message} (make it readable, or choose ${otherUser((cause as NodeJS.ErrnoException).path ?? path, runAs)})`,
     { cause },
   );
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { ArchiveLock } from '../archive/lock.ts';
 import { MytapeError } from '../errors.ts';
 import { whyNotRegular } from '../files.ts';
-import { asRunAs, nameOfUser, type RunAs } from './run-as.ts';
+import { asRunAs, nameOfUser, otherUser, type RunAs } from './run-as.ts';
 
 export const LOCK_FILE = 'run.lock';
 
@@ -28,7 +28,7 @@ export class RunLock {
       ? new MytapeError('usage', `a run is under way in ${folder}: choose another folder by --out`)
       : new MytapeError(
           'bad-file',
-          `cannot write into the folder ${folder} as ${nameOfUser(runAs)} (choose another by --out, or another user by --user NAME)`,
+          `cannot write into the folder ${folder} as ${nameOfUser(runAs)} (choose another by --out, or ${otherUser(folder, runAs)})`,
         );
   }
 

@@ -26,5 +26,5 @@ test('a wire that carries nothing any more is noticed at both ends after ten sec
   afterMs(10_000);
   await until(() => events.length > 0 && closed() !== undefined, 'the loss');
   assert.equal(events[0], 'lost: was not heard for 10 s');
-  assert.match(closed()!, /without a goodbye \(nothing was heard of it for 10 s\), 1 connections wait/);
+  assert.match(closed()!, /without a goodbye \(nothing was heard of it for 10 s\), 1 connection waits/);
 });

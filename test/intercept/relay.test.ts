@@ -203,7 +203,7 @@ describe('relay', { concurrency: true }, () => {
     await until(() => injector.packets.length === 1, 'a packet');
     const [{ flags, seq, dst, src, srcPort }] = injector.take();
     assert.deepEqual([flags, seq, dst, src, srcPort], [CTL.rst | CTL.ack, 11, TARGET, CLIENT, 300]);
-    await until(() => log.some((line) => /1 connections left open were reset/.test(line)), 'the log');
+    await until(() => log.some((line) => /, 1 connection left open: reset$/.test(line)), 'the log');
   });
 
   test('a channel that is cut is made again, and its flows are taken up where they were', async (t) => {
@@ -227,7 +227,7 @@ describe('relay', { concurrency: true }, () => {
     assert.equal(events[1], 'back');
     assert.match(
       log[1],
-      /^closed: .* without a goodbye.*, 1 connections wait for it to come back within 10 s$/,
+      /^closed: .* without a goodbye.*, 1 connection waits for it to come back within 10 s$/,
     );
     injector.take();
     const peer = { mss: 1400, shift: 9, sackPermitted: false, timestamps: false };
@@ -250,6 +250,37 @@ describe('relay', { concurrency: true }, () => {
     await until(() => owner.told.some(([what]) => what === 'reply'), 'a reply');
     assert.deepEqual(injector.take(), [], 'nothing was reset');
     assert.equal(receiver.flows.open, 1);
+  });
+
+  test('what a goodbye leaves open is reset only where the target was seen to answer, and the log says so', async (t) => {
+    const { address, receiver, injector, log } = await startIntercept(t, KEY);
+    const { client, owner } = await connect(t, address, KEY);
+    const unseen = {
+      iss: 10,
+      rcvNxt: 1,
+      ack: 11,
+      tsRecent: 0,
+      peer: { mss: 1400, shift: 9, sackPermitted: false, timestamps: false },
+      commandPhase: undefined,
+      expect: undefined,
+      state: undefined,
+    };
+    client.register(1, tupleOf(300), 10);
+    client.resume(2, tupleOf(301), unseen);
+    client.flush();
+    await until(() => owner.told.length === 2, 'registered');
+    receiver.take(blockOf(answer(300, 0, 11, CTL.syn | CTL.ack)), 0);
+    await until(() => injector.take().length === 1, 'the ACK');
+    await client.close();
+    await until(() => log.some((line) => line.startsWith('closed')), 'the log');
+    assert.match(
+      log.at(-1) ?? '',
+      /, 2 connections left open: 1 reset, 1 not \(the target was not seen to answer on them\)$/,
+    );
+    assert.deepEqual(
+      injector.take().map(({ srcPort }) => srcPort),
+      [300],
+    );
   });
 
   test('an intercept that was started again is found again', async (t) => {

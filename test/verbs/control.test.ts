@@ -45,13 +45,17 @@ function fakeRun({
   speed = 1,
   live = false,
   endsByHand = false,
+  underWayMs = 0,
 }: {
   speed?: number;
   live?: boolean;
   endsByHand?: boolean;
+  /** What a thread says of it when it is stopped. */
+  underWayMs?: number | undefined;
 }) {
   const steered: Steering[] = [];
   const stopped: (StopCause | 'cut')[] = [];
+  const said: string[] = [];
   const clock = { ms: 10_000 };
   const control = new RunControl({
     threads: {
@@ -68,7 +72,10 @@ function fakeRun({
       shed: async () => {},
       lateness: async () => LATENESS,
       steer: (steering) => steered.push(steering),
-      stop: (cause = 'interrupted') => stopped.push(cause),
+      stop: async (cause = 'interrupted') => {
+        stopped.push(cause);
+        return underWayMs;
+      },
       cut: () => stopped.push('cut'),
       run: async () => undefined,
       end: async () => [],
@@ -78,12 +85,26 @@ function fakeRun({
     recording: live ? undefined : { from: 1e9, to: 5e9, originSec: ORIGIN_SEC },
     endsByHand,
     now: () => clock.ms,
-    say: () => {},
+    say: (line) => said.push(line),
   });
-  return { control, steered, stopped, clock };
+  return { control, steered, stopped, said, clock };
 }
 
 describe('a run that is steered', () => {
+  test('one that is stopped says when what is under way is over at the latest', async () => {
+    const one = fakeRun({ underWayMs: 286_500 });
+    one.control.stop();
+    await new Promise(setImmediate);
+    assert.deepEqual(one.said, [
+      'stopping: what is under way finishes, or comes to its time-out at the latest in 4m48s (Ctrl-C again: now)',
+    ]);
+    const twice = fakeRun({ underWayMs: 286_500 });
+    twice.control.stop();
+    twice.control.stop();
+    await new Promise(setImmediate);
+    assert.deepEqual([twice.said, twice.stopped], [[], ['interrupted', 'cut']]);
+  });
+
   test('all threads are told the same moment, and changes are written down', async () => {
     const { control, steered, clock } = fakeRun({});
     await control.begin();

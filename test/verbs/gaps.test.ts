@@ -11,8 +11,8 @@ describe('gaps', () => {
     const teller = new GapTeller('eth0', ORIGIN_SEC, (line) => said.push(line));
     teller.onGap = (gap) => heard.push(gap);
     for (let n = 0; n < 20; n++) {
-      teller.take({ fromAt: n * 10e9, toAt: undefined });
-      teller.take({ fromAt: n * 10e9, toAt: n * 10e9 + 2e9 });
+      teller.take({ fromAt: n * 10e9, toAt: undefined }, false);
+      teller.take({ fromAt: n * 10e9, toAt: n * 10e9 + 2e9 }, true);
     }
     assert.match(said[0], /^eth0 is down: waiting until it is up again/);
     assert.match(said[1], /^eth0 is up again: a gap of 2\.00s \(\d\d:\d\d:\d\d to \d\d:\d\d:\d\d\)$/);
@@ -20,6 +20,14 @@ describe('gaps', () => {
     assert.match(said[10], /again and again/);
     assert.deepEqual(teller.totals, { gaps: 20, gapMs: 40_000 });
     assert.equal(heard.length, 40);
+  });
+
+  test('one that lasts to the end of the capture is not said to be over', () => {
+    const said: string[] = [];
+    const teller = new GapTeller('eth0', ORIGIN_SEC, (line) => said.push(line));
+    teller.take({ fromAt: 0, toAt: undefined }, false);
+    teller.take({ fromAt: 0, toAt: 3e9 }, false);
+    assert.match(said[1], /^eth0 was down until the capture ended: a gap of 3\.00s/);
   });
 
   test('of an archive have a line each, as far as people read them', () => {

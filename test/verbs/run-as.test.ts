@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { planRunAs } from '../../src/verbs/run-as.ts';
+import { planRunAs, readFor } from '../../src/verbs/run-as.ts';
 import { assertWithoutCapabilities, assertWithoutRights, rightsOf } from '../support/rights.ts';
 import { ROOT } from '../support/root.ts';
 import { HANG_MS } from '../support/until.ts';
@@ -150,7 +150,7 @@ describe('input is not read before root is given up', { skip: SKIP }, () => {
     }
     for (const way of [['--transport', 'socket'], ['--local'], ['--dry-run', '--local']]) {
       const { status, stderr } = replay(...way);
-      assert.match(stderr, /cannot read .*peak\.tape as nobody: EACCES.*--user NAME/);
+      assert.match(stderr, /cannot read .*peak\.tape as nobody: EACCES.*its owner by --user root/);
       assert.deepEqual([status, existsSync(join(folder, 'run'))], [1, false]);
     }
   });
@@ -361,11 +361,27 @@ describe('mytape with fewer rights', { skip: SKIP }, () => {
     const { status, stderr } = mytape('record', '-i', 'lo', '-o', archive, '--user', NOBODY);
     assert.match(
       stderr,
-      /cannot write the folder .*of-root as nobody: EACCES.*\(choose another by -o, or another user/,
+      /cannot write the folder .*of-root as nobody: EACCES.*\(choose another by -o, or its owner by --user root\)/,
     );
     assert.equal(status, 1);
     assert.doesNotMatch(stderr, /recording/);
     assert.deepEqual(readdirSync(archive), []);
+  });
+
+  test('an archive that only another user can read: the error names that user', () => {
+    const archive = join(folder, 'another-s');
+    mkdirSync(archive, { mode: 0o700 });
+    chownSync(archive, uid, gid);
+    const other = { uid: uid - 1, gid, name: undefined };
+    assert.throws(
+      () => readFor(other, archive, () => {}),
+      /cannot read .*another-s as user \d+: EACCES.*\(make it readable, or choose its owner by --user nobody\)/,
+    );
+    chownSync(archive, 0, 0);
+    assert.throws(() => readFor(other, archive, () => {}), /or choose its owner by --user root\)/);
+    chownSync(archive, uid - 1, gid);
+    chmodSync(archive, 0);
+    assert.throws(() => readFor(other, archive, () => {}), /or choose another user by --user NAME\)/);
   });
 
   test('a mytape that the user cannot read is named: parts of it are loaded later', () => {

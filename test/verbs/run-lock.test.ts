@@ -26,7 +26,7 @@ test('a folder that the user of the run cannot write: the error names both', { s
   chmodSync(folder, 0o700);
   assert.throws(() => RunLock.take(folder, findAccount('nobody')), {
     code: 'bad-file',
-    message: `cannot write into the folder ${folder} as nobody (choose another by --out, or another user by --user NAME)`,
+    message: `cannot write into the folder ${folder} as nobody (choose another by --out, or its owner by --user root)`,
   });
   assert.equal(process.geteuid?.(), 0);
 });
