@@ -8,6 +8,7 @@ import { HEADER_OCTETS, payloadLength } from '../mysql/packet.ts';
 import type { CaptureNs } from '../time.ts';
 import { CTL, type Segment } from '../wire/segment.ts';
 import { seqAdd, seqDiff } from '../wire/sequence.ts';
+import { isCopy, remember } from './copies.ts';
 import { hashOf, type Side } from './coverage.ts';
 import type { Flow } from './flow.ts';
 import { beginsLogin, isGreeting } from './login-evidence.ts';
@@ -33,9 +34,6 @@ const EVENTFUL = CTL.syn | CTL.fin | CTL.rst | CTL.ack;
 /** So long after a reset, what was on its way may still come. */
 export const RESET_GRACE_NS = 1e9;
 
-/** A copy of a packet comes sooner after it than a retransmission does. */
-const COPY_NS = 5e6;
-
 /**
  * Whether `segment` is what nearly all are, the next of its direction and nothing more to be learnt from it: then it is
  * taken in.
@@ -60,6 +58,7 @@ export function isNext(flow: Flow, segment: Segment, fromClient: boolean): boole
     } else if (flow.clientSide.quit >= 0 || (id === 0 && octets[at + HEADER_OCTETS] === PROTOCOL_V10))
       return false;
     mine.next = (seq + wireDataLength) >>> 0;
+    mine.ipId = segment.ipId;
   }
   mine.ack = segment.ack;
   return true;
@@ -114,6 +113,14 @@ export function belongs(flow: Flow, segment: Segment, fromClient: boolean, at: C
   if (flow.resetAt < 0 || !hasData || at - flow.resetAt <= RESET_GRACE_NS) return true;
   // So long after its reset it goes on only if it was none.
   return isSentAgain(mine, segment) || (seq === mine.next && seqDiff(segment.ack, other.next) <= 0);
+}
+
+/**
+ * Whether `segment` has data or the FIN of a server: it took the client's connection. SYN-ACK, RST and ACK alone are also sent
+ * to whoever forges a client's address (a challenge ACK, RFC 9293 3.10.7.4).
+ */
+export function isAnswer({ flags, sequenceLength }: Segment, fromClient: boolean): boolean {
+  return !fromClient && sequenceLength > 0 && (flags & (CTL.syn | CTL.rst)) === 0;
 }
 
 /** Whether `segment` repeats what was seen of `flow`, by both of its numbers. */
@@ -198,12 +205,11 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
     flow.fromStart = true;
     other.expect(segment.ack);
   }
-  const isCopy =
-    segment.sequenceLength > 0 &&
-    seqAdd(seq, segment.sequenceLength) === mine.next &&
-    Math.abs(at - flow.lastAt) < COPY_NS;
-  if (isCopy) flow.copies++;
+  const { sequenceLength } = segment;
+  const isTwice = isCopy(flow, mine, segment, at);
+  if (isTwice) flow.copies++;
   mine.sent(segment);
+  if (sequenceLength > 0 && seqAdd(seq, sequenceLength) === mine.next) remember(mine, segment);
   if (segment.wireDataLength > 0) {
     if (fromClient) {
       mine.isBetween = isCommands(segment);
@@ -216,7 +222,13 @@ export function track(flow: Flow, segment: Segment, fromClient: boolean, at: Cap
   }
   // Of several that come out of order, the newest.
   if ((flags & CTL.ack) !== 0 && (mine.ack < 0 || seqDiff(segment.ack, mine.ack) > 0)) mine.ack = segment.ack;
-  return isCopy;
+  if (!flow.isAnswered) flow.isAnswered = isAnswer(segment, fromClient) || acknowledgesSynAck(flow);
+  return isTwice;
+}
+
+/** Whether the client acknowledged the server's SYN-ACK. Whoever forges the client's address does not know its number. */
+function acknowledgesSynAck({ clientSide: { ack }, serverSide: { iss } }: Flow): boolean {
+  return ack >= 0 && iss >= 0 && ack === seqAdd(iss, 1);
 }
 
 /** RFC 5961 (3.2), as far as it can be told from beside: the receiver takes a RST that it expects. */

@@ -26,6 +26,11 @@ export class Side {
   ack = -1;
   /** Sequence number of the FIN, or -1. */
   fin = -1;
+  /** `Segment.ipId` of the newest packet with data, SYN or FIN. */
+  ipId = -1;
+  /** Time stamp (TSval) of the packet with data, SYN or FIN that ended at `stampedTo`; -1: it had none. */
+  stamp = -1;
+  stampedTo = -1;
   /** One past the client's COM_QUIT, or -1. */
   quit = -1;
   /** Of a client: whole commands filled its last segment. */

@@ -54,6 +54,8 @@ export class Flow {
   fromStart = false;
   /** Nothing of it was seen but SYN, SYN-ACK and RST. */
   isHalfOpen = true;
+  /** The server sent data or its FIN, or the client acknowledged the SYN-ACK: the client's address is not forged. */
+  isAnswered = false;
   /** The table has let it go: it gets no more packets. */
   isGone = false;
   /** The table's own. */

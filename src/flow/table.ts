@@ -6,6 +6,7 @@ import { belongs, isNext, isOf, track } from './belongs.ts';
 import { type Endpoints, type Flow, isClosed } from './flow.ts';
 import { AgeRing, type FlowLimits, NO_LIMITS } from './flow-limits.ts';
 import { FlowPlaces, OUTGOING } from './places.ts';
+import { TableRoom } from './table-room.ts';
 
 /** How long a closed connection still takes in late packets (a last ACK, a FIN sent again) before it is forgotten. */
 const LINGER_NS = 60e9;
@@ -78,11 +79,8 @@ export class FlowTable<F extends Flow> {
   readonly #byClient = new Map<string, F>();
   /** All connections, and some that are gone. */
   readonly #ages = new AgeRing<F>();
-  /** Connections that are not gone … */
-  #kept = 0;
-  /** … half-open ones among them, and those that are gone but not forgotten … */
-  #halfOpen = 0;
-  /** … and others that are gone but not forgotten. */
+  readonly #room: TableRoom;
+  /** Connections that a server answered, and that are gone but not forgotten. */
   #gone = 0;
   #nextId: number;
   readonly #idStep: number;
@@ -104,6 +102,7 @@ export class FlowTable<F extends Flow> {
       mostHalfOpen: options.mostHalfOpen ?? NO_LIMITS.mostHalfOpen,
       mostFlows: options.mostFlows ?? NO_LIMITS.mostFlows,
     };
+    this.#room = new TableRoom(this.#limits);
     const { mostFlows } = this.#limits;
     // Infinity where there are no limits at all.
     this.#places = new FlowPlaces(Math.max(MOST_OUTGOING, mostFlows / 2));
@@ -166,9 +165,9 @@ export class FlowTable<F extends Flow> {
         flow.before = before;
       }
     }
-    const wasHalfOpen = flow.isHalfOpen;
+    const { isHalfOpen, isAnswered } = flow;
     if (track(flow, segment, this.fromClient, at)) this.copies++;
-    if (wasHalfOpen && !flow.isHalfOpen) this.#halfOpen--;
+    this.#room.changed(flow, isHalfOpen, isAnswered);
     // Packets of several queues of a card are out of order: a connection's own time never runs back.
     if (at > flow.lastAt) flow.lastAt = at;
     return flow;
@@ -187,11 +186,9 @@ export class FlowTable<F extends Flow> {
   }
 
   /** Whether another connection, which begins with `segment`, may be kept. */
-  #hasRoom({ flags }: Segment, at: CaptureNs): boolean {
-    const { mostHalfOpen, mostFlows } = this.#limits;
-    if (this.#halfOpen >= mostHalfOpen && (flags & (CTL.syn | CTL.rst)) !== 0) return false;
-    if (this.#kept >= mostFlows && Math.abs(at - this.#lastSqueeze) > SQUEEZE_NS) this.#squeeze(at);
-    return this.#kept < mostFlows;
+  #hasRoom(segment: Segment, at: CaptureNs): boolean {
+    if (this.#room.isFull && Math.abs(at - this.#lastSqueeze) > SQUEEZE_NS) this.#squeeze(at);
+    return this.#room.admits(segment, this.fromClient);
   }
 
   /** Lets go of connections that closed, and of such as a flood without answers leaves, sooner than they are due. */
@@ -201,27 +198,32 @@ export class FlowTable<F extends Flow> {
     const over: F[] = [];
     this.#ages.filter((flow) => {
       const silentNs = at - flow.lastAt;
-      const isOneSided = !flow.clientSide.seen || !flow.serverSide.seen;
-      const isDue = isClosed(flow) ? silentNs > SQUEEZE_NS : isOneSided && silentNs > ONE_SIDED_NS;
+      const isOneSided = !flow.isAnswered || !flow.clientSide.seen;
+      // One that no server answered is not let go sooner for a RST of its own: a flood could make connections without end.
+      const isDue =
+        isClosed(flow) && flow.isAnswered ? silentNs > SQUEEZE_NS : isOneSided && silentNs > ONE_SIDED_NS;
       if (!isDue || flow.isGone || flow.isHalfOpen) return true;
       over.push(flow);
       return false;
     });
-    for (const flow of over) this.#letGo(flow);
+    for (const flow of over) {
+      this.#letGo(flow);
+      this.#room.forgot(flow);
+    }
   }
 
   /** Its ends are used anew. */
   #replace(flow: F): void {
     this.#letGo(flow);
-    if (!flow.isHalfOpen && ++this.#gone > MOST_GONE + this.#kept) {
+    if (flow.isAnswered && ++this.#gone > MOST_GONE + this.#room.kept) {
       this.#gone = 0;
-      this.#ages.filter((each) => !each.isGone || each.isHalfOpen);
+      this.#ages.filter((each) => !each.isGone || !each.isAnswered);
     }
   }
 
   #letGo(flow: F): void {
     flow.isGone = true;
-    this.#kept--;
+    this.#room.kept--;
     this.#places.remove(flow);
     if (this.#byClient.get(flow.clientKey) === flow) this.#byClient.delete(flow.clientKey);
     this.#owner.ended(flow);
@@ -230,7 +232,8 @@ export class FlowTable<F extends Flow> {
   /** When it is to go, if it says no more. */
   #dueAt(flow: F): CaptureNs {
     if (isClosed(flow)) return flow.lastAt + LINGER_NS;
-    return flow.lastAt + (flow.isHalfOpen ? this.#limits.halfOpenNs : this.#limits.idleNs);
+    const isShort = flow.isHalfOpen || (!flow.isAnswered && (flow.isGone || this.#room.isCrowded));
+    return flow.lastAt + (isShort ? this.#limits.halfOpenNs : this.#limits.idleNs);
   }
 
   #isFromClient(segment: Segment): boolean {
@@ -260,8 +263,7 @@ export class FlowTable<F extends Flow> {
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };
     const flow = this.#owner.create(endpoints, this.#nextId, at);
     this.#nextId += this.#idStep;
-    this.#kept++;
-    this.#halfOpen++;
+    this.#room.began();
     this.#places.put(segment, this.fromClient, flow);
     this.#ages.add(flow, at, this.#dueAt(flow));
     if (this.#byClient.size >= MOST_TWINS) this.#byClient.clear();
@@ -315,9 +317,9 @@ export class FlowTable<F extends Flow> {
         return;
       }
       // One that is gone before its time counts until then.
-      if (flow.isHalfOpen) this.#halfOpen--;
-      else if (flow.isGone) this.#gone--;
+      if (flow.isAnswered && flow.isGone) this.#gone--;
       if (!flow.isGone) this.#letGo(flow);
+      this.#room.forgot(flow);
     });
     this.#places.removeEmpty();
   }

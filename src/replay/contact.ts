@@ -5,6 +5,9 @@ import { RECONNECT_MS } from './recovery.ts';
 /** How long nothing at all may come back before that is said, ms. A SYN is sent again after one second, and after three. */
 const SILENCE_MS = 3_000;
 
+/** Our own loop was blocked where so much more than usual lies between two looks, ms: what the target sent was not read meanwhile. */
+const BLOCKED_MS = 250;
+
 /** So many connections that fail, one after the other and none between, are the target's state and no accident. */
 const FAILURES = 20;
 
@@ -42,7 +45,10 @@ export interface Trouble {
  * RECONNECT_MS in which nobody reached it each is tried once again, lest thousands wait one after the other.
  */
 export class Contact {
-  #firstAt: MonotonicMs | undefined;
+  /** Since when the target could have answered: the first SYN, or when our own loop was last blocked. */
+  #waitsSince: MonotonicMs | undefined;
+  readonly #lookMs: number;
+  #lookedAt: MonotonicMs | undefined;
   #client = '';
   #accepted = false;
   #greeted = false;
@@ -53,9 +59,15 @@ export class Contact {
   #trouble: Trouble | undefined;
   #told = false;
 
+  /** `lookMs`: `trouble` is called so often, unless our own loop is blocked. */
+  constructor(lookMs: number) {
+    this.#lookMs = lookMs;
+  }
+
   /** A SYN goes out, from `client`. */
   tried(now: MonotonicMs, client: string): void {
-    this.#firstAt ??= now;
+    this.#waitsSince ??= now;
+    this.#lookedAt ??= now;
     this.#client = client;
   }
 
@@ -93,7 +105,10 @@ export class Contact {
   /** What is to be told now: once in a run. */
   trouble(now: MonotonicMs): Trouble | undefined {
     if (this.#told) return undefined;
-    const silent = this.#firstAt !== undefined && now - this.#firstAt >= SILENCE_MS;
+    if (this.#waitsSince !== undefined && now - this.#lookedAt! > this.#lookMs + BLOCKED_MS)
+      this.#waitsSince = now;
+    this.#lookedAt = now;
+    const silent = this.#waitsSince !== undefined && now - this.#waitsSince >= SILENCE_MS;
     if (silent && !this.#reached && !this.#greeted && this.#failures === 0)
       this.#is(this.#accepted ? 'mute' : 'silent');
     this.#told = this.#trouble !== undefined;

@@ -128,7 +128,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return {
       index,
       admission,
-      contact: new Contact(),
+      contact: new Contact(SWEEP_MS),
       pool: pool === undefined ? undefined : new Pool<SessionReplay>(pool, this, maxConnections),
       order: orderBy === undefined ? undefined : new CommitOrder(copies, this, this.#share),
     };

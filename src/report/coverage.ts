@@ -1,4 +1,5 @@
 /** How much of its sessions a capture holds, in words. */
+import { counted } from '../counted.ts';
 import type { Coverage } from '../flow/events.ts';
 import type { Causes } from './tally.ts';
 
@@ -16,15 +17,22 @@ function coverageText(counts: Causes): string | undefined {
   return known.map(([coverage, n]) => `${n.toLocaleString('en-US')} ${coverage}`).join(', ');
 }
 
-/** For people; none where the capture holds all of every session. */
-export function coverageLines(counts: Causes): string[] {
+/** For people, where `isFlooded` as for coverageHints; none where the capture holds all of every session. */
+export function coverageLines(counts: Causes, isFlooded = false): string[] {
   const text = coverageText(counts);
   if (text === undefined) return [];
-  return ['', `Coverage     sessions: ${text}`, ...coverageHints(counts).map((hint) => `  - ${hint}`)];
+  return [
+    '',
+    `Coverage     sessions: ${text}`,
+    ...coverageHints(counts, isFlooded).map((hint) => `  - ${hint}`),
+  ];
 }
 
-/** What to do about sessions that are not whole because of how they were captured: a sentence each. */
-export function coverageHints(counts: Causes): string[] {
+/**
+ * What to do about sessions that are not whole because of how they were captured: a sentence each. `isFlooded`: the capture has
+ * packets of connections beyond those that are kept.
+ */
+export function coverageHints(counts: Causes, isFlooded = false): string[] {
   const { cut = 0, 'one-sided': oneSided = 0 } = counts;
   const hints: string[] = [];
   if (cut > 0) {
@@ -34,14 +42,26 @@ export function coverageHints(counts: Causes): string[] {
     );
   }
   if (oneSided > 0) {
-    hints.push(
-      `${sessions(oneSided, 'was', 'were')} captured in one direction only: commands or answers are missing; ` +
-        'capture both directions of the traffic',
-    );
+    hints.push(oneSidedHint(oneSided, counts, isFlooded));
   }
   return hints;
 }
 
+function oneSidedHint(n: number, { whole = 0 }: Causes, isFlooded: boolean): string {
+  if (isFlooded) {
+    return (
+      `${sessions(n, 'has', 'have')} packets of one direction only: most likely they are part of the flood, whose clients ` +
+      'no server answered'
+    );
+  }
+  const what = `${sessions(n, 'was', 'were')} captured in one direction only: commands or answers are missing; `;
+  if (whole === 0) return `${what}capture both directions of the traffic`;
+  return (
+    `${what}where no server answered the client (a flood, a scan), that is all there was; else capture both directions of ` +
+    'the traffic'
+  );
+}
+
 function sessions(n: number, one: string, many: string): string {
-  return n === 1 ? `1 session ${one}` : `${n.toLocaleString('en-US')} sessions ${many}`;
+  return counted(n, `session ${one}`, `sessions ${many}`);
 }

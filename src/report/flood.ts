@@ -1,3 +1,5 @@
+import { counted } from '../counted.ts';
+
 /** Packets of connections that a table had no room for. */
 export interface FloodFacts {
   /** They are in the archive, and in no session. */
@@ -9,10 +11,13 @@ export interface FloodFacts {
 /** A sentence; undefined where there were none. */
 export function floodLine({ flooded, floodedData }: FloodFacts): string | undefined {
   if (flooded === 0) return undefined;
-  const data = floodedData === 0 ? 'none of them has data' : `${count(floodedData)} of them have data`;
+  const data =
+    floodedData === 0
+      ? 'none of them has data'
+      : counted(floodedData, 'of them has data', 'of them have data');
   return (
-    `${count(flooded)} packets are of connections beyond those that are kept (more at once than any server has: a flood, ` +
-    `it seems): they are in no session; ${data}`
+    `${counted(flooded, 'packet is', 'packets are')} of connections beyond those that are kept (more at once than any server has: a flood, ` +
+    `it seems), and in no session; ${data}`
   );
 }
 
@@ -20,10 +25,6 @@ export function floodLine({ flooded, floodedData }: FloodFacts): string | undefi
 export function floodReasons({ floodedData }: FloodFacts): string[] {
   if (floodedData === 0) return [];
   return [
-    `${count(floodedData)} packets with data are of connections beyond those that are kept: what they said was not replayed`,
+    `${counted(floodedData, 'packet with data is', 'packets with data are')} of connections beyond those that are kept: what was said there was not replayed`,
   ];
-}
-
-function count(n: number): string {
-  return n.toLocaleString('en-US');
 }

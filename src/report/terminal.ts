@@ -34,7 +34,7 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
     row('  completed / answered', sessions.completed, commands.answered),
     row('  lost', sessions.lost, lostCommands),
     ...causes(sessions.lost_by, commands.lost),
-    ...coverageLines(captured.coverage),
+    ...coverageLines(captured.coverage, captured.flood !== undefined),
     ...(captured.flood === undefined
       ? []
       : [`Flood        ${count(captured.flood.packets)} packets of connections beyond those that are kept`]),

@@ -4,6 +4,7 @@ import { Command } from '@commander-js/extra-typings';
 import { CaptureFile } from '../archive/capture-file.ts';
 import { addKeys } from '../archive/keys.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
+import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
 import { KeyLog } from '../tls/key-log.ts';
@@ -153,8 +154,8 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   sayFlood(writer);
   if (writer.outgoing > 0)
     say(
-      `mytape: ${formatCount(writer.outgoing)} packets are of connections that the server's host made itself, ` +
-        'from the port: they are in no session',
+      `mytape: ${counted(writer.outgoing, 'packet is', 'packets are')} of connections that the server's host made itself, ` +
+        'from the port, and in no session',
     );
   if (source.secretsLeftOut > 0)
     say(

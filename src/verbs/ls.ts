@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
+import { counted } from '../counted.ts';
 import { coverageHints } from '../report/coverage.ts';
 import { type FloodFacts, floodLine } from '../report/flood.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
@@ -77,8 +78,8 @@ export function lsCommand() {
 export function sayCopies(copies: number): void {
   if (copies === 0) return;
   say(
-    `mytape: ${formatCount(copies)} packets were captured twice (before and after address translation, or at two ports): ` +
-      'each counts once',
+    `mytape: ${counted(copies, 'packet was', 'packets were')} captured twice (before and after address translation, or at ` +
+      'two ports): each counts once',
   );
 }
 
@@ -144,7 +145,7 @@ async function list(archive: Archive, options: LsOptions): Promise<void> {
         `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}`,
     );
   }
-  for (const hint of coverageHints(coverage)) say(`mytape: ${hint}`);
+  for (const hint of coverageHints(coverage, archive.info.flooded > 0)) say(`mytape: ${hint}`);
 }
 
 function toCells(session: SessionRow, originSec: number): string[] {

@@ -38,6 +38,8 @@ export class Segment {
   view: DataView = new DataView(new ArrayBuffer(0));
   /** 4 or 6. */
   family = 4;
+  /** Identification of IPv4 (RFC 6864); 0: none. */
+  ipId = 0;
   /** Where the IP header begins. */
   ipOffset = 0;
   /** Addresses of IPv4 as numbers (unsigned, network order); 0 for IPv6. */
@@ -111,10 +113,12 @@ export class Segment {
       tcp = ip + headerLength;
       // Offload can leave 0 here in captures on the sending host: then the capture's length is all there is.
       wireEnd = total === 0 ? end : ip + total;
+      const word = view.getInt32(ip + 4);
       if (octets[ip + 9] !== PROTOCOL_TCP) answer = PARSE.notTcp;
       // More fragments, or not the first.
-      else if (view.getUint16(ip + 6) & 0x3fff) answer = PARSE.fragment;
+      else if (word & 0x3fff) answer = PARSE.fragment;
       this.family = 4;
+      this.ipId = word >>> 16;
       this.srcOffset = ip + 12;
       this.dstOffset = ip + 16;
       this.src = view.getUint32(ip + 12);
@@ -134,6 +138,7 @@ export class Segment {
       if (next === 44) answer = PARSE.fragment;
       else if (next !== PROTOCOL_TCP) answer = PARSE.notTcp;
       this.family = 6;
+      this.ipId = 0;
       this.srcOffset = ip + 8;
       this.dstOffset = ip + 24;
       this.src = 0;
@@ -175,6 +180,7 @@ export class Segment {
 
   #innermost({ ip, family, layers, view }: Headers): void {
     this.family = family;
+    this.ipId = family === 4 ? view.getUint16(ip + 4) : 0;
     this.layers = layers;
     this.srcOffset = ip + (family === 4 ? 12 : 8);
     this.dstOffset = ip + (family === 4 ? 16 : 24);

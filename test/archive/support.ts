@@ -70,6 +70,10 @@ export interface TcpFields {
   ack?: number;
   flags?: number;
   payload?: Uint8Array;
+  /** Identification of IPv4; default 0. */
+  ipId?: number;
+  /** Time stamp of TCP; default none. */
+  tsVal?: number;
 }
 
 /** A TCP segment over IPv4 or IPv6 (as its addresses are) in an Ethernet frame. Checksums are left out. */
@@ -79,7 +83,8 @@ export function tcpFrame(fields: TcpFields): Uint8Array {
   const serverPort = fields.serverPort ?? SERVER_PORT;
   const payload = fields.payload ?? new Uint8Array(0);
   const ipOctets = client.family === 4 ? 20 : 40;
-  const octets = new Uint8Array(14 + ipOctets + 20 + payload.length);
+  const tcpOctets = fields.tsVal === undefined ? 20 : 32;
+  const octets = new Uint8Array(14 + ipOctets + tcpOctets + payload.length);
   const view = new DataView(octets.buffer);
   const tcp = 14 + ipOctets;
   const [source, destination] = fields.fromClient ? [client, server] : [server, client];
@@ -87,6 +92,7 @@ export function tcpFrame(fields: TcpFields): Uint8Array {
     view.setUint16(12, 0x0800);
     octets[14] = 0x45;
     view.setUint16(16, octets.length - 14);
+    view.setUint16(18, fields.ipId ?? 0);
     octets[14 + 9] = 6;
     octets.set(source.octets, 14 + 12);
     octets.set(destination.octets, 14 + 16);
@@ -102,9 +108,14 @@ export function tcpFrame(fields: TcpFields): Uint8Array {
   view.setUint16(tcp + 2, fields.fromClient ? serverPort : fields.clientPort);
   view.setUint32(tcp + 4, fields.seq);
   view.setUint32(tcp + 8, fields.ack ?? 0);
-  octets[tcp + 12] = 0x50;
+  octets[tcp + 12] = tcpOctets << 2;
   octets[tcp + 13] = fields.flags ?? CTL.ack;
-  octets.set(payload, tcp + 20);
+  if (fields.tsVal !== undefined) {
+    // NOP, NOP, timestamps.
+    view.setUint32(tcp + 20, 0x0101080a);
+    view.setUint32(tcp + 24, fields.tsVal);
+  }
+  octets.set(payload, tcp + tcpOctets);
   return octets;
 }
 

@@ -70,6 +70,22 @@ const synAck = (n: number): TcpFields => ({
   flags: CTL.syn | CTL.ack,
 });
 const ack = (n: number): TcpFields => ({ ...ends(n), fromClient: true, seq: 1001, ack: 5001 });
+const DATA = Uint8Array.of(1);
+const says = (n: number, fromClient: boolean, flags = 0): TcpFields => ({
+  ...ends(n),
+  fromClient,
+  seq: 1,
+  ack: 1,
+  payload: DATA,
+  flags: flags | CTL.ack,
+});
+const greeting = (n: number): TcpFields => ({
+  ...ends(n),
+  fromClient: false,
+  seq: 5001,
+  ack: 1001,
+  payload: GREETING,
+});
 
 describe('limits', () => {
   test('half-open connections end after a minute without a packet, others after two hours and an eighth', () => {
@@ -129,35 +145,107 @@ describe('limits', () => {
     assert.equal(followed.take(syn(200), 1), undefined);
     assert.equal(followed.take(synAck(200), 2), undefined);
     const flow = followed.take(ack(200), 3);
-    followed.take({ ...ends(200), fromClient: false, seq: 5001, ack: 1001, payload: GREETING }, 4);
+    followed.take(greeting(200), 4);
     assert.equal(flow?.fromStart, true);
     assert.equal(flow?.coverage, 'whole');
   });
 
   test('with no room at all, connections that closed go first, then such as only one side was seen of', () => {
     const followed = new Followed();
-    const data = Uint8Array.of(1);
-    const says = (n: number, fromClient: boolean, flags = 0): TcpFields => ({
-      ...ends(n),
-      fromClient,
-      seq: 1,
-      ack: 1,
-      payload: data,
-      flags: flags | CTL.ack,
-    });
-    for (let n = 0; n < 200; n++) followed.take(says(n, true), 0);
-    for (let n = 0; n < 100; n++) followed.take(says(n, false, n < 10 ? CTL.rst : 0), 0);
-    assert.equal(followed.take(says(300, true), SECOND), undefined);
+    for (let n = 0; n < 200; n++) followed.take(says(n, false), 0);
+    for (let n = 0; n < 100; n++) followed.take(says(n, true, n < 10 ? CTL.rst : 0), 0);
+    assert.equal(followed.take(says(300, false), SECOND), undefined);
     assert.deepEqual([followed.table.flooded, followed.table.floodedData], [1, 1]);
-    for (let n = 300; n < 320; n++) followed.take(says(n, true), 3 * SECOND);
+    for (let n = 300; n < 320; n++) followed.take(says(n, false), 3 * SECOND);
     assert.equal(followed.ended.length, 10);
     assert.ok(followed.ended.every((told) => told.endsWith('closed')));
     assert.equal(followed.open, 200);
-    for (let n = 400; n < 520; n++) followed.take(says(n, true), 62 * SECOND);
+    for (let n = 400; n < 520; n++) followed.take(says(n, false), 62 * SECOND);
     assert.equal(followed.ended.filter((told) => told.endsWith('unseen-end')).length, 100);
     assert.ok(followed.open <= 200);
     // Those that both sides were seen of are there.
     for (let n = 10; n < 100; n++) assert.ok(followed.take(says(n, true), 63 * SECOND)!.id < 200);
+  });
+
+  describe('connections that no server answered', () => {
+    /** What one forged client sends, and the server to it, in one flood. */
+    const FLOODS: Record<string, (n: number) => TcpFields[]> = {
+      'SYN, data': (n) => [syn(n), says(n, true, CTL.psh)],
+      'data alone': (n) => [says(n, true, CTL.psh)],
+      'ACK alone': (n) => [ack(n)],
+      'SYN, FIN': (n) => [syn(n), says(n, true, CTL.fin)],
+      'SYN, data, RST': (n) => [syn(n), says(n, true), { ...syn(n), seq: 1002, flags: CTL.rst }],
+      'SYN, data, the RST of a closed port': (n) => [
+        syn(n),
+        { ...ends(n), fromClient: false, seq: 0, ack: 1001, flags: CTL.rst | CTL.ack },
+        says(n, true),
+      ],
+      'SYN, SYN-ACK, data that acknowledges another number': (n) => [
+        syn(n),
+        synAck(n),
+        { ...says(n, true), seq: 1001, ack: 77 },
+        // The server's challenge.
+        { ...ends(n), fromClient: false, seq: 5001, ack: 1001 },
+      ],
+      'ports used anew at each SYN': (n) => [
+        syn(0, 7_919 * n),
+        { ...ends(0), fromClient: true, seq: 7_919 * n + 1, ack: 9, payload: DATA },
+      ],
+    };
+    const real = (followed: Followed, n: number, at: number) => {
+      const taken = [syn(n), synAck(n), ack(n), greeting(n), says(n, true)].map((each) =>
+        followed.take({ ...each, ...(each.payload === DATA ? { seq: 1001, ack: 5001 } : {}) }, at),
+      );
+      return taken.at(-1);
+    };
+
+    for (const [name, flood] of Object.entries(FLOODS)) {
+      test(`have no place of a real session: ${name}`, () => {
+        const followed = new Followed();
+        // One that is there before, and one that begins amid the flood.
+        const before = real(followed, 60_000, 0);
+        let at = 1;
+        for (let n = 0; n < 5_000; n++) {
+          for (const fields of flood(n)) followed.take(fields, (at += 1e5));
+          if (n === 2_500) assert.equal(real(followed, 60_001, at)?.coverage, 'whole');
+        }
+        assert.equal(followed.began - 2, LIMITS.mostHalfOpen, 'kept of the flood');
+        assert.equal(real(followed, 60_002, at)?.coverage, 'whole');
+        assert.equal(followed.take({ ...says(60_000, true), seq: 1002, ack: 5001 }, at), before);
+      });
+
+      test(`leave half of the places where they came before all others: ${name}`, () => {
+        const followed = new Followed();
+        for (let n = 0; n < 5_000; n++) for (const fields of flood(n)) followed.take(fields, n * 1e5);
+        assert.ok(followed.began <= LIMITS.mostFlows / 2, `${followed.began}`);
+        for (let n = 0; n < LIMITS.mostFlows / 2; n++)
+          assert.equal(real(followed, 60_000 + n, SECOND)?.coverage, 'whole');
+        // Two minutes later no more are there than there may be beside others.
+        followed.take(ack(60_000), 200 * SECOND);
+        assert.ok(followed.open <= LIMITS.mostFlows / 2 + LIMITS.mostHalfOpen, `${followed.open}`);
+      });
+    }
+
+    test('stay as long as any where there is no crowd, also when their capture lacks the servers', () => {
+      for (const hasServers of [false, true]) {
+        const followed = new Followed();
+        if (hasServers) real(followed, 60_000, 0);
+        const kept = hasServers ? 40 : 90;
+        const flows = Array.from({ length: kept }, (_, n) => followed.take(says(n, true), 0));
+        for (let n = 0; n < kept; n++)
+          assert.equal(followed.take({ ...says(n, true), seq: 2 }, 3_600 * SECOND), flows[n]);
+        assert.deepEqual([followed.ended.length, followed.table.flooded], [0, 0]);
+      }
+    });
+
+    test('of a capture that lacks the servers: beyond half of the places, those silent for a minute go', () => {
+      const followed = new Followed();
+      for (let n = 0; n < 100; n++) followed.take(says(n, true), 0);
+      assert.equal(followed.take(says(200, true), 30 * SECOND), undefined);
+      for (let n = 0; n < 50; n++) followed.take({ ...says(n, true), seq: 2 }, 30 * SECOND);
+      for (let n = 200; n < 250; n++) assert.ok(followed.take(says(n, true), 62 * SECOND), `${n}`);
+      assert.equal(followed.ended.length, 50);
+    });
   });
 
   test('connections that the server makes itself are not remembered without end', () => {

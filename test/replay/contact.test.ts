@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Contact } from '../../src/replay/contact.ts';
 import type { FakeTarget } from '../transport/fake.ts';
 import { cutAll, down, USERS } from './killed.ts';
 import { Tape } from './tape.ts';
@@ -64,5 +65,36 @@ describe('what is said while it happens, once', () => {
   test('nothing of a run that goes well, however slow its first login is', async () => {
     const { book } = await replay(sessions(30), { target: { users: USERS, greetMs: 2_500 } });
     assert.deepEqual(book.troubles, []);
+  });
+});
+
+describe('while our own loop is blocked', () => {
+  /** The first trouble told, and when, of looks at these moments; the first SYN goes out at 0. */
+  const told = (looks: readonly number[], accepted = true) => {
+    const contact = new Contact(1_000);
+    contact.trouble(-1_000);
+    contact.tried(0, '10.1.0.1');
+    if (accepted) contact.accepted();
+    for (const now of looks) {
+      const trouble = contact.trouble(now);
+      if (trouble !== undefined) return [trouble.kind, now];
+    }
+    return undefined;
+  };
+
+  test('nothing is said of the target: its answers are not read', () => {
+    for (const looks of [
+      [4_000],
+      [500, 1_500, 9_000],
+      [2_500, 5_000, 7_500, 10_000],
+      [900, 1_900, 4_000, 5_000],
+    ])
+      assert.equal(told(looks), undefined, `${looks}`);
+  });
+
+  test('after three seconds in which it turns, it is said', () => {
+    assert.deepEqual(told([500, 1_500, 2_510, 3_500]), ['mute', 3_500]);
+    assert.deepEqual(told([500, 9_000, 10_000, 11_000, 12_000]), ['mute', 12_000]);
+    assert.deepEqual(told([500, 9_000, 10_100, 11_200, 12_300], false), ['silent', 12_300]);
   });
 });

@@ -275,7 +275,7 @@ scheduled                             20         1,198
 
 Coverage     sessions: 2 whole, 1 gaps, 2 cut, 1 one-sided
   - 2 sessions have packets that the capture cut short (snaplen): commands in them are lost; capture with tcpdump -s 0
-  - 1 session was captured in one direction only: commands or answers are missing; capture both directions of the traffic
+  - 1 session was captured in one direction only: commands or answers are missing; where no server answered the client (a flood, a scan), that is all there was; else capture both directions of the traffic
 
 Logins       1 logins refused, as they had been; 1 logins that production had no room for (1040), each closed at once; 1 sessions adopted that began before the recording
 
