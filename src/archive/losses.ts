@@ -120,6 +120,15 @@ export function repairNotes(
   return notes;
 }
 
+/** What of the lines of `repairNotes` tells of packets that are in no segment any more: no one who reads the segments finds them lost again. */
+export function cutsOf({ repaired, cutPackets }: { repaired: string | null; cutPackets: number }): string[] {
+  if (cutPackets === 0) return [];
+  const cuts = (repaired ?? '').split('; ').filter((line) => line.includes(': lost ') && line.endsWith(GONE));
+  return cuts.length > 0 ? cuts : [`lost ${cutPackets} packets or more: they ${GONE}`];
+}
+
+const GONE = 'are not in the file any more';
+
 /** `lost 17 packets from … to …: they are damaged`. */
 export function describeLoss({ packets, from, to, what }: Loss, originSec: number): string {
   const time = (at: CaptureNs) => new Date(originSec * 1000 + at / 1e6).toISOString();
@@ -128,5 +137,5 @@ export function describeLoss({ packets, from, to, what }: Loss, originSec: numbe
     Number.isFinite(from) ? `from ${time(from)}` : 'from its beginning',
     Number.isFinite(to) ? `to ${time(to)}` : 'to its end',
   ].join(' ');
-  return `lost ${count} ${span}: they ${what === 'cut' ? 'are not in the file any more' : 'are damaged'}`;
+  return `lost ${count} ${span}: they ${what === 'cut' ? GONE : 'are damaged'}`;
 }

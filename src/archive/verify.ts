@@ -7,7 +7,7 @@ import { CatalogWriter } from './catalog-writer.ts';
 import { Comparison, type Finding } from './compare.ts';
 import { DamagedIndex } from './damage.ts';
 import { gather, type Known } from './known.ts';
-import { describeLoss } from './losses.ts';
+import { cutsOf, describeLoss } from './losses.ts';
 import { checkFiles } from './ours.ts';
 import { repairIfNeeded } from './reader.ts';
 import { segmentPath } from './segment.ts';
@@ -23,7 +23,7 @@ export interface Verification {
   findings: number;
   /** Those that are in the index or a segment. */
   ofIndex: number;
-  /** What is lost, and known to be so: the index says it too. */
+  /** What damage cost it, and is known to be lost: the index says it too. */
   losses: string[];
 }
 
@@ -101,6 +101,7 @@ function verifyIndex(
       mends: 'never',
       onProgress: (octets) => onProgress(octets, Math.max(octets, total)),
     });
+    result.losses.push(...cutsOf(known.archive));
     const right = truth.reader();
     const isWhole = tellOfSegments(dir, known, built, right.archive(), result, find);
     const comparison = new Comparison(dir, catalog, right, find);
@@ -127,8 +128,8 @@ function tellOfSegments(
   const nameOf = (segment: number) => basename(segmentPath(dir, segment, codec));
   for (const loss of losses) {
     const what = `${nameOf(loss.segment)}: ${describeLoss(loss, archive.originSec)}`;
-    if (isKnown) result.losses.push(what);
-    else find({ what });
+    if (isKnown && !result.losses.includes(what)) result.losses.push(what);
+    else if (!isKnown) find({ what });
   }
   for (const { number, headWhole, torn } of scans) {
     if (!headWhole) find({ what: `${nameOf(number)}: its head is damaged` });

@@ -4,6 +4,8 @@ import { rebuildIndex } from '../archive/reader.ts';
 import { type Finding, type Verification, verifyArchive } from '../archive/verify.ts';
 import { EXIT } from '../errors.ts';
 import { printableJson } from '../printable.ts';
+import { lossesOfRecording, packetsLost } from '../report/losses.ts';
+import type { Causes } from '../report/tally.ts';
 import { formatCount, formatOctets, LineWriter, Progress, print, sayLine } from './output.ts';
 
 const EXAMPLES = `
@@ -12,9 +14,10 @@ Examples:
   mytape verify peak.tape --json | jq '.findings[].table'
   mytape verify peak.tape --rebuild
 
-Exit code: 0 whole, 1 damaged. Of more than a hundred findings, the others are counted; --json has all. JSON:
-{"findings":[{"table","key","column","says","is","what"}],"whole":false,"found":1,"losses":[]}, with a line for each finding, which has the fields
-that apply; losses are those that the archive knows of.`;
+Exit code: 0 nothing is damaged, 1 damaged. Packets that the archive knows to be lost are reported and are no damage. Of more than a hundred findings, the others are counted; --json has all. JSON:
+{"findings":[{"table","key","column","says","is","what"}],"whole":false,"found":1,"losses":[],"lost":{}}, with a line for each finding, which has the fields
+that apply, or "file" for one beside index and segments. "whole": nothing is damaged. "losses" are sentences, with segment and times where they are
+known; "lost" has packets by cause: kernel, disk, damage.`;
 
 /** Findings that people are shown: a damaged page holds a hundred rows. */
 const MOST_SHOWN = 100;
@@ -67,6 +70,23 @@ function verify(dir: string, { json, rebuild }: VerifyOptions): void {
   if (result.findings > 0) process.exitCode = EXIT.failed;
 }
 
+/** Of an archive in which nothing is damaged but what is known to be. */
+function verdictOf(dir: string, lost: Causes): string {
+  const causes = Object.entries(lost);
+  if (causes.length === 0) return `${dir} is whole`;
+  const sum = causes.reduce((total, [, packets]) => total + packets, 0);
+  const byCause = causes.map(([cause, packets]) => `${cause} ${formatCount(packets)}`);
+  const what = lost.damage === undefined ? 'nothing' : 'nothing more';
+  return `${what} in ${dir} is damaged, but ${formatCount(sum)} packets were lost (${byCause.join(', ')})`;
+}
+
+/** What was lost while it was recorded, whose times no one kept, and by damage since. */
+function lossesOf({ archive, losses }: Verification): string[] {
+  if (archive === undefined) return losses;
+  const { dropped, droppedByDisk } = archive;
+  return [...lossesOfRecording(packetsLost({ dropped, droppedByDisk })), ...losses];
+}
+
 /** One object, printed as it comes: there may be a finding for each of a million rows. */
 class JsonReport {
   readonly #lines = new LineWriter();
@@ -82,30 +102,29 @@ class JsonReport {
     this.#before = ',';
   }
 
-  end({ findings: found, losses }: Verification): void {
+  end(result: Verification): void {
+    const { findings: found, archive } = result;
     const begun = found === 0 ? this.#before : '';
-    const rest = printableJson({ whole: found === 0, found, losses });
+    const lost = archive === undefined ? {} : packetsLost(archive);
+    const rest = printableJson({ whole: found === 0, found, losses: lossesOf(result), lost });
     this.#lines.line(`${begun}],${rest.slice(1)}`);
     this.#lines.flush();
   }
 }
 
-function printText(
-  dir: string,
-  { archive, findings: found, ofIndex, losses }: Verification,
-  shown: Finding[],
-): void {
+function printText(dir: string, result: Verification, shown: Finding[]): void {
+  const { archive, findings: found, ofIndex } = result;
   print(shown.map(({ what }) => what));
   if (found > shown.length) print(`and ${formatCount(found - shown.length)} more`);
   if (archive !== undefined && archive.repaired !== null) sayLine(`${dir} was repaired: ${archive.repaired}`);
-  for (const loss of losses) sayLine(`known to be lost: ${loss}`);
+  for (const loss of lossesOf(result)) sayLine(`known to be lost: ${loss}`);
   if (found === 0) {
     const { packets, blocks, segments, sessions } = archive!;
     const counts = [
       `${formatCount(packets)} packets in ${formatCount(blocks)} blocks of ${formatCount(segments)} segments`,
       `${formatCount(sessions)} sessions`,
     ];
-    print(`${dir} is whole: ${counts.join(', ')}`);
+    print(`${verdictOf(dir, packetsLost(archive!))}: ${counts.join(', ')}`);
     return;
   }
   const next =

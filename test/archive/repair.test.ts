@@ -15,6 +15,7 @@ import { after, before, describe, test } from 'node:test';
 import { makeCodec } from '../../src/archive/codec.ts';
 import { type ArchiveInfo, openArchive, rebuildIndex } from '../../src/archive/reader.ts';
 import { segmentHead } from '../../src/archive/segment.ts';
+import { verifyArchive } from '../../src/archive/verify.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import {
   blockOf,
@@ -242,7 +243,10 @@ describe('repair', () => {
     const span = `lost ${lostByDamage} packets from ${at(left)} to ${at(5999)}: they are not in the file any more`;
     assert.ok(repaired!.includes(`${SEGMENT}: ${span}`), repaired!);
     // It stays so, whatever is made anew.
-    rebuildIndex(dir, () => {});
+    for (let i = 0; i < 2; i++) {
+      assert.deepEqual(verified(dir), { findings: 0, losses: [`${SEGMENT}: ${span}`] });
+      rebuildIndex(dir, () => {});
+    }
     assert.equal(infoOf(dir).lostByDamage, lostByDamage);
   });
 
@@ -261,6 +265,9 @@ describe('repair', () => {
       /000001\.pcap\.lz4: lost packets whose number is not known, all from 2023-\S+ to 2023-\S+: /,
     );
     assert.equal(lostByDamage, 1);
+    const { findings, losses } = verified(dir);
+    assert.deepEqual([findings, losses.length], [0, 1]);
+    assert.match(losses[0], /000001\.pcap\.lz4: lost packets .* from 2023-\S+ to 2023-\S+: they are not in/);
   });
 
   test('a damaged block that a whole one follows is passed over, though the index does not know it', async () => {
@@ -278,6 +285,11 @@ describe('repair', () => {
     assert.ok(found.length > 11_000);
     archive.close();
   });
+
+  function verified(dir: string): { findings: number; losses: string[] } {
+    const { findings, losses } = verifyArchive(dir, { onFinding: () => {}, onProgress: () => {} });
+    return { findings, losses };
+  }
 
   function infoOf(dir: string): ArchiveInfo {
     const archive = openArchive(dir);

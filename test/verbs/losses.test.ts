@@ -79,6 +79,17 @@ describe('an archive whose disk was full for a while', () => {
     assert.doesNotMatch(mytape('replay', whole, '--dry-run', ...TO).stdout, /would be invalid/);
   });
 
+  test('verify finds nothing damaged, and says what was lost', () => {
+    const { status, stdout, stderr } = mytape('verify', tape);
+    assert.equal(status, 0);
+    assert.match(stderr, DISK);
+    assert.match(stdout, /^nothing in \S+full\.tape is damaged, but 7 packets were lost \(disk 7\): /);
+    const report = JSON.parse(mytape('verify', tape, '--json').stdout);
+    assert.deepEqual([report.whole, report.lost, report.losses.length], [true, { disk: 7 }, 1]);
+    assert.match(report.losses[0], DISK);
+    assert.match(mytape('verify', whole).stdout, /whole\.tape is whole: /);
+  });
+
   test('doctor warns of it', () => {
     // Nobody listens at port 1: the steps about the archive come before.
     const onto = ['-x', '3307-127.0.0.1:1', '--transport', 'socket', '--json'];
