@@ -1,4 +1,5 @@
 import type { Histogram } from 'hdr-histogram-js';
+import { counted } from '../counted.ts';
 import type { Coverage, SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import { saysNoRoom } from '../mysql/no-room.ts';
@@ -452,17 +453,19 @@ function verdictOf(
   invalid.push(...recordingReasons(facts, facts.live === true));
   if (captureDropped > 0) {
     invalid.push(
-      `the capture of answers lost ${captureDropped} packets: what they held was sent again, later`,
+      `the capture of answers lost ${counted(captureDropped, 'packet')}: what they held was sent again, later`,
     );
   }
   for (const [cause, n] of Object.entries(byName(tally.lost)))
-    invalid.push(`${n} commands were lost: ${cause}`);
+    invalid.push(`${counted(n, 'command was', 'commands were')} lost: ${cause}`);
   for (const [cause, n] of Object.entries(byName(tally.lostSessions))) {
     const detail = tally.details[cause];
-    invalid.push(`${n} sessions were lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`);
+    invalid.push(
+      `${counted(n, 'session was', 'sessions were')} lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`,
+    );
   }
   for (const [kind, n] of Object.entries(byName(tally.stateLost)))
-    invalid.push(`${n} times a session lacked on its connection what it had before: ${kind}`);
+    invalid.push(`${counted(n, 'time')} a session lacked on its connection what it had before: ${kind}`);
   const lost = totalOf(tally.lost);
   if (scheduled !== tally.answered + lost) {
     invalid.push(

@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { coverageLines } from './coverage.ts';
 import type { Percentiles, Summary } from './summary.ts';
 
@@ -37,7 +38,9 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
     ...coverageLines(captured.coverage, captured.flood !== undefined),
     ...(captured.flood === undefined
       ? []
-      : [`Flood        ${count(captured.flood.packets)} packets of connections beyond those that are kept`]),
+      : [
+          `Flood        ${counted(captured.flood.packets, 'packet')} of connections beyond those that are kept`,
+        ]),
     ...logins(sessions),
     ...reconnections(sessions),
     ...waits(summary),
@@ -61,11 +64,11 @@ function logins({ refused, refused_for_room: byErrno, adopted }: Summary['sessio
   const forRoom = Object.values(byErrno).reduce((sum, n) => sum + n, 0);
   const errors = Object.keys(byErrno).join(', ');
   const said = [
-    ...(refused > forRoom ? [`${count(refused - forRoom)} logins refused, as they had been`] : []),
+    ...(refused > forRoom ? [`${counted(refused - forRoom, 'login')} refused, as recorded`] : []),
     ...(forRoom > 0
-      ? [`${count(forRoom)} logins that production had no room for (${errors}), each closed at once`]
+      ? [`${counted(forRoom, 'login')} that production had no room for (${errors}), each closed at once`]
       : []),
-    ...(adopted > 0 ? [`${count(adopted)} sessions adopted that began before the recording`] : []),
+    ...(adopted > 0 ? [`${counted(adopted, 'session')} adopted that began before the recording`] : []),
   ];
   return said.length === 0 ? [] : ['', `Logins       ${said.join('; ')}`];
 }
@@ -73,10 +76,10 @@ function logins({ refused, refused_for_room: byErrno, adopted }: Summary['sessio
 /** Nothing where no session reconnected, as in most runs. */
 function reconnections({ reconnected, rebuild_commands, state_lost }: Summary['sessions']): string[] {
   if (reconnected === 0) return [];
-  const lost = Object.entries(state_lost).map(([kind, n]) => `${kind} ${count(n)} times`);
+  const lost = Object.entries(state_lost).map(([kind, n]) => `${kind} ${counted(n, 'time')}`);
   return [
     '',
-    `Reconnected  ${count(reconnected)} times, set up again by ${count(rebuild_commands)} commands` +
+    `Reconnected  ${counted(reconnected, 'time')}, set up again by ${counted(rebuild_commands, 'command')}` +
       (lost.length === 0 ? '' : `; without: ${lost.join(', ')}`),
   ];
 }
@@ -84,7 +87,7 @@ function reconnections({ reconnected, rebuild_commands, state_lost }: Summary['s
 /** Nothing where the run was neither repeated, nor interrupted, nor steered. */
 function course({ loops, resumed, speed_changes: changes }: Summary): string[] {
   return [
-    ...(loops === undefined ? [] : [`The recording ${count(loops)} times`]),
+    ...(loops === undefined ? [] : [`The recording ${counted(loops, 'time')}`]),
     ...(resumed === undefined
       ? []
       : [
@@ -103,20 +106,22 @@ function waits({ admission, order, pool }: Summary): string[] {
     ...(admission.waited === 0
       ? []
       : [
-          `Admission    ${count(admission.waited)} sessions waited for their place: ${spread(admission.wait_ms)}`,
+          `Admission    ${counted(admission.waited, 'session')} waited for a place: ${spread(admission.wait_ms)}`,
         ]),
     ...(turnedAway === 0
       ? []
-      : [`Turned away  ${count(turnedAway)} connections, tried again: ${byCause(admission.turned_away)}`]),
+      : [
+          `Turned away  ${counted(turnedAway, 'connection')}, tried again: ${byCause(admission.turned_away)}`,
+        ]),
     ...(pool === undefined
       ? []
       : [
-          `Pool         ${count(pool.connections)} connections for ${count(pool.sessions)} sessions, ${count(pool.waited)} waited: ${spread(pool.wait_ms)}`,
+          `Pool         ${counted(pool.connections, 'connection')} for ${counted(pool.sessions, 'session')}, ${count(pool.waited)} waited: ${spread(pool.wait_ms)}`,
         ]),
     ...(order.by === 'time'
       ? []
       : [
-          `Order        ${count(order.held)} commands waited for commits: ${spread(order.held_ms)}; ${count(order.released)} went before them`,
+          `Order        ${counted(order.held, 'command')} waited for commits: ${spread(order.held_ms)}; ${count(order.released)} went before them`,
         ]),
   ];
   return lines.length === 0 ? [] : ['', ...lines];
@@ -124,7 +129,7 @@ function waits({ admission, order, pool }: Summary): string[] {
 
 function byCause(causes: Record<string, number>): string {
   return Object.entries(causes)
-    .map(([cause, n]) => `${cause} ${count(n)} times`)
+    .map(([cause, n]) => `${cause} ${counted(n, 'time')}`)
     .join(', ');
 }
 

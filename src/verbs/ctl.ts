@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { type RunStatus, speedText } from './control.ts';
 import { askRun, type ControlRequest } from './control-socket.ts';
@@ -67,8 +68,8 @@ export function statusLines(status: RunStatus): string[] {
     ...(recorded === undefined
       ? []
       : [`at ${recorded.at} of the recording, ${recorded.percent} %${loop > 1 ? `, time ${loop}` : ''}`]),
-    `${formatCount(status.answered)} commands answered, ${formatCount(status.lost)} lost, ` +
-      `${formatCount(status.sessions_open)} sessions open` +
+    `${counted(status.answered, 'command')} answered, ${formatCount(status.lost)} lost, ` +
+      `${counted(status.sessions_open, 'session')} open` +
       (status.reconnected > 0 ? `, ${formatCount(status.reconnected)} reconnections` : ''),
     `our lateness p50 ${lateness.p50} ms, p99 ${lateness.p99} ms, max ${lateness.max} ms`,
   ];

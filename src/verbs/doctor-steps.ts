@@ -1,6 +1,8 @@
 /** The steps of `mytape doctor`, one function each. None throws for what it looks for: that is its answer. */
+
 import { networkInterfaces } from 'node:os';
 import { openArchive } from '../archive/reader.ts';
+import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { forwardingSetting, hasNetRaw } from '../net/host.ts';
 import { libc } from '../net/libc.ts';
@@ -14,7 +16,6 @@ import { endpointText } from './endpoints.ts';
 import { addressFinding, unidentifiedFinding } from './interlock.ts';
 import { sayState } from './ls.ts';
 import { type PlannedMappings, resolveMappings, type TargetPlace, UnclearMapping } from './mapping.ts';
-import { formatCount } from './output.ts';
 import { type RecordedSide, recordedSide } from './recorded-side.ts';
 import {
   type Kept,
@@ -160,7 +161,7 @@ export function checkArchive(
       { host: HERE, why: 'name a test server in -x', lines: [] },
     ]);
   const from = mappings.map(({ source = '', port }) => endpointText(source, port)).join(', ');
-  const count = `${formatCount(sessions)} sessions of ${formatCount(clients.size)} clients`;
+  const count = `${counted(sessions, 'session')} of ${counted(clients.size, 'client')}`;
   return ok(name, `${dir}: ${count} of ${from}; the target is none of its servers`);
 }
 
@@ -215,18 +216,12 @@ export function recordedClients(hosts: RecordedHosts, target: Address, via: Addr
   const able = new Map([...clients].filter(([client]) => parseAddress(client)?.family === target.family));
   const { prefixes, leftOut } = planRoutes(able, kept, { 4: 32, 6: 128 });
   const steps = leftOut.map(({ address, sessions, why }) =>
-    warning(
-      'client',
-      `${address}, ${formatCount(sessions)} sessions, ${why}: it needs replay --clients CIDR`,
-    ),
+    warning('client', `${address}, ${counted(sessions, 'session')}, ${why}: it needs replay --clients CIDR`),
   );
   if (able.size < clients.size) {
-    const others = formatCount(clients.size - able.size);
+    const others = counted(clients.size - able.size, 'client is', 'clients are');
     steps.push(
-      warning(
-        'client',
-        `${others} clients are not of IPv${target.family}, as the target is: replay --clients CIDR`,
-      ),
+      warning('client', `${others} not of IPv${target.family}, as the target is: replay --clients CIDR`),
     );
   }
   const probes: Address[] = [];

@@ -1,4 +1,5 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
+import { counted } from '../counted.ts';
 import { coverageLines } from '../report/coverage.ts';
 import type { Summary } from '../report/summary.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
@@ -169,7 +170,7 @@ function list<T>(title: string, all: readonly T[], line: (one: T) => string | st
 function users({ users, everybody_as: as }: DryReport): string[] {
   const title = as === undefined ? 'Users' : `Users, all of whom log in as ${as}`;
   return list(title, Object.entries(users), ([name, { sessions, password }]) => {
-    const count = `${formatCount(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`;
+    const count = counted(sessions, 'session');
     const who = name === '' ? '(not known)' : name;
     return `  ${who}: ${count}${password ? '' : ', its password is not known: name it in the file of --users'}`;
   });
@@ -179,10 +180,10 @@ function users({ users, everybody_as: as }: DryReport): string[] {
 function places({ targets }: DryReport): string[] {
   return targets.flatMap(({ target, sessions, commands, most_connections: most, addresses, routes }) => {
     if (targets.length === 1) return list('On the target', routes, (line) => `  ${line}`);
-    const count = `${formatCount(sessions)} sessions, ${formatCount(commands)} commands`;
+    const count = `${counted(sessions, 'session')}, ${counted(commands, 'command')}`;
     return [
       '',
-      `Onto ${target}: ${count}, up to ${formatCount(most)} connections at once, from ${from(addresses)}`,
+      `Onto ${target}: ${count}, up to ${counted(most, 'connection')} at once, from ${from(addresses)}`,
       ...list(`On the target ${target}`, routes, (line) => `  ${line}`),
     ];
   });

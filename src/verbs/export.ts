@@ -1,6 +1,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
+import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
@@ -15,7 +16,7 @@ import {
 } from '../wire/pcap.ts';
 import { sayState } from './ls.ts';
 import { collectSession } from './options.ts';
-import { formatCount, say } from './output.ts';
+import { say } from './output.ts';
 
 const EXAMPLES = `
 Examples:
@@ -92,7 +93,7 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
   } finally {
     if (!toStdout) closeSync(fd);
   }
-  say(`${formatCount(packets)} packets written to ${toStdout ? 'stdout' : options.output}`);
+  say(`${counted(packets, 'packet')} written to ${toStdout ? 'stdout' : options.output}`);
 }
 
 /** A pcap file has packets of one link type. */

@@ -1,7 +1,8 @@
 /** Reports times in which an interface was down, so that nothing could be captured. */
+import { counted } from '../counted.ts';
 import type { GapTotals } from '../report/gaps.ts';
 import type { CaptureGap } from '../wire/packets.ts';
-import { formatCount, formatDuration, formatTime } from './output.ts';
+import { formatDuration, formatTime } from './output.ts';
 
 /** So many gaps have a line of their own. */
 const MOST_LINES = 5;
@@ -71,7 +72,7 @@ export function gapLines(dir: string, gaps: readonly CaptureGap[], originSec: nu
         `${dir} has a gap of ${describeGap(gap, originSec)}: its interface was down, and packets of that time are missing`,
     );
   const more = gaps.length - lines.length;
-  return more > 0 ? [...lines, `${dir} has ${formatCount(more)} more gaps`] : lines;
+  return more > 0 ? [...lines, `${dir} has ${counted(more, 'more gap')}`] : lines;
 }
 
 export function gapsAsJson(gaps: readonly CaptureGap[], originSec: number): GapJson[] {

@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { type Headers, LAYER, STOP } from '../wire/headers.ts';
 import { PROTOCOL } from '../wire/ip.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
@@ -170,7 +171,9 @@ export function countsInWords(counts: Readonly<Record<string, number>>): string 
 }
 
 function describeGroup(cause: Cause, group: readonly Finding[]): string {
-  const packets = formatCount(totalOf(group));
+  const total = totalOf(group);
+  const packets = formatCount(total);
+  const fragments = counted(total, 'fragment');
   const parts = group.filter(({ name }) => name !== undefined);
   const names = parts.slice(0, 4).map((part) => `${formatCount(part.packets)} ${part.name}`);
   const rest = totalOf(parts.slice(4));
@@ -186,11 +189,11 @@ function describeGroup(cause: Cause, group: readonly Finding[]): string {
     case 'not-readable':
       return `${packets} in encapsulations that mytape does not read${detail}`;
     case 'fragments-incomplete':
-      return `${packets} fragments that never became whole`;
+      return `${fragments} that never became whole`;
     case 'fragments-conflicting':
-      return `${packets} fragments that contradict each other`;
+      return `${fragments} that contradict each other`;
     case 'fragments-repeated':
-      return `${packets} fragments captured twice`;
+      return `${fragments} captured twice`;
     case 'cut-headers':
       return `${packets} cut within their headers`;
     case 'malformed':

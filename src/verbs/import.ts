@@ -240,26 +240,24 @@ function summarize(options: ImportOptions, summary: Summary): void {
     });
   } else {
     print(
-      `${options.output}: ${describe(writer, ms)}, ${formatCount(commands)} commands` +
-        (uncounted > 0 ? ` (not counted in ${formatCount(uncounted)} sessions)` : '') +
-        (findings.length > 0 ? `, ${formatCount(totalOf(findings))} packets left out` : '') +
-        (secrets > 0 ? `, secrets of ${formatCount(secrets)} TLS sessions` : ''),
+      `${options.output}: ${describe(writer, ms)}, ${counted(commands, 'command')}` +
+        (uncounted > 0 ? ` (not counted in ${counted(uncounted, 'session')})` : '') +
+        (findings.length > 0 ? `, ${counted(totalOf(findings), 'packet')} left out` : '') +
+        (secrets > 0 ? `, secrets of ${counted(secrets, 'TLS session')}` : ''),
     );
   }
   if (packets === 0) {
     sayNothingFound(summary);
     return;
   }
-  if (findings.length > 0) say(`${formatCount(totalOf(findings))} packets left out: ${inWords(findings)}`);
+  if (findings.length > 0) say(`${counted(totalOf(findings), 'packet')} left out: ${inWords(findings)}`);
   if (Object.keys(unwrapped).length > 0) say(`packets taken out of tunnels: ${countsInWords(unwrapped)}`);
   if (filter.joined > 0) {
-    say(
-      `${formatCount(filter.joinedFragments)} fragments put together to ${formatCount(filter.joined)} packets`,
-    );
+    say(`${counted(filter.joinedFragments, 'fragment')} put together to ${counted(filter.joined, 'packet')}`);
   }
   if (filter.cut > 0) {
     say(
-      `mytape: ${formatCount(filter.cut)} of ${formatCount(packets)} packets are cut to ${formatCount(filter.cutTo)} ` +
+      `mytape: ${formatCount(filter.cut)} of ${counted(packets, 'packet')} ${filter.cut === 1 ? 'is' : 'are'} cut to ${formatCount(filter.cutTo)} ` +
         "octets (snaplen): commands in them can't be replayed; capture with -s 0",
     );
   }
@@ -288,7 +286,7 @@ function sayNothingFound({ name, source, filter, partial }: Summary): void {
 function describe(writer: ArchiveWriter, ms: number): string {
   const { packets, octets, sessions } = writer;
   return (
-    `${formatCount(packets)} packets, ${formatOctets(octets)}, ${formatCount(sessions)} sessions, ` +
+    `${counted(packets, 'packet')}, ${formatOctets(octets)}, ${counted(sessions, 'session')}, ` +
     formatDuration(ms)
   );
 }

@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { basename } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
+import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { DropLog } from '../intercept/drop-log.ts';
@@ -293,7 +294,7 @@ async function run(options: InterceptOptions, pidPath: string | undefined): Prom
   injector.close();
   pidFile?.remove();
   log(
-    `intercept stopped: ${packets} packets seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`,
+    `intercept stopped: ${counted(packets, 'packet')} seen, ${dropped} dropped, ${receiver.foreign} of them not for a replay`,
   );
   if (error !== undefined) throw error;
 }

@@ -141,8 +141,8 @@ async function list(archive: Archive, options: LsOptions): Promise<void> {
   } else {
     table.flush();
     print(
-      `${formatCount(totals.sessions)} sessions, ${formatCount(totals.commands)} commands, ` +
-        `${formatCount(totals.packets)} packets, ${formatOctets(totals.octets)}`,
+      `${counted(totals.sessions, 'session')}, ${counted(totals.commands, 'command')}, ` +
+        `${counted(totals.packets, 'packet')}, ${formatOctets(totals.octets)}`,
     );
   }
   for (const hint of coverageHints(coverage, archive.info.flooded > 0)) say(`mytape: ${hint}`);

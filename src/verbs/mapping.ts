@@ -1,4 +1,5 @@
 /** `-x` made ready for a run: hosts looked up, targets told apart, recorded servers found in the archive. */
+import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import type { FixedMappings, MappingJob } from '../replay/mappings.ts';
 import type { Address } from '../wire/address.ts';
@@ -147,7 +148,7 @@ function choiceOf(dir: string, mapping: Mapping, servers: readonly Served[]): Un
 
 /** `1 session`, `1,204 sessions`. */
 function sessionsText(sessions: number): string {
-  return `${formatCount(sessions)} ${sessions === 1 ? 'session' : 'sessions'}`;
+  return counted(sessions, 'session');
 }
 
 /** A mapping as `-x` takes it. */

@@ -1,6 +1,7 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { type KnownServer, writeKnownServers } from '../archive/known-servers.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
+import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
 import { CAPTURE_DRIVERS } from '../net/drivers.ts';
@@ -325,9 +326,9 @@ function summarize(options: RecordOptions, { writer, source, snapshotter, gaps, 
     return;
   }
   print(
-    `${options.output}: ${describe(writer, dropped, ms)}, ${formatCount(writer.commands)} commands` +
-      (writer.uncounted > 0 ? ` (not counted in ${formatCount(writer.uncounted)} sessions)` : '') +
-      (snapshots === undefined ? '' : `, ${formatCount(snapshots)} snapshots`) +
+    `${options.output}: ${describe(writer, dropped, ms)}, ${counted(writer.commands, 'command')}` +
+      (writer.uncounted > 0 ? ` (not counted in ${counted(writer.uncounted, 'session')})` : '') +
+      (snapshots === undefined ? '' : `, ${counted(snapshots, 'snapshot')}`) +
       gapsInWords(gaps),
   );
   sayCopies(writer.copies);
@@ -337,15 +338,13 @@ function summarize(options: RecordOptions, { writer, source, snapshotter, gaps, 
 }
 
 function gapsInWords({ totals: { gaps, gapMs } }: GapTeller): string {
-  return gaps === 0
-    ? ''
-    : `, ${formatCount(gaps)} ${gaps === 1 ? 'gap' : 'gaps'} of ${formatDuration(gapMs)} in all`;
+  return gaps === 0 ? '' : `, ${counted(gaps, 'gap')} of ${formatDuration(gapMs)} in all`;
 }
 
 function describe(writer: ArchiveWriter, dropped: number, ms: number): string {
   const { packets, octets, sessions, droppedByDisk } = writer;
   return (
-    `${formatCount(packets)} packets, ${formatOctets(octets)}, ${formatCount(sessions)} sessions, ` +
+    `${counted(packets, 'packet')}, ${formatOctets(octets)}, ${counted(sessions, 'session')}, ` +
     `${formatCount(dropped)} dropped${droppedByDisk > 0 ? ` + ${formatCount(droppedByDisk)} for want of disk` : ''}, ` +
     formatDuration(ms)
   );

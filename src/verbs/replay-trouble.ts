@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
 import { pathNow } from '../net/route.ts';
 import type { Trouble, TroubleKind } from '../replay/contact.ts';
@@ -32,7 +33,9 @@ export function troubleLines(trouble: Trouble, job: ReplayJob, to: TargetJob): s
     ];
   }
   const seen =
-    failures === 0 ? `no answer from ${target} yet` : `the first ${failures} connections to ${target} failed`;
+    failures === 0
+      ? `no answer from ${target} yet`
+      : `the first ${counted(failures, 'connection')} to ${target} failed`;
   if (job.transport === 'socket') return [`${seen}: ${SEEN_BY_SOCKET[kind]}`];
   const [what, ...remedies] = explainConnectFailure(kind, factsOf(trouble, job, to));
   const doctor = ['  on this host: check every step of the path', `    ${doctorLine(job, to)}`];

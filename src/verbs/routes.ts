@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
+import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import { routeLine } from '../transport/diagnosis.ts';
@@ -211,7 +212,7 @@ function printPlan(dir: string, plan: GroupPlan, kept: readonly Kept[], options:
   const vias = options.via.map(({ text }) => text).join(', ');
   const purpose = options.delete
     ? 'take the routes to the assistant away'
-    : `answers to ${formatCount(clients)} recorded ${clients === 1 ? 'client' : 'clients'} go to the assistant ${vias}`;
+    : `answers to ${counted(clients, 'recorded client')} go to the assistant ${vias}`;
   const where = place === undefined ? 'on the target' : `on the target ${place.host}`;
   if (lines.length > 0) print([`# ${where}: ${purpose}`, ...lines]);
   sayLeftOut(dir, leftOut);
@@ -238,7 +239,7 @@ function sayLeftOut(
     const others = addresses.length > 1 ? ` (and ${formatCount(addresses.length - 1)} more such)` : '';
     say(
       `mytape: no route for ${addresses[0]}${others}: it ${why}. ` +
-        `${formatCount(sessions)} sessions of ${dir} need other addresses: replay --clients CIDR`,
+        `${counted(sessions, 'session')} of ${dir} ${sessions === 1 ? 'needs' : 'need'} other addresses: replay --clients CIDR`,
     );
   }
 }

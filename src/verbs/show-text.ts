@@ -1,4 +1,5 @@
 /** `mytape show` for people: a session as a conversation, a line a command. */
+import { counted } from '../counted.ts';
 import type { CloseHow, SessionMeta, SkipCause } from '../flow/events.ts';
 import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command, comName, EXPECT } from '../mysql/command.ts';
@@ -177,7 +178,7 @@ function answer(com: number, { kind, errno, affected, rows, statementId, params 
 
 /** `1 row`, `1,024 rows`. */
 function count(number: number, noun: string): string {
-  return `${formatCount(number)} ${noun}${number === 1 ? '' : 's'}`;
+  return counted(number, noun);
 }
 
 /** Since the session's first packet. */

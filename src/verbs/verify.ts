@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { withoutIndex } from '../archive/damage.ts';
 import { rebuildIndex } from '../archive/reader.ts';
 import { type Finding, type Verification, verifyArchive } from '../archive/verify.ts';
+import { counted } from '../counted.ts';
 import { EXIT } from '../errors.ts';
 import { printableJson } from '../printable.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
@@ -121,8 +122,8 @@ function printText(dir: string, result: Verification, shown: Finding[]): void {
   if (found === 0) {
     const { packets, blocks, segments, sessions } = archive!;
     const counts = [
-      `${formatCount(packets)} packets in ${formatCount(blocks)} blocks of ${formatCount(segments)} segments`,
-      `${formatCount(sessions)} sessions`,
+      `${counted(packets, 'packet')} in ${counted(blocks, 'block')} of ${counted(segments, 'segment')}`,
+      counted(sessions, 'session'),
     ];
     print(`${verdictOf(dir, packetsLost(archive!))}: ${counts.join(', ')}`);
     return;
@@ -133,5 +134,5 @@ function printText(dir: string, result: Verification, shown: Finding[]): void {
       : archive === undefined
         ? withoutIndex(dir)
         : `make its index again from the segments: mytape verify --rebuild ${dir}`;
-  print(`${dir} is damaged in ${found === 1 ? '1 place' : `${formatCount(found)} places`} (${next})`);
+  print(`${dir} is damaged in ${counted(found, 'place')} (${next})`);
 }

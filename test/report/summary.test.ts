@@ -129,8 +129,8 @@ const EVENTFUL: Summary = {
     '8 commands were lost: reset',
     '2 sessions were lost: connect',
     '2 sessions were lost: reset',
-    '1 times a session lacked on its connection what it had before: lock',
-    '1 times a session lacked on its connection what it had before: prepared-statement',
+    '1 time a session lacked on its connection what it had before: lock',
+    '1 time a session lacked on its connection what it had before: prepared-statement',
     '2 times a session lacked on its connection what it had before: transaction',
     'the target ended connections early: sessions went on with 3 others',
   ],
@@ -277,12 +277,12 @@ Coverage     sessions: 2 whole, 1 gaps, 2 cut, 1 one-sided
   - 2 sessions have packets that the capture cut short (snaplen): commands in them are lost; capture with tcpdump -s 0
   - 1 session was captured in one direction only: commands or answers are missing; where no server answered the client (a flood, a scan), that is all there was; else capture both directions of the traffic
 
-Logins       1 logins refused, as they had been; 1 logins that production had no room for (1040), each closed at once; 1 sessions adopted that began before the recording
+Logins       1 login refused, as recorded; 1 login that production had no room for (1040), each closed at once; 1 session adopted that began before the recording
 
-Reconnected  3 times, set up again by 8 commands; without: lock 1 times, prepared-statement 1 times, transaction 2 times
+Reconnected  3 times, set up again by 8 commands; without: lock 1 time, prepared-statement 1 time, transaction 2 times
 
-Admission    3 sessions waited for their place: p50 20 ms, p99 300 ms, max 300 ms
-Turned away  3 connections, tried again: 1040 2 times, 1203 1 times
+Admission    3 sessions waited for a place: p50 20 ms, p99 300 ms, max 300 ms
+Turned away  3 connections, tried again: 1040 2 times, 1203 1 time
 Order        2 commands waited for commits: p50 4 ms, p99 9 ms, max 9 ms; 1 went before them
 
 Answers      1,060 as recorded; different: 50 errors, 30 row counts, 20 data; 10 not to compare
@@ -296,8 +296,8 @@ Verdict: invalid
   - 8 commands were lost: reset
   - 2 sessions were lost: connect
   - 2 sessions were lost: reset
-  - 1 times a session lacked on its connection what it had before: lock
-  - 1 times a session lacked on its connection what it had before: prepared-statement
+  - 1 time a session lacked on its connection what it had before: lock
+  - 1 time a session lacked on its connection what it had before: prepared-statement
   - 2 times a session lacked on its connection what it had before: transaction
   - the target ended connections early: sessions went on with 3 others
 Written: runs/monday/summary.json

@@ -251,7 +251,7 @@ describe('what is left out', () => {
     const words =
       '10 packets left out: 3 not TCP (2 UDP, 1 ICMP), 1 not IP (1 ARP), ' +
       '2 in encapsulations that mytape does not read (1 ESP (IPsec), 1 GTP-U), 1 cut within their headers, ' +
-      '2 fragments that never became whole, 1 fragments captured twice';
+      '2 fragments that never became whole, 1 fragment captured twice';
     for (const part of words.split(/, (?=\d)/)) assert.ok(stderr.includes(part), `${part}\n${stderr}`);
     assert.deepEqual(
       summary.leftOutBy.find(({ name }: { name?: string }) => name === 'GTP-U'),

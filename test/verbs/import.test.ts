@@ -116,7 +116,7 @@ describe('import', () => {
       const dir = join(folder, name);
       const { status, stdout, stderr } = run(['import', ...args, '-o', dir, '-p', PORT], input);
       assert.equal(status, 0, stderr);
-      assert.match(stdout, /secrets of 1 TLS sessions/);
+      assert.match(stdout, /secrets of 1 TLS session\b/);
       assert.deepEqual(await contents(dir), await contents(pcap));
       assert.ok(readKeys(dir)?.of('0a'.repeat(32)));
       assert.equal(statSync(join(dir, 'keys.log')).mode & 0o777, 0o600);
