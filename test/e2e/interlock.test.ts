@@ -1,6 +1,6 @@
 /** Never onto production, by real servers: known again behind other addresses, or with replicas, or one themselves. */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -148,6 +148,17 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     assert.match(said, /nothing shows which server .*: the run goes on, as you allowed/);
     const dry = await done(replay('assistant', unknown, toTarget(), '--dry-run'));
     assert.equal(dry, '');
+  });
+
+  test('one flipped bit in who was recorded does not let a run onto the recorded server', async () => {
+    const flipped = join(lab.runFolder, 'flipped.tape');
+    cpSync(seen, flipped, { recursive: true });
+    const path = join(flipped, SERVERS_FILE);
+    const octets = readFileSync(path);
+    octets[octets.indexOf('"hostname":"') + 12] ^= 1;
+    writeFileSync(path, octets);
+    const why = /line 1 of \S+servers\.json is damaged.*nothing shows which server 10\.77\.0\.2:3307 is/s;
+    await refused(replay('assistant', flipped, at(SECOND)), why, '--allow-unidentified');
   });
 
   test('it asks as every user until one can answer; those who cannot log in are no answer', async () => {
