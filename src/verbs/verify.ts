@@ -78,7 +78,7 @@ function verdictOf(dir: string, lost: Causes): string {
   const sum = causes.reduce((total, [, packets]) => total + packets, 0);
   const byCause = causes.map(([cause, packets]) => `${cause} ${formatCount(packets)}`);
   const what = lost.damage === undefined ? 'nothing' : 'nothing more';
-  return `${what} in ${dir} is damaged, but ${formatCount(sum)} packets were lost (${byCause.join(', ')})`;
+  return `${what} in ${dir} is damaged, but ${counted(sum, 'packet')} ${sum === 1 ? 'was' : 'were'} lost (${byCause.join(', ')})`;
 }
 
 /** What was lost while it was recorded, whose times no one kept, and by damage since. */
