@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openArchive } from '../../src/archive/reader.ts';
 import { RESERVE_FILE } from '../../src/archive/reserve.ts';
+import { noSmallDisk, onSmallDisk } from '../support/small-disk.ts';
 import { blockOf, collect, createWriter, fillUp, noise, temporaryFolder } from './support.ts';
 
-const skip =
-  process.platform !== 'linux' || process.getuid?.() !== 0
-    ? 'needs root on Linux, to mount a small disk'
-    : false;
+const skip = noSmallDisk;
 
 test('a full disk costs the packets it has no room for, and nothing else', { skip }, async (t) => {
-  const mount = join(temporaryFolder(t), 'disk');
-  mkdirSync(mount);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
-  try {
-    await fillAndGoOn(mount);
-  } finally {
-    execFileSync('umount', [mount]);
-  }
+  await onSmallDisk(temporaryFolder(t), '4m', fillAndGoOn);
 });
 
 test('an archive is ended whole though its reserve cannot be given back', (t) => {
@@ -39,11 +29,8 @@ test('an archive is ended whole though its reserve cannot be given back', (t) =>
 
 test('a disk that is still full at the end: the archive is whole, and says how many packets were dropped', {
   skip,
-}, (t) => {
-  const mount = join(temporaryFolder(t), 'disk');
-  mkdirSync(mount);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', mount]);
-  try {
+}, async (t) => {
+  await onSmallDisk(temporaryFolder(t), '2m', (mount) => {
     const dir = join(mount, 'a');
     const problems: string[] = [];
     const writer = createWriter(dir, { onProblem: (message) => problems.push(message) });
@@ -63,9 +50,7 @@ test('a disk that is still full at the end: the archive is whole, and says how m
     assert.deepEqual({ complete, packets, dropped }, { complete: true, packets: writer.packets, dropped: 3 });
     assert.equal(droppedByDisk, 400 - packets);
     archive.close();
-  } finally {
-    execFileSync('umount', [mount]);
-  }
+  });
 });
 
 async function fillAndGoOn(mount: string): Promise<void> {

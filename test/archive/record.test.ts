@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openArchive } from '../../src/archive/reader.ts';
+import { addNamespace, removeNamespace } from '../support/namespace.ts';
+import { onSmallDisk } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 import { collect, fillUp, temporaryFolder } from './support.ts';
 
@@ -56,10 +57,10 @@ async function makeTraffic(): Promise<void> {
 
 describe('record', { skip }, () => {
   before(() => {
-    execFileSync('ip', ['netns', 'add', NAMESPACE]);
+    addNamespace(NAMESPACE);
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
   });
-  after(() => execFileSync('ip', ['netns', 'del', NAMESPACE]));
+  after(() => removeNamespace(NAMESPACE));
 
   test('records what was on the wire, and ends cleanly on SIGINT', async (t) => {
     const dir = join(temporaryFolder(t), 'a');
@@ -118,10 +119,7 @@ describe('record', { skip }, () => {
   });
 
   test('interrupted on a disk that is full, it says how many packets were dropped, and so does ls', async (t) => {
-    const mount = join(temporaryFolder(t), 'disk');
-    mkdirSync(mount);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
-    try {
+    await onSmallDisk(temporaryFolder(t), '4m', async (mount) => {
       const dir = join(mount, 'a');
       const run = await startRecording('-o', dir, '--json');
       fillUp(join(mount, 'ballast'));
@@ -146,9 +144,7 @@ describe('record', { skip }, () => {
         ls.stderr(),
         new RegExp(`the recording lost ${droppedByDisk} packets? .*its disk was full`),
       );
-    } finally {
-      execFileSync('umount', [mount]);
-    }
+    });
   });
 
   test('goes on when its interface was down, and names the gap', async (t) => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -14,6 +13,7 @@ import {
   type SnapshotSession,
   type Snapshots,
 } from '../../src/archive/snapshots.ts';
+import { noSmallDisk, onSmallDisk } from '../support/small-disk.ts';
 import { temporaryFolder } from './support.ts';
 
 const MINUTE = SNAPSHOT_INTERVAL_MS * 1e6;
@@ -262,22 +262,10 @@ test('snapshots: those of a newer format are refused', async (t) => {
   assert.throws(() => readSnapshots(dir), /version 2/);
 });
 
-const skip =
-  process.platform !== 'linux' || process.getuid?.() !== 0
-    ? 'needs root on Linux, to mount a small disk'
-    : false;
-
 test('snapshots: a full disk costs the snapshots it has no room for, and the next stands alone', {
-  skip,
+  skip: noSmallDisk,
 }, async (t) => {
-  const mount = join(temporaryFolder(t), 'disk');
-  mkdirSync(mount);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', mount]);
-  try {
-    await failAndGoOn(mount);
-  } finally {
-    execFileSync('umount', [mount]);
-  }
+  await onSmallDisk(temporaryFolder(t), '64k', failAndGoOn);
 });
 
 async function failAndGoOn(mount: string): Promise<void> {

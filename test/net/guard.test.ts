@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commandObstacle } from '../e2e/support/capability.ts';
+import { addNamespace, removeNamespace } from '../support/namespace.ts';
 import { until } from '../support/until.ts';
 import { skip } from './namespaces.ts';
 
@@ -77,7 +78,7 @@ async function killed(child: ChildProcess): Promise<void> {
 
 describe('the guard', { skip: skip || commandObstacle('nft') }, () => {
   before(() => {
-    execFileSync('ip', ['netns', 'add', NAMESPACE]);
+    addNamespace(NAMESPACE);
     execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
   });
   afterEach(async () => {
@@ -88,7 +89,7 @@ describe('the guard', { skip: skip || commandObstacle('nft') }, () => {
     inside('nft', 'flush', 'ruleset');
   });
   after(() => {
-    execFileSync('ip', ['netns', 'del', NAMESPACE]);
+    removeNamespace(NAMESPACE);
   });
 
   test('a table of its own while it is up, and nothing after', async () => {

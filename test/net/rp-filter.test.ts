@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { loosen } from '../../src/net/rp-filter.ts';
+import { addNamespace, removeNamespace } from '../support/namespace.ts';
 import { skip } from './namespaces.ts';
 
 const NAMESPACE = `mytape-rp-${process.pid}`;
@@ -27,7 +28,7 @@ test('the line to type has a slash where the interface has a dot', () => {
 
 describe('rp_filter', { skip }, () => {
   before(() => {
-    execFileSync('ip', ['netns', 'add', NAMESPACE]);
+    addNamespace(NAMESPACE);
     execFileSync('ip', ['-n', NAMESPACE, '-batch', '-'], {
       input: [
         'link add eth0 type veth peer name far0',
@@ -41,7 +42,7 @@ describe('rp_filter', { skip }, () => {
     });
     for (const name of ['all', 'default', 'eth0', 'mt0', 'mt1']) set(name, 0);
   });
-  after(() => execFileSync('ip', ['netns', 'del', NAMESPACE]));
+  after(() => removeNamespace(NAMESPACE));
 
   test('is the larger of the interface and all', () => {
     assert.equal(ask("rpFilterOf('eth0')"), 0);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import { decodeSessions } from '../../src/flow/decode.ts';
 import { PcapParser } from '../../src/wire/pcap.ts';
 import { collect, temporaryFolder } from '../archive/support.ts';
 import { ROOT } from '../support/root.ts';
+import { noSmallDisk, onSmallDisk } from '../support/small-disk.ts';
 
 const CHILD = fileURLToPath(new URL('./import-child.js', import.meta.url));
 const PCAP = join(ROOT, 'fixtures/mysql2.pcap');
@@ -20,11 +21,6 @@ const PORT = '33917';
 const KEY_LINE = `CLIENT_RANDOM ${'0a'.repeat(32)} ${'0b'.repeat(48)}\n`;
 
 const skip = spawnSync('editcap', ['--version']).error === undefined ? false : 'needs editcap';
-
-const skipMount =
-  process.platform === 'linux' && process.getuid?.() === 0
-    ? false
-    : 'needs root on Linux, to mount a small disk';
 
 function run(args: string[], input?: Uint8Array) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [CHILD, ...args], {
@@ -244,11 +240,8 @@ describe('import', () => {
     }
   });
 
-  test('a full disk: what was written is kept, marked as partial', { skip: skipMount }, async (t) => {
-    const mount = join(temporaryFolder(t), 'disk');
-    mkdirSync(mount);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]);
-    try {
+  test('a full disk: what was written is kept, marked as partial', { skip: noSmallDisk }, async (t) => {
+    await onSmallDisk(temporaryFolder(t), '1m', (mount) => {
       const dir = join(mount, 'a');
       const ballast = join(mount, 'ballast');
       writeFileSync(ballast, new Uint8Array(400_000));
@@ -264,8 +257,6 @@ describe('import', () => {
         run(['ls', dir]).stderr,
         /is partial: the import of stdin (did not finish|stopped: cannot write)/,
       );
-    } finally {
-      execFileSync('umount', [mount]);
-    }
+    });
   });
 });

@@ -1,7 +1,6 @@
 /** What every reader of an archive says of packets that its recording lost. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -21,6 +20,7 @@ import {
   temporaryFolder,
 } from '../archive/support.ts';
 import { ROOT } from '../support/root.ts';
+import { noSmallDisk, onSmallDisk } from '../support/small-disk.ts';
 import { mytape } from './mytape.ts';
 
 const DISK =
@@ -186,19 +186,10 @@ test('--dry-run of an archive whose last block is damaged ends with 1, after wha
   assert.equal(status, EXIT.failed);
 });
 
-const skip =
-  process.platform !== 'linux' || process.getuid?.() !== 0
-    ? 'needs root on Linux, to mount a small disk'
-    : false;
-
-test('as many as did not fit on a real disk are reported as lost', { skip }, (t) => {
+test('as many as did not fit on a real disk are reported as lost', { skip: noSmallDisk }, async (t) => {
   const folder = temporaryFolder(t);
-  const mount = join(folder, 'disk');
   const tape = join(folder, 'full.tape');
-  mkdirSync(mount);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
-  let lost = 0;
-  try {
+  const lost = await onSmallDisk(folder, '4m', (mount) => {
     const writer = createWriter(join(mount, 'a'));
     const frames = interleave([sessionFrames('10.0.0.1', 40_001, 10)]);
     writer.write(blockOf(frames));
@@ -206,11 +197,9 @@ test('as many as did not fit on a real disk are reported as lost', { skip }, (t)
     for (; writer.droppedByDisk === 0; packets++)
       writer.write(blockOf([{ octets: noise(10_000, packets), at: packets * 1e9 }]));
     writer.close({ packets, dropped: 0 });
-    lost = writer.droppedByDisk;
     cpSync(join(mount, 'a'), tape, { recursive: true });
-  } finally {
-    execFileSync('umount', [mount]);
-  }
+    return writer.droppedByDisk;
+  });
   const { captured } = JSON.parse(mytape('replay', tape, '--dry-run', '--json', ...TO).stdout) as DryReport;
   assert.deepEqual([captured.sessions, captured.dropped_by], [1, { disk: lost }]);
   assert.match(

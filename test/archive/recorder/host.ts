@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openArchive } from '../../../src/archive/reader.ts';
 import { PARSE, Segment } from '../../../src/wire/segment.ts';
+import { addNamespace, removeNamespace } from '../../support/namespace.ts';
 import { CLI } from '../../verbs/mytape.ts';
 import type { SteadyReport } from './steady-child.ts';
 
@@ -73,7 +74,7 @@ export class RecordedHost {
 
   constructor(name: string) {
     this.#name = `${name}-${process.pid}`;
-    execFileSync('ip', ['netns', 'add', this.#name]);
+    addNamespace(this.#name);
     this.link('up');
   }
 
@@ -107,7 +108,7 @@ export class RecordedHost {
   }
 
   close(): void {
-    execFileSync('ip', ['netns', 'del', this.#name]);
+    removeNamespace(this.#name);
   }
 }
 
