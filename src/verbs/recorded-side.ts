@@ -53,8 +53,11 @@ interface Served {
   last: SessionRow[];
 }
 
-/** Reads the index once, and a few blocks; where no file of the archive says who the servers are, up to 2 s more of it. */
-export async function recordedSide(archive: Archive, dir: string): Promise<RecordedSide> {
+/**
+ * Reads the index once, and a few blocks; where no file of the archive says who the servers are, up to 2 s more of it. `isWaived`: no
+ * target will be compared with them, so nothing is searched.
+ */
+export async function recordedSide(archive: Archive, dir: string, isWaived = false): Promise<RecordedSide> {
   const { served, users } = readIndex(archive);
   const spoken = [...served.values()].filter(({ spoke }) => spoke);
   const file = readKnownServers(dir);
@@ -63,7 +66,7 @@ export async function recordedSide(archive: Archive, dir: string): Promise<Recor
   // What has no sum may be damaged: it can show that the target is a recorded server, and not that it is none.
   const known = file.isSure ? file.servers : [];
   const asked = snapshots.isSure ? snapshots.servers : [];
-  const unknown = spoken.filter((server) => !isKnown(server, known, asked, spoken));
+  const unknown = isWaived ? [] : spoken.filter((server) => !isKnown(server, known, asked, spoken));
   const shown = unknown.length === 0 ? new Map<string, Set<string>>() : await shownUuids(archive);
   const unidentified: UnidentifiedServer[] = [];
   for (const { address, port, first, last } of unknown) {

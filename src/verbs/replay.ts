@@ -167,7 +167,7 @@ async function replayArchive(
     const mappings = resolveMappings(plan, archive.sessions(), dir);
     const fixed = new FixedMappings(mappings);
     const anchorAt = firstOf(archive, fixed);
-    const servers = await recordedSide(archive, dir);
+    const servers = await recordedSide(archive, dir, waiversOf(options).live);
     warnOfRemaps(archive, plan.logins);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
     const { sessions, serverPorts } = archive.info;

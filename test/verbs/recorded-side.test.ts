@@ -34,6 +34,7 @@ async function sideOf(
   t: TestContext,
   frames: readonly Uint8Array[],
   prepare: (dir: string) => void = () => {},
+  isWaived = false,
 ): Promise<RecordedSide> {
   const dir = join(temporaryFolder(t), 'tape');
   recordArchive(
@@ -43,7 +44,7 @@ async function sideOf(
   prepare(dir);
   const archive = openArchive(dir);
   try {
-    return await recordedSide(archive, dir);
+    return await recordedSide(archive, dir, isWaived);
   } finally {
     archive.close();
   }
@@ -65,6 +66,8 @@ describe('the servers that an archive was recorded from', () => {
     assert.ok(greetings.every(({ version, connectionId }) => version !== '' && connectionId > 0));
     assert.equal(greetings[0].atMs, ORIGIN_SEC * 1000);
     assert.ok(greetings[1].atMs > greetings[0].atMs);
+    const waived = await sideOf(t, frames, undefined, true);
+    assert.deepEqual([waived.endpoints, waived.unidentified], [side.endpoints, []], 'nothing is searched');
   });
 
   test('that a file of the archive names are known, at their own addresses and ports', async (t) => {
