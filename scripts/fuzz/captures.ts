@@ -3,14 +3,11 @@
  * Prints each kind of failure once, by the fewest changes that make it, and at the end how often each kind of damage was done. Exit
  * code 1 where something failed.
  */
-import { Command, Option } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
-import { parseCount } from '../../src/verbs/replay-options.ts';
 import { EACH, KINDS, type Kind } from '../../test/flow/support/mutate.ts';
 import { wholeNames } from '../../test/flow/support/reference.ts';
 import { nameOf, run, shrink, type Trial, Trials, trialsOfEach } from '../../test/flow/support/trials.ts';
-
-const SECONDS = 60;
+import { Bounds, fuzzCommand } from './bounds.ts';
 
 const EXAMPLES = `
 Examples:
@@ -104,21 +101,9 @@ function share(part: number, whole: number): string {
 }
 
 export async function fuzz(args: readonly string[]): Promise<void> {
-  const { seconds, count, seed, fixture, each } = new Command('fuzz captures')
-    .addOption(
-      new Option('--seconds <n>', `how long (default: ${SECONDS}, unless --count is given)`).argParser(
-        parseCount,
-      ),
-    )
-    .addOption(new Option('--count <n>', 'how many damaged captures').argParser(parseCount))
-    .addOption(
-      new Option('--seed <n>', 'of the first one; the next have the numbers after it')
-        .argParser(Number)
-        .default(1),
-    )
+  const { seconds, count, seed, fixture, each } = fuzzCommand('captures', 'damaged captures')
     .option('--fixture <names>', 'only these captures, e.g. connector,03-gap-then-big-commands')
     .option('--each <kinds>', `not at random, but at each packet in turn: ${EACH.join(', ')}`)
-    .helpOption('-h, --help', 'show this')
     .addHelpText('after', EXAMPLES)
     .parse(args, { from: 'user' })
     .opts();
@@ -153,19 +138,13 @@ export async function fuzz(args: readonly string[]): Promise<void> {
     }
   }
 
-  const begun = performance.now();
-  const unbounded = count !== undefined || each !== undefined;
-  const lastMs = 1000 * (seconds ?? (unbounded ? Number.POSITIVE_INFINITY : SECONDS));
-  let stopped = false;
-  process.once('SIGINT', () => {
-    stopped = true;
-  });
+  const bounds = new Bounds(seconds, count, count !== undefined || each !== undefined);
   for (const trial of each === undefined ? atRandom() : inTurn(each.split(','))) {
-    if (trialsDone === count || performance.now() - begun > lastMs || stopped) break;
+    if (!bounds.hasRoom(trialsDone)) break;
     attempt(trial);
     // Lets Ctrl-C through.
     if (trialsDone % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
-  summarize((performance.now() - begun) / 1000);
+  summarize(bounds.seconds);
   process.exitCode = trialsFailed > 0 ? EXIT.failed : EXIT.done;
 }

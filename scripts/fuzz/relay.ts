@@ -5,13 +5,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command, Option } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
-import { parseCount } from '../../src/verbs/replay-options.ts';
 import { interceptTrial, type Outcome } from '../../test/intercept/hostile/intercept-trial.ts';
 import { replayTrial, startPolite } from '../../test/intercept/hostile/replay-trial.ts';
-
-const SECONDS = 60;
+import { Bounds, fuzzCommand } from './bounds.ts';
 
 /** A trial needs a few MiB: more than this, and something is kept from one to the next. */
 const MOST_OCTETS = 512 * 1024 * 1024;
@@ -26,35 +24,17 @@ Examples:
   npm run fuzz -- relay --end intercept --seed 4711 --count 1    that one again`;
 
 export async function fuzz(args: readonly string[]): Promise<void> {
-  const { seconds, count, seed, end } = new Command('fuzz relay')
-    .addOption(
-      new Option('--seconds <n>', `how long (default: ${SECONDS}, unless --count is given)`).argParser(
-        parseCount,
-      ),
-    )
-    .addOption(new Option('--count <n>', 'how many conversations').argParser(parseCount))
-    .addOption(
-      new Option('--seed <n>', 'of the first one; the next have the numbers after it')
-        .argParser(Number)
-        .default(1),
-    )
+  const { seconds, count, seed, end } = fuzzCommand('relay', 'conversations')
     .addOption(new Option('--end <end>', 'only against this end (default: both in turn)').choices(ENDS))
-    .helpOption('-h, --help', 'show this')
     .addHelpText('after', EXAMPLES)
     .parse(args, { from: 'user' })
     .opts();
   const folder = mkdtempSync(join(tmpdir(), 'mytape-fuzz-'));
   const path = join(folder, 'relay.sock');
   const server = await startPolite(path);
-  const begun = performance.now();
-  const lastMs = 1000 * (seconds ?? (count === undefined ? SECONDS : Number.POSITIVE_INFINITY));
-  const most = count ?? Number.POSITIVE_INFINITY;
+  const bounds = new Bounds(seconds, count);
   const total = { done: 0, failed: 0, steps: 0, sent: 0 };
-  let stopped = false;
-  process.once('SIGINT', () => {
-    stopped = true;
-  });
-  while (total.done < most && performance.now() - begun < lastMs && !stopped) {
+  while (bounds.hasRoom(total.done)) {
     const number = seed + total.done;
     const at: End = end ?? ENDS[number % ENDS.length];
     const outcome = withMemory(at === 'intercept' ? interceptTrial(number) : await replayTrial(number, path));
@@ -72,7 +52,7 @@ export async function fuzz(args: readonly string[]): Promise<void> {
   }
   server.close();
   rmSync(folder, { recursive: true, force: true });
-  const took = ((performance.now() - begun) / 1000).toFixed(0);
+  const took = bounds.seconds.toFixed(0);
   process.stdout.write(
     `${total.done} damaged conversations of ${total.steps} steps in ${took} s, ${total.sent} segments sent, ${total.failed} failed\n`,
   );

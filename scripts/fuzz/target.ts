@@ -2,12 +2,10 @@
  * `npm run fuzz -- target`: replays onto targets whose recorded answers are damaged at random. Each run must end within its time-outs,
  * account for every command, throw nothing, and send no file that was not recorded. Exit code 1 where something failed.
  */
-import { Command, Option } from '@commander-js/extra-typings';
+import { Option } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
-import { parseCount } from '../../src/verbs/replay-options.ts';
 import { attempt, CAPTURES, type Result, type Trial } from '../../test/replay/hostile/trials.ts';
-
-const SECONDS = 60;
+import { Bounds, fuzzCommand } from './bounds.ts';
 
 /** Runs at once: each waits most of its time. */
 const AT_ONCE = 16;
@@ -43,35 +41,17 @@ function tell({ trial: { capture, seed }, failure, damage }: Result): void {
 }
 
 export async function fuzz(args: readonly string[]): Promise<void> {
-  const { seconds, count, seed, capture } = new Command('fuzz target')
-    .addOption(
-      new Option('--seconds <n>', `how long (default: ${SECONDS}, unless --count is given)`).argParser(
-        parseCount,
-      ),
-    )
-    .addOption(new Option('--count <n>', 'how many targets').argParser(parseCount))
-    .addOption(
-      new Option('--seed <n>', 'of the first one; the next have the numbers after it')
-        .argParser(Number)
-        .default(1),
-    )
+  const { seconds, count, seed, capture } = fuzzCommand('target', 'targets')
     .addOption(new Option('--capture <name>', 'only this one, of fixtures/').choices(CAPTURES))
-    .helpOption('-h, --help', 'show this')
     .addHelpText('after', EXAMPLES)
     .parse(args, { from: 'user' })
     .opts();
-  const begun = performance.now();
-  const lastMs = 1000 * (seconds ?? (count === undefined ? SECONDS : Number.POSITIVE_INFINITY));
-  const most = count ?? Number.POSITIVE_INFINITY;
+  const bounds = new Bounds(seconds, count);
   let started = 0;
   let done = 0;
   let failed = 0;
-  let stopped = false;
-  process.once('SIGINT', () => {
-    stopped = true;
-  });
   const worker = async () => {
-    while (started < most && performance.now() - begun < lastMs && !stopped) {
+    while (bounds.hasRoom(started)) {
       const number = seed + started++;
       const result = await inTime({ seed: number, capture: capture ?? CAPTURES[number % CAPTURES.length] });
       done++;
@@ -81,7 +61,7 @@ export async function fuzz(args: readonly string[]): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  const took = ((performance.now() - begun) / 1000).toFixed(0);
+  const took = bounds.seconds.toFixed(0);
   process.stdout.write(`${done} damaged targets in ${took} s, ${failed} of them failed\n`);
   process.exitCode = failed > 0 ? EXIT.failed : EXIT.done;
 }
