@@ -90,7 +90,7 @@ export class Attachment implements ReceiverPort {
         before.half.state === 'reset' ||
         seqLt(from.rcvNxt, before.acknowledged);
       if (isLost) {
-        before.attachment.#drop(before);
+        before.attachment.#flows.delete(before.id);
         this.receiver.release(before, true);
         this.owner.unresumable(id);
         return undefined;
@@ -187,13 +187,8 @@ export class Attachment implements ReceiverPort {
   }
 
   #replace(before: InterceptFlow, reset: boolean): void {
-    before.attachment.#drop(before);
+    before.attachment.#flows.delete(before.id);
     this.receiver.replace(before, reset);
-  }
-
-  /** Forgets the flow, unless its number is another's by now. */
-  #drop(flow: InterceptFlow): void {
-    if (this.#flows.get(flow.id) === flow) this.#flows.delete(flow.id);
   }
 
   #add(flow: InterceptFlow): void {
