@@ -1,5 +1,5 @@
 import type { MonotonicMs } from '../time.ts';
-import type { InterceptFlow } from './flow.ts';
+import type { FlowState, InterceptFlow } from './flow.ts';
 import { FlowQueue } from './flow-queue.ts';
 import { TupleTable } from './tuple-table.ts';
 
@@ -41,7 +41,7 @@ export class Flows {
 
   /** Ends all leases: `end` must take the flow that it is given out of the orphans. */
   endAllLeases(end: (flow: InterceptFlow) => void): void {
-    while (this.#orphans.first !== undefined) end(this.#orphans.first);
+    endUntil(this.#orphans, Number.POSITIVE_INFINITY, end);
   }
 
   /** Flows that are over and still answer the target. */
@@ -63,9 +63,7 @@ export class Flows {
 
   /** The flow answers the target for a while, and nobody is told. `aborted`: with RST. */
   release(flow: InterceptFlow, aborted: boolean, now: MonotonicMs): void {
-    this.#leave(flow);
-    flow.fallSilent(aborted || flow.half.state === 'syn-sent' ? 'aborted' : 'released');
-    this.weigh(flow);
+    this.#silence(flow, aborted || flow.half.state === 'syn-sent' ? 'aborted' : 'released');
     flow.forgetAt = now + LINGER_MS;
     this.#lingering.add(flow);
     if (this.#lingering.size <= this.#limits.lingering) return;
@@ -74,9 +72,7 @@ export class Flows {
 
   /** The flow waits to be resumed. */
   orphan(flow: InterceptFlow, now: MonotonicMs): void {
-    this.#leave(flow);
-    flow.fallSilent('orphan');
-    this.weigh(flow);
+    this.#silence(flow, 'orphan');
     flow.forgetAt = now + LEASE_MS;
     this.#orphans.add(flow);
   }
@@ -89,21 +85,13 @@ export class Flows {
 
   /** The same, but its place in the table is for the flow of the same tuple that is added next. */
   replace(flow: InterceptFlow): void {
-    this.#leave(flow);
-    flow.fallSilent('forgotten');
-    this.weigh(flow);
+    this.#silence(flow, 'forgotten');
   }
 
   /** `end` must take each flow whose lease is over out of the orphans. */
   endLeases(now: MonotonicMs, end: (flow: InterceptFlow) => void): void {
-    for (let flow = this.#orphans.first; flow !== undefined; flow = this.#orphans.first) {
-      if (flow.forgetAt > now) break;
-      end(flow);
-    }
-    for (let flow = this.#lingering.first; flow !== undefined; flow = this.#lingering.first) {
-      if (flow.forgetAt > now) break;
-      this.forget(flow);
-    }
+    endUntil(this.#orphans, now, end);
+    endUntil(this.#lingering, now, (flow) => this.forget(flow));
   }
 
   /** To be called when what the flow holds may have changed. Beyond the limit of all flows, what it holds is given up. */
@@ -124,10 +112,21 @@ export class Flows {
     return more;
   }
 
-  /** Takes the flow out of where its state has it. */
-  #leave(flow: InterceptFlow): void {
+  /** Takes the flow out of where its state has it, into one of which nobody is told. */
+  #silence(flow: InterceptFlow, state: FlowState): void {
     if (flow.state === 'live') this.#live--;
     else if (flow.state === 'orphan') this.#orphans.remove(flow);
     else if (flow.state !== 'forgotten') this.#lingering.remove(flow);
+    flow.fallSilent(state);
+    this.#count(flow);
   }
+}
+
+/** Ends the flows of a queue, oldest first, that are to end by `now`: `end` must take each out of it. */
+function endUntil(
+  queue: FlowQueue<InterceptFlow>,
+  now: MonotonicMs,
+  end: (flow: InterceptFlow) => void,
+): void {
+  for (let flow = queue.first; flow !== undefined && flow.forgetAt <= now; flow = queue.first) end(flow);
 }
