@@ -89,7 +89,7 @@ export class FlowPlaces<F extends Flow> {
   }
 
   clear(): void {
-    this.forgetRecent();
+    this.#forgetRecent();
     this.#byServer.clear();
     this.#byServer6.clear();
   }
@@ -106,7 +106,7 @@ export class FlowPlaces<F extends Flow> {
     }
     if (this.#mostOutgoing === Number.POSITIVE_INFINITY) return;
     if (this.#outgoingStands.length >= this.#mostOutgoing) {
-      this.forgetRecent();
+      this.#forgetRecent();
       for (const each of this.#outgoingStands)
         if (each.flows.get(each.key) === OUTGOING) each.flows.delete(each.key);
       this.#outgoingStands = [];
@@ -144,8 +144,7 @@ export class FlowPlaces<F extends Flow> {
     this.#recent[place] = OUTGOING;
   }
 
-  /** What was looked up last may be gone. */
-  forgetRecent(): void {
+  #forgetRecent(): void {
     this.#recentServers.fill(-1);
     this.#recent.fill(OUTGOING);
   }

@@ -194,7 +194,6 @@ export class FlowTable<F extends Flow> {
   /** Lets go of connections that closed, and of such as a flood without answers leaves, sooner than they are due. */
   #squeeze(at: CaptureNs): void {
     this.#lastSqueeze = at;
-    this.#places.forgetRecent();
     const over: F[] = [];
     this.#ages.filter((flow) => {
       const silentNs = at - flow.lastAt;
@@ -308,7 +307,6 @@ export class FlowTable<F extends Flow> {
 
   #sweep(at: CaptureNs): void {
     this.#lastSweep = at;
-    this.#places.forgetRecent();
     if (this.#addresses.size > MOST_ADDRESSES) this.#addresses.clear();
     this.#ages.advance(at, (flow) => {
       const dueAt = this.#dueAt(flow);
