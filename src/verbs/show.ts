@@ -87,7 +87,7 @@ async function show(dir: string, sessions: readonly number[], options: ShowOptio
 async function showJson(archive: Archive, reading: Reading, sessions: readonly number[]): Promise<void> {
   const closes = await reading.closes(sessions);
   const out = new LineWriter();
-  for (const lost of lossObjects(archive)) out.line(JSON.stringify(lost));
+  for (const lost of lossObjects(archive)) out.json(lost);
   await reading.lines(sessions, out, (line) => {
     const { id } = line.session;
     const row = line.type === 'session' ? archive.session(id) : undefined;

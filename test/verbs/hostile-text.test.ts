@@ -170,6 +170,23 @@ describe('what comes off the wire, on a terminal', () => {
     assert.ok(existsSync(join(folder, 'imported')));
   });
 
+  test('ls and show of a partial import, whose file has such a name: JSON in each line', async () => {
+    const cut = join(folder, `cut${EVIL}.pcap`);
+    writeFileSync(cut, readFileSync(pcap).subarray(0, -1));
+    const partial = join(folder, 'partial');
+    await tame(['import', cut, '-p', String(SERVER_PORT), '-o', partial], NAMED);
+    for (const verb of ['ls', 'show']) {
+      const { stdout } = await run(verb, partial, '--json');
+      const objects = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      const { why } = objects.find(({ type }) => type === 'partial');
+      assert.match(why, /cut.*owned.* ends inside a packet/s, verb);
+      assert.ok(why.includes(EVIL), verb);
+    }
+  });
+
   test('a dry run, with statements that would be sent and some that would not', async () => {
     const dry = ['replay', tape, '--dry-run', '-x', `${SERVER_PORT}-10.9.9.9:3306`, '--users', users];
     const some = ['--transport', 'socket', '--exclude-sql', 'update'];
