@@ -6,7 +6,7 @@ import { counted } from '../counted.ts';
 import { EXIT } from '../errors.ts';
 import { printableJson } from '../printable.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
-import type { Causes } from '../report/tally.ts';
+import { type Causes, totalOf } from '../report/tally.ts';
 import { formatCount, formatOctets, LineWriter, Progress, print, sayLine } from './output.ts';
 
 const EXAMPLES = `
@@ -75,7 +75,7 @@ function verify(dir: string, { json, rebuild }: VerifyOptions): void {
 function verdictOf(dir: string, lost: Causes): string {
   const causes = Object.entries(lost);
   if (causes.length === 0) return `${dir} is whole`;
-  const sum = causes.reduce((total, [, packets]) => total + packets, 0);
+  const sum = totalOf(lost);
   const byCause = causes.map(([cause, packets]) => `${cause} ${formatCount(packets)}`);
   const what = lost.damage === undefined ? 'nothing' : 'nothing more';
   return `${what} in ${dir} is damaged, but ${counted(sum, 'packet')} ${sum === 1 ? 'was' : 'were'} lost (${byCause.join(', ')})`;
