@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { isCount, isMs, isRecord, mergeTallies, type Tally, tallyProblem } from '../report/tally.ts';
+import { sumStats } from '../transport/targets.ts';
 import type { TransportStats } from '../transport/transport.ts';
 import { readSealed } from './sealed.ts';
 
@@ -126,14 +127,8 @@ function strangerIn(held: CheckpointFile, share: number, run: string): string | 
 
 export function sumOfCounted(a: Counted | undefined, b: Counted): Counted {
   if (a === undefined) return { tally: b.tally, transport: b.transport };
-  const [one, other] = [a.transport, b.transport];
   return {
     tally: mergeTallies([a.tally, b.tally]),
-    transport: {
-      packetsOut: one.packetsOut + other.packetsOut,
-      packetsIn: one.packetsIn + other.packetsIn,
-      retransmitted: one.retransmitted + other.retransmitted,
-      captureDropped: one.captureDropped + other.captureDropped,
-    },
+    transport: sumStats([a.transport, b.transport], false),
   };
 }
