@@ -34,7 +34,7 @@ interface RawError extends Error {
 }
 
 /** What a server says in a message is shown up to here. */
-const MOST_TEXT = 200;
+export const MOST_TEXT = 200;
 
 /** Errors of connecting: what is wrong, and what to do about it. */
 const NO_CONNECTION: Readonly<Record<string, readonly [why: string, advice: string]>> = {

@@ -8,7 +8,7 @@ import {
   UPTIME_QUERY,
   variablesOf,
 } from '../archive/server-identity.ts';
-import { troubleText } from './server-trouble.ts';
+import { MOST_TEXT, troubleText } from './server-trouble.ts';
 import type { AskTarget, Row } from './target-client.ts';
 
 /** Each stays open until an answer to it is known whole. */
@@ -96,9 +96,6 @@ const MONITOR = { mariadb: 'SLAVE MONITOR ON *.*', mysql: 'REPLICATION CLIENT ON
 
 /** Another release's way to say it, or a table of a plugin that is not there. */
 const NO_SUCH_THING: ReadonlySet<number | undefined> = new Set([1064, 1146, 1109, 1235, 1193]);
-
-/** What a server says in a message is shown up to here. */
-const MOST_TEXT = 200;
 
 /** Asks all that is open, as `user`. Rejects where the connection broke; what was learnt by then stays. */
 export async function askAs(inquiry: Inquiry, user: string, ask: AskTarget): Promise<void> {
