@@ -9,6 +9,7 @@ import { Command } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
 import { type CheckpointFile, logPath } from '../../src/verbs/checkpoint-file.ts';
 import { parseCount } from '../../src/verbs/replay-options.ts';
+import { randomFrom } from '../../test/support/random.ts';
 import { collect, Lab, type RunResult } from '../lab/lab.ts';
 import { makeStart } from '../lab/path.ts';
 import { PORT } from '../lab/server.ts';
@@ -40,17 +41,6 @@ interface Trial {
   archive: string;
   out: string;
   random: () => number;
-}
-
-/** Numbers in [0, 1), the same for the same seed. (mulberry32) */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Runs a command of mytape's, and kills it after so long. Returns how it ended; undefined: by that. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Archive, openArchive, rebuildIndex } from '../../src/archive/reader.ts';
 import { verifyArchive } from '../../src/archive/verify.ts';
 import { MytapeError } from '../../src/errors.ts';
+import { randomFrom } from '../support/random.ts';
 import { blockOf, createWriter, interleave, sessionFrames } from './support.ts';
 
 /** Every which trial makes the index anew, which costs more than all the rest. */
@@ -49,7 +50,7 @@ export interface Trial {
 
 /** The trial of a number: half of them in the index. */
 export function trialOf(reference: string, seed: number): Trial {
-  const random = mulberry32(seed);
+  const random = randomFrom(seed);
   const files = readdirSync(reference).sort();
   const segments = files.filter((file) => file !== 'index.db');
   const file = random() < 0.5 ? 'index.db' : segments[Math.floor(random() * segments.length)];
@@ -153,15 +154,4 @@ async function digest(archive: Archive, selection: Parameters<Archive['packets']
     }
   }
   return { packets, hash: hash.digest('hex') };
-}
-
-/** Numbers from 0 to 1, the same for the same seed. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FlowEvent } from '../../src/flow/events.ts';
 import { CTL } from '../../src/wire/segment.ts';
+import { type Dice, randomFrom } from '../support/random.ts';
 import { type Decoded, decode, describe, sessionTurns, type Turn } from './support/capture.ts';
 import { decodeGolden, GOLDEN, openTlsOf } from './support/golden.ts';
 import { Script, type Scripted, SERVER_PORT, scriptedSource } from './support/wire.ts';
@@ -16,15 +17,10 @@ const MUTANTS = 2000;
 /** What reading a mutant of a few hundred kB may allocate, all in all: a length that is believed would cost 16 MiB or more. */
 const MOST_OCTETS = 12 * 1024 * 1024;
 
-/** Pseudo-random numbers below `limit` (mulberry32): the same in every run. */
-function dice(seed: number): (limit: number) => number {
-  let state = seed;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (((t ^ (t >>> 14)) >>> 0) % limit) | 0;
-  };
+/** Whole numbers below `limit`: the same in every run. */
+function dice(seed: number): Dice {
+  const random = randomFrom(seed);
+  return (limit) => (random() * 2 ** 32) % limit;
 }
 
 interface Conversation {

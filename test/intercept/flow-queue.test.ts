@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FlowQueue, type Queued } from '../../src/intercept/flow-queue.ts';
-import { seeded } from './hostile/conversation.ts';
+import { diceFrom } from '../support/random.ts';
 
 class Item implements Queued {
   queuedBefore: this | undefined;
@@ -9,7 +9,7 @@ class Item implements Queued {
 }
 
 test('oldest first, whoever has left: as an array would have it', () => {
-  const random = seeded(7);
+  const random = diceFrom(7);
   const queue = new FlowQueue<Item>();
   const expected: Item[] = [];
   for (let i = 0; i < 5_000; i++) {

@@ -1,5 +1,6 @@
 /** Somebody off the path who knows the tuple, and forges segments of the server's. */
 import { seqAdd } from '../../src/wire/sequence.ts';
+import { randomFrom } from '../support/random.ts';
 import { ACK, FIN, type PeerSegment, PSH, RST, SYN, writePacket } from './packet.ts';
 
 export interface ForgerOptions {
@@ -16,17 +17,6 @@ export interface Standing {
   max: number | undefined;
 }
 
-/** mulberry32. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const NOTHING = new Uint8Array(0);
 
 export class Forger {
@@ -35,7 +25,7 @@ export class Forger {
   sent = 0;
 
   constructor({ seed, relayed }: ForgerOptions) {
-    this.#random = random(seed);
+    this.#random = randomFrom(seed);
     this.#relayed = relayed;
   }
 

@@ -1,4 +1,6 @@
 /** How many packets in a row each direction loses at most: no more than retransmission is made for. */
+import { randomFrom } from '../support/random.ts';
+
 const MOST_LOST_IN_A_ROW = 3;
 
 export interface LinkOptions {
@@ -8,17 +10,6 @@ export interface LinkOptions {
   loss: number;
   late: number;
   twice: number;
-}
-
-/** mulberry32: small, seeded, good enough to lose packets by. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Packets under way between two ends, by when they arrive. */
@@ -32,7 +23,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.#random = random(options.seed);
+    this.#random = randomFrom(options.seed);
   }
 
   get nextAt(): number {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { EXPECT } from '../../src/mysql/command.ts';
 import { column, command, eof, ok, packets, payload, row } from '../mysql/support/packets.ts';
+import { randomFrom } from '../support/random.ts';
 import { type Bed, connect, GREETING, type Handler, loggedIn, query, setUp, TICK_MS } from './bed.ts';
 
 const ROWS = 60;
@@ -27,19 +28,9 @@ function queries(bed: Bed, handler: Handler, count: number): void {
 
 const replies = (handler: Handler) => handler.told.filter((line) => line === 'reply rows 0').length;
 
-/** A small generator, so that a run can be had again (mulberry32). */
-function seeded(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** One connection that lives through intercepts that die at moments that `seed` chooses, also between two packets. */
 function liveThrough(t: TestContext, seed: number): void {
-  const random = seeded(seed);
+  const random = randomFrom(seed);
   const bed = setUp(t, { resumable: true });
   const handler = loggedIn(bed);
   const count = 30;

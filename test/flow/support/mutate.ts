@@ -1,4 +1,6 @@
 /** What happens to captures in the field, done to one on purpose: packets in, packets out. The same seed does the same. */
+
+import { type Dice, diceFrom } from '../../support/random.ts';
 import { FLAG, type Frame, type Packet, parseFrame, resetOf } from './frames.ts';
 
 export const KINDS = [
@@ -35,19 +37,6 @@ export interface Setting {
   ports: ReadonlySet<number>;
 }
 
-/** Pseudo-random numbers below `limit` (mulberry32): the same for the same seed. */
-export type Dice = (limit: number) => number;
-
-export function diceOf(seed: number): Dice {
-  let state = seed | 0;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * limit);
-  };
-}
-
 export interface Mutated {
   packets: Packet[];
   /** What was done, for people: packet numbers are those of `packets` before it. */
@@ -63,7 +52,7 @@ export function mutate(packets: readonly Packet[], { kind, seed, at }: Mutation,
     const [from, count] = kind === 'drop' ? [at, 1] : kind === 'start' ? [0, at] : [at, packets.length];
     return { packets: packets.toSpliced(from, count), note: `${kind}: at packet ${at}` };
   }
-  const { packets: changed, note } = CHANGES[kind](packets, diceOf(seed), setting);
+  const { packets: changed, note } = CHANGES[kind](packets, diceFrom(seed), setting);
   return { packets: changed, note: `${kind}: ${note}` };
 }
 

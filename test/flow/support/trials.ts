@@ -1,7 +1,9 @@
 /** Experiments: captures, what is done to them, and what of the property does not hold then. */
+
+import { diceFrom } from '../../support/random.ts';
 import type { Packet } from './frames.ts';
 import { overlay, wrapped } from './lossless.ts';
-import { diceOf, KINDS, type Kind, type Mutation, mutate } from './mutate.ts';
+import { KINDS, type Kind, type Mutation, mutate } from './mutate.ts';
 import { type Checked, check, type Failure } from './property.ts';
 import { readWhole, type Whole } from './reference.ts';
 import { PORTS } from './told.ts';
@@ -32,7 +34,7 @@ export class Trials {
   }
 
   make(seed: number): Trial {
-    const dice = diceOf(seed);
+    const dice = diceFrom(seed);
     let whole = this.#wholes[dice(this.#wholes.length)];
     if (dice(OVERLAY) === 0) {
       const others = this.#wholes.filter(({ linkType }) => linkType === whole.linkType);

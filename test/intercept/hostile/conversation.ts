@@ -12,6 +12,7 @@ import { addressFromOctets, ipv4Address } from '../../../src/wire/address.ts';
 import { CTL } from '../../../src/wire/segment.ts';
 import { Tuple } from '../../../src/wire/tuple.ts';
 import { column, eof, ok, packets, payload, row } from '../../mysql/support/packets.ts';
+import type { Dice } from '../../support/random.ts';
 import { makePacket } from '../support.ts';
 
 export const TARGET = 0xc0a80001;
@@ -35,20 +36,6 @@ export type Step =
   | { kind: 'cut'; channel: number }
   /** The replay does not read any more; or reads again. */
   | { kind: 'stalls' | 'reads'; channel: number };
-
-/** Whole numbers below `limit`. */
-export type Random = (limit: number) => number;
-
-/** mulberry32: the same for the same seed. */
-export function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
-  };
-}
 
 const tupleOf = (clientPort: number, target = TARGET, port = PORT) =>
   new Tuple(ipv4Address(CLIENT), clientPort, ipv4Address(target), port);
@@ -116,7 +103,7 @@ const LONG_STATE = Uint8Array.from([
 const ROWS = packets(1, payload(1), column('a'), eof(), row('x'), row('y'.repeat(300)), eof());
 
 /** One connection's life on a channel, its flow's number and client port being `n`. */
-function life(channel: number, n: number, random: Random): Step[] {
+function life(channel: number, n: number, random: Dice): Step[] {
   const says = (octets: Uint8Array): Step => ({ kind: 'says', channel, octets });
   const sees = (seq: number, ack: number, flags: number, data?: Uint8Array): Step => {
     const ends = { src: TARGET, dst: CLIENT, srcPort: PORT, dstPort: n, seq, ack, flags };
@@ -159,7 +146,7 @@ function life(channel: number, n: number, random: Random): Step[] {
 const AGAIN = 1;
 
 /** What a hostile peer would name: a target that is none, an address that nobody saw, another replay's connection. */
-function strangers(channel: number, random: Random): Step[] {
+function strangers(channel: number, random: Dice): Step[] {
   const says = (octets: Uint8Array): Step => ({ kind: 'says', channel, octets });
   const v6 = (last: number) => addressFromOctets(new Uint8Array(16).fill(last), 0, 6);
   const unseen = 30_000 + random(10_000);
@@ -203,7 +190,7 @@ export function introduction(channel: number): Uint8Array[] {
 }
 
 /** A whole conversation, as it should be but for what a peer should not name. */
-export function conversation(random: Random): Step[] {
+export function conversation(random: Dice): Step[] {
   const steps: Step[] = [];
   for (let channel = 0; channel < CHANNELS; channel++) {
     const all: Step[][] = Array.from({ length: 2 + random(4) }, (_, i) =>

@@ -1,11 +1,12 @@
 /** What is done at random to a conversation. */
 import { HEADER_OCTETS, MESSAGE } from '../../../src/intercept/messages.ts';
-import { CHANNELS, FIRST_NUMBER, type Random, type Step } from './conversation.ts';
+import type { Dice } from '../../support/random.ts';
+import { CHANNELS, FIRST_NUMBER, type Step } from './conversation.ts';
 
 const TYPES = Object.values(MESSAGE);
 
 /** Damages what is said in one of the ways that matter; returns what is said in its place. */
-function damaged(octets: Uint8Array, random: Random): Uint8Array {
+function damaged(octets: Uint8Array, random: Dice): Uint8Array {
   const copy = new Uint8Array(octets);
   const view = new DataView(copy.buffer);
   if (copy.length < HEADER_OCTETS) return copy;
@@ -36,7 +37,7 @@ function damaged(octets: Uint8Array, random: Random): Uint8Array {
 }
 
 /** Damages octets of messages, one after the other; for a stream that is not made of steps. */
-export function damagedStream(messages: readonly Uint8Array[], random: Random): Uint8Array[] {
+export function damagedStream(messages: readonly Uint8Array[], random: Dice): Uint8Array[] {
   const stream = [...messages];
   for (let i = 1 + random(6); i > 0 && stream.length > 0; i--) {
     const at = random(stream.length);
@@ -59,7 +60,7 @@ export function damagedStream(messages: readonly Uint8Array[], random: Random): 
 }
 
 /** Damages a conversation: steps left out, repeated, moved, on the other channel, cut anywhere, or with other octets in them. */
-export function damagedSteps(steps: readonly Step[], random: Random): Step[] {
+export function damagedSteps(steps: readonly Step[], random: Dice): Step[] {
   const all = [...steps];
   for (let i = 1 + random(8); i > 0 && all.length > 0; i--) {
     const at = random(all.length);

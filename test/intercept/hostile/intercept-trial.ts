@@ -8,8 +8,9 @@ import { parseTarget, TargetList } from '../../../src/intercept/target-list.ts';
 import { ManualClock } from '../../../src/time.ts';
 import { ipv4Address } from '../../../src/wire/address.ts';
 import { CTL } from '../../../src/wire/segment.ts';
+import { type Dice, diceFrom } from '../../support/random.ts';
 import { blockOf, FakeInjector, parsePacket } from '../support.ts';
-import { CHANNELS, conversation, introduction, type Random, type Step, seeded } from './conversation.ts';
+import { CHANNELS, conversation, introduction, type Step } from './conversation.ts';
 import { damagedSteps } from './damage.ts';
 import { FakeSocket } from './fake-socket.ts';
 
@@ -50,7 +51,7 @@ class Intercept {
   readonly #seen = new Set<string>();
   sent = 0;
 
-  do(step: Step, random: Random): void {
+  do(step: Step, random: Dice): void {
     switch (step.kind) {
       case 'says': {
         const socket = this.#socket(step.channel);
@@ -140,7 +141,7 @@ class Intercept {
 }
 
 /** As a network cuts it: mostly whole. */
-function inParts(octets: Uint8Array, random: Random): Uint8Array[] {
+function inParts(octets: Uint8Array, random: Dice): Uint8Array[] {
   if (random(10) > 0 || octets.length < 2) return [octets];
   const at = 1 + random(octets.length - 1);
   return [octets.subarray(0, at), octets.subarray(at)];
@@ -148,7 +149,7 @@ function inParts(octets: Uint8Array, random: Random): Uint8Array[] {
 
 /** The conversation of `seed`; `isDamaged` false: as it should be. */
 export function interceptTrial(seed: number, isDamaged = true): Outcome {
-  const random = seeded(seed);
+  const random = diceFrom(seed);
   const whole = conversation(random);
   const steps = isDamaged ? damagedSteps(whole, random) : whole;
   const intercept = new Intercept();
@@ -166,7 +167,7 @@ export function interceptTrial(seed: number, isDamaged = true): Outcome {
 
 /** What an intercept told a replay in the whole conversation of `seed`, message by message: for trials of the other end. */
 export function toldIn(seed: number): Uint8Array[] {
-  const random = seeded(seed);
+  const random = diceFrom(seed);
   const told: Uint8Array[] = [];
   const receiver = new Receiver(new FakeInjector(128), new ManualClock(1));
   const sockets = Array.from({ length: CHANNELS }, () => new FakeSocket());

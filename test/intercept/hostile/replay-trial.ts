@@ -9,8 +9,9 @@ import { RecordedClients } from '../../../src/transport/clients.ts';
 import { PacketTransport } from '../../../src/transport/packet.ts';
 import type { Connection } from '../../../src/transport/transport.ts';
 import { ipv4Address } from '../../../src/wire/address.ts';
+import { diceFrom } from '../../support/random.ts';
 import { FakeInjector, parsePacket } from '../support.ts';
-import { PORT, seeded, TARGET } from './conversation.ts';
+import { PORT, TARGET } from './conversation.ts';
 import { damagedStream } from './damage.ts';
 import { type Outcome, toldIn } from './intercept-trial.ts';
 
@@ -59,7 +60,7 @@ function renumbered(told: readonly Uint8Array[], iss: readonly number[]): Uint8A
 
 /** The trial of `seed` against the server of `startPolite`. */
 export async function replayTrial(seed: number, path: string, isDamaged = true): Promise<Outcome> {
-  const random = seeded(seed);
+  const random = diceFrom(seed);
   const clock = new ManualClock(50);
   const injector = new FakeInjector(MTU + 4);
   const target = ipv4Address(TARGET);

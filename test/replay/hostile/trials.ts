@@ -1,6 +1,7 @@
 /** Recorded conversations whose server's octets are damaged by chance, played to a replay of the same recording. */
 import { decodeSessions } from '../../../src/flow/decode.ts';
 import { FIXTURE_PORT, fixture, pcapSource, sessionTurns } from '../../flow/support/capture.ts';
+import { type Dice, randomFrom } from '../../support/random.ts';
 import { type Hostile, type HostileRun, type Peer, replayOnto } from './run.ts';
 import { OTHER_FILE } from './targets.ts';
 
@@ -34,17 +35,10 @@ export interface Result {
   damage: string[];
 }
 
-type Dice = (limit: number) => number;
-
-/** mulberry32: whole numbers below `limit`, the same in every run. */
+/** Whole numbers below `limit`: the same in every run. */
 function dice(seed: number): Dice {
-  let state = seed >>> 0;
-  return (limit) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % limit;
-  };
+  const random = randomFrom(seed);
+  return (limit) => (random() * 2 ** 32) % limit;
 }
 
 /** What the server says: at once, and behind each of the client's turns. */

@@ -1,0 +1,18 @@
+/** Pseudo-random numbers in [0, 1), of 32 bits each, the same for the same seed. (mulberry32) */
+export function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Whole numbers from 0 to below `limit`. */
+export type Dice = (limit: number) => number;
+
+export function diceFrom(seed: number): Dice {
+  const random = randomFrom(seed);
+  return (limit) => Math.floor(random() * limit);
+}
