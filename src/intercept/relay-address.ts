@@ -1,3 +1,5 @@
+import { endpointText } from '../wire/address.ts';
+
 /** Where an intercept listens: by TCP, or, for replays of the same host, a Unix socket by its path. */
 export type RelayAddress = TcpAddress | UnixAddress;
 
@@ -16,7 +18,5 @@ export function isUnix(address: RelayAddress): address is UnixAddress {
 
 /** As `-s` has it: `10.128.6.84:36525`, `[fd00::84]:36525`, `/run/mytape.sock`. */
 export function relayText(address: RelayAddress): string {
-  if (isUnix(address)) return address.path;
-  const { host, port } = address;
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return isUnix(address) ? address.path : endpointText(address.host, address.port);
 }

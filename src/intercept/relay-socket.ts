@@ -2,6 +2,7 @@ import net, { type Server, type Socket } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import { MytapeError } from '../errors.ts';
 import { listenPrivately } from '../net/unix-socket.ts';
+import { endpointText } from '../wire/address.ts';
 import { type Guest, Lobby } from './lobby.ts';
 import { isUnix, type RelayAddress, relayText } from './relay-address.ts';
 import { clearSocketPath, whyNotTrusted } from './relay-path.ts';
@@ -123,7 +124,7 @@ function endGuest(socket: Socket, name: string, why: string, onRefused: RelayLis
 }
 
 function nameOf({ remoteAddress = '?', remotePort = 0 }: Socket): string {
-  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+  return endpointText(remoteAddress, remotePort);
 }
 
 /** OpenSSL's reason alone: its message has the source file and line before it and a line's end behind. */

@@ -2,6 +2,7 @@
  * Words for a connection over packets that did not come about: what was seen, what that means, and what to type on which
  * host. `mytape doctor` prints them, and `mytape replay` after its first failures. Pure: whoever saw it says so here.
  */
+import { endpointText } from '../wire/address.ts';
 
 /** How many routes are spelt out. */
 const MOST_ROUTES = 8;
@@ -76,7 +77,7 @@ export function diagnoseConnectFailure(kind: ConnectFailure, facts: PathFacts): 
 
 /** `HOST:PORT`, IPv6 in brackets. */
 export function endpoint({ target, port }: Pick<PathFacts, 'target' | 'port'>): string {
-  return target.includes(':') ? `[${target}]:${port}` : `${target}:${port}`;
+  return endpointText(target, port);
 }
 
 export function targetHost({ target }: Pick<PathFacts, 'target'>): string {

@@ -3,7 +3,7 @@ import { realClock } from '../time.ts';
 import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import type { Address } from '../wire/address.ts';
+import { type Address, endpointText } from '../wire/address.ts';
 import {
   checkArchive,
   checkWhole,
@@ -14,7 +14,6 @@ import {
   type Step,
   warning,
 } from './doctor-steps.ts';
-import { endpointText } from './endpoints.ts';
 import type { Listener } from './examination.ts';
 import { accountsOf, judge, toSay } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
 import { isUnix, type RelayAddress } from '../intercept/relay-address.ts';
-import { type Address, isLoopback, parseAddress } from '../wire/address.ts';
+import { type Address, endpointText, isLoopback, parseAddress } from '../wire/address.ts';
 
 /** Of the environment: where the key is that both ends of a relay share, for command lines that do not say it. */
 export const KEY_FILE_VARIABLE = 'MYTAPE_KEY_FILE';
@@ -81,11 +81,6 @@ export function collectMappings(text: string, before: readonly Mapping[] = []): 
     all.push(mapping);
   }
   return all;
-}
-
-/** `10.0.0.5:3307`, `[fd00::5]:3307`. */
-export function endpointText(host: string, port: number): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** The recorded side as `-x` has it: `3307`, `10.0.0.5:3307`. */

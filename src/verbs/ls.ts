@@ -5,6 +5,7 @@ import { coverageHints } from '../report/coverage.ts';
 import { type FloodFacts, floodLine } from '../report/flood.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
 import { addCause, totalOf } from '../report/tally.ts';
+import { endpointText } from '../wire/address.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import { gapLines, gapsAsJson } from './gaps.ts';
 import {
@@ -12,7 +13,6 @@ import {
   drained,
   formatCount,
   formatDuration,
-  formatEndpoint,
   formatOctets,
   formatTime,
   print,
@@ -151,7 +151,7 @@ async function list(archive: Archive, options: LsOptions): Promise<void> {
 function toCells(session: SessionRow, originSec: number): string[] {
   return [
     String(session.id),
-    formatEndpoint(session.client, session.clientPort),
+    endpointText(session.client, session.clientPort),
     session.user ?? '-',
     session.schema ?? '-',
     formatTime(originSec * 1000 + session.firstAt / 1e6),
@@ -175,8 +175,8 @@ function toJson(session: SessionRow, originSec: number): unknown {
   const { id, client, clientPort, server, serverPort, firstAt, lastAt, ...rest } = session;
   return {
     id,
-    client: formatEndpoint(client, clientPort),
-    server: formatEndpoint(server, serverPort),
+    client: endpointText(client, clientPort),
+    server: endpointText(server, serverPort),
     start: new Date(originSec * 1000 + firstAt / 1e6).toISOString(),
     seconds: (lastAt - firstAt) / 1e9,
     ...rest,

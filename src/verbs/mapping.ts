@@ -2,8 +2,8 @@
 import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import type { FixedMappings, MappingJob } from '../replay/mappings.ts';
-import type { Address } from '../wire/address.ts';
-import { endpointText, type Mapping, resolveHost, sourceText } from './endpoints.ts';
+import { type Address, endpointText } from '../wire/address.ts';
+import { type Mapping, resolveHost, sourceText } from './endpoints.ts';
 import { formatCount } from './output.ts';
 
 /** Servers to choose from: so many are listed. */

@@ -3,7 +3,7 @@ import { CLOCKS_DIFFER_MS, type ServerIdentity, tellsApart } from '../archive/se
 import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { thisHostsAddresses } from '../net/this-host.ts';
 import type { MappingJob } from '../replay/mappings.ts';
-import { endpointText } from './endpoints.ts';
+import { endpointText } from '../wire/address.ts';
 import { endpointKey, type RecordedSide } from './recorded-side.ts';
 import { serversHere } from './server-here.ts';
 import type { SnapshotServer } from './snapshot-server.ts';

@@ -194,11 +194,6 @@ export function formatLatency(ms: number): string {
   return `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)}ms`;
 }
 
-/** `10.0.0.1:4711`, `[2001:db8::1]:4711`. */
-export function formatEndpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
 /** `2026-01-31 09:08:07.123`, local time. */
 export function formatTime(unixMs: number): string {
   const date = new Date(unixMs);

@@ -8,7 +8,7 @@ import {
   tellsApart,
 } from '../archive/server-identity.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
-import { endpointText } from './endpoints.ts';
+import { endpointText } from '../wire/address.ts';
 import { say } from './output.ts';
 import { type ShownGreeting, shownGreetings, shownUuids } from './server-evidence.ts';
 

@@ -16,9 +16,9 @@ import { SnapshotFollower } from '../replay/live-snapshots.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';
 import { captureNow } from '../time.ts';
+import { endpointText } from '../wire/address.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
-import { endpointText } from './endpoints.ts';
 import type { OpeningJob, ReplayJob } from './replay-share.ts';
 
 /** Where a live run captures. Plain data: it crosses to worker threads. */

@@ -4,7 +4,7 @@ import { pathNow } from '../net/route.ts';
 import type { Trouble, TroubleKind } from '../replay/contact.ts';
 import { RECONNECT_MS } from '../replay/recovery.ts';
 import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
-import { endpointText } from './endpoints.ts';
+import { endpointText } from '../wire/address.ts';
 import type { ReplayJob } from './replay-share.ts';
 import type { TargetJob } from './replay-transport.ts';
 

@@ -3,7 +3,7 @@ import type { SessionRow } from '../archive/reader.ts';
 import type { CloseHow, SessionMeta } from '../flow/events.ts';
 import { COM, type Command, comName, EXPECT } from '../mysql/command.ts';
 import { payloadOf } from '../mysql/framing.ts';
-import { formatEndpoint } from './output.ts';
+import { endpointText } from '../wire/address.ts';
 import type { ShownLine } from './show-lines.ts';
 import { readable, sqlOf, statementOf } from './show-values.ts';
 
@@ -40,8 +40,8 @@ function sessionObject(meta: SessionMeta, row: SessionRow | undefined, close: Cl
   return {
     type: 'session',
     session: meta.id,
-    client: formatEndpoint(meta.client.text, meta.clientPort),
-    server: formatEndpoint(meta.server.text, meta.serverPort),
+    client: endpointText(meta.client.text, meta.clientPort),
+    server: endpointText(meta.server.text, meta.serverPort),
     user: userOf(meta, row) ?? null,
     schema: schemaOf(meta, row) ?? null,
     coverage: row?.coverage ?? null,

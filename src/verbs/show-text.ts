@@ -7,7 +7,8 @@ import type { Reply } from '../mysql/reply.ts';
 import { printable } from '../printable.ts';
 import { LAST_PREPARED } from '../replay/recorded-ids.ts';
 import type { CaptureNs } from '../time.ts';
-import { formatCount, formatDuration, formatEndpoint, formatLatency, formatTime } from './output.ts';
+import { endpointText } from '../wire/address.ts';
+import { formatCount, formatDuration, formatLatency, formatTime } from './output.ts';
 import { type KnownBefore, schemaOf, userOf } from './show-json.ts';
 import type { ShownLine } from './show-lines.ts';
 import { argumentOf, bodyOf, readable, sqlOf, statementOf } from './show-values.ts';
@@ -92,7 +93,7 @@ export class SessionText {
     const lasts = row === undefined ? [] : [formatDuration((row.lastAt - row.firstAt) / 1e6), row.coverage];
     return [
       [
-        `session ${id}: ${formatEndpoint(client.text, clientPort)} → ${formatEndpoint(server.text, serverPort)}`,
+        `session ${id}: ${endpointText(client.text, clientPort)} → ${endpointText(server.text, serverPort)}`,
         user === undefined ? 'user unknown' : `user ${printable(user)}`,
         ...(schema === undefined || schema === '' ? [] : [`schema ${printable(schema)}`]),
       ].join(', '),

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
+import { endpointText } from '../wire/address.ts';
 import { DEFAULT_PORT } from './options.ts';
 
 export interface SnapshotServer {
@@ -43,5 +44,5 @@ function decoded(text: string): string | undefined {
 
 /** `monitor@10.1.0.7:3306`. */
 export function nameOfServer({ user, host, port }: SnapshotServer): string {
-  return `${user}@${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${user}@${endpointText(host, port)}`;
 }

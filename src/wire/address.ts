@@ -82,6 +82,11 @@ export function ipv4Address(value: number): Address {
   return addressFromOctets(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value), 0, 4);
 }
 
+/** `10.0.0.5:3307`, `[fd00::5]:3307`, `db.example:3307`: an address or a name, and a port. */
+export function endpointText(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** 127.0.0.0/8, also within IPv6 (::ffff:127.0.0.1), and ::1: what never leaves this host. Of the address, not of how it is written. */
 export function isLoopback({ family, octets }: Address): boolean {
   if (family === 4) return octets[0] === 127;
