@@ -25,8 +25,6 @@ export class CatalogWriter {
   readonly #dir: string;
   readonly #db: Database.Database;
   readonly #tables: Tables;
-  /** Statements by their SQL. */
-  readonly #statements = new Map<string, Database.Statement>();
   /** The archive's row as it was written last. */
   #written: StoredArchive;
 
@@ -137,12 +135,12 @@ export class CatalogWriter {
   }
 
   #writeArchive(row: StoredArchive): void {
-    this.#prepare(this.#tables.archive.update).run(this.#tables.archive.store(row));
+    this.#db.prepare(this.#tables.archive.update).run(this.#tables.archive.store(row));
   }
 
   #put(batch: CatalogBatch): void {
     const put = <Row extends object>(table: RowTable<Row>, rows: readonly Row[]) => {
-      const statement = this.#prepare(table.insert);
+      const statement = this.#db.prepare(table.insert);
       for (const row of rows) statement.run(table.store(row));
     };
     put(this.#tables.segments, batch.segments);
@@ -154,11 +152,5 @@ export class CatalogWriter {
       this.#tables.gaps,
       batch.gaps.map(({ fromAt, toAt }) => ({ fromAt, toAt: toAt ?? null })),
     );
-  }
-
-  #prepare(sql: string): Database.Statement {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) this.#statements.set(sql, (statement = this.#db.prepare(sql)));
-    return statement;
   }
 }
