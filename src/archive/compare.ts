@@ -86,6 +86,8 @@ export class Comparison {
   #rows(table: (typeof COMPARED)[number]): void {
     const rows = this.#says.tables[table];
     const all = this.#is.tables[table];
+    // Older formats lack some.
+    const places = rows.columns.map((column) => all.columns.indexOf(column));
     let missing = 0;
     for (const right of this.#is.rawRows(table)) {
       const key = all.keyOf(right);
@@ -97,7 +99,7 @@ export class Comparison {
       }
       let isSame = true;
       for (const [i, column] of rows.columns.entries()) {
-        const found = right[all.columns.indexOf(column)];
+        const found = right[places[i]];
         if (column.name === 'sum' || said[i] === found) continue;
         isSame = false;
         this.#differs(table, key, column.name, said[i], found);
