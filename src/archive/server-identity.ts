@@ -85,7 +85,7 @@ export function variablesOf(rows: readonly unknown[]): Map<string, string> {
 }
 
 /** A folder's name without its last slashes. */
-export function plainFolder(folder: string): string {
+function plainFolder(folder: string): string {
   return folder.replace(/(?<=.)\/+$/, '');
 }
 
