@@ -49,11 +49,9 @@ interface Place {
 export class ThroughputRing implements RingReader {
   /** The ring itself. */
   #ring: Place;
-  #octets: Uint8Array;
   #signed: Int32Array;
   #blockWords: number;
   #blocks: number;
-  #linkType: number;
   /** Ring blocks that were copied, oldest first, and where the oldest is put to be read; undefined until one is. */
   #backlog: Uint8Array[] = [];
   #backlogOctets = 0;
@@ -81,8 +79,6 @@ export class ThroughputRing implements RingReader {
     );
     const { octets, halves, words, signed } = makeRing(fd, TPACKET_V3, request);
     this.#signed = signed;
-    this.#octets = octets;
-    this.#linkType = linkType;
     this.#ring = { words, halves, block: makeBlock(octets, MOST_PACKETS, linkType) };
   }
 
@@ -121,13 +117,14 @@ export class ThroughputRing implements RingReader {
 
   /** Moves what is ready to the backlog, as far as that may grow. */
   #copyOut(): void {
+    const { words, block } = this.#ring;
     const most = BACKLOG_RINGS * this.#blocks * BLOCK_OCTETS;
     while (this.#backlogOctets < most) {
       const base = this.#lend();
       if (base === undefined) return;
-      if (this.#ring.words[base + BLOCK_PACKETS] > 0) {
-        const length = this.#ring.words[base + BLOCK_LENGTH];
-        this.#backlog.push(this.#octets.slice(base * 4, base * 4 + length));
+      if (words[base + BLOCK_PACKETS] > 0) {
+        const length = words[base + BLOCK_LENGTH];
+        this.#backlog.push(block.octets.slice(base * 4, base * 4 + length));
         this.#backlogOctets += length;
       }
       this.#giveBack();
@@ -139,7 +136,7 @@ export class ThroughputRing implements RingReader {
     if (this.#copy === undefined) {
       const room = new Uint8Array(new ArrayBuffer(BLOCK_OCTETS));
       const [words, halves] = [new Uint32Array(room.buffer), new Uint16Array(room.buffer)];
-      this.#copy = { words, halves, block: makeBlock(room, MOST_PACKETS, this.#linkType) };
+      this.#copy = { words, halves, block: makeBlock(room, MOST_PACKETS, this.#ring.block.linkType) };
     }
     this.#copy.block.octets.set(octets);
     return this.#read(this.#copy, 0);
