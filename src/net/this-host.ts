@@ -1,6 +1,6 @@
 /** Which addresses are this host's own. */
 import { networkInterfaces } from 'node:os';
-import { type Address, addressFromOctets, parseAddress } from '../wire/address.ts';
+import { type Address, addressFromOctets, isLoopback, parseAddress } from '../wire/address.ts';
 import { pathTo } from './route.ts';
 
 /** ::ffff:0:0/96, RFC 4291 2.5.5.2: an IPv4 address in an IPv6 socket. */
@@ -20,12 +20,12 @@ export function thisHostsAddresses(): Set<string> {
 }
 
 /**
- * Whether a connection to `address` ends on this host: loopback (127.0.0.0/8, RFC 1122 3.2.1.3 (g)), the unspecified address,
+ * Whether a connection to `address` ends on this host: loopback, the unspecified address,
  * which Linux takes for loopback, an address of an interface, or one that the kernel routes here (`ip route add local …`).
  */
 export function isThisHost(address: Address, own = thisHostsAddresses()): boolean {
+  if (isLoopback(address)) return true;
   const plain = unmapped(address);
-  if (plain.family === 4 && plain.octets[0] === 127) return true;
   if (plain.octets.every((octet) => octet === 0) || own.has(plain.text)) return true;
   return isRoutedHere(plain);
 }
