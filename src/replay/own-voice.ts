@@ -96,6 +96,7 @@ export class OwnVoice implements Voice {
 
   greeted(nonce: Uint8Array): void {
     this.#meet(nonce, OURS, CAPTURED);
+    this.#look();
   }
 
   heardSession({ nonce }: SessionMeta): void {
@@ -104,19 +105,26 @@ export class OwnVoice implements Voice {
   }
 
   said(packet: Uint8Array): void {
-    const hash = hashOf(packet);
-    const words = this.#words;
-    const at = entryOf(SAID, hash);
-    Atomics.store(words, at, hash);
-    Atomics.store(words, at + 1, this.#stamp());
+    if (this.#compares) {
+      const hash = hashOf(packet);
+      const words = this.#words;
+      const at = entryOf(SAID, hash);
+      Atomics.store(words, at, hash);
+      Atomics.store(words, at + 1, this.#stamp());
+    }
     this.#look();
   }
 
   heard({ client }: SessionMeta, packet: Uint8Array): void {
     // Only a statement of about the mark's length is searched: searching all of them would cost time.
     if (this.#isLongAsMark(packet.length) && includes(packet, this.#mark)) this.#find('mark');
-    if (this.#ours.has(client.text) && Atomics.load(this.#words, MARKED) === 0) this.#compare(packet);
+    if (this.#compares && this.#ours.has(client.text)) this.#compare(packet);
     this.#look();
+  }
+
+  /** Whether statements are compared: not where the mark does better, or nobody's address is a target's. */
+  get #compares(): boolean {
+    return this.#ours.size > 0 && Atomics.load(this.#words, MARKED) === 0;
   }
 
   #isLongAsMark(octets: number): boolean {
@@ -154,7 +162,6 @@ export class OwnVoice implements Voice {
     const isSame = Atomics.load(words, other) === first && Atomics.load(words, other + 1) === second;
     // Empty places are zeros.
     if (isSame && (first | second) !== 0) this.#find('greeting');
-    this.#look();
   }
 
   #find(proof: VoiceProof): void {
