@@ -22,6 +22,7 @@ import { RelayChannel } from '../../src/intercept/relay-server.ts';
 import { listenRelay } from '../../src/intercept/relay-socket.ts';
 import { writeAim } from '../../src/intercept/relayed-flow.ts';
 import { parseTarget, TargetList } from '../../src/intercept/target-list.ts';
+import type { Progress } from '../../src/tcp/progress.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
@@ -32,6 +33,17 @@ export const KEY = Buffer.alloc(32, 7);
 export const TARGET = 0xc0a80001;
 export const CLIENT = 0xfa010203;
 export const AIM: Target = { address: ipv4Address(TARGET), port: 3307 };
+
+/** What a receive half tells along: nothing of it matters to who uses this. */
+export const PROGRESS: Progress = {
+  ack: 1,
+  window: 2,
+  rcvNxt: 3,
+  tsRecent: 0,
+  pure: false,
+  sackCount: 0,
+  sack: new Uint32Array(8),
+};
 
 export const tupleOf = (clientPort: number) =>
   new Tuple(ipv4Address(CLIENT), clientPort, ipv4Address(TARGET), 3307);

@@ -19,6 +19,7 @@ import {
   greeting,
   hello,
   KEY,
+  PROGRESS,
   startIntercept,
   startStranger,
   startWire,
@@ -318,19 +319,10 @@ describe('relay', { concurrency: true }, () => {
     socket.on('error', () => {});
     t.after(() => socket.destroy());
     await until(() => log.length === 1, 'open');
-    const progress = {
-      ack: 1,
-      window: 2,
-      rcvNxt: 3,
-      tsRecent: 0,
-      pure: false,
-      sackCount: 0,
-      sack: new Uint32Array(8),
-    };
     const octets = new Uint8Array(60_000);
     let written = 0;
     while (log.length === 1 && written < 200) {
-      for (let i = 0; i < 16; i++) channels[0].packet(1, progress, octets);
+      for (let i = 0; i < 16; i++) channels[0].packet(1, PROGRESS, octets);
       channels[0].turnEnded();
       written++;
     }
@@ -613,19 +605,10 @@ describe('relay', { concurrency: true }, () => {
       relayError(/wants more than the 2 channels that this intercept allows/),
     );
     for (const socket of slow) socket.pause();
-    const progress = {
-      ack: 1,
-      window: 2,
-      rcvNxt: 3,
-      tsRecent: 0,
-      pure: false,
-      sackCount: 0,
-      sack: new Uint32Array(8),
-    };
     const octets = new Uint8Array(60_000);
     for (let i = 0; i < 500 && log.every((line) => !/reads too slowly/.test(line)); i++) {
       for (const channel of channels.slice(0, 2)) {
-        channel.packet(1, progress, octets);
+        channel.packet(1, PROGRESS, octets);
         channel.turnEnded();
       }
       assert.ok(room.waitingOctets < 5 << 20);

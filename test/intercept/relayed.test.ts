@@ -11,6 +11,7 @@ import { REPLY_KINDS, type Reply } from '../../src/mysql/reply.ts';
 import type { Progress } from '../../src/tcp/progress.ts';
 import { addressFromOctets } from '../../src/wire/address.ts';
 import { Tuple } from '../../src/wire/tuple.ts';
+import { PROGRESS } from './relay-bed.ts';
 
 /** As literals have it, a prototype. */
 const record = <T extends object>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
@@ -96,15 +97,7 @@ describe('what relay messages carry', () => {
   });
 
   test('an everyday answer is short', () => {
-    const state = {
-      ack: 1,
-      window: 2,
-      rcvNxt: 3,
-      tsRecent: 4,
-      pure: false,
-      sackCount: 0,
-      sack: new Uint32Array(8),
-    };
+    const state = { ...PROGRESS, tsRecent: 4 };
     const reply: Reply = {
       kind: 'rows',
       errno: 0,
@@ -215,19 +208,10 @@ describe('what relay messages carry', () => {
   });
 
   test('a state alone takes 18 octets, and timestamps 4 more', () => {
-    const state = {
-      ack: 1,
-      window: 2,
-      rcvNxt: 3,
-      tsRecent: 0,
-      pure: false,
-      sackCount: 0,
-      sack: new Uint32Array(8),
-    };
     const writer = new MessageWriter();
-    beginState(writer, MESSAGE.acked, 0, 1, state, 0);
+    beginState(writer, MESSAGE.acked, 0, 1, PROGRESS, 0);
     assert.equal(writer.take().length, 18);
-    beginState(writer, MESSAGE.acked, 0, 1, { ...state, tsRecent: 9 }, 0);
+    beginState(writer, MESSAGE.acked, 0, 1, { ...PROGRESS, tsRecent: 9 }, 0);
     assert.equal(writer.take().length, 22);
   });
 });

@@ -4,16 +4,7 @@ import { describe, test } from 'node:test';
 import { floodLine, floodReasons } from '../../src/report/flood.ts';
 import { gapReasons, totalsOf } from '../../src/report/gaps.ts';
 import { SummaryObserver, summarize } from '../../src/report/summary.ts';
-
-const FACTS = {
-  packets: 10,
-  dropped: 0,
-  copies: 1,
-  speed: 1,
-  elapsedMs: 1000,
-  transport: { packetsOut: 0, packetsIn: 0, retransmitted: 0, captureDropped: 0 },
-  interrupted: false,
-};
+import { FACTS } from './facts.ts';
 
 describe('what a capture lacks', () => {
   test('gaps are counted, one that lasted to the end without its length', () => {

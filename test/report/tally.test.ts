@@ -4,16 +4,7 @@ import { SummaryObserver, summarize } from '../../src/report/summary.ts';
 import { mergeTallies } from '../../src/report/tally.ts';
 import { Tape } from '../replay/tape.ts';
 import { makeReply } from '../transport/fake.ts';
-
-const FACTS = {
-  packets: 10,
-  dropped: 0,
-  copies: 1,
-  speed: 1,
-  elapsedMs: 1000,
-  transport: { packetsOut: 0, packetsIn: 0, retransmitted: 0, captureDropped: 0 },
-  interrupted: false,
-};
+import { FACTS } from './facts.ts';
 
 const { meta, commands } = new Tape().session().query(0, 'SELECT 1', { replyMs: 4 }).quit(2);
 

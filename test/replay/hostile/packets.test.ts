@@ -4,13 +4,14 @@ import { describe, type TestContext, test } from 'node:test';
 import { CLIENT } from '../../../src/mysql/capabilities.ts';
 import { Engine } from '../../../src/replay/engine.ts';
 import { Logins } from '../../../src/replay/logins.ts';
-import { SummaryObserver, summarize } from '../../../src/report/summary.ts';
+import { SummaryObserver } from '../../../src/report/summary.ts';
 import { greeting, OFFERED } from '../../mysql/support/mysql8.ts';
 import { column, eof, ok, packets, payload, row } from '../../mysql/support/packets.ts';
 import type { SimulatedServer } from '../../tcp/server.ts';
 import { type Bed, setUp, TICK_MS } from '../../transport/bed.ts';
 import { Tape } from '../tape.ts';
 import { Book } from '../world.ts';
+import { summaryOf } from './run.ts';
 import { cycle, OTHER_FILE } from './targets.ts';
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -126,19 +127,7 @@ async function replayOnto(t: TestContext, target: Target): Promise<Bed> {
     assert.ok(elapsedMs <= tries * MOST_MS, `the run goes on after ${elapsedMs} ms`);
   }
   await done;
-  book.balance(
-    summarize(summed.tally, {
-      packets: 0,
-      dropped: 0,
-      copies: 1,
-      speed: Number.POSITIVE_INFINITY,
-      elapsedMs: 1,
-      transport: transport.stats(),
-      orderBy: undefined,
-      pooled: false,
-      interrupted: false,
-    }),
-  );
+  book.balance(summaryOf(summed, transport));
   return bed;
 }
 

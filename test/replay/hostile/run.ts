@@ -10,6 +10,7 @@ import { type Summary, SummaryObserver, summarize } from '../../../src/report/su
 import { realClock } from '../../../src/time.ts';
 import { SocketTransport } from '../../../src/transport/socket.ts';
 import type { TargetTls } from '../../../src/transport/target-tls.ts';
+import type { Transport } from '../../../src/transport/transport.ts';
 import { Book } from '../world.ts';
 
 /** The run's own time-outs: short, since many targets make use of all of them. */
@@ -178,7 +179,18 @@ export async function replayOnto(
     server.close();
   }
   assert.deepEqual(failures, [], 'the target itself failed');
-  const summary = summarize(summed.tally, {
+  const summary = summaryOf(summed, transport);
+  book.balance(summary);
+  return { summary, book, peers, received: Buffer.concat(peers.flatMap(({ received }) => received)) };
+}
+
+function everybody(): ReadonlyMap<string, string> {
+  return { get: () => 'secret' } as unknown as ReadonlyMap<string, string>;
+}
+
+/** The summary of such a run: one copy, at full speed. */
+export function summaryOf({ tally }: SummaryObserver, transport: Pick<Transport, 'stats'>): Summary {
+  return summarize(tally, {
     packets: 0,
     dropped: 0,
     copies: 1,
@@ -189,10 +201,4 @@ export async function replayOnto(
     pooled: false,
     interrupted: false,
   });
-  book.balance(summary);
-  return { summary, book, peers, received: Buffer.concat(peers.flatMap(({ received }) => received)) };
-}
-
-function everybody(): ReadonlyMap<string, string> {
-  return { get: () => 'secret' } as unknown as ReadonlyMap<string, string>;
 }
