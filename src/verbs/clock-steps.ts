@@ -1,6 +1,6 @@
 /** What people are told of a clock that was set while it stamped packets. */
 import type { ClockStep } from '../flow/clock.ts';
-import { formatCount, formatTime, say } from './output.ts';
+import { formatCount, formatTime, sayLine } from './output.ts';
 
 /** So many steps have a line of their own. */
 const MOST_LINES = 5;
@@ -51,10 +51,10 @@ export class ClockStepTeller {
   readonly #say: (line: string) => void;
   #told = 0;
 
-  constructor(originSec: number, fate: StepFate, sayLine = (line: string) => say(`mytape: ${line}`)) {
+  constructor(originSec: number, fate: StepFate, say: (line: string) => void = sayLine) {
     this.#originSec = originSec;
     this.#fate = fate;
-    this.#say = sayLine;
+    this.#say = say;
   }
 
   /** One step more. */

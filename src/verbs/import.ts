@@ -15,7 +15,16 @@ import { ImportFilter } from './import-filter.ts';
 import { readKeyLog } from './key-log-file.ts';
 import { sayCopies, sayFlood } from './ls.ts';
 import { DEFAULT_PORT, parsePorts, parseSizeOctets } from './options.ts';
-import { formatCount, formatDuration, formatOctets, Progress, print, printJson, say } from './output.ts';
+import {
+  formatCount,
+  formatDuration,
+  formatOctets,
+  Progress,
+  print,
+  printJson,
+  say,
+  sayLine,
+} from './output.ts';
 import { checkWritable, goOnAs, makeArchiveFolder, planRunAs, userOption } from './run-as.ts';
 
 /** How often what was imported becomes durable. */
@@ -94,7 +103,7 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
       onProblem: (message) => {
         diskTrouble ??= message;
         progress.clear();
-        say(`mytape: ${message}`);
+        sayLine(message);
       },
     });
   } catch (error) {
@@ -153,13 +162,13 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
   sayCopies(writer.copies);
   sayFlood(writer);
   if (writer.outgoing > 0)
-    say(
-      `mytape: ${counted(writer.outgoing, 'packet is', 'packets are')} of connections that the server's host made itself, ` +
+    sayLine(
+      `${counted(writer.outgoing, 'packet is', 'packets are')} of connections that the server's host made itself, ` +
         'from the port, and in no session',
     );
   if (source.secretsLeftOut > 0)
-    say(
-      `mytape: ${name} has more secrets of TLS sessions than mytape takes: ${formatOctets(source.secretsLeftOut)} of them are ` +
+    sayLine(
+      `${name} has more secrets of TLS sessions than mytape takes: ${formatOctets(source.secretsLeftOut)} of them are ` +
         'left out, and sessions that need these are skipped as tls (try: --keylog with the lines of those sessions)',
     );
   if (partial === null && diskTrouble !== undefined) partial = diskTrouble;
@@ -195,7 +204,7 @@ function removeArchive(dir: string): void {
 }
 
 function sayHowToRetry(dir: string, partial: string): void {
-  say(`mytape: ${dir} is partial: ${partial}`);
+  sayLine(`${dir} is partial: ${partial}`);
   say(`  it can be used as it is; to import again, remove it first (rm -r ${dir}) or choose another -o`);
 }
 
@@ -256,8 +265,8 @@ function summarize(options: ImportOptions, summary: Summary): void {
     say(`${counted(filter.joinedFragments, 'fragment')} put together to ${counted(filter.joined, 'packet')}`);
   }
   if (filter.cut > 0) {
-    say(
-      `mytape: ${formatCount(filter.cut)} of ${counted(packets, 'packet')} ${filter.cut === 1 ? 'is' : 'are'} cut to ${formatCount(filter.cutTo)} ` +
+    sayLine(
+      `${formatCount(filter.cut)} of ${counted(packets, 'packet')} ${filter.cut === 1 ? 'is' : 'are'} cut to ${formatCount(filter.cutTo)} ` +
         "octets (snaplen): commands in them can't be replayed; capture with -s 0",
     );
   }
@@ -266,16 +275,16 @@ function summarize(options: ImportOptions, summary: Summary): void {
 /** Reports what the capture has in place of what was looked for. */
 function sayNothingFound({ name, source, filter, partial }: Summary): void {
   const { census, wanted } = filter;
-  if (partial !== null) say(`mytape: ${partial}`);
+  if (partial !== null) sayLine(partial);
   const findings = census.findings(source.leftOut);
   if (findings.length === 0) {
-    say(`mytape: ${name} has no packets`);
+    sayLine(`${name} has no packets`);
     return;
   }
   const ports = [...wanted].join(' or ');
   const tunnels = countsInWords(census.othersUnwrapped());
   const inTunnels = tunnels === '' ? '' : `; of other ports in tunnels: ${tunnels}`;
-  say(`mytape: no packet is of port ${ports}. ${name} has ${inWords(findings)}${inTunnels}`);
+  sayLine(`no packet is of port ${ports}. ${name} has ${inWords(findings)}${inTunnels}`);
   const servers = census.servers();
   if (servers.ports.length > 0) {
     const which = servers.sure ? 'servers in it listen on' : 'the busiest ports in it are';

@@ -17,7 +17,6 @@ import {
   formatTime,
   print,
   printJson,
-  say,
   sayLine,
   Table,
 } from './output.ts';
@@ -77,8 +76,8 @@ export function lsCommand() {
 /** Says that packets were captured twice, where any were. */
 export function sayCopies(copies: number): void {
   if (copies === 0) return;
-  say(
-    `mytape: ${counted(copies, 'packet was', 'packets were')} captured twice (before and after address translation, or at ` +
+  sayLine(
+    `${counted(copies, 'packet was', 'packets were')} captured twice (before and after address translation, or at ` +
       'two ports): each counts once',
   );
 }
@@ -105,17 +104,17 @@ export function sayFlood(facts: FloodFacts): void {
 /** Reports on stderr what is unusual about an archive. */
 export function sayState(archive: Archive): void {
   const { dir, live, repairedNow, repaired, complete, partial, copies, notRepaired } = archive.info;
-  for (const loss of lossesOfRecording(packetsLost(archive.info))) say(`mytape: ${dir}: ${loss}`);
+  for (const loss of lossesOfRecording(packetsLost(archive.info))) sayLine(`${dir}: ${loss}`);
   // While an import is at work it is no news that it has not finished.
-  if (partial !== null && !live) say(`mytape: ${dir} is partial: ${partial}`);
+  if (partial !== null && !live) sayLine(`${dir} is partial: ${partial}`);
   sayCopies(copies);
   sayFlood(archive.info);
   for (const line of gapLines(dir, archive.gaps(), archive.info.originSec)) sayLine(line);
-  if (repairedNow) say(`mytape: ${dir} was not closed by its recorder; repaired: ${repaired}`);
-  else if (live) say(`mytape: ${dir} is being recorded: this is what was durable a moment ago`);
+  if (repairedNow) sayLine(`${dir} was not closed by its recorder; repaired: ${repaired}`);
+  else if (live) sayLine(`${dir} is being recorded: this is what was durable a moment ago`);
   else if (!complete && repaired === null) {
-    say(
-      `mytape: ${dir} was not closed by its recorder, and is not repaired: ${notRepaired}; what its index misses is not shown`,
+    sayLine(
+      `${dir} was not closed by its recorder, and is not repaired: ${notRepaired}; what its index misses is not shown`,
     );
   }
 }
@@ -145,7 +144,7 @@ async function list(archive: Archive, options: LsOptions): Promise<void> {
         `${counted(totals.packets, 'packet')}, ${formatOctets(totals.octets)}`,
     );
   }
-  for (const hint of coverageHints(coverage, archive.info.flooded > 0)) say(`mytape: ${hint}`);
+  for (const hint of coverageHints(coverage, archive.info.flooded > 0)) sayLine(hint);
 }
 
 function toCells(session: SessionRow, originSec: number): string[] {

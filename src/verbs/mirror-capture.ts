@@ -4,7 +4,7 @@ import { LiveMappings } from '../replay/live-mappings.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { type CapturePlace, placeToCapture } from './interfaces.ts';
 import { mappingWords } from './mapping.ts';
-import { say } from './output.ts';
+import { sayLine } from './output.ts';
 import type { RunPlan } from './replay-plan.ts';
 import type { LiveJob } from './replay-source.ts';
 
@@ -34,7 +34,7 @@ export function planLive(
       `-x ${one} is to be captured on ${iface}, -x ${other} on ${places[elsewhere].iface}: name one interface for both with -i, or run two mirrors`,
     );
   }
-  if (why !== undefined) say(`mytape: capturing on ${iface}: ${why}`);
+  if (why !== undefined) sayLine(`capturing on ${iface}: ${why}`);
   const wanted = filter ?? places.map(serverFilter).join(' or ');
   return {
     live: {

@@ -13,7 +13,7 @@ import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
 import { mirroredSide } from './mirrored-side.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
-import { say } from './output.ts';
+import { say, sayLine } from './output.ts';
 import { type RawMark, sayMark, sayRawMark } from './own-voice-text.ts';
 import { readPassword } from './passwords.ts';
 import { runCommand } from './replay-options.ts';
@@ -187,14 +187,13 @@ async function mirror(
           const onto = plan.targets.map(targetText).join(', ');
           say(`mirroring on ${live.iface} (${live.filter}) onto ${onto}`);
           if (snapshots !== undefined && snapshotFrom !== undefined) {
-            const onNotice = (line: string) => say(`mytape: ${line}`);
             snapshotter = snapshots.Snapshotter.start({
               server: snapshotFrom,
               password,
               serverKey,
               dir: out,
               now: () => captureNow(live.originSec),
-              onNotice,
+              onNotice: sayLine,
             });
             await firstSnapshot(snapshotter);
           }
@@ -256,7 +255,7 @@ export async function startMirror(args: readonly string[], beside: Beside): Prom
     ended = running.then(
       () => Number(process.exitCode ?? 0),
       (error: MytapeError) => {
-        if (begun) say(`mytape: the mirror failed: ${error.message}; the recording goes on`);
+        if (begun) sayLine(`the mirror failed: ${error.message}; the recording goes on`);
         else reject(error);
         return error.exitCode ?? 1;
       },

@@ -183,7 +183,7 @@ async function record(
       onProblem: (message) => {
         diskTrouble = true;
         progress.clear();
-        say(`mytape: ${message}`);
+        sayLine(message);
       },
     });
   } catch (error) {
@@ -234,8 +234,8 @@ async function record(
 /** Writes down who is recorded, for the interlock of a replay; a recording is worth having without. */
 function noteServers(dir: string, servers: readonly KnownServer[]): void {
   if (servers.length === 0) {
-    say(
-      'mytape: cannot tell which server is recorded, so a replay will ask for --allow-unidentified ' +
+    sayLine(
+      'cannot tell which server is recorded, so a replay will ask for --allow-unidentified ' +
         '(try: record on the database host as root, or with --snapshot-from)',
     );
     return;
@@ -243,9 +243,7 @@ function noteServers(dir: string, servers: readonly KnownServer[]): void {
   try {
     writeKnownServers(dir, servers);
   } catch (error) {
-    say(
-      `mytape: cannot write down which server is recorded: ${(error as Error).message}; the recording goes on`,
-    );
+    sayLine(`cannot write down which server is recorded: ${(error as Error).message}; the recording goes on`);
   }
 }
 
@@ -287,7 +285,7 @@ function startSnapshots(
   const { taking, ...asked } = snapshots;
   const onNotice = (message: string) => {
     progress.clear();
-    say(`mytape: ${message}`);
+    sayLine(message);
   };
   return taking.Snapshotter.start({ ...asked, dir, now, onNotice });
 }

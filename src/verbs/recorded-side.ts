@@ -9,7 +9,7 @@ import {
 } from '../archive/server-identity.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
 import { endpointText } from '../wire/address.ts';
-import { say } from './output.ts';
+import { sayLine } from './output.ts';
 import { type ShownGreeting, shownGreetings, shownUuids } from './server-evidence.ts';
 
 /** The servers that were recorded, or are being recorded. */
@@ -62,7 +62,7 @@ export async function recordedSide(archive: Archive, dir: string, isWaived = fal
   const spoken = [...served.values()].filter(({ spoke }) => spoke);
   const file = readKnownServers(dir);
   const snapshots = readSnapshots(dir);
-  for (const { note } of [file, snapshots]) if (note !== undefined) say(`mytape: ${note}`);
+  for (const { note } of [file, snapshots]) if (note !== undefined) sayLine(note);
   // What has no sum may be damaged: it can show that the target is a recorded server, and not that it is none.
   const known = file.isSure ? file.servers : [];
   const asked = snapshots.isSure ? snapshots.servers : [];

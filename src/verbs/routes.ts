@@ -9,7 +9,7 @@ import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
 import { collectMappings, type Mapping } from './endpoints.ts';
 import { sayState } from './ls.ts';
 import { planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
-import { formatCount, print, printJson, say } from './output.ts';
+import { formatCount, print, printJson, sayLine } from './output.ts';
 import { MAPPING_FLAGS } from './replay-options.ts';
 import {
   type Kept,
@@ -237,8 +237,8 @@ function sayLeftOut(
   }
   for (const [why, { addresses, sessions }] of reasons) {
     const others = addresses.length > 1 ? ` (and ${formatCount(addresses.length - 1)} more such)` : '';
-    say(
-      `mytape: no route for ${addresses[0]}${others}: it ${why}. ` +
+    sayLine(
+      `no route for ${addresses[0]}${others}: it ${why}. ` +
         `${counted(sessions, 'session')} of ${dir} ${sessions === 1 ? 'needs' : 'need'} other addresses: replay --clients CIDR`,
     );
   }
@@ -259,8 +259,8 @@ function hint(
     ...(exact(4) && prefixes.some(isOf(4)) ? [`--prefix ${widths[4]}`] : []),
     ...(exact(6) && prefixes.some(isOf(6)) ? [`--prefix6 ${widths[6]}`] : []),
   ];
-  say(
-    `mytape: these are ${formatCount(prefixes.length)} lines; ${flags.join(' ')} makes it ${formatCount(wider)}, ` +
+  sayLine(
+    `these are ${formatCount(prefixes.length)} lines; ${flags.join(' ')} makes it ${formatCount(wider)}, ` +
       'and cuts off from the target whoever else lives there (--keep CIDR: but not these)',
   );
 }

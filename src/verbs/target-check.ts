@@ -2,7 +2,7 @@
 import type { MonotonicMs } from '../time.ts';
 import type { RunControl } from './control.ts';
 import { interlock, refuseRecordedAddress, type WaiverOptions, waiversOf } from './interlock.ts';
-import { say } from './output.ts';
+import { sayLine } from './output.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import type { TargetJob } from './replay-transport.ts';
@@ -51,6 +51,5 @@ export async function refuseLive(
   const waivers = waiversOf(options);
   // Before the first of them is asked: an address is known without.
   if (!waivers.live) for (const target of targets) refuseRecordedAddress(target, servers);
-  const tell = (line: string) => say(`mytape: ${line}`);
-  for (const target of targets) await interlock({ ...target, ...asking }, servers, waivers, tell);
+  for (const target of targets) await interlock({ ...target, ...asking }, servers, waivers, sayLine);
 }
