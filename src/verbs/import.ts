@@ -102,7 +102,6 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
       partial: `the import of ${name} did not finish`,
       onProblem: (message) => {
         diskTrouble ??= message;
-        progress.clear();
         sayLine(message);
       },
     });

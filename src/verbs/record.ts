@@ -182,7 +182,6 @@ async function record(
       ...(options.rotate === undefined ? {} : { rotateOctets: options.rotate }),
       onProblem: (message) => {
         diskTrouble = true;
-        progress.clear();
         sayLine(message);
       },
     });
@@ -201,7 +200,6 @@ async function record(
   const tick = setInterval(() => {
     const stats = source.stats();
     writer.tick(stats);
-    if (writer.clock.clockSteps > 0) progress.clear();
     clock.tell(writer.clock.firstClockSteps);
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
@@ -209,7 +207,7 @@ async function record(
   say(`recording on ${iface} (${filter}) into ${options.output}`);
   // As its sessions' times are.
   const now = () => captureNow(source.originSec) + writer.clock.clockOffset;
-  const snapshotter = startSnapshots(snapshots, options.output, now, progress);
+  const snapshotter = startSnapshots(snapshots, options.output, now);
   let gone: MytapeError | undefined;
   try {
     for await (const block of source) writer.write(block);
@@ -279,15 +277,10 @@ function startSnapshots(
   snapshots: SnapshotsToTake | undefined,
   dir: string,
   now: () => CaptureNs,
-  progress: Progress,
 ): Snapshotter | undefined {
   if (snapshots === undefined) return undefined;
   const { taking, ...asked } = snapshots;
-  const onNotice = (message: string) => {
-    progress.clear();
-    sayLine(message);
-  };
-  return taking.Snapshotter.start({ ...asked, dir, now, onNotice });
+  return taking.Snapshotter.start({ ...asked, dir, now, onNotice: sayLine });
 }
 
 interface Recorded {
