@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { examineSocket } from './doctor-socket.ts';
@@ -199,7 +200,7 @@ class Report {
     const isOk = failures === 0;
     if (this.#json) printJson({ ok: isOk, steps: this.#steps });
     else {
-      const but = warnings === 0 ? '' : `, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`;
+      const but = warnings === 0 ? '' : `, ${counted(warnings, 'warning')}`;
       const verdict = isOk ? `ready to replay${but}` : `${failures} failed${but}: not ready to replay`;
       print(verdict);
     }

@@ -138,17 +138,14 @@ function choiceOf(dir: string, mapping: Mapping, servers: readonly Served[]): Un
   return new UnclearMapping(
     `${dir} has ${formatCount(servers.length)} servers on port ${mapping.recordedPort}, and -x ${mappingWords(mapping)} does not say which one is meant. Name it by its address:`,
     [
-      ...listed.map((option, i) => `-x ${option.padEnd(width)}    # ${sessionsText(servers[i].sessions)}`),
+      ...listed.map(
+        (option, i) => `-x ${option.padEnd(width)}    # ${counted(servers[i].sessions, 'session')}`,
+      ),
       ...(more > 0 ? [`# and ${formatCount(more)} more: mytape ls ${dir}`] : []),
     ],
     'The sessions of servers that no -x names are skipped. To replay several, name each with its target; ' +
       `if these are addresses of one server, name them with the same target: -x ${options.slice(0, 2).join(',')}`,
   );
-}
-
-/** `1 session`, `1,204 sessions`. */
-function sessionsText(sessions: number): string {
-  return counted(sessions, 'session');
 }
 
 /** A mapping as `-x` takes it. */

@@ -74,11 +74,11 @@ export class SessionText {
       case 'lost': {
         this.#lost += line.commands;
         this.#lastPrepared = undefined;
-        const what = line.commands === 0 ? 'answers' : count(line.commands, 'command');
+        const what = line.commands === 0 ? 'answers' : counted(line.commands, 'command');
         return [`${time(line.at, session)}  ${what} lost (${line.cause}): ${CAUSES[line.cause]}`];
       }
       case 'skipped': {
-        const seen = line.commands === 0 ? '' : `; ${count(line.commands, 'command')} seen`;
+        const seen = line.commands === 0 ? '' : `; ${counted(line.commands, 'command')} seen`;
         return [`${time(line.at, session)}  skipped (${line.cause}): ${CAUSES[line.cause]}${seen}`];
       }
       case 'close':
@@ -108,7 +108,7 @@ export class SessionText {
 
   #totals(): string {
     const lost = this.#lost === 0 ? '' : `, ${formatCount(this.#lost)} lost`;
-    return `${count(this.#commands, 'command')}, ${count(this.#answers, 'answer')}${lost}`;
+    return `${counted(this.#commands, 'command')}, ${counted(this.#answers, 'answer')}${lost}`;
   }
 
   #command(command: Command, session: SessionMeta): string {
@@ -166,20 +166,15 @@ function answer(com: number, { kind, errno, affected, rows, statementId, params 
     case 'err':
       return `error ${errno}`;
     case 'rows':
-      return count(rows, 'row');
+      return counted(rows, 'row');
     case 'ok':
-      if (com === COM.stmtPrepare) return `statement ${statementId}, ${count(params, 'parameter')}`;
+      if (com === COM.stmtPrepare) return `statement ${statementId}, ${counted(params, 'parameter')}`;
       return affected === 0 ? 'ok' : `ok, ${formatCount(affected)} affected`;
     case 'infile':
       return `ok, ${formatCount(affected)} from a file`;
     default:
       return kind;
   }
-}
-
-/** `1 row`, `1,024 rows`. */
-function count(number: number, noun: string): string {
-  return counted(number, noun);
 }
 
 /** Since the session's first packet. */
