@@ -1,6 +1,15 @@
-/** Numbers of things, for messages. */
+/** Numbers of things, and lists of names, for messages. */
 
 /** `1 session`, `2 sessions`, `12,345 sessions`; `many` where it is not `one` with an s. */
 export function counted(value: number, one: string, many = `${one}s`): string {
   return `${value.toLocaleString('en-US')} ${value === 1 ? one : many}`;
+}
+
+/** So many of a list's names stand in a message. */
+const MOST_NAMED = 3;
+
+/** `app, bob`; `app, bob, chg and 2 more`. */
+export function firstFew(names: readonly string[]): string {
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
+  return names.slice(0, MOST_NAMED).join(', ') + more;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { counted } from '../src/counted.ts';
+import { counted, firstFew } from '../src/counted.ts';
 
 test('one thing is one, and no, two or many things are several', () => {
   assert.deepEqual(
@@ -8,4 +8,12 @@ test('one thing is one, and no, two or many things are several', () => {
     ['0 sessions', '1 session', '2 sessions', '12,345 sessions'],
   );
   assert.equal(counted(2, 'copy', 'copies'), '2 copies');
+});
+
+test('of many names the first three stand there, and how many more there are', () => {
+  assert.deepEqual([['app'], ['app', 'bob', 'chg'], ['app', 'bob', 'chg', 'dan', 'eve']].map(firstFew), [
+    'app',
+    'app, bob, chg',
+    'app, bob, chg and 2 more',
+  ]);
 });

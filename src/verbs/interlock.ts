@@ -1,5 +1,6 @@
 /** Never onto production: what is checked before a run sends anything. DESIGN §5, decision 0033. */
 import { compareServers } from '../archive/server-identity.ts';
+import { firstFew } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { endsHere } from '../net/listeners.ts';
 import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
@@ -145,8 +146,7 @@ export function wouldBeAsked(
 ): string[] {
   if (waivers.live) return [`a run would ask ${name} nothing (--allow-live-target)`];
   const users = accountsOf(logins, recorded.users).map(({ user }) => user || "''");
-  const more = users.length > 3 ? ` and ${users.length - 3} more` : '';
-  const asUsers = users.length === 0 ? 'no user (no password is known)' : users.slice(0, 3).join(', ') + more;
+  const asUsers = users.length === 0 ? 'no user (no password is known)' : firstFew(users);
   const asks = `a run would first ask ${name}, as ${asUsers}: ${Object.values(QUESTIONS).join(' ')}`;
   if (recorded.unidentified.length === 0 || waivers.unidentified) return [asks];
   const { says, advice } = unidentifiedFinding(name, recorded, recorded.unidentified);
@@ -230,11 +230,10 @@ export function unidentifiedFinding(
   { what }: RecordedSide,
   unknown: RecordedSide['unidentified'],
 ): Finding {
-  const names = unknown.map((server) => server.name);
-  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  const names = firstFew(unknown.map((server) => server.name));
   return {
     kind: 'unidentified',
-    says: `${name} may be ${what}: nothing shows which server ${names.slice(0, 3).join(', ')}${more} is, so it can't be recognized behind another address`,
+    says: `${name} may be ${what}: nothing shows which server ${names} is, so it can't be recognized behind another address`,
     advice: ANOTHER_SERVER,
   };
 }

@@ -1,8 +1,6 @@
 /** Why no user of a run could ask its target anything, and what to do about that: one cause, for one line. Decision 0033. */
+import { firstFew } from '../counted.ts';
 import { ServerTrouble, troubleText } from './server-trouble.ts';
-
-/** Users with the same trouble that are named. */
-const MOST_NAMED = 3;
 
 /** ER_ACCESS_DENIED_ERROR. */
 const ACCESS_DENIED = 1045;
@@ -71,10 +69,5 @@ export function groupedByWhy(whys: readonly (readonly [user: string, why: string
     if (group === undefined) byWhy.set(alike, { users: [user || "''"], why });
     else group.users.push(user || "''");
   }
-  return [...byWhy.values()]
-    .map(({ users, why }) => {
-      const more = users.length > MOST_NAMED ? ` and ${users.length - MOST_NAMED} more` : '';
-      return `${users.slice(0, MOST_NAMED).join(', ')}${more}: ${why}`;
-    })
-    .join('; ');
+  return [...byWhy.values()].map(({ users, why }) => `${firstFew(users)}: ${why}`).join('; ');
 }
