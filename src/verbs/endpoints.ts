@@ -83,6 +83,17 @@ export function collectMappings(text: string, before: readonly Mapping[] = []): 
   return all;
 }
 
+/** `10.0.0.5 3307`, by which recorded servers are told apart. */
+export function endpointKey(address: string, port: number): string {
+  return `${address} ${port}`;
+}
+
+/** What such a key is made of. */
+export function endpointOfKey(key: string): { address: string; port: number } {
+  const [address, port] = key.split(' ');
+  return { address, port: Number(port) };
+}
+
 /** The recorded side as `-x` has it: `3307`, `10.0.0.5:3307`. */
 export function sourceText({ source, recordedPort }: Pick<Mapping, 'source' | 'recordedPort'>): string {
   return source === undefined ? String(recordedPort) : endpointText(source.text, recordedPort);

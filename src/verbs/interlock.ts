@@ -6,8 +6,9 @@ import { endsHere } from '../net/listeners.ts';
 import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, endpointText, parseAddress } from '../wire/address.ts';
+import { endpointKey, endpointOfKey } from './endpoints.ts';
 import type { NoEntry } from './no-entry.ts';
-import { endpointKey, type RecordedSide } from './recorded-side.ts';
+import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import { whyOther, whySame } from './server-evidence.ts';
 import type { Account } from './target-client.ts';
@@ -82,10 +83,9 @@ export function addressFinding(
   if (endpoints.has(endpointKey(unmapped(target).text, targetPort))) return found(`${name} is ${what}`);
   const own = thisHostsAddresses();
   if (!isThisHost(target, own)) return undefined;
-  for (const endpoint of endpoints) {
-    const [address, port] = endpoint.split(' ');
+  for (const { address, port } of [...endpoints].map(endpointOfKey)) {
     const recorded = parseAddress(address);
-    if (Number(port) !== targetPort || recorded === undefined || !isThisHost(recorded, own)) continue;
+    if (port !== targetPort || recorded === undefined || !isThisHost(recorded, own)) continue;
     const recordedName = endpointText(address, targetPort);
     return found(`${name} is this host, as ${recordedName} is, which is ${what}`);
   }
@@ -258,10 +258,9 @@ function proofOf(
   if (uuid !== undefined && recorded.uuids.has(uuid))
     return `@@server_uuid ${uuid}, which the recording shows`;
   const own = thisHostsAddresses();
-  const isHere = [...recorded.endpoints].some((endpoint) => {
-    const [address, recordedPort] = endpoint.split(' ');
-    return Number(recordedPort) === port && own.has(address);
-  });
+  const isHere = [...recorded.endpoints]
+    .map(endpointOfKey)
+    .some((endpoint) => endpoint.port === port && own.has(endpoint.address));
   if (!isHere || seenAs === undefined || !endsHere(port, seenAs)) return undefined;
   return `its end of our connection, which is on this host, at port ${port}`;
 }

@@ -3,7 +3,7 @@ import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import type { FixedMappings, MappingJob } from '../replay/mappings.ts';
 import { type Address, endpointText } from '../wire/address.ts';
-import { type Mapping, resolveHost, sourceText } from './endpoints.ts';
+import { endpointKey, type Mapping, resolveHost, sourceText } from './endpoints.ts';
 import { formatCount } from './output.ts';
 
 /** Servers to choose from: so many are listed. */
@@ -93,7 +93,7 @@ export function resolveMappings(
 function serversOf(sessions: Iterable<ServedSession>): Served[] {
   const servers = new Map<string, Served>();
   for (const { server: address, serverPort: port, clientOctets, serverOctets } of sessions) {
-    const key = `${address} ${port}`;
+    const key = endpointKey(address, port);
     let server = servers.get(key);
     if (server === undefined) servers.set(key, (server = { address, port, sessions: 0, spoke: false }));
     server.sessions++;

@@ -9,6 +9,7 @@ import {
 } from '../archive/server-identity.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
 import { endpointText } from '../wire/address.ts';
+import { endpointKey } from './endpoints.ts';
 import { sayLine } from './output.ts';
 import { type ShownGreeting, shownGreetings, shownUuids } from './server-evidence.ts';
 
@@ -33,10 +34,6 @@ export interface UnidentifiedServer {
   name: string;
   /** What it sent to recorded clients, in order of time. */
   greetings: readonly ShownGreeting[];
-}
-
-export function endpointKey(address: string, port: number): string {
-  return `${address} ${port}`;
 }
 
 /** Sessions whose greetings are read, of each server: so many of the last, beside the first. */

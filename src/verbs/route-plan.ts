@@ -2,6 +2,7 @@ import { networkInterfaces } from 'node:os';
 import type { Archive, SessionRow } from '../archive/reader.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { aggregate, type Prefix, prefixOf, widestAround, widthOf } from '../wire/prefixes.ts';
+import { endpointKey, endpointOfKey } from './endpoints.ts';
 
 /** Who spoke in an archive. */
 export interface RecordedHosts {
@@ -20,7 +21,7 @@ export function recordedHosts(
   const hosts: RecordedHosts = { clients: new Map(), servers: new Set(), sessions: 0 };
   for (const session of archive.sessions()) {
     const { client, server, serverPort } = session;
-    hosts.servers.add(`${server} ${serverPort}`);
+    hosts.servers.add(endpointKey(server, serverPort));
     // Nobody answers a client that had no connection, and a flood of them is not to be remembered.
     if (session.ended === 'half-open' || !isWanted(session)) continue;
     hosts.clients.set(client, (hosts.clients.get(client) ?? 0) + 1);
@@ -67,7 +68,7 @@ export function unroutable(): Kept[] {
 
 /** The servers of an archive. */
 export function recordedServers({ servers }: RecordedHosts): Kept[] {
-  return [...servers].flatMap((server) => keep(server.split(' ')[0], 'is a recorded server'));
+  return [...servers].flatMap((server) => keep(endpointOfKey(server).address, 'is a recorded server'));
 }
 
 /** None where `text` is no address. */

@@ -4,6 +4,7 @@ import { CLOCKS_DIFFER_MS } from '../archive/server-identity.ts';
 import { type Greeting, parseGreeting } from '../mysql/handshake.ts';
 import { addressFromOctets } from '../wire/address.ts';
 import { Segment } from '../wire/segment.ts';
+import { endpointKey } from './endpoints.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 /** A greeting that the recorded server sent. */
@@ -144,7 +145,8 @@ export async function shownUuids(archive: Archive): Promise<Map<string, Set<stri
         const end = Math.min(at + VALUE_WITHIN, segment.dataOffset + segment.dataLength);
         const [, uuid] = UUID.exec(block.toString('latin1', at, end)) ?? [];
         if (uuid === undefined) continue;
-        const key = `${addressFromOctets(octets, segment.srcOffset, segment.family).text} ${segment.srcPort}`;
+        const { text } = addressFromOctets(octets, segment.srcOffset, segment.family);
+        const key = endpointKey(text, segment.srcPort);
         shown.set(key, (shown.get(key) ?? new Set()).add(uuid));
       }
       if (performance.now() > endMs) break;
