@@ -15,6 +15,8 @@ const MOST_POINTER_OCTETS = 4096;
 
 const SOCKET = 'control.sock';
 const FOLDER_PREFIX = 'mytape-';
+/** As long as what mkdtemp(3) adds. */
+const MKDTEMP_SUFFIX = '------';
 
 /** Group's and others' right to write. */
 const OTHERS_WRITE = 0o022;
@@ -38,8 +40,7 @@ function baseFolder(): string {
   if (own === undefined || own === '') return tmpdir();
   const found = statSync(own, { throwIfNoEntry: false });
   const isOurs = found?.isDirectory() && found.uid === process.geteuid?.() && !(found.mode & OTHERS_WRITE);
-  // 22 octets: what mkdtemp and the socket's name add.
-  return isOurs && fits(join(own, FOLDER_PREFIX, 'XXXXXX', SOCKET)) ? own : tmpdir();
+  return isOurs && fits(join(own, FOLDER_PREFIX + MKDTEMP_SUFFIX, SOCKET)) ? own : tmpdir();
 }
 
 /** Where the socket of the run in `folder` is, if there is one. Throws where the folder names one, and who wrote that is not to be relied on. */
