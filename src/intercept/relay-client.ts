@@ -6,7 +6,7 @@ import { MESSAGE, MessageWriter } from './messages.ts';
 import type { ReceiverOwner, ReceiverPort, ReceiverStats, Resumption, Target } from './ports.ts';
 import type { RelayAddress } from './relay-address.ts';
 import { type LinkHandler, RelayLink, RelayRefused } from './relay-link.ts';
-import { shiftOf, writeAim, writeRegister, writeResume } from './relayed-flow.ts';
+import { REPLAY_OCTETS, shiftOf, writeAim, writeRegister, writeResume } from './relayed-flow.ts';
 import { RelayedProgress } from './relayed-progress.ts';
 import { ReplyFields } from './relayed-reply.ts';
 
@@ -16,8 +16,6 @@ const RETRY_MS = 250;
 
 /** Losses within RECONNECT_MS after which we give up: an intercept that accepts and drops us again and again is of no use. */
 const MOST_LOSSES = 10;
-
-const REPLAY_OCTETS = 16;
 
 /** What becomes of a channel. */
 export interface ChannelEvents {

@@ -24,7 +24,7 @@ const STATE = 76;
 
 /** `aim`, octet offsets. */
 const REPLAY = 8;
-const REPLAY_OCTETS = 16;
+export const REPLAY_OCTETS = 16;
 const AIM_PORT = 24;
 const AIM_ADDRESS = 28;
 const AIM_OCTETS = 44;
@@ -37,7 +37,7 @@ const MOST_ADDRESSES = 65_536;
 
 const FLAG = { sackPermitted: 1, timestamps: 2, commandPhase: 4 } as const;
 
-/** `replay`: 16 random octets that say which replay a channel belongs to. */
+/** `replay`: REPLAY_OCTETS random octets that say which replay a channel belongs to. */
 export function writeAim(writer: MessageWriter, replay: Uint8Array, { address, port }: Target): void {
   const at = writer.begin(MESSAGE.aim, address.family, 0, AIM_OCTETS);
   const { view } = writer;
