@@ -50,7 +50,7 @@ export function pathTo(target: Address): Path {
   }
 }
 
-/** The same while a run goes on; undefined: there is no way now, as while a link is down. */
+/** The same; undefined: there is no way now, as while a link is down, or this system can't tell. */
 export function pathNow(target: Address): Path | undefined {
   try {
     return pathTo(target);

@@ -1,7 +1,7 @@
 /** Which addresses are this host's own. */
 import { networkInterfaces } from 'node:os';
 import { type Address, addressFromOctets, isLoopback, parseAddress } from '../wire/address.ts';
-import { pathTo } from './route.ts';
+import { pathNow } from './route.ts';
 
 /** ::ffff:0:0/96, RFC 4291 2.5.5.2: an IPv4 address in an IPv6 socket. */
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
@@ -20,22 +20,13 @@ export function thisHostsAddresses(): Set<string> {
 }
 
 /**
- * Whether a connection to `address` ends on this host: loopback, the unspecified address,
- * which Linux takes for loopback, an address of an interface, or one that the kernel routes here (`ip route add local …`).
+ * Whether a connection to `address` ends on this host: loopback, the unspecified address, which Linux takes for loopback, an
+ * address of an interface, or one that the kernel routes here (`ip route add local …`).
  */
 export function isThisHost(address: Address, own = thisHostsAddresses()): boolean {
   if (isLoopback(address)) return true;
   const plain = unmapped(address);
   if (plain.octets.every((octet) => octet === 0) || own.has(plain.text)) return true;
-  return isRoutedHere(plain);
-}
-
-/** The kernel speaks to its own addresses from these very addresses. */
-function isRoutedHere(address: Address): boolean {
-  try {
-    return pathTo(address).source.text === address.text;
-  } catch {
-    // No route, or another system than Linux: its interfaces are all that is known.
-    return false;
-  }
+  // The kernel speaks to its own addresses from these very addresses. On another system the interfaces are all that is known.
+  return pathNow(plain)?.source.text === plain.text;
 }
