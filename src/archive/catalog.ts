@@ -158,10 +158,8 @@ export class Catalog {
     return rows.map(({ fromAt, toAt }) => ({ fromAt, toAt: toAt ?? undefined }));
   }
 
-  /** Calls `visit` with each block of the session, ascending. */
-  blocksOfSession(session: number, visit: (block: number) => void): void {
-    const row = this.session(session);
-    if (row === undefined) return;
+  /** Calls `visit` with each block of the session that has this row, ascending. */
+  blocksOfSession({ id: session, blocks: least }: SessionRow, visit: (block: number) => void): void {
     const fail = (what: string): never => {
       throw damagedIndex(this.#dir, `table session_blocks, session ${session}: ${what}`);
     };
@@ -185,7 +183,7 @@ export class Catalog {
           fail(`the list from block ${list.firstBlock} on is not a list of blocks`);
     }
     // Rows that are being recorded may have grown since the session's was read.
-    if (this.#version >= SUMS_SINCE && named < row.blocks) fail(`${named} blocks are named of ${row.blocks}`);
+    if (this.#version >= SUMS_SINCE && named < least) fail(`${named} blocks are named of ${least}`);
   }
 
   /** The rows of a table, right or wrong, as SQLite has them in order of their keys; no more than the file can hold. */

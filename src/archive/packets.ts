@@ -66,7 +66,7 @@ export class ArchivePackets implements PacketSource {
       const row = catalog.session(id);
       if (row === undefined) continue;
       rows.push(row);
-      catalog.blocksOfSession(id, (block) => {
+      catalog.blocksOfSession(row, (block) => {
         wanted[block] = 1;
       });
     }

@@ -185,7 +185,9 @@ class OpenArchive implements Archive {
     else if (new Set(inUse.map((segment) => bySegment.get(segment))).size <= 1) add(inUse[0]);
     else {
       for (const id of sessions) {
-        this.#catalog.blocksOfSession(id, (block) => add(this.#catalog.segmentOfBlock(block)));
+        const row = this.#catalog.session(id);
+        if (row === undefined) continue;
+        this.#catalog.blocksOfSession(row, (block) => add(this.#catalog.segmentOfBlock(block)));
       }
     }
     return used.size === 0 ? [this.info.linkType] : [...used].sort((a, b) => a - b);
