@@ -4,16 +4,7 @@ import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, endpointText } from '../wire/address.ts';
-import {
-  checkArchive,
-  checkWhole,
-  failed,
-  ok,
-  readRecorded,
-  readSide,
-  type Step,
-  warning,
-} from './doctor-steps.ts';
+import { checkArchive, checkWhole, failed, ok, readRecorded, type Step, warning } from './doctor-steps.ts';
 import type { Listener } from './examination.ts';
 import { accountsOf, judge, toSay } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';
@@ -25,15 +16,6 @@ import { ANSWER_LIMIT_MS, askTarget } from './target-facts.ts';
 /** Of the users, so many log in. */
 const MOST_USERS = 8;
 
-const NOTHING_RECORDED: RecordedSide = {
-  endpoints: new Set(),
-  identities: [],
-  uuids: new Set(),
-  unidentified: [],
-  what: '',
-  users: [],
-};
-
 export interface SocketDoctorOptions {
   plan: PlannedMappings;
   /** Number of the target that is looked at. */
@@ -41,11 +23,13 @@ export interface SocketDoctorOptions {
   tls: TargetTls | undefined;
   logins: LoginJob;
   archive: string | undefined;
+  /** `sideReader` of the archive. */
+  side: () => Promise<RecordedSide>;
 }
 
 /** Tells each step to `listener`; the first that fails is the last. */
 export async function examineSocket(options: SocketDoctorOptions, listener: Listener): Promise<void> {
-  const { plan, index, tls, logins, archive } = options;
+  const { plan, index, tls, logins, archive, side } = options;
   const place = plan.targets[index];
   const { address: target, port } = place;
   let isFailed = false;
@@ -53,15 +37,14 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
     isFailed ||= step.status === 'failed';
     listener.tell(step);
   };
-  let recorded: RecordedSide = NOTHING_RECORDED;
   if (archive !== undefined) {
     const hosts = readRecorded(archive, plan, index);
     if ('status' in hosts) return tell(hosts);
     tell(checkArchive(archive, place, hosts));
-    if (!isFailed) for (const step of checkWhole(archive)) tell(step);
-    recorded = await readSide(archive);
+    if (isFailed) return;
+    for (const step of checkWhole(archive)) tell(step);
   }
-  if (isFailed) return;
+  const recorded = await side();
   listener.looking('the greeting');
   tell(await checkGreeting(target, port));
   if (isFailed) return;

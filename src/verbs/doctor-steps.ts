@@ -176,8 +176,22 @@ export function checkWhole(dir: string): Step[] {
   }
 }
 
-/** Reads what `dir` knows of the servers that it was recorded from. */
-export async function readSide(dir: string): Promise<RecordedSide> {
+const NOTHING_RECORDED: RecordedSide = {
+  endpoints: new Set(),
+  identities: [],
+  uuids: new Set(),
+  unidentified: [],
+  what: '',
+  users: [],
+};
+
+/** Returns what reads, once for all targets, what is known of the servers that `dir` was recorded from; undefined: of none. */
+export function sideReader(dir: string | undefined): () => Promise<RecordedSide> {
+  let side: Promise<RecordedSide> | undefined;
+  return async () => (dir === undefined ? NOTHING_RECORDED : (side ??= readSide(dir)));
+}
+
+async function readSide(dir: string): Promise<RecordedSide> {
   const archive = openArchive(dir);
   try {
     return await recordedSide(archive, dir);
@@ -187,11 +201,7 @@ export async function readSide(dir: string): Promise<RecordedSide> {
 }
 
 /** What replay would refuse a target for that is not asked here; undefined: nothing. */
-export async function checkIdentified(
-  dir: string,
-  { address, port }: TargetPlace,
-): Promise<Step | undefined> {
-  const side = await readSide(dir);
+export function checkIdentified(side: RecordedSide, { address, port }: TargetPlace): Step | undefined {
   if (side.unidentified.length === 0) return undefined;
   const { says, advice } = unidentifiedFinding(endpointText(address.text, port), side, side.unidentified);
   return warning('interlock', `${says}: unless the target's uptime and version show otherwise, ${advice}`);

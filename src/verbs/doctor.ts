@@ -3,7 +3,7 @@ import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { examineSocket } from './doctor-socket.ts';
-import { type Step, stepLines } from './doctor-steps.ts';
+import { type Step, sideReader, stepLines } from './doctor-steps.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
 import { planMappings, targetText } from './mapping.ts';
@@ -103,10 +103,11 @@ async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<voi
   const report = new Report(options.json === true);
   const logins = await planLogins(options);
   const plan = await planMappings(options.target);
+  const side = sideReader(archive);
   try {
     for (const [index, place] of plan.targets.entries()) {
       if (plan.targets.length > 1) report.begin(targetText(place));
-      await examineSocket({ plan, index, tls: targetTls(options, place), logins, archive }, report);
+      await examineSocket({ plan, index, tls: targetTls(options, place), logins, archive, side }, report);
     }
   } finally {
     report.settle();
@@ -140,7 +141,8 @@ async function doctor(options: DoctorOptions & SocketChoices & { transport: stri
   }
   const report = new Report(options.json === true);
   const plan = await planMappings(options.target);
-  const examinations = plan.targets.map((_, index) => new Examination(options, plan, index, report));
+  const side = sideReader(options.archive);
+  const examinations = plan.targets.map((_, index) => new Examination(options, plan, index, side, report));
   let [examination] = examinations;
   const onSignal = () => examination.interrupt();
   process.on('SIGINT', onSignal);

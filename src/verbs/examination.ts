@@ -26,6 +26,7 @@ import {
 } from './doctor-steps.ts';
 import { type Mapping, relayHost } from './endpoints.ts';
 import type { PlannedMappings } from './mapping.ts';
+import type { RecordedSide } from './recorded-side.ts';
 import { type ClientsChoice, type ClientsPlan, planClients } from './replay-clients.ts';
 import { openPacketTransport } from './replay-transport.ts';
 
@@ -55,17 +56,26 @@ export class Examination {
   readonly #index: number;
   readonly #target: Address;
   readonly #port: number;
+  readonly #side: () => Promise<RecordedSide>;
   readonly #listener: Listener;
   readonly #abort = new AbortController();
   #failed = false;
   #transport: PacketTransport | undefined;
 
-  constructor(options: DoctorOptions, plan: PlannedMappings, index: number, listener: Listener) {
+  /** `side`: `sideReader` of the archive. */
+  constructor(
+    options: DoctorOptions,
+    plan: PlannedMappings,
+    index: number,
+    side: () => Promise<RecordedSide>,
+    listener: Listener,
+  ) {
     this.#options = options;
     this.#plan = plan;
     this.#index = index;
     this.#target = plan.targets[index].address;
     this.#port = plan.targets[index].port;
+    this.#side = side;
     this.#listener = listener;
   }
 
@@ -116,7 +126,7 @@ export class Examination {
       const place = this.#plan.targets[this.#index];
       this.#tell('status' in hosts ? hosts : checkArchive(archive, place, hosts));
       if (!this.#failed) this.#tell(...checkWhole(archive));
-      const unidentified = this.#failed ? undefined : await checkIdentified(archive, place);
+      const unidentified = this.#failed ? undefined : checkIdentified(await this.#side(), place);
       if (unidentified !== undefined) this.#tell(unidentified);
     }
     if (plan.from === 'self') return { probes: [plan.address], prefixes: [] };

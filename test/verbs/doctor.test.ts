@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { SERVERS_FILE } from '../../src/archive/known-servers.ts';
 import type { Step } from '../../src/verbs/doctor-steps.ts';
 import { blockOf, createWriter, interleave, recordArchive, sessionFrames } from '../archive/support.ts';
 import { labObstacle } from '../e2e/support/capability.ts';
@@ -63,6 +64,19 @@ describe('mytape doctor', () => {
     const { stderr } = mytape('doctor', ...X, '--transport', 'socket', '--archive', dead);
     assert.match(stderr, /dead\.tape was not closed by its recorder; repaired: /);
     assert.equal(stderr.match(/repaired: /g)?.length, 1);
+  });
+
+  test('the servers of an archive are read once, however many targets there are', () => {
+    const two = join(folder, 'two.tape');
+    const sessions = ['10.0.0.9', '10.0.0.10'].map((server, i) =>
+      sessionFrames('198.51.100.1', 40_001 + i, 1, 1000, { server }),
+    );
+    recordArchive(two, interleave(sessions));
+    writeFileSync(join(two, SERVERS_FILE), 'damaged\n');
+    const x = ['-x', '10.0.0.9:3307-127.0.0.1:1,10.0.0.10:3307-127.0.0.1:2'];
+    const { stdout, stderr } = mytape('doctor', ...x, '--transport', 'socket', '--archive', two);
+    assert.equal(stdout.match(/failed +greeting/g)?.length, 2, stdout);
+    assert.equal(stderr.match(/servers\.json/g)?.length, 1, stderr);
   });
 
   // As root these come as far as the step that they are about.
