@@ -111,7 +111,27 @@ const SOURCES: Source[] = readdirSync(join(ROOT, 'src'), { recursive: true, with
     };
   });
 
+/** `import … from 'x'` and `export … from 'x'` of more than types: what is loaded with the file that has it. */
+const STATIC_IMPORT = /^(?:import|export) (?!type\b)[^;]*?\bfrom '([^']+)'/gm;
+
+/** All that is loaded with `path`. */
+function loadedWith(path: string, loaded = new Set<string>()): Set<string> {
+  if (loaded.has(path)) return loaded;
+  loaded.add(path);
+  const { text } = SOURCES.find((source) => source.path === path) ?? { text: '' };
+  for (const [, name] of text.matchAll(STATIC_IMPORT))
+    loadedWith(name.startsWith('.') ? posix.join(posix.dirname(path), name) : name, loaded);
+  return loaded;
+}
+
 describe('imports', () => {
+  test('no verb waits for mysql2 at its start: those that ask a server import it later', () => {
+    assert.ok(loadedWith('verbs/snapshot.ts').has('mysql2'), 'the imports were not found');
+    const atStart = loadedWith('cli.ts');
+    assert.ok(atStart.has('verbs/record.ts'), 'the imports were not found');
+    assert.ok(!atStart.has('mysql2'));
+  });
+
   test('every source file has its row in the table', () => {
     assert.ok(SOURCES.length > 20, 'the sources were not found');
     const homeless = SOURCES.filter(({ path }) => rowOf(path) < 0).map(({ path }) => `src/${path}`);

@@ -2,7 +2,6 @@ import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typin
 import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
-import { examineSocket } from './doctor-socket.ts';
 import { type Step, sideReader, stepLines } from './doctor-steps.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
@@ -104,6 +103,8 @@ async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<voi
   const logins = await planLogins(options);
   const plan = await planMappings(options.target);
   const side = sideReader(archive);
+  // It loads mysql2, which other verbs should not wait for.
+  const { examineSocket } = await import('./doctor-socket.ts');
   try {
     for (const [index, place] of plan.targets.entries()) {
       if (plan.targets.length > 1) report.begin(targetText(place));

@@ -11,7 +11,6 @@ import { captureNow } from '../time.ts';
 import { idleSessionOption } from './idle-session.ts';
 import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
-import { mirroredSide } from './mirrored-side.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
 import { say, sayLine } from './output.ts';
 import { type RawMark, sayMark, sayRawMark } from './own-voice-text.ts';
@@ -156,7 +155,8 @@ async function mirror(
     voice,
     keyLog: undefined,
   };
-  // It loads mysql2, which no other run should wait for.
+  // They load mysql2, which no other run should wait for.
+  const { mirroredSide } = await import('./mirrored-side.ts');
   const snapshots = snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
   let snapshotter: Snapshotter | undefined;
   let end: NodeJS.Timeout | undefined;
