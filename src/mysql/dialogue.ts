@@ -14,7 +14,7 @@ import {
 } from './command.ts';
 import { Decompressor, isCompressed } from './compression.ts';
 import { beginsHello, markOf, PROTOCOL_V10 } from './handshake.ts';
-import { saysNoRoom } from './no-room.ts';
+import { saysNoRoom } from './login-errors.ts';
 import { copyOf, HEADER_OCTETS, MARK, MAX_PAYLOAD, payloadLength } from './packet.ts';
 import { type LoginShown, RecordedLogin } from './recorded-login.ts';
 import type { Reply } from './reply.ts';

@@ -1,20 +1,15 @@
 /** How connections end before their sessions, and what that means for these. */
 import {
+  HOST_IS_BLOCKED,
   saysNoRoom,
+  saysUnavailable,
   TOO_MANY_CONNECTIONS,
   TOO_MANY_USER_CONNECTIONS,
   USER_LIMIT_REACHED,
-} from '../mysql/no-room.ts';
+} from '../mysql/login-errors.ts';
 import type { CloseCause } from '../transport/transport.ts';
 import type { Stage } from './contact.ts';
 import type { LostCause } from './outcome.ts';
-
-/** ER_HOST_IS_BLOCKED: max_connect_errors handshakes from there, one after the other, came to no end. */
-export const HOST_IS_BLOCKED = 1129;
-const SERVER_SHUTDOWN = 1053;
-/** ER_CONNECTION_KILLED, MariaDB's and MySQL's. */
-const CONNECTION_KILLED = 1927;
-const SESSION_WAS_KILLED = 3169;
 
 /** Ends after which another connection may do better. All others are ours, or would come again. */
 export const RETRIED: ReadonlySet<CloseCause> = new Set(['fin', 'reset', 'refused', 'timeout']);
@@ -25,31 +20,17 @@ export function isNoRoom(errno: number, message: string): boolean {
   return errno === TOO_MANY_CONNECTIONS || errno === TOO_MANY_USER_CONNECTIONS;
 }
 
-/** Other errors that a login meets at the wrong moment only. */
-export const RETRIED_LOGINS: ReadonlySet<number> = new Set([
-  SERVER_SHUTDOWN,
-  CONNECTION_KILLED,
-  SESSION_WAS_KILLED,
-]);
-
 /**
  * Whether production refused a login by an error that says how production was at that moment, and nothing of the login: it was
  * full, or shutting down. The target need not be.
  */
 export function wasOfTheMoment(errno: number | undefined): boolean {
-  return errno !== undefined && (saysNoRoom(errno) || RETRIED_LOGINS.has(errno));
+  return errno !== undefined && (saysNoRoom(errno) || saysUnavailable(errno));
 }
 
 /** What a session is lost by whose login met the error `errno` (0: none of the server's). */
 export function loginLostBy(errno: number): LostCause {
   return errno === HOST_IS_BLOCKED ? 'host-blocked' : 'auth';
-}
-
-/** What such an error leaves unsaid for whoever has to mend it. */
-export function loginHint(errno: number): string {
-  return errno === HOST_IS_BLOCKED
-    ? ' (on the target: mariadb-admin flush-hosts, or FLUSH HOSTS, and a larger max_connect_errors)'
-    : '';
 }
 
 /** What is lost with a connection that ended so. */

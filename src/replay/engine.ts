@@ -30,6 +30,7 @@ import { hasCopy, type Share, WHOLE } from './share.ts';
 import { sqlAt } from './sql.ts';
 import { starvers } from './starvation.ts';
 import type { TargetSide } from './target-side.ts';
+import { isRefusedAgain } from './user-change.ts';
 
 /** An answer may take REPLY_TIMEOUT_MS, or as many times as long as the recorded one, whichever is more. */
 const REPLY_TIMEOUT_FACTOR = 20;
@@ -641,6 +642,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   /** Tells observers of `outcome`, now that the recorded answer is known, or known not to come. */
   #tell(outcome: Outcome): void {
     let divergence = divergenceOf(outcome.command.reply, outcome.reply);
+    if (divergence === 'error' && isRefusedAgain(outcome.command, outcome.reply)) divergence = 'none';
     const differs = divergence === 'data' || divergence === 'rows';
     if (differs && this.#options.raw !== true && !isComparable(outcome)) divergence = 'not-comparable';
     for (const observer of this.#observers) observer.answered?.(outcome, divergence);

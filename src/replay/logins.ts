@@ -3,12 +3,10 @@ import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { CLIENT } from '../mysql/capabilities.ts';
 import type { ChangeUser } from '../mysql/change-user.ts';
 import { type HandshakeResponse, isEmptyAuth } from '../mysql/handshake.ts';
+import { refusesPassword } from '../mysql/login-errors.ts';
 import { NATIVE_PASSWORD } from '../mysql/native-password.ts';
 import type { Adoption } from './adoption.ts';
 import type { SchemaRemap } from './remap.ts';
-
-/** ER_ACCESS_DENIED_ERROR: a wrong password, or no such user. */
-const ACCESS_DENIED = 1045;
 
 /** utf8mb4_general_ci: every server since 5.5 has it. */
 const UTF8MB4 = 45;
@@ -90,7 +88,7 @@ export class Logins {
       };
       return { ...account, wrong: false, recorded, adoption: this.#remapped(adoption) };
     }
-    const wrong = refused === ACCESS_DENIED;
+    const wrong = refusesPassword(refused);
     const account = wrong ? this.#refused(login.user) : this.#account(login.user, hasPassword(login));
     if (account === undefined) return 'unknown-user';
     const { schema } = login;

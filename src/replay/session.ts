@@ -1,21 +1,13 @@
 import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
 import { Login, type LoginDone, type LoginStep } from '../mysql/login.ts';
+import { HOST_IS_BLOCKED, sameRefusal, saysUnavailable } from '../mysql/login-errors.ts';
 import { HEADER_OCTETS, MARK, STATUS } from '../mysql/packet.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
+import { loginHint } from '../transport/login-remedies.ts';
 import type { CloseCause, Connection } from '../transport/transport.ts';
 import type { Stage } from './contact.ts';
-import {
-  connectHint,
-  HOST_IS_BLOCKED,
-  isNoRoom,
-  loginHint,
-  loginLostBy,
-  lostBy,
-  RETRIED,
-  RETRIED_LOGINS,
-  wasOfTheMoment,
-} from './ends.ts';
+import { connectHint, isNoRoom, loginLostBy, lostBy, RETRIED, wasOfTheMoment } from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
 import { Fitting } from './fitting.ts';
 import type { LoginPlan, Logins } from './logins.ts';
@@ -404,17 +396,18 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #loginFailed(errno: number, message: string): void {
     const { refused } = this.recorded.meta;
-    const isAsRecorded = errno !== 0 && errno === refused;
+    const isAsRecorded = refused !== undefined && sameRefusal(errno, refused);
     if (isAsRecorded || (wasOfTheMoment(refused) && errno !== HOST_IS_BLOCKED)) {
       this.#leaveRefused();
       return;
     }
-    this.#lostDetail = `user ${this.#plan.user}: ${message}${loginHint(errno)}`;
+    const { user } = this.#plan;
+    this.#lostDetail = `user ${user}: ${message}${loginHint({ errno, message, user })}`;
     // The server closes.
     if (isNoRoom(errno, message)) {
       this.#failedBy = 'too-many-connections';
       this.#noRoomBy = errno;
-    } else if (RETRIED_LOGINS.has(errno)) this.#failedBy = 'connect';
+    } else if (saysUnavailable(errno)) this.#failedBy = 'connect';
     else
       this.#finish(
         refused === undefined || errno === HOST_IS_BLOCKED ? loginLostBy(errno) : 'login-diverged',

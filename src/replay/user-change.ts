@@ -2,11 +2,11 @@ import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT } from '../mysql/capabilities.ts';
 import { parseChangeUser, UserChange } from '../mysql/change-user.ts';
 import { charsetFor } from '../mysql/charsets.ts';
-import type { Command } from '../mysql/command.ts';
+import { COM, type Command } from '../mysql/command.ts';
 import type { LoginDone } from '../mysql/login.ts';
+import { refusesPassword, sameRefusal } from '../mysql/login-errors.ts';
+import type { Reply } from '../mysql/reply.ts';
 import { changedWithPassword, type LoginPlan, type Logins } from './logins.ts';
-
-const ACCESS_DENIED = 1045;
 
 /** A COM_CHANGE_USER under way. */
 export interface ChangeUnderWay {
@@ -35,7 +35,7 @@ export function beginUserChange(
 ): ChangeUnderWay | undefined {
   const { packet } = command;
   const change = parseChangeUser(packet, 0, packet.length, session.capabilities);
-  const wrong = command.reply?.errno === ACCESS_DENIED;
+  const wrong = refusesPassword(command.reply?.errno);
   const account = change && logins.change(change, command.withPassword, wrong);
   if (change === undefined || account === undefined) return undefined;
   const schema = schemaName(change.schema);
@@ -60,4 +60,10 @@ export function beginUserChange(
     charset: change.charset ?? before.charset,
   };
   return { exchange, plan: { ...account, wrong: false, recorded, adoption: undefined } };
+}
+
+/** Whether `command` is a COM_CHANGE_USER that production refused, and that the target refused for the same reason, by whatever error. */
+export function isRefusedAgain({ com, reply: recorded }: Command, replayed: Reply | undefined): boolean {
+  if (com !== COM.changeUser || recorded === undefined || replayed === undefined) return false;
+  return sameRefusal(recorded.errno, replayed.errno);
 }

@@ -1,6 +1,6 @@
 import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
-import { saysNoRoom } from '../mysql/no-room.ts';
+import { saysNoRoom } from '../mysql/login-errors.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import type { StateLost } from '../replay/session-state.ts';
 import { type Accounts, emptyAccounts } from './accounts.ts';

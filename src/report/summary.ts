@@ -2,7 +2,7 @@ import type { Histogram } from 'hdr-histogram-js';
 import { counted } from '../counted.ts';
 import type { Coverage, SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
-import { saysNoRoom } from '../mysql/no-room.ts';
+import { saysNoRoom } from '../mysql/login-errors.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';

@@ -5,9 +5,9 @@ import {
   diagnoseConnectFailure,
   endpoint,
   type PathFacts,
-  type Remedy,
   targetHost,
 } from '../transport/diagnosis.ts';
+import { loginRemedy } from '../transport/login-remedies.ts';
 import { type ProbeResult, probe } from '../transport/probe.ts';
 import { reach } from '../transport/reach.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -67,7 +67,8 @@ async function stepOf(
   }
   if (result.seen === 'error') {
     const says = `the path works, but the target turns ${client.text} away: ${result.errno} ${result.message}${who}`;
-    return failed(NAME, says, remediesOf(result.errno, common));
+    const remedy = loginRemedy(result);
+    return failed(NAME, says, remedy && [{ host: targetHost(common), ...remedy }]);
   }
   const facts: PathFacts = {
     ...common,
@@ -95,13 +96,4 @@ function prefixesOf(same: readonly Probed[], prefixes: readonly string[]): strin
     const prefix = parsePrefix(text);
     return prefix !== undefined && same.some(({ client }) => holds(prefix, client));
   });
-}
-
-/** What the manual says of the errors that come in place of a greeting. */
-function remediesOf(errno: number, facts: CommonFacts): Remedy[] {
-  const host = targetHost(facts);
-  if (errno === 1129) return [{ host, why: 'forget its failures', lines: ['mysqladmin flush-hosts'] }];
-  if (errno === 1130) return [{ host, why: "make the users for that host, or for '%'", lines: [] }];
-  if (errno !== 1040 && errno !== 1203) return [];
-  return [{ host, why: 'let more connections in', lines: ["mysql -e 'SET GLOBAL max_connections = 10000'"] }];
 }

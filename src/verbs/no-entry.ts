@@ -1,9 +1,8 @@
 /** Why no user of a run could ask its target anything, and what to do about that: one cause, for one line. Decision 0033. */
 import { firstFew } from '../counted.ts';
+import { refusesPassword } from '../mysql/login-errors.ts';
+import { loginHint } from '../transport/login-remedies.ts';
 import { ServerTrouble, troubleText } from './server-trouble.ts';
-
-/** ER_ACCESS_DENIED_ERROR. */
-const ACCESS_DENIED = 1045;
 
 /** A user who could not log in. */
 export interface TurnedAway {
@@ -50,10 +49,11 @@ function adviceFor(turned: readonly TurnedAway[]): string {
   const moves = new Set(
     turned.map(({ error, hasPassword }) => {
       if (error instanceof ServerTrouble) return error.advice ?? 'see that the server is well';
-      if ((error as { errno?: number }).errno !== ACCESS_DENIED)
-        return 'let one of them log in there from this host';
+      const { errno = 0, message } = error as Error & { errno?: number };
+      if (!refusesPassword(errno))
+        return `let one of them log in there from this host${loginHint({ errno, message })}`;
       return hasPassword
-        ? 'mend the names and passwords, or the users there'
+        ? `mend the names and passwords, or the users there${loginHint({ errno, message })}`
         : 'give the passwords by --users FILE, or one user by --as USER';
     }),
   );

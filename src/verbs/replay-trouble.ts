@@ -1,9 +1,11 @@
 import { counted } from '../counted.ts';
 import { isUnix, type RelayAddress, relayText } from '../intercept/relay-address.ts';
+import { HOST_IS_BLOCKED } from '../mysql/login-errors.ts';
 import { pathNow } from '../net/route.ts';
 import type { Trouble, TroubleKind } from '../replay/contact.ts';
 import { RECONNECT_MS } from '../replay/recovery.ts';
 import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
+import { loginHint } from '../transport/login-remedies.ts';
 import { endpointText } from '../wire/address.ts';
 import type { ReplayJob } from './replay-share.ts';
 import type { TargetJob } from './replay-transport.ts';
@@ -22,8 +24,8 @@ export function troubleLines(trouble: Trouble, job: ReplayJob, to: TargetJob): s
   const target = endpointText(to.target.text, to.targetPort);
   if (kind === 'blocked') {
     return [
-      `${target} has blocked clients of this run, after too many handshakes that came to no end (error 1129). ` +
-        `On it: mariadb-admin flush-hosts (or FLUSH HOSTS), and a larger max_connect_errors`,
+      `${target} has blocked clients of this run, after too many handshakes that came to no end ` +
+        `(error ${HOST_IS_BLOCKED})${loginHint({ errno: HOST_IS_BLOCKED, message: '' })}`,
     ];
   }
   if (wasReached) {

@@ -179,6 +179,20 @@ describe('a change of user that production refused', () => {
     });
   }
 
+  for (const errno of [1698, 1873, 3955, 4150]) {
+    test(`by ${errno}: a wrong password, which the target refuses by its own error, is no difference`, async () => {
+      const tape = new Tape();
+      const session = tape.session().query(1);
+      session
+        .command(2, COM.changeUser, to('stranger'), { reply: { kind: 'err', errno } })
+        .query(3)
+        .quit(4);
+      const run = await replay(tape, { passwords, target: TARGET });
+      assert.deepEqual(run.book.story(), Array(4).fill('answered'));
+      assert.equal(run.summary.divergence.error, 0);
+    });
+  }
+
   test('is waited for, where the recording tells late that it did', async () => {
     const tape = new Tape();
     tape

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isNoRoom, loginHint, loginLostBy } from '../../src/replay/ends.ts';
+import { isNoRoom, loginLostBy, wasOfTheMoment } from '../../src/replay/ends.ts';
 
 test('want of room is what others have to go first for: limits by the hour are none of it', () => {
   const limit = (what: string) => `User 'app' has exceeded the '${what}' resource (current value: 5)`;
@@ -16,9 +16,14 @@ test('want of room is what others have to go first for: limits by the hour are n
   for (const [errno, message, wanted] of cases) assert.equal(isNoRoom(errno, message), wanted, message);
 });
 
-test('a host that is blocked has a name and a remedy of its own', () => {
+test('a host that is blocked has a name of its own', () => {
   assert.equal(loginLostBy(1129), 'host-blocked');
-  assert.match(loginHint(1129), /flush-hosts/);
   assert.equal(loginLostBy(1226), 'auth');
-  assert.equal(loginHint(1045), '');
+});
+
+test('what is of the moment: no room, going away, offline; nothing else', () => {
+  for (const errno of [1040, 1041, 1135, 1203, 1226, 4081, 1053, 1927, 3169, 3032, 6400])
+    assert.equal(wasOfTheMoment(errno), true, `${errno}`);
+  for (const errno of [undefined, 0, 1045, 3955, 3118, 3159, 1130, 1064])
+    assert.equal(wasOfTheMoment(errno), false, `${errno}`);
 });

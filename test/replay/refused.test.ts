@@ -36,6 +36,40 @@ describe('a login that production refused', () => {
     assert.ok(hellos.length === 2, 'it was tried once each');
   });
 
+  // 1698: by a plugin without passwords; 1873: at COM_CHANGE_USER; 3955 and 4150: too many wrong ones before.
+  for (const errno of [1698, 1873, 3955, 4150]) {
+    test(`by ${errno}: a wrong password as well, and the target may refuse it by another of these errors`, async () => {
+      const run = await replay(refused(errno, { user: 'stranger' }), { copies: 2 });
+      assert.deepEqual(run.book.endsOf(1), [undefined, undefined]);
+      assert.deepEqual([run.summary.sessions.refused, run.summary.sessions.skipped], [2, {}]);
+      assert.equal(run.summary.verdict, 'valid');
+      const target: FakeTarget = {
+        users: USERS,
+        refuses: (user) => (user === 'stranger' ? errno : undefined),
+      };
+      const other = await replay(refused(DENIED, { user: 'stranger' }), { target });
+      assert.deepEqual(other.book.endsOf(1), [undefined]);
+      assert.equal(other.summary.sessions.refused, 1);
+    });
+  }
+
+  test("of a locked account, by MySQL's error or MariaDB's: the password is the right one, and either will do", async () => {
+    const target: FakeTarget = { users: USERS, refuses: (user) => (user === 'joe' ? 4151 : undefined) };
+    const tape = refused(3118, { user: 'joe' });
+    const run = await replay(tape, { passwords: { app: 'secret', joe: 'x' }, target });
+    assert.equal(run.summary.sessions.refused, 1);
+    const unknown = await replay(refused(3118, { user: 'stranger' }));
+    assert.deepEqual(unknown.summary.sessions.skipped, { 'unknown-user': 1 });
+  });
+
+  test('while it was offline: it connects, and is closed at once', async () => {
+    for (const errno of [3032, 6400]) {
+      const run = await replay(refused(errno));
+      assert.deepEqual(run.book.endsOf(1), [undefined]);
+      assert.equal(run.summary.sessions.refused, 1);
+    }
+  });
+
   test('though none was given: none is given again', async () => {
     const run = await replay(refused(DENIED, { password: false }));
     assert.equal(run.transport.connections[1].hello?.authResponse.length, 0);
