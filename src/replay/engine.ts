@@ -413,9 +413,14 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       observer.reconnected?.(session.recorded.meta, session.copy, lost, commands);
   }
 
-  adopted(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void {
+  adopted(
+    session: ReplayedSession,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void {
     for (const observer of this.#observers)
-      observer.adopted?.(session.recorded.meta, session.copy, lost, commands);
+      observer.adopted?.(session.recorded.meta, session.copy, lost, commands, before);
   }
 
   opened(session: ReplayedSession, connectMs: number): void {

@@ -88,8 +88,17 @@ export interface Observer {
    * had on the first and could not be given again. Of a session that never goes on nothing of this is told.
    */
   reconnected?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
-  /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
-  adopted?(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void;
+  /**
+   * A session that was open already was given what is known of it, by `commands` commands of ours, but for `lost`. `before`: what it
+   * began before.
+   */
+  adopted?(
+    session: SessionMeta,
+    copy: number,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void;
   /** It was let in `waitedMs` behind its time: there was no place, or as many as may connect in a moment already did. */
   waited?(session: SessionMeta, copy: number, waitedMs: number): void;
   /** The target had no room, by the error `errno`; it is tried again. */

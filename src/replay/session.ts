@@ -86,7 +86,12 @@ export interface SessionOwner {
   greeted(session: ReplayedSession): void;
   opened(session: ReplayedSession, connectMs: number): void;
   /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
-  adopted(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
+  adopted(
+    session: ReplayedSession,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void;
   /** It has waited for another connection for long enough: opens it when it may connect. */
   again(session: ReplayedSession): void;
   /** The target had no room, by the error `errno`. Returns whether one that was never open is to wait for its turn again. */
@@ -664,7 +669,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#owner.reconnected(this, recovery.lost, recovery.commands);
       this.#goOn();
     } else {
-      this.#owner.adopted(this, recovery.lost, recovery.commands);
+      const before = this.#joinedLate ? 'recording' : 'window';
+      this.#owner.adopted(this, recovery.lost, recovery.commands, before);
       this.#open();
     }
   }

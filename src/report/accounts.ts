@@ -19,6 +19,7 @@ export function emptyAccounts(): Accounts {
     completed: 0,
     refused: 0,
     adopted: 0,
+    openAtFrom: 0,
     reconnected: 0,
     rebuildCommands: 0,
     answered: 0,

@@ -62,10 +62,16 @@ export class ClosedSessions implements Observer {
     if (open !== undefined) open.accounts.opened++;
   }
 
-  adopted({ id }: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
+  adopted(
+    { id }: SessionMeta,
+    _copy: number,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void {
     const open = this.#open.get(id);
     if (open === undefined) return;
-    open.accounts.adopted++;
+    open.accounts[before === 'recording' ? 'adopted' : 'openAtFrom']++;
     open.setUp(lost, commands);
   }
 

@@ -77,11 +77,13 @@ export interface Summary {
     refused: number;
     /** … and of those, for want of room, by production's error, whatever the target said. */
     refused_for_room: Record<string, number>;
-    /** Of the opened: joined late, and set up by what is known of them. */
+    /** Of the opened: began before the recording, and were set up by what is known of them. */
     adopted: number;
+    /** Of the opened: began before the moment of --from, and were set up as they were then. */
+    open_at_from: number;
     /** How often one went on with another connection, because its own had ended. Each of those … */
     reconnected: number;
-    /** … and of the adopted was set up by commands that are not the recording's and that nothing else counts … */
+    /** … and of those that were open already was set up by commands that are not the recording's and that nothing else counts … */
     rebuild_commands: number;
     /** … and lacks what these could not: how often each kind was missing. */
     state_lost: Record<string, number>;
@@ -240,8 +242,14 @@ export class SummaryObserver implements Observer {
     if (saysNoRoom(refused)) addCause(this.#counted.refusedForRoom, String(refused));
   }
 
-  adopted(_session: SessionMeta, _copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
-    this.#counted.adopted++;
+  adopted(
+    _session: SessionMeta,
+    _copy: number,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void {
+    this.#counted[before === 'recording' ? 'adopted' : 'openAtFrom']++;
     this.#setUp(lost, commands);
   }
 
@@ -378,6 +386,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       refused: tally.refused,
       refused_for_room: byName(tally.refusedForRoom),
       adopted: tally.adopted,
+      open_at_from: tally.openAtFrom,
       reconnected: tally.reconnected,
       rebuild_commands: tally.rebuildCommands,
       state_lost: byName(tally.stateLost),

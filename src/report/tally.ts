@@ -22,10 +22,11 @@ export interface Tally {
   scheduledSessions: number;
   opened: number;
   completed: number;
-  /** Of them, whose login had been refused; of those, for want of room, by error; and sessions joined late. */
+  /** Of them, whose login had been refused; of those, for want of room, by error; sessions older than the recording; and sessions open at `--from`. */
   refused: number;
   refusedForRoom: Causes;
   adopted: number;
+  openAtFrom: number;
   /** Connections in place of ones that ended early, commands that set them up, and what could not be. */
   reconnected: number;
   rebuildCommands: number;
@@ -71,6 +72,7 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     refused: sum.refused + tally.refused,
     refusedForRoom: sumOf(sum.refusedForRoom, tally.refusedForRoom),
     adopted: sum.adopted + tally.adopted,
+    openAtFrom: sum.openAtFrom + tally.openAtFrom,
     reconnected: sum.reconnected + tally.reconnected,
     rebuildCommands: sum.rebuildCommands + tally.rebuildCommands,
     stateLost: sumOf(sum.stateLost, tally.stateLost),
@@ -118,6 +120,7 @@ export const ACCOUNT_COUNTS = [
   'completed',
   'refused',
   'adopted',
+  'openAtFrom',
   'reconnected',
   'rebuildCommands',
   'answered',

@@ -60,7 +60,12 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
 }
 
 /** Sessions that began in another way than by a login that succeeded. */
-function logins({ refused, refused_for_room: byErrno, adopted }: Summary['sessions']): string[] {
+function logins({
+  refused,
+  refused_for_room: byErrno,
+  adopted,
+  open_at_from,
+}: Summary['sessions']): string[] {
   const forRoom = Object.values(byErrno).reduce((sum, n) => sum + n, 0);
   const errors = Object.keys(byErrno).join(', ');
   const said = [
@@ -69,6 +74,7 @@ function logins({ refused, refused_for_room: byErrno, adopted }: Summary['sessio
       ? [`${counted(forRoom, 'login')} that production had no room for (${errors}), each closed at once`]
       : []),
     ...(adopted > 0 ? [`${counted(adopted, 'session')} adopted that began before the recording`] : []),
+    ...(open_at_from > 0 ? [`${counted(open_at_from, 'session')} set up that began before --from`] : []),
   ];
   return said.length === 0 ? [] : ['', `Logins       ${said.join('; ')}`];
 }

@@ -67,8 +67,8 @@ export function parsePart(text: string): number {
 /** A moment, or a time of any day. */
 export type TimeChoice =
   | { epochMs: number }
-  /** Since midnight, local time, ms. */
-  | { ofDayMs: number };
+  /** Since midnight, local time, ms; and how long what was named lasts: `20:00` is a minute, `20:00:30` a second. */
+  | { ofDayMs: number; lastsMs: number };
 
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/;
 const OF_DAY = /^(\d\d?):(\d\d)(?::(\d\d))?$/;
@@ -78,8 +78,10 @@ export function parseTime(text: string): TimeChoice {
   const ofDay = OF_DAY.exec(text);
   if (ofDay !== null) {
     const [hours, minutes, seconds] = ofDay.slice(1).map((part = '0') => Number(part));
-    if (hours < 24 && minutes < 60 && seconds < 60)
-      return { ofDayMs: (hours * 3600 + minutes * 60 + seconds) * 1000 };
+    if (hours < 24 && minutes < 60 && seconds < 60) {
+      const ofDayMs = (hours * 3600 + minutes * 60 + seconds) * 1000;
+      return { ofDayMs, lastsMs: ofDay[3] === undefined ? 60_000 : 1_000 };
+    }
   }
   const [, year, month, day, ...rest] = RFC_3339.exec(text) ?? [];
   const epochMs = Date.parse(text.replace(/[Tt ]/, 'T').toUpperCase());
@@ -99,4 +101,34 @@ export function nextTime(choice: TimeChoice, nowMs: number): number {
   if (setTime() > nowMs) return at.getTime();
   at.setDate(at.getDate() + 1);
   return setTime();
+}
+
+/** A stretch of time, ms since 1970, both ends included. */
+export interface TimeSpan {
+  firstMs: number;
+  lastMs: number;
+}
+
+/**
+ * The moment that `choice` names in `span`, ms since 1970. Of a time of day the first one that fits, by when it begins and ends; where
+ * none does, the one that is nearest to the span.
+ */
+export function timeIn(
+  choice: TimeChoice,
+  { firstMs, lastMs }: TimeSpan,
+  fits: (beginsMs: number, endsMs: number) => boolean,
+): number {
+  if ('epochMs' in choice) return choice.epochMs;
+  const day = new Date(firstMs);
+  day.setDate(day.getDate() - 1);
+  let nearest = { atMs: Number.NaN, awayMs: Number.POSITIVE_INFINITY };
+  for (;;) {
+    const atMs = new Date(day).setHours(0, 0, 0, choice.ofDayMs);
+    if (fits(atMs, atMs + choice.lastsMs)) return atMs;
+    const awayMs = Math.max(0, firstMs - atMs, atMs - lastMs);
+    if (awayMs < nearest.awayMs) nearest = { atMs, awayMs };
+    // Of an empty span neither end is a number.
+    if (!(atMs <= lastMs)) return nearest.atMs;
+    day.setDate(day.getDate() + 1);
+  }
 }

@@ -22,7 +22,7 @@ import { RunControl } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
 import { openControl } from './control-socket.ts';
 import { mappingText } from './mapping.ts';
-import { jsonLines, print, say, sayLine } from './output.ts';
+import { formatTime, jsonLines, print, say, sayLine } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import type { RunOptions } from './replay-options.ts';
@@ -117,6 +117,8 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   });
   try {
     try {
+      if (course.startMs !== undefined)
+        sayLine(`--start-at: the run begins at ${formatTime(course.startMs)}`);
       await check.waitToBegin(control, course.startMs);
       // Nothing was sent before: a run that ends while it waits leaves nothing to resume.
       runFile = resumable && checkpoint && beginRunFile(checkpoint, resumable);

@@ -11,8 +11,8 @@ import type { FixedMappings } from '../replay/mappings.ts';
 import type { CaptureNs } from '../time.ts';
 import { CLOCK_STEP_CHOICES, type OnClockStep } from './clock-steps.ts';
 import { mappedSessions } from './mapping.ts';
-import { nextTime, type TimeChoice } from './options.ts';
-import { sayLine } from './output.ts';
+import { type TimeChoice, timeIn } from './options.ts';
+import { formatTime, sayLine } from './output.ts';
 
 /** The range of time scales: from nothing left of a time to a thousand times as long. */
 const MOST_SCALE = 1000;
@@ -115,7 +115,10 @@ async function idleOf(
   }
 }
 
-/** A time of day is that of the recording's own day, or of the next, where the recording began later that day. */
+/**
+ * The part of the recording from --from to --to. A time of day is the recording's own, where it has one: --from 19:33 of a recording that
+ * began at 19:33:37 is its beginning.
+ */
 function windowOf({ from, to }: TimingChoices, archive: Archive, mappings: FixedMappings): Window {
   const { originSec } = archive.info;
   let first = Number.POSITIVE_INFINITY;
@@ -126,19 +129,27 @@ function windowOf({ from, to }: TimingChoices, archive: Archive, mappings: Fixed
   }
   const toMs = (at: CaptureNs) => originSec * 1000 + at / 1e6;
   const toNs = (epochMs: number) => (epochMs - originSec * 1000) * 1e6;
-  const fromMs = from === undefined ? toMs(first) : nextTime(from, toMs(first) - 1);
-  const toEndMs = to === undefined ? undefined : nextTime(to, fromMs);
-  const recorded = `the recording lasts from ${timeText(toMs(first))} to ${timeText(toMs(last))}`;
-  if (from !== undefined && fromMs >= toMs(last))
-    throw new MytapeError('usage', `--from is ${timeText(fromMs)}, and ${recorded}`);
-  if (toEndMs !== undefined && toEndMs <= Math.max(fromMs, toMs(first)))
-    throw new MytapeError('usage', `--to is ${timeText(toEndMs)}: nothing is left to replay; ${recorded}`);
+  const span = { firstMs: toMs(first), lastMs: toMs(last) };
+  const { firstMs, lastMs } = span;
+  const fromMs =
+    from === undefined
+      ? firstMs
+      : timeIn(from, span, (beginsMs, endsMs) => endsMs > firstMs && beginsMs <= lastMs);
+  const beginsMs = Math.max(fromMs, firstMs);
+  const toEndMs =
+    to === undefined ? undefined : timeIn(to, span, (atMs) => atMs > beginsMs && atMs <= lastMs);
+  const recorded = `the recording lasts from ${formatTime(firstMs)} to ${formatTime(lastMs)}, local time`;
+  if (from !== undefined && fromMs >= lastMs)
+    throw new MytapeError('usage', `--from is ${formatTime(fromMs)}, and ${recorded}`);
+  if (toEndMs !== undefined && toEndMs <= beginsMs) {
+    const begins = beginsMs === firstMs ? '' : ` from ${formatTime(beginsMs)} on`;
+    throw new MytapeError(
+      'usage',
+      `--to is ${formatTime(toEndMs)}, so nothing${begins} is left to replay: ${recorded}`,
+    );
+  }
   return {
-    from: from === undefined || fromMs <= toMs(first) ? undefined : toNs(fromMs),
+    from: fromMs <= firstMs ? undefined : toNs(fromMs),
     to: toEndMs === undefined ? undefined : toNs(toEndMs),
   };
-}
-
-function timeText(epochMs: number): string {
-  return new Date(epochMs).toISOString();
 }

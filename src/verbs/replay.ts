@@ -91,10 +91,10 @@ function replayOptions() {
     )
     .option(
       '--from <time>',
-      "begin there, with the sessions that were open: RFC 3339, or 20:00, 20:00:30 of the recording's day, in local time",
+      "begin there, with the sessions that were open: RFC 3339, or the recording's 20:00 or 20:00:30, local time",
       parseTime,
     )
-    .option('--to <time>', 'the recording ends there', parseTime)
+    .option('--to <time>', 'end there, as if the recording did: RFC 3339, or 20:00, 20:00:30', parseTime)
     .addOption(onClockStepOption())
     .option(
       '--loop <n|forever>',

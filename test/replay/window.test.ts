@@ -59,7 +59,7 @@ describe('from a moment of the recording to another', () => {
       assert.deepEqual(heard(run, connection).at(-2), [COM.stmtExecute, 20]);
     }
     assert.deepEqual(
-      run.book.adoptions.map(({ lost }) => lost),
+      run.book.openAtFrom.map(({ lost }) => lost),
       [[], []],
     );
     assert.equal(run.summary.sessions.completed, 2);
@@ -76,7 +76,7 @@ describe('from a moment of the recording to another', () => {
       .query(120, 'COMMIT')
       .quit(130);
     const run = await replay(tape, { engine: { window: { from: 100 * MS } } });
-    assert.deepEqual(run.book.adoptions[0].lost, ['temporary-table', 'transaction']);
+    assert.deepEqual(run.book.openAtFrom[0].lost, ['temporary-table', 'transaction']);
     assert.equal(run.summary.verdict, 'invalid');
   });
 

@@ -34,6 +34,7 @@ export class Book implements Observer {
   readonly ends: { session: number; copy: number; cause: LostCause | undefined }[] = [];
   readonly reconnections: { session: number; copy: number; lost: string[]; commands: number }[] = [];
   readonly adoptions: { session: number; copy: number; lost: string[]; commands: number }[] = [];
+  readonly openAtFrom: { session: number; copy: number; lost: string[]; commands: number }[] = [];
   readonly troubles: (Trouble & { target: number; at: number })[] = [];
   readonly skippedSessions: { session: number; cause: string }[] = [];
   readonly scheduledSessions: string[] = [];
@@ -73,8 +74,19 @@ export class Book implements Observer {
     this.reconnections.push({ session: session.id, copy, lost: [...lost].sort(), commands });
   }
 
-  adopted(session: SessionMeta, copy: number, lost: ReadonlySet<StateLost>, commands: number): void {
-    this.adoptions.push({ session: session.id, copy, lost: [...lost].sort(), commands });
+  adopted(
+    session: SessionMeta,
+    copy: number,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void {
+    this[before === 'recording' ? 'adoptions' : 'openAtFrom'].push({
+      session: session.id,
+      copy,
+      lost: [...lost].sort(),
+      commands,
+    });
   }
 
   trouble(trouble: Trouble, target: number): void {
@@ -165,7 +177,8 @@ export class Book implements Observer {
     assert.equal(commands.answered, sum(summary.divergence));
     assert.equal(sessions.reconnected, this.reconnections.length);
     assert.equal(sessions.adopted, this.adoptions.length);
-    const ours = [...this.reconnections, ...this.adoptions];
+    assert.equal(sessions.open_at_from, this.openAtFrom.length);
+    const ours = [...this.reconnections, ...this.adoptions, ...this.openAtFrom];
     assert.equal(
       sessions.rebuild_commands,
       ours.reduce((all, { commands }) => all + commands, 0),

@@ -129,6 +129,7 @@ test('accounts survive their packing', () => {
     completed: count,
     refused: count,
     adopted: count,
+    openAtFrom: count,
     reconnected: count,
     rebuildCommands: count,
     answered: count,

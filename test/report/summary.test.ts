@@ -58,7 +58,8 @@ function eventful(): SummaryObserver {
   for (const errno of [1040, 1203, 1040]) observer.turnedAway(meta, 0, errno);
   for (const ms of [4, 9]) observer.held(ms);
   observer.released();
-  observer.adopted(meta, 0, new Set(['prepared-statement'] as const), 3);
+  observer.adopted(meta, 0, new Set(['prepared-statement'] as const), 3, 'recording');
+  for (const commands of [2, 0]) observer.adopted(meta, 1, new Set(), commands, 'window');
   for (const coverage of ['gaps', 'whole', 'cut', 'whole', 'one-sided', 'cut'] as const)
     observer.covered({ ...meta, coverage });
   observer.covered(meta);
@@ -102,8 +103,9 @@ const EVENTFUL: Summary = {
     refused: 2,
     refused_for_room: { 1040: 1 },
     adopted: 1,
+    open_at_from: 2,
     reconnected: 3,
-    rebuild_commands: 8,
+    rebuild_commands: 10,
     state_lost: { lock: 1, 'prepared-statement': 1, transaction: 2 },
   },
   commands: {
@@ -277,9 +279,9 @@ Coverage     sessions: 2 whole, 1 gaps, 2 cut, 1 one-sided
   - 2 sessions have packets that the capture cut short (snaplen): commands in them are lost; capture with tcpdump -s 0
   - 1 session was captured in one direction only: commands or answers are missing; where no server answered the client (a flood, a scan), that is all there was; else capture both directions of the traffic
 
-Logins       1 login refused, as recorded; 1 login that production had no room for (1040), each closed at once; 1 session adopted that began before the recording
+Logins       1 login refused, as recorded; 1 login that production had no room for (1040), each closed at once; 1 session adopted that began before the recording; 2 sessions set up that began before --from
 
-Reconnected  3 times, set up again by 8 commands; without: lock 1 time, prepared-statement 1 time, transaction 2 times
+Reconnected  3 times, set up again by 10 commands; without: lock 1 time, prepared-statement 1 time, transaction 2 times
 
 Admission    3 sessions waited for a place: p50 20 ms, p99 300 ms, max 300 ms
 Turned away  3 connections, tried again: 1040 2 times, 1203 1 time

@@ -377,7 +377,7 @@ test('how often, how long, and from when on', () => {
   assert.deepEqual([parseLoops('3'), parseLoops('forever')], [3, Number.POSITIVE_INFINITY]);
   for (const wrong of ['0', '-1', '1.5', 'ever']) assert.throws(() => parseLoops(wrong), /nor forever/);
   const noon = new Date(2026, 0, 31, 12).getTime();
-  const choices = { loop: 2, for: 500, startAt: { ofDayMs: 13 * 3_600_000 } };
+  const choices = { loop: 2, for: 500, startAt: { ofDayMs: 13 * 3_600_000, lastsMs: 60_000 } };
   assert.deepEqual(planCourse(choices, noon), { loops: 2, forMs: 500, startMs: noon + 3_600_000 });
   assert.equal(planCourse(choices, noon, true).startMs, undefined);
 });

@@ -47,8 +47,8 @@ describe('option values', () => {
     assert.deepEqual(parseTime('2026-01-31T09:08:07Z'), { epochMs: at });
     assert.deepEqual(parseTime('2026-01-31t10:08:07.250+01:00'), { epochMs: at + 250 });
     assert.deepEqual(parseTime('2026-01-31 09:08:07z'), { epochMs: at });
-    assert.deepEqual(parseTime('9:05'), { ofDayMs: 32_700_000 });
-    assert.deepEqual(parseTime('23:59:59'), { ofDayMs: 86_399_000 });
+    assert.deepEqual(parseTime('9:05'), { ofDayMs: 32_700_000, lastsMs: 60_000 });
+    assert.deepEqual(parseTime('23:59:59'), { ofDayMs: 86_399_000, lastsMs: 1_000 });
     for (const wrong of [
       '',
       '9',
