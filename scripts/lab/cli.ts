@@ -3,6 +3,7 @@ import { MytapeError } from '../../src/errors.ts';
 import { collect, DEFAULT_NAME, Lab } from './lab.ts';
 import { ADDRESSES, CLIENT_ADDRESSES, HOSTS, type Host, pidsIn } from './network.ts';
 import { PORT, USERS } from './server.ts';
+import { BRANDS, type BrandName, fetchBrand } from './servers/brands.ts';
 import { lockName, readState } from './state.ts';
 
 const say = (text: string) => process.stdout.write(text + '\n');
@@ -15,8 +16,18 @@ function hostOf(text: string): Host {
   return host;
 }
 
-async function up(options: { name: string }): Promise<void> {
-  const lab = await Lab.up({ name: options.name });
+const server = <Flags extends string>(flags: Flags) =>
+  new Option(flags, 'which server runs there').choices(BRANDS).default('mariadb' as const);
+
+interface UpOptions {
+  name: string;
+  online: BrandName;
+  target: BrandName;
+}
+
+async function up({ name, online, target }: UpOptions): Promise<void> {
+  for (const each of new Set([online, target])) await fetchBrand(each, say);
+  const lab = await Lab.up({ name, online, target });
   lab.leaveInBackground();
   say(`lab ${lab.name} is up:`);
   for (const host of HOSTS)
@@ -24,9 +35,11 @@ async function up(options: { name: string }): Promise<void> {
   say(
     `  recorded clients speak from ${CLIENT_ADDRESSES[0]}–${CLIENT_ADDRESSES.at(-1)?.split('.').at(-1)} on client`,
   );
-  say(`  mariadbd on online and target, port ${PORT}, user app, password ${USERS.app}, schema sbtest`);
+  say(`  servers on online and target, port ${PORT}, user app, password ${USERS.app}, schema sbtest`);
   for (const host of ['online', 'target'] as const) {
-    say(`  root on ${host}: mariadb --socket=${lab.server(host).socketPath} -uroot -proot-secret`);
+    const { brand, programs, socketPath } = lab.server(host);
+    say(`  ${brand.title} ${programs.version} on ${host}; root there:`);
+    say(`    ${programs.program(brand.client)} --socket=${socketPath} -uroot -proot-secret`);
   }
   say('npm run lab -- shell client | exec online -- CMD | status | down');
 }
@@ -53,8 +66,8 @@ async function status(options: { name: string }): Promise<void> {
     if (host === 'online' || host === 'target') {
       const server = lab.server(host);
       const connections = await server.processlist().then(
-        (rows) => `mariadbd answers, ${rows.length} connections`,
-        () => 'mariadbd does not answer',
+        (rows) => `${server.brand.server} answers, ${rows.length} connections`,
+        () => `${server.brand.server} does not answer`,
       );
       server.disconnect();
       line += `, ${connections}`;
@@ -76,9 +89,20 @@ async function down(options: { name: string }): Promise<void> {
 }
 
 const program = new Command('lab').description(
-  'four hosts and two MariaDB servers in network namespaces (docs/lab.md)',
+  'four hosts and two servers in network namespaces (docs/lab.md)',
 );
-program.command('up').description('make the lab and leave it running').addOption(name()).action(up);
+program
+  .command('up')
+  .description('make the lab and leave it running')
+  .addOption(name())
+  .addOption(server('--online <brand>'))
+  .addOption(server('--target <brand>'))
+  .addHelpText(
+    'after',
+    '\nmariadb is this machine’s own; mariadb11 and mysql are fetched from Debian’s suites trixie and sid,' +
+      '\nthe first time, into /var/cache/mytape.\n\nexample: npm run lab -- up --online mysql --target mariadb11',
+  )
+  .action(up);
 program
   .command('shell')
   .description(`a shell on ${HOSTS.join(', ')}`)

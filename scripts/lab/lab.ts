@@ -14,7 +14,8 @@ import {
   type Place,
   removeNetwork,
 } from './network.ts';
-import { installTemplate, Server } from './server.ts';
+import { Server } from './server.ts';
+import type { BrandName } from './servers/brands.ts';
 import { type LabState, lockName, readState, removeState, writeState } from './state.ts';
 
 export const DEFAULT_NAME = 'mytape';
@@ -27,6 +28,9 @@ export interface LabOptions {
   name?: string;
   /** Which of the servers to start, default both. */
   servers?: readonly ServerHost[];
+  /** Brand of each, default `mariadb`: the machine's own. */
+  online?: BrandName;
+  target?: BrandName;
 }
 
 export interface LabSpawnOptions extends SpawnOptions {
@@ -60,7 +64,8 @@ export class Lab {
     this.name = state.name;
     this.runFolder = state.runFolder;
     this.#lock = lock;
-    const server = (host: ServerHost) => new Server(this.namespace(host), join(state.runFolder, host));
+    const server = (host: ServerHost) =>
+      new Server(this.namespace(host), join(state.runFolder, host), state.brands[host]);
     this.#servers = { online: server('online'), target: server('target') };
   }
 
@@ -85,7 +90,8 @@ export class Lab {
       );
     }
     const runFolder = mkdtempSync(join(tmpdir(), RUN_FOLDER));
-    const state: LabState = { name, owner: process.pid, background: false, runFolder };
+    const brands = { online: options.online ?? 'mariadb', target: options.target ?? 'mariadb' };
+    const state: LabState = { name, owner: process.pid, background: false, runFolder, brands };
     writeState(state);
     const lab = new Lab(state, lock);
     cleanUpWithProcess(lab);
@@ -100,11 +106,7 @@ export class Lab {
   }
 
   async #startServers(hosts: readonly ServerHost[]): Promise<void> {
-    if (hosts.length === 0) return;
-    const template = join(this.runFolder, 'template');
-    installTemplate(template);
-    for (const host of hosts) this.#servers[host].install(template);
-    rmSync(template, { recursive: true });
+    for (const host of hosts) this.#servers[host].install();
     await Promise.all(hosts.map((host) => this.#servers[host].start()));
   }
 
@@ -144,7 +146,12 @@ export class Lab {
 
   /** Leaves the lab running when this process ends; `attach` finds it again. */
   leaveInBackground(): void {
-    writeState({ name: this.name, owner: process.pid, background: true, runFolder: this.runFolder });
+    const { name, runFolder } = this;
+    const brands = {
+      online: this.#servers.online.brand.name,
+      target: this.#servers.target.brand.name,
+    };
+    writeState({ name, owner: process.pid, background: true, runFolder, brands });
     owned.delete(this);
     this.#release();
   }

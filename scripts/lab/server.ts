@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { MytapeError } from '../../src/errors.ts';
-import { hasIpv6 } from './network.ts';
+import { type Brand, type BrandName, brand, type Programs, programsOf } from './servers/brands.ts';
+import { copyFolder, installData } from './servers/template.ts';
 
 export const PORT = 3307;
 const ROOT_PASSWORD = 'root-secret';
@@ -13,25 +14,24 @@ const ROOT_PASSWORD = 'root-secret';
 export const USERS = { app: 'app-secret', sbtest: 'sbtest-secret' } as const;
 
 /** Run once in a new data folder: no user without a name, and those of the lab. */
-const FIRST_START = [
-  "DELETE FROM mysql.global_priv WHERE User = ''",
-  'FLUSH PRIVILEGES',
-  `ALTER USER root@localhost IDENTIFIED VIA mysql_native_password USING PASSWORD('${ROOT_PASSWORD}')`,
-  'CREATE DATABASE sbtest',
-  'CREATE DATABASE sbtest2',
-  ...Object.entries(USERS).flatMap(([user, password]) => [
-    `CREATE USER '${user}'@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('${password}')`,
-    `GRANT ALL ON sbtest.* TO '${user}'@'%'`,
-    `GRANT ALL ON sbtest2.* TO '${user}'@'%'`,
-    // A replay's interlock asks with the users that it replays.
-    `GRANT SLAVE MONITOR ON *.* TO '${user}'@'%'`,
-  ]),
-];
+function firstStart({ firstStart, createUser, monitorGrant }: Brand): string[] {
+  return [
+    ...firstStart(ROOT_PASSWORD),
+    'CREATE DATABASE sbtest',
+    'CREATE DATABASE sbtest2',
+    ...Object.entries(USERS).flatMap(([user, password]) => [
+      createUser(user, password),
+      `GRANT ALL ON sbtest.* TO '${user}'@'%'`,
+      `GRANT ALL ON sbtest2.* TO '${user}'@'%'`,
+      // A replay's interlock asks with the users that it replays.
+      `GRANT ${monitorGrant} ON *.* TO '${user}'@'%'`,
+    ]),
+  ];
+}
 
 /** Memory and durability for a server that lives minutes; limits wide enough for fifty copies of a recording. */
 const SETTINGS = [
   `--port=${PORT}`,
-  `--bind-address=${hasIpv6() ? '0.0.0.0,::' : '0.0.0.0'}`,
   '--skip-name-resolve',
   '--max-connections=4000',
   '--back-log=4000',
@@ -39,13 +39,12 @@ const SETTINGS = [
   '--performance-schema=OFF',
   '--event-scheduler=OFF',
   '--innodb-buffer-pool-size=128M',
-  '--innodb-log-file-size=32M',
   '--innodb-flush-log-at-trx-commit=0',
   '--innodb-doublewrite=OFF',
   '--innodb-buffer-pool-dump-at-shutdown=OFF',
 ];
 
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
 
 export interface ProcessRow {
@@ -58,25 +57,7 @@ export interface ProcessRow {
   Info: string | null;
 }
 
-function copyFolder(from: string, to: string): void {
-  rmSync(to, { recursive: true, force: true });
-  execFileSync('cp', ['-a', '--sparse=always', '--reflink=auto', from, to], { stdio: 'pipe' });
-}
-
-/**
- * A new data folder, without our users yet. With a folder of its own for temporary tables: their names in a shared /tmp
- * hold process ids of several namespaces, and two installations at a time removed one another's.
- */
-export function installTemplate(folder: string): void {
-  const temporary = `${folder}.tmp`;
-  mkdirSync(temporary, { recursive: true });
-  const options = ['--user=root', '--auth-root-authentication-method=normal', '--skip-test-db'];
-  options.push(`--tmpdir=${temporary}`, '--innodb-log-file-size=32M');
-  execFileSync('mariadb-install-db', ['--no-defaults', `--datadir=${folder}`, ...options], { stdio: 'pipe' });
-  rmSync(temporary, { recursive: true });
-}
-
-/** One real mariadbd inside a namespace: its life, its data and its counters. */
+/** One real server inside a namespace: its life, its data and its counters. */
 export class Server {
   readonly socketPath: string;
   readonly logPath: string;
@@ -85,24 +66,38 @@ export class Server {
   readonly #namespace: string;
   readonly #folder: string;
   readonly #data: string;
+  readonly brand: Brand;
+  #programs: Programs | undefined;
   #process: ChildProcess | undefined;
   #control: Connection | undefined;
 
   /** Starts nothing: `install` and `start` do, or did in the process that left the lab in the background. */
-  constructor(namespace: string, folder: string) {
+  constructor(namespace: string, folder: string, name: BrandName) {
+    this.brand = brand(name);
     this.#namespace = namespace;
     this.#folder = folder;
     this.#data = join(folder, 'data');
     this.socketPath = join(folder, 'mysql.sock');
-    this.logPath = join(folder, 'mariadbd.log');
-    this.pidPath = join(folder, 'mariadbd.pid');
+    this.logPath = join(folder, 'server.log');
+    this.pidPath = join(folder, 'server.pid');
   }
 
   /** Fills the data folder of a server that is to be started for the first time. */
-  install(template: string): void {
+  install(): void {
     mkdirSync(this.#folder, { recursive: true });
-    copyFolder(template, this.#data);
-    writeFileSync(this.#firstStart, FIRST_START.map((statement) => `${statement};\n`).join(''));
+    installData(this.brand, this.programs, this.#data);
+    writeFileSync(
+      this.#firstStart,
+      firstStart(this.brand)
+        .map((statement) => `${statement};\n`)
+        .join(''),
+    );
+  }
+
+  /** Its own, and its clients': `programs.program('mysql')`. */
+  get programs(): Programs {
+    this.#programs ??= programsOf(this.brand.name);
+    return this.#programs;
   }
 
   get #firstStart(): string {
@@ -115,10 +110,12 @@ export class Server {
     const temporary = join(this.#folder, 'tmp');
     mkdirSync(temporary, { recursive: true });
     const args = ['--no-defaults', '--user=root', `--datadir=${this.#data}`, `--socket=${this.socketPath}`];
-    args.push(`--pid-file=${this.pidPath}`, `--tmpdir=${temporary}`, ...SETTINGS, ...settings);
+    args.push(`--pid-file=${this.pidPath}`, `--tmpdir=${temporary}`, ...SETTINGS);
+    args.push(...this.brand.settings, ...this.programs.settings, ...settings);
     if (existsSync(this.#firstStart)) args.push(`--init-file=${this.#firstStart}`);
     // Detached: Ctrl-C on the terminal is the owner's to hear, and a background lab outlives it.
-    const child = spawn('ip', ['netns', 'exec', this.#namespace, 'mariadbd', ...args], {
+    const program = this.programs.program(this.brand.server);
+    const child = spawn('ip', ['netns', 'exec', this.#namespace, program, ...args], {
       stdio: ['ignore', log, log],
       detached: true,
     });
@@ -129,7 +126,7 @@ export class Server {
       if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
         throw new MytapeError(
           'system-call',
-          `lab: mariadbd does not start. The end of its log:\n${this.#logTail()}`,
+          `lab: ${this.brand.server} does not start. The end of its log:\n${this.#logTail()}`,
         );
       }
       await sleep(25);
@@ -195,7 +192,7 @@ export class Server {
     return this.#process !== undefined;
   }
 
-  /** Process id of mariadbd, for whoever measures it. */
+  /** Process id of the server, for whoever measures it. */
   get pid(): number {
     if (this.#process?.pid === undefined) throw new MytapeError('usage', 'lab: this server is not running');
     return this.#process.pid;

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server as NetServer } from 'node:net';
 import { MytapeError } from '../../src/errors.ts';
+import type { BrandName } from './servers/brands.ts';
 
 /** What a later process must know of a lab: enough to use it, or to clear it away. */
 export interface LabState {
@@ -11,6 +12,8 @@ export interface LabState {
   background: boolean;
   /** Folder of the servers' data, sockets and logs; of one lab, removed with it. */
   runFolder: string;
+  /** What each server is. */
+  brands: Readonly<Record<'online' | 'target', BrandName>>;
 }
 
 /** /run: root's own, and emptied by a reboot just as the namespaces are. */

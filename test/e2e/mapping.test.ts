@@ -39,7 +39,7 @@ async function makeServers({ lab, online: a, target: onto }: TestBed): Promise<S
   const [b, ontoB] = (['online', 'target'] as const).map((host) => {
     const folder = join(lab.runFolder, `${host}-b`);
     mkdirSync(folder);
-    const server = new Server(lab.namespace(host), folder);
+    const server = new Server(lab.namespace(host), folder, lab.server(host).brand.name);
     server.restore(start);
     return server;
   });

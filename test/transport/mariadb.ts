@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { installTemplate } from '../../scripts/lab/server.ts';
+import { brand, programsOf } from '../../scripts/lab/servers/brands.ts';
+import { installData } from '../../scripts/lab/servers/template.ts';
 import type { Certificate } from './certificate.ts';
 
 export const PASSWORD = 'secret';
@@ -30,8 +31,7 @@ export async function startMariaDb({ key, cert }: Certificate): Promise<MariaDb>
     return join(folder, name);
   };
   const data = join(folder, 'data');
-  mkdirSync(data);
-  installTemplate(data);
+  installData(brand('mariadb'), programsOf('mariadb'), data);
   const port = await freePort();
   const server = spawn(
     'mariadbd',

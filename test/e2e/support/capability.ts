@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type BrandName, brandObstacle } from '../../../scripts/lab/servers/brands.ts';
 import { ROOT } from '../../support/root.ts';
 
 const COMMANDS = ['ip', 'nft', 'mariadbd', 'mariadb-install-db', 'sysbench', 'tcpdump', 'tshark', 'lz4'];
@@ -32,6 +33,11 @@ function isCommand(name: string): boolean {
 /** Why a test that calls this command cannot run; undefined where it can. */
 export function commandObstacle(name: string): string | undefined {
   return isCommand(name) ? undefined : `needs the command ${name}`;
+}
+
+/** Why a lab with these servers cannot be made; undefined where it can. */
+export function brandsObstacle(...names: BrandName[]): string | undefined {
+  return labObstacle() ?? names.map(brandObstacle).find((why) => why !== undefined);
 }
 
 /** The same for an optional dependency, npm's package of this name. */
