@@ -4,7 +4,7 @@ import type { TokenStore } from './token-store.ts';
 import { FLAG, findWord, NO_TOKEN, TOKEN, TOKEN_FLAGS } from './tokens.ts';
 
 /** Executable comments up to this version are executed (MySQL manual, "Comments"). */
-const SERVER_VERSION = 80_400;
+const SERVER_VERSION = 90_700;
 
 /**
  * The server's lexer (MySQL manual, "Language Structure"): one pass over a statement's octets, each token into a store. What the
@@ -25,6 +25,7 @@ export class Lexer {
   statement(octets: Uint8Array, from: number, to: number, mode: number, whole: boolean): number {
     this.#text.begin(octets, to, mode);
     const end = this.#statement(from, whole);
+    this.#store.end();
     this.#text.end();
     return end;
   }
@@ -51,6 +52,15 @@ export class Lexer {
             if ((octet | 0x20) === OCTET.n) store.literal();
             else store.number();
             break;
+          }
+          // The code of a program in another language, or of a library: only MySQL 9 quotes so.
+          if (octet === OCTET.dollar && first === TOKEN.create && store.last(0) === TOKEN.as) {
+            const end = text.dollarQuotedEnd(at);
+            if (end > at) {
+              store.token(TOKEN.dollarQuoted);
+              at = end;
+              break;
+            }
           }
           const begins = store.empty;
           at = this.#word(at);
@@ -227,9 +237,13 @@ export class Lexer {
     } else {
       at = text.digitsEnd(from);
       const end = text.peek(at) === OCTET.point ? text.fractionEnd(at + 1) : text.exponentEnd(at);
-      if (end > at || !text.inName(at)) {
+      if (end > at) {
         this.#store.number();
         return end;
+      }
+      if (!text.inName(at)) {
+        this.#store.integer(text.octets, from, at);
+        return at;
       }
     }
     const end = text.nameEnd(at);

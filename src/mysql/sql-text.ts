@@ -68,6 +68,7 @@ export const OCTET = {
   newline: 0x0a,
   not: 0x21,
   doubleQuote: 0x22,
+  dollar: 0x24,
   quote: 0x27,
   open: 0x28,
   star: 0x2a,
@@ -199,6 +200,21 @@ export class SqlText {
       if (octets[at++] !== quote) continue;
       if (this.peek(at) !== quote) return at;
       at++;
+    }
+    return to;
+  }
+
+  /** `at` at a `$`. What is between a tag, `$$` or `$name$`, and its like; `at` where no tag begins there. */
+  dollarQuotedEnd(at: number): number {
+    const { octets, to } = this;
+    let open = at + 1;
+    while (this.inName(open) && octets[open] !== OCTET.dollar) open++;
+    if (this.peek(open++) !== OCTET.dollar) return at;
+    const tag = open - at;
+    for (let close = open; close + tag <= to; close++) {
+      let i = 0;
+      while (i < tag && octets[close + i] === octets[at + i]) i++;
+      if (i === tag) return close + tag;
     }
     return to;
   }

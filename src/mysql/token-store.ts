@@ -6,10 +6,16 @@ const CLOSE = 0x29;
 const PLUS = 0x2b;
 const MINUS = 0x2d;
 const BLANK = 0x20;
+const ZERO = 0x30;
+const SEMICOLON = 0x3b;
 const BACKTICK = 0x60;
 
 /** What a token takes of the bound, octets; a name takes as much again and its own octets. */
 const TOKEN_OCTETS = 2;
+
+/** What a column's place in ORDER BY takes besides, and the largest there can be. */
+const ORDINAL_OCTETS = 4;
+const MOST_ORDINAL = 0xffff_ffff;
 
 /** Texts of tokens are shorter than this, with the blank before them. */
 const MAX_TEXT = 48;
@@ -30,6 +36,9 @@ export class TokenStore {
   #count = 0;
   #used = 0;
   #bound = 0;
+  /** How many tokens there are with the number that may be a column's place in ORDER BY or GROUP BY; 0 where none is last. */
+  #ordinalAt = 0;
+  #ordinal = 0;
 
   /** `bound`: octets of tokens that are taken in, counted as the server does (max_digest_length). */
   begin(bound: number): void {
@@ -38,6 +47,7 @@ export class TokenStore {
     this.#count = 0;
     this.#used = 0;
     this.#bound = bound;
+    this.#ordinalAt = 0;
   }
 
   get empty(): boolean {
@@ -51,12 +61,30 @@ export class TokenStore {
 
   /** A keyword, an operator, or one character. */
   token(token: number): void {
+    if (this.#ordinalAt !== 0) this.#settleOrdinal(token, TOKEN_OCTETS);
     if (token === CLOSE) this.#close();
     else if (token === TOKEN.null && this.#nullIsValue()) this.literal();
     else this.#push(token);
   }
 
-  /** A number, with the signs before it that are its own: `-1`, but not `a - 1`; nor `a = -1`, where the server does not see it. */
+  /** There are no more tokens. */
+  end(): void {
+    if (this.#ordinalAt !== 0) this.#settleOrdinal(0, 0);
+  }
+
+  /** A number of the decimal digits at [from, to) of `source`. */
+  integer(source: Uint8Array, from: number, to: number): void {
+    const mayBeOrdinal = this.#ordersNext();
+    this.number();
+    if (!mayBeOrdinal || this.full) return;
+    let number = 0;
+    for (let i = from; i < to && number <= MOST_ORDINAL; i++) number = 10 * number + source[i] - ZERO;
+    if (number === 0 || number > MOST_ORDINAL) return;
+    this.#ordinalAt = this.#count;
+    this.#ordinal = number;
+  }
+
+  /** A number, with the signs before it that are its own: `-1`, but not `a - 1`. */
   number(): void {
     while (this.last(0) === MINUS || this.last(0) === PLUS) {
       if ((TOKEN_FLAGS[this.last(1)] & FLAG.beforeSign) === 0) break;
@@ -131,6 +159,64 @@ export class TokenStore {
     } else {
       this.#push(row);
     }
+  }
+
+  /** Whether the next token begins a column or an expression to order or to group by. */
+  #ordersNext(): boolean {
+    const before = this.last(0);
+    if (before === TOKEN.by) return this.#ordersBy(1);
+    if (before === OPEN) return this.#rollsUp(1);
+    if (before !== COMMA) return false;
+    // After a value it is one of a list of values, wherever that is.
+    const inList = this.last(1);
+    return inList !== TOKEN.value && inList !== TOKEN.values && this.#ordersList();
+  }
+
+  /** Whether the list that the last token, a comma, goes on with is one to order or to group by. */
+  #ordersList(): boolean {
+    let depth = 0;
+    for (let back = 1; back < this.#count; back++) {
+      const token = this.last(back);
+      if (token === CLOSE) depth++;
+      else if (token === OPEN && depth-- === 0) return this.#rollsUp(back + 1);
+      else if (depth > 0) continue;
+      else if (token === TOKEN.by) return this.#ordersBy(back + 1);
+      else if (token === TOKEN.ordinal) return true;
+      else if (token === TOKEN.select || token === TOKEN.limit || token === SEMICOLON) return false;
+    }
+    return false;
+  }
+
+  /** Whether the token before BY makes it one that orders or groups; `back` as for `last`. */
+  #ordersBy(back: number): boolean {
+    const before = this.last(back);
+    return before === TOKEN.order || before === TOKEN.group || before === TOKEN.partition;
+  }
+
+  /** Whether the token before a bracket makes it one of GROUP BY's. */
+  #rollsUp(back: number): boolean {
+    const before = this.last(back);
+    return before === TOKEN.rollup || before === TOKEN.cube;
+  }
+
+  /**
+   * The last token is a column's place unless `next` goes on with the expression. As the server does it: it has read `next`, of `cost`,
+   * when it sees what the number was; where there is no room for the place, it drops the number and takes in no more than `next`.
+   */
+  #settleOrdinal(next: number, cost: number): void {
+    const isLast = this.#ordinalAt === this.#count;
+    this.#ordinalAt = 0;
+    if (!isLast || (TOKEN_FLAGS[next] & FLAG.afterOperand) !== 0 || this.#used + cost > this.#bound) return;
+    this.#pop(1);
+    if (this.#used + TOKEN_OCTETS + ORDINAL_OCTETS > this.#bound) {
+      this.#bound = this.#used + cost;
+      return;
+    }
+    this.#open(TOKEN.ordinal, TOKEN_OCTETS + ORDINAL_OCTETS);
+    let scale = 1;
+    while (scale * 10 <= this.#ordinal) scale *= 10;
+    for (; scale >= 1; scale /= 10)
+      this.octets[this.length++] = ZERO + (Math.floor(this.#ordinal / scale) % 10);
   }
 
   /** The server's grammar tells; what stands before it tells as much. `NOT` and `BINARY` may begin an expression, or end a type. */

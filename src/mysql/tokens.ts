@@ -3,6 +3,7 @@
  * Texts, flags and the look-up of words lie in typed arrays, which one token costs a few reads of.
  */
 import {
+  AFTER_OPERAND,
   BEFORE_HINTS,
   BEFORE_NULL,
   BEFORE_SIGN,
@@ -28,6 +29,8 @@ export const FLAG = {
   beforeHints: 4,
   /** The text goes on without a blank. */
   noBlank: 8,
+  /** Goes on with the expression that is before it. */
+  afterOperand: 16,
 } as const;
 
 const texts: string[] = [];
@@ -61,6 +64,10 @@ export const TOKEN = {
   rows: define('(...) /* , ... */'),
   inValues: define('IN (...)'),
   introducer: define('(_charset)'),
+  /** A column's place in ORDER BY or GROUP BY, whose text is the number. */
+  ordinal: define('1'),
+  /** `$$…$$`, which the server has no name for. */
+  dollarQuoted: define('(unknown)'),
   hintsOpen: define('/*+'),
   hintsClose: define('*/'),
   and: define('&&'),
@@ -76,15 +83,24 @@ export const TOKEN = {
   shiftLeft: define('<<'),
   shiftRight: define('>>'),
   alter: define('ALTER'),
+  as: define('AS'),
   begin: define('BEGIN'),
   binary: define('BINARY'),
+  by: define('BY'),
   create: define('CREATE'),
+  cube: define('CUBE'),
   event: define('EVENT'),
   function: define('FUNCTION'),
+  group: define('GROUP'),
   in: define('IN'),
+  limit: define('LIMIT'),
   not: define('NOT'),
   null: define('NULL'),
+  order: define('ORDER'),
+  partition: define('PARTITION'),
   procedure: define('PROCEDURE'),
+  rollup: define('ROLLUP'),
+  select: define('SELECT'),
   trigger: define('TRIGGER'),
 } as const;
 
@@ -176,6 +192,7 @@ TOKEN_TEXT_AT[FIRST_NAMED + texts.length] = textsEnd;
 
 for (const text of words(BEFORE_SIGN)) TOKEN_FLAGS[tokenOf(text)] |= FLAG.beforeSign | FLAG.beforeNull;
 for (const text of words(BEFORE_NULL)) TOKEN_FLAGS[tokenOf(text)] |= FLAG.beforeNull;
+for (const text of words(AFTER_OPERAND)) TOKEN_FLAGS[tokenOf(text)] |= FLAG.afterOperand;
 for (const text of words(BEFORE_HINTS)) TOKEN_FLAGS[tokenOf(text)] |= FLAG.beforeHints;
 TOKEN_FLAGS[tokenOf('@')] |= FLAG.noBlank;
 TOKEN_FLAGS[TOKEN.nameAt] |= FLAG.noBlank;
