@@ -3,7 +3,8 @@ import { MytapeError } from '../../src/errors.ts';
 import { collect, type Lab, type LabSpawnOptions, type RunResult } from './lab.ts';
 import type { Place } from './network.ts';
 
-const READY_MS = 15_000;
+/** Ends what would otherwise hang: on a machine that is busy with other things a start takes its time. */
+const READY_MS = 60_000;
 const STOP_MS = 30_000;
 
 /** A process that runs beside others until it is told to stop: a capture, an intercept. */

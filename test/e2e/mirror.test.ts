@@ -9,6 +9,7 @@ import { PORT, USERS } from '../../scripts/lab/server.ts';
 import { CLI, RELAY_PORT, type RecordSummary, startIntercept } from '../../scripts/lab/tape.ts';
 import { runClients } from '../../scripts/lab/workload.ts';
 import { assertWithoutRights, rightsOf } from '../support/rights.ts';
+import { until } from '../support/until.ts';
 import { assertMirrored, mirrorArguments, mirrored, startMirror, sysbench } from './support/mirrored.ts';
 import { assertAddsUp, labTests, readSummary, runSteps, type TestBed } from './support/path.ts';
 
@@ -128,12 +129,20 @@ labTests('mirror', (it) => {
   });
 
   it('sessions that were there before: who they are, the server tells', async (bed) => {
+    const mirrorIsReady = bed.fresh('go');
     const old = runSteps(bed.lab, {
       connections: 6,
-      rounds: 80,
-      steps: [{ query: 'SELECT c FROM sbtest1 WHERE id = 7' }, { pauseMs: 100 }],
+      rounds: 60,
+      steps: [
+        { query: 'SELECT c FROM sbtest1 WHERE id = 7' },
+        { pauseMs: 100 },
+        { untilFile: mirrorIsReady },
+      ],
     });
-    await sleep(1_000);
+    await until('they are logged in', async () => {
+      const list = await bed.online.processlist();
+      return list.filter(({ db }) => db === 'sbtest').length === 6;
+    });
     const password = bed.fresh('password');
     writeFileSync(password, `${USERS.app}\n`, { mode: 0o600 });
     const ask = [
@@ -142,7 +151,13 @@ labTests('mirror', (it) => {
       '--snapshot-password-file',
       password,
     ];
-    const { summary } = await mirrored(bed, { args: [...BY_SOCKET, '-C', '2', ...ask], workload: () => old });
+    const { summary } = await mirrored(bed, {
+      args: [...BY_SOCKET, '-C', '2', ...ask],
+      workload: () => {
+        writeFileSync(mirrorIsReady, '');
+        return old;
+      },
+    });
     const { adopted, completed, skipped } = summary.sessions;
     assert.deepEqual({ adopted, completed, skipped }, { adopted: 6, completed: 6, skipped: {} });
     assert.ok(summary.commands.answered > 6 * 5, `${summary.commands.answered} commands`);
@@ -157,10 +172,12 @@ labTests('mirror', (it) => {
         const victims = Array.from({ length: 8 }, () =>
           bed.lab.run('client', 'mariadb', [...login(bed), '-e', "SELECT 'victim', SLEEP(20)"]),
         );
-        await sleep(1_000);
-        const list = await bed.online.processlist();
-        const ids = list.filter(({ Info }) => Info?.includes('victim')).map(({ Id }) => Id);
-        assert.equal(ids.length, 8);
+        let ids: number[] = [];
+        await until('the victims wait', async () => {
+          const list = await bed.online.processlist();
+          ids = list.filter(({ Info }) => Info?.includes('victim')).map(({ Id }) => Id);
+          return ids.length === 8;
+        });
         const kills = ids.map((id) => `KILL ${id}`).join(';');
         const killer = await bed.lab.run('client', 'mariadb', [...login(bed), '-e', kills]);
         assert.equal(killer.code, 0, killer.stderr);
