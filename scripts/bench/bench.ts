@@ -5,6 +5,7 @@ import { Lab, type ServerHost } from '../lab/lab.ts';
 import { writeReplayFiles } from '../lab/tape.ts';
 import { benchChannels } from './channels.ts';
 import { benchClosedLoop } from './closed-loop.ts';
+import { benchConnect } from './connect.ts';
 import { benchDecode } from './decode.ts';
 import { benchDigest } from './digest.ts';
 import { benchLatency } from './latency.ts';
@@ -54,6 +55,11 @@ const PARTS: Record<string, Part> = {
     title: 'one connection, against a plain node socket',
     servers: ['target'],
     run: benchLatency,
+  },
+  connect: {
+    title: 'logins by packets, against those by sockets',
+    servers: ['target'],
+    run: benchConnect,
   },
   lateness: {
     title: 'how late commands are sent, beside what timers can do',

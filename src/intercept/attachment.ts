@@ -1,7 +1,6 @@
 import { EXPECT } from '../mysql/command.ts';
 import type { Correction } from '../tcp/peer-progress.ts';
 import { ReceiveHalf } from '../tcp/receive.ts';
-import type { TimestampClock } from '../tcp/timestamps.ts';
 import { seqLt } from '../wire/sequence.ts';
 import type { Tuple } from '../wire/tuple.ts';
 import { InterceptFlow } from './flow.ts';
@@ -9,8 +8,6 @@ import type { ReceiverOwner, ReceiverPort, Resumption } from './ports.ts';
 import type { Receiver } from './receiver.ts';
 
 export interface AttachOptions {
-  /** The owner's TSval: ours on the same connections must not differ from it by more than a tick. */
-  timestamps: TimestampClock;
   /**
    * Where the owner may outlive the receiver, and have its flows resumed by another: calls `then` once all that the owner was told
    * so far has left this process. Nothing is acknowledged before, and a `checkpoint` is told where the owner would not
@@ -30,7 +27,6 @@ export class Attachment implements ReceiverPort {
   readonly receiver: Receiver;
   readonly delivered: AttachOptions['delivered'];
   readonly raw: boolean;
-  timestamps: TimestampClock;
   /** Which replay the owner belongs to: another attachment of the same one may take its flows up. undefined: it has not said. */
   replay: string | undefined;
   /** Flows that owe the target an ACK at the end of this turn. */
@@ -44,7 +40,6 @@ export class Attachment implements ReceiverPort {
     this.receiver = receiver;
     this.delivered = options.delivered;
     this.raw = options.raw === true;
-    this.timestamps = options.timestamps;
   }
 
   /** Flows that are open. */

@@ -7,7 +7,7 @@
  *     4  u32  flow, or 0
  *     8  …    what the type says
  */
-export const RELAY_VERSION = 5;
+export const RELAY_VERSION = 6;
 export const RELAY_MAGIC = 0x4d545045; // "MTPE"
 
 export const HEADER_OCTETS = 8;
@@ -57,8 +57,8 @@ export const LEAST_OCTETS: Readonly<Record<number, number>> = {
   [MESSAGE.expect]: 8,
   [MESSAGE.release]: 8,
   [MESSAGE.askStats]: 8,
-  [MESSAGE.resume]: 76,
-  [MESSAGE.ping]: 16,
+  [MESSAGE.resume]: 80,
+  [MESSAGE.ping]: 8,
   [MESSAGE.bye]: 8,
   [MESSAGE.aim]: 44,
   [MESSAGE.correct]: 24,

@@ -16,6 +16,8 @@ export interface Resumption {
   /** What the target's segments are answered with. */
   rcvNxt: number;
   ack: number;
+  /** TSval of all our segments. */
+  tsVal: number;
   tsRecent: number;
   /** The target's SYN-ACK. */
   peer: PeerOptions;

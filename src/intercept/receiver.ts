@@ -33,7 +33,7 @@ export class Receiver {
   packets = 0;
   foreign = 0;
   readonly flows: Flows;
-  readonly clock: Clock;
+  readonly #clock: Clock;
   readonly #injector: Injector;
   readonly #writer: SegmentWriter;
   readonly #segment = new Segment();
@@ -48,7 +48,7 @@ export class Receiver {
   constructor(injector: Injector, clock: Clock, limits: Partial<FlowLimits> = {}) {
     this.#injector = injector;
     this.flows = new Flows(limits);
-    this.clock = clock;
+    this.#clock = clock;
     this.now = clock.now();
     this.capturedAt = this.now;
     this.#writer = new SegmentWriter(injector.octets, injector.view);
@@ -67,7 +67,7 @@ export class Receiver {
    * count theirs: it tells how old they are.
    */
   take(block: PacketBlock, epochNs: CaptureNs): void {
-    this.now = this.clock.now();
+    this.now = this.#clock.now();
     const segment = this.#segment;
     const { linkType, octets, view, count, offset, length, at } = block;
     for (let i = 0; i < count; i++) {
@@ -90,12 +90,12 @@ export class Receiver {
 
   /** How long to let answers gather before the next look at the capture, ms. */
   restMs(): number {
-    return this.#crowd.restMs(this.clock.now());
+    return this.#crowd.restMs(this.#clock.now());
   }
 
   /** To be called every few milliseconds: delayed ACKs, leases, and flows to forget. */
   tick(): void {
-    this.now = this.clock.now();
+    this.now = this.#clock.now();
     this.flows.endLeases(this.now, (flow) => this.reset(flow));
     this.#wheel.advance(this.now, (flow) => {
       if (this.now >= flow.half.pollAt) {
@@ -123,7 +123,7 @@ export class Receiver {
 
   detach(attachment: Attachment): void {
     this.#attachments.delete(attachment);
-    this.now = this.clock.now();
+    this.now = this.#clock.now();
   }
 
   /** The flow answers the target for a while, and nobody is told. */
@@ -257,9 +257,7 @@ export class Receiver {
     const writer = this.#writer;
     const at = this.#injector.slot();
     let end = writer.begin(at, flow.tuple, seq, ack, flags, half.windowField);
-    if (half.timestamps) {
-      end = writer.timestamps(at, end, flow.attachment.timestamps.at(this.now), half.tsRecent);
-    }
+    if (half.timestamps) end = writer.timestamps(at, end, half.tsVal, half.tsRecent);
     if (!(flags & CTL.rst)) {
       const count = half.ackBlocks(this.#blocks);
       if (count > 0) end = writer.sack(at, end, this.#blocks, count);

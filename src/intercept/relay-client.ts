@@ -38,8 +38,6 @@ export interface RelayClientOptions {
   target: Target;
   /** The target's protocol is not known: `reply` tells of octets as they come (`partOf`). */
   raw?: boolean;
-  /** The clock that the owner's TSval is made of, ms. */
-  timestampMs: () => number;
   events: ChannelEvents;
 }
 
@@ -144,10 +142,6 @@ export class RelayClient implements ReceiverPort, LinkHandler {
 
   introduce(writer: MessageWriter): void {
     writeAim(writer, this.#replay, this.#options.target);
-  }
-
-  timestampMs(): number {
-    return this.#options.timestampMs();
   }
 
   turnEnded(): void {

@@ -15,7 +15,7 @@ import { connectRelay } from './relay-socket.ts';
 /** How long the other end may take to answer hello, ms. */
 const WELCOME_MS = 5_000;
 
-/** How often the other end is told our clock, and asked for a sign of life, ms. */
+/** How often the other end is asked for a sign of life, ms. */
 const PING_MS = 1_000;
 
 /** Octets that may wait for an intercept that does not read before the link is given up. */
@@ -32,8 +32,6 @@ export interface LinkHandler {
   readonly raw: boolean;
   /** Writes who we are and what we want, in the first message after hello. */
   introduce(writer: MessageWriter): void;
-  /** The clock that our TSval is made of, ms. */
-  timestampMs(): number;
 }
 
 /** The intercept does not want us: to try again is of no use. */
@@ -135,7 +133,7 @@ export class RelayLink {
       out.view.setUint16(at + 12, RELAY_VERSION);
       out.view.setUint16(at + 14, 0);
       this.#handler.introduce(out);
-      this.#writePing(out);
+      out.begin(MESSAGE.ping, 0, 0, 8);
       socket.write(out.take());
     });
   }
@@ -170,13 +168,8 @@ export class RelayLink {
       return;
     }
     const out = new MessageWriter(16);
-    this.#writePing(out);
+    out.begin(MESSAGE.ping, 0, 0, 8);
     this.write(out.take());
-  }
-
-  #writePing(out: MessageWriter): void {
-    const at = out.begin(MESSAGE.ping, 0, 0, 16);
-    out.view.setFloat64(at + 8, this.#handler.timestampMs());
   }
 
   #fail(why: string, final: boolean): void {

@@ -1,13 +1,11 @@
 import type { Socket } from 'node:net';
 import { counted } from '../counted.ts';
-import { TimestampClock } from '../tcp/timestamps.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Attachment } from './attachment.ts';
 import { LEASE_MS } from './flows.ts';
 import type { Guest } from './lobby.ts';
 import { MESSAGE, MessageReader, MessageWriter, RELAY_MAGIC, RELAY_VERSION } from './messages.ts';
 import { Outflow } from './outflow.ts';
-import { PeerClock } from './peer-clock.ts';
 import type { ReceiverStats, Target } from './ports.ts';
 import type { Receiver } from './receiver.ts';
 import type { RelayRoom } from './relay-room.ts';
@@ -59,7 +57,6 @@ export class RelayChannel extends RelayTeller {
   readonly #log: ChannelLog;
   readonly #outflow: Outflow;
   readonly #fields = new FlowFields();
-  readonly #clock = new PeerClock();
   #listening: NodeJS.Timeout | undefined;
   /** undefined until hello came, and when the channel is over. */
   #port: Attachment | undefined;
@@ -210,7 +207,6 @@ export class RelayChannel extends RelayTeller {
         port.release(id, octets[at + 3] !== 0);
         break;
       case MESSAGE.ping:
-        port.timestamps = this.#clock.heard(view.getFloat64(at + 8), this.#receiver.clock.now());
         this.out.begin(MESSAGE.pong, 0, 0, 8);
         break;
       case MESSAGE.bye:
@@ -243,10 +239,7 @@ export class RelayChannel extends RelayTeller {
       this.#guest.greeted();
       this.#room.channels++;
       this.#listening = setInterval(() => this.#listen(), LISTEN_MS);
-      // Its pings say what its clock is; the first follows at once.
-      const timestamps = new TimestampClock(0);
       this.#port = this.#receiver.attach(this, {
-        timestamps,
         delivered: (then) => this.#outflow.delivered(then),
         raw: view.getUint8(at + 3) !== 0,
       });

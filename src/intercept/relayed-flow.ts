@@ -20,7 +20,8 @@ const FLAGS = 63;
 const CAPABILITIES = 64;
 const EXTENDED_CAPABILITIES = 68;
 const EXPECT = 72;
-const STATE = 76;
+const TS_VAL = 76;
+const STATE = 80;
 
 /** `aim`, octet offsets. */
 const REPLAY = 8;
@@ -71,6 +72,7 @@ export function writeResume(writer: MessageWriter, id: number, tuple: Tuple, fro
   view.setUint32(at + CAPABILITIES, commandPhase?.capabilities ?? 0);
   view.setUint32(at + EXTENDED_CAPABILITIES, commandPhase?.extendedCapabilities ?? 0);
   view.setUint32(at + EXPECT, (from.expect ?? 0) << 24);
+  view.setUint32(at + TS_VAL, from.tsVal);
   if (state !== undefined) writer.octets(at + STATE, state);
 }
 
@@ -124,6 +126,7 @@ export class FlowFields {
       iss: this.iss(view, at),
       rcvNxt: view.getUint32(at + RCV_NXT),
       ack: view.getUint32(at + ACK),
+      tsVal: view.getUint32(at + TS_VAL),
       tsRecent: view.getUint32(at + TS_RECENT),
       peer: {
         mss: mss === 0 ? -1 : mss,

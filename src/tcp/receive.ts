@@ -53,6 +53,7 @@ export interface ReceiveSink {
 export interface Standing {
   rcvNxt: number;
   ack: number;
+  tsVal: number;
   tsRecent: number;
   peer: PeerOptions;
 }
@@ -65,18 +66,21 @@ export interface Standing {
 export class ReceiveHalf extends PeerProgress implements Progress {
   state: ReceiveState = 'syn-sent';
   tsRecent = 0;
+  /** TSval of the segments that we send: the SYN's, which the SYN-ACK echoes. 0 before. */
+  tsVal = 0;
   /** SEG.WND of the segments that we send. */
   windowField = windowField(false);
   /** When TS.Recent was set; NEVER: not known, but not long ago. */
   #tsRecentAt: MonotonicMs = 0;
 
   /** One in the middle of a connection: what it does not know the peer tells it with its next segment. */
-  static resume({ rcvNxt, ack, tsRecent, peer }: Standing): ReceiveHalf {
+  static resume({ rcvNxt, ack, tsVal, tsRecent, peer }: Standing): ReceiveHalf {
     const half = new ReceiveHalf(ack);
     half.state = 'open';
     half.rcvNxt = rcvNxt;
     half.told = rcvNxt;
     half.resumeAt(rcvNxt, peer);
+    half.tsVal = tsVal;
     half.tsRecent = tsRecent;
     half.#tsRecentAt = NEVER;
     return half;
@@ -121,7 +125,10 @@ export class ReceiveHalf extends PeerProgress implements Progress {
     this.rcvNxt = seqAdd(segment.seq, 1);
     this.told = segment.seq;
     this.begin(segment, peer);
-    if (tsVal >= 0) this.tsRecent = tsVal;
+    if (tsVal >= 0) {
+      this.tsRecent = tsVal;
+      this.tsVal = segment.tsEcr;
+    }
     this.#tsRecentAt = now;
     this.ackNow = true;
     sink.established(this, peer);

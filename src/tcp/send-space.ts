@@ -20,6 +20,8 @@ export interface SegmentOut {
 export class SendSpace {
   state: SendState = 'syn-sent';
   readonly iss: number;
+  /** TSval of every segment (`connectionTimestamp`). */
+  readonly tsVal: number;
   /** SND.UNA: oldest octet not acknowledged. */
   una: number;
   /** SND.NXT: next octet to send; goes back to SND.UNA when the retransmission timer expires. */
@@ -40,8 +42,9 @@ export class SendSpace {
   protected readonly queue: SendQueue;
 
   /** `mss` is what the path takes (its MTU less the headers); `iss` by RFC 6528. The SYN goes on the next dispatch. */
-  constructor(iss: number, mss: number) {
+  constructor(iss: number, tsVal: number, mss: number) {
     this.iss = iss;
+    this.tsVal = tsVal;
     this.mss = mss;
     this.una = iss;
     this.nxt = iss;

@@ -2,7 +2,6 @@ import type { ReceiverOwner, ReceiverPort, ReceiverStats, Target } from '../inte
 import type { Receiver } from '../intercept/receiver.ts';
 import type { RelayAddress } from '../intercept/relay-address.ts';
 import { RelayClient } from '../intercept/relay-client.ts';
-import type { TimestampClock } from '../tcp/timestamps.ts';
 import { captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 
@@ -22,10 +21,6 @@ export interface AnswersOwner extends ReceiverOwner {
   readonly target: Target;
   /** The target's protocol is not known. */
   readonly raw: boolean;
-  /** Of its TSval … */
-  readonly timestamps: TimestampClock;
-  /** … and what that is made of, ms. */
-  timestampMs(): number;
   /** The port has a receiver again that knows of nothing. */
   resume(): void;
   /** No more answers will come. */
@@ -46,7 +41,6 @@ export function localAnswers(
   say: Say,
 ): AnswerSource {
   const port = receiver.attach(owner, {
-    timestamps: owner.timestamps,
     delivered: undefined,
     raw: owner.raw,
   });
@@ -85,7 +79,6 @@ export async function relayedAnswers(
     owner,
     target: owner.target,
     raw: owner.raw,
-    timestampMs: () => owner.timestampMs(),
     events: {
       lost: (why) => say(`intercept ${why}: trying to reach it again`),
       back: () => {

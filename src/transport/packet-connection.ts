@@ -3,7 +3,7 @@ import { EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import { windowField } from '../tcp/receive.ts';
-import { NEVER, type SegmentOut, SendHalf } from '../tcp/send.ts';
+import { NEVER, type SegmentOut, type SendHalf } from '../tcp/send.ts';
 import type { Timed } from '../tcp/wheel.ts';
 import type { MonotonicMs } from '../time.ts';
 import { CTL } from '../wire/segment.ts';
@@ -13,7 +13,6 @@ import type { CloseCause, Connection, ConnectionHandler } from './transport.ts';
 /** What a connection needs of its transport. */
 export interface PacketOut {
   readonly port: ReceiverPort;
-  /** Also becomes the time that segments carry (TSval) until it is asked again. */
   now(): MonotonicMs;
   /** Puts one segment into the batch. Payload is read from `half`. */
   emit(
@@ -57,20 +56,12 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
   /** … and where in one the reader stood at #rcvNxt, unless at its beginning. */
   #state: Uint8Array | undefined;
 
-  /** `mss`: what the path takes, less the headers without options. */
-  constructor(
-    id: number,
-    tuple: Tuple,
-    iss: number,
-    mss: number,
-    handler: ConnectionHandler,
-    out: PacketOut,
-  ) {
+  constructor(id: number, tuple: Tuple, send: SendHalf, handler: ConnectionHandler, out: PacketOut) {
     this.id = id;
     this.tuple = tuple;
     this.#handler = handler;
     this.#out = out;
-    this.send = new SendHalf(iss, mss);
+    this.send = send;
     // As MySQL's clients do: SO_KEEPALIVE.
     this.send.keepAlive = true;
   }
@@ -93,6 +84,7 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
       iss: this.send.iss,
       rcvNxt: this.#rcvNxt,
       ack: this.send.una,
+      tsVal: this.send.tsVal,
       tsRecent: this.#tsRecent,
       peer: this.#peer,
       commandPhase: this.#commandPhase,
@@ -245,8 +237,6 @@ export class PacketConnection implements Connection, SegmentOut, Timed {
 
   #cut(cause: CloseCause): void {
     if (this.#over) return;
-    // The RST's TSval.
-    this.#out.now();
     this.send.abort(this);
     this.#close(cause);
   }

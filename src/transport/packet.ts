@@ -4,8 +4,8 @@ import type { Injector } from '../net/injector.ts';
 import { initialSequence } from '../tcp/iss.ts';
 import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import { RECEIVE_SHIFT } from '../tcp/receive.ts';
-import type { SendHalf } from '../tcp/send.ts';
-import { TimestampClock } from '../tcp/timestamps.ts';
+import { SendHalf } from '../tcp/send.ts';
+import { connectionTimestamp } from '../tcp/timestamps.ts';
 import { TimerWheel } from '../tcp/wheel.ts';
 import type { Clock, MonotonicMs } from '../time.ts';
 import type { Address } from '../wire/address.ts';
@@ -37,7 +37,7 @@ export interface PacketTransportOptions {
   mtu: number;
   injector: Injector;
   clock: Clock;
-  /** Wall clock at start, ms since 1970: the initial sequence numbers' clock (RFC 6528), and the timestamps'. */
+  /** Wall clock at start, ms since 1970: ISS (RFC 6528) and TSval of a connection are taken from it. */
   epochMs: number;
   /** RFC 6528's secret. */
   secret: number;
@@ -56,7 +56,6 @@ export interface PacketTransportOptions {
  * owner: `new PacketTransport(options)`, then `use(source)`.
  */
 export class PacketTransport implements Transport, AnswersOwner, PacketOut {
-  readonly timestamps: TimestampClock;
   readonly raw: boolean;
   readonly #options: PacketTransportOptions;
   readonly #headersOctets: number;
@@ -71,8 +70,6 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
   #source: AnswerSource = NO_ANSWERS;
   /** No more answers will come. */
   #lost = false;
-  /** As the clock was read last: once for the segments of one dispatch. */
-  #now: MonotonicMs;
   #mtu: number;
   /** Packets refused as too long, as far as they were answered for. */
   #tooLong = 0;
@@ -90,8 +87,6 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
     this.#injector = options.injector;
     this.#clock = options.clock;
     this.#startedAt = options.clock.now();
-    this.#now = this.#startedAt;
-    this.timestamps = new TimestampClock(options.epochMs - this.#startedAt);
     this.#writer = new SegmentWriter(options.injector.octets, options.injector.view);
     this.#allocator = new PortAllocator(options.epochMs / 7, options.ports);
     this.#wheel = new TimerWheel(this.#startedAt);
@@ -127,9 +122,10 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
     }
     const tuple = new Tuple(client, clientPort, target, targetPort);
     const key = `${client.text}:${clientPort}>${target.text}:${targetPort}`;
-    const iss = initialSequence(epochMs + this.#clock.now() - this.#startedAt, key, secret);
-    const mss = this.#mtu - this.#headersOctets;
-    const connection = new PacketConnection(this.#nextId++, tuple, iss, mss, handler, this);
+    const nowMs = epochMs + this.#clock.now() - this.#startedAt;
+    const iss = initialSequence(nowMs, key, secret);
+    const send = new SendHalf(iss, connectionTimestamp(nowMs), this.#mtu - this.#headersOctets);
+    const connection = new PacketConnection(this.#nextId++, tuple, send, handler, this);
     this.#connections.set(connection.id, connection);
     connection.begin();
     return connection;
@@ -177,10 +173,6 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
     return { address: this.#options.target, port: this.#options.targetPort };
   }
 
-  timestampMs(): number {
-    return this.#options.epochMs - this.#startedAt + this.#clock.now();
-  }
-
   resume(): void {
     for (const connection of this.#connections.values()) connection.resume();
     this.flush();
@@ -195,7 +187,7 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
   // PacketOut, for the connections.
 
   now(): MonotonicMs {
-    return (this.#now = this.#clock.now());
+    return this.#clock.now();
   }
 
   emit(
@@ -211,11 +203,10 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
     const injector = this.#injector;
     const writer = this.#writer;
     const at = injector.slot();
-    const tsVal = this.timestamps.at(this.#now);
     let end = writer.begin(at, tuple, seq, ack, flags, window);
-    if (flags & CTL.syn) end = writer.synOptions(at, end, half.mss, RECEIVE_SHIFT, tsVal);
+    if (flags & CTL.syn) end = writer.synOptions(at, end, half.mss, RECEIVE_SHIFT, half.tsVal);
     else {
-      if (half.timestamps) end = writer.timestamps(at, end, tsVal, tsRecent);
+      if (half.timestamps) end = writer.timestamps(at, end, half.tsVal, tsRecent);
       if (length > 0) {
         half.copyPayload(seq, length, injector.octets, end);
         end += length;

@@ -6,7 +6,6 @@ import type { Resumption } from '../../src/intercept/ports.ts';
 import { Receiver } from '../../src/intercept/receiver.ts';
 import { TupleTable } from '../../src/intercept/tuple-table.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
-import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { addressFromOctets, ipv4Address } from '../../src/wire/address.ts';
 import { CTL } from '../../src/wire/segment.ts';
@@ -24,7 +23,7 @@ function setUp(limits: Partial<FlowLimits> = {}, delivered = (then: () => void) 
   const injector = new FakeInjector(128);
   const receiver = new Receiver(injector, clock, limits);
   const owner = new RecordingOwner();
-  const attach = () => receiver.attach(owner, { timestamps: new TimestampClock(0), delivered });
+  const attach = () => receiver.attach(owner, { delivered });
   const port = attach();
   const take = (dstPort: number, seq: number, data?: Uint8Array, flags: number = CTL.ack) => {
     const ends = { src: TARGET, dst: CLIENT, srcPort: 3307, dstPort, ack: ISS + 1, seq, flags };
@@ -113,6 +112,7 @@ const RESUMPTION: Resumption = {
   iss: ISS,
   rcvNxt: IRS + 1,
   ack: ISS + 1,
+  tsVal: 0,
   tsRecent: 0,
   peer: { mss: 1460, shift: 7, sackPermitted: false, timestamps: false },
   commandPhase: undefined,

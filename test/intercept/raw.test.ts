@@ -35,7 +35,6 @@ async function channel(t: TestContext, raw: boolean) {
     owner,
     target: { address: ipv4Address(TARGET), port: 6379 },
     raw,
-    timestampMs: () => 5_000,
     events: { lost: () => {}, back: () => {}, gone: () => {}, taken: () => {} },
   });
   t.after(() => client.close());

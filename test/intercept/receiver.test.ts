@@ -3,7 +3,6 @@ import { describe, test } from 'node:test';
 import { Receiver } from '../../src/intercept/receiver.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
-import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address, parseAddress } from '../../src/wire/address.ts';
 import { CTL } from '../../src/wire/segment.ts';
@@ -20,8 +19,7 @@ const ISS = 1000;
 const IRS = 5000;
 const DELAYED_ACK_MS = 40;
 const LINGER_MS = 15_000;
-/** TSval is 100 at its start, at 100 ms. */
-const CLOCK = new TimestampClock(900);
+const TSVAL = 4_000_000_000;
 
 type Fields = {
   seq: number;
@@ -59,8 +57,7 @@ function setUp() {
   const injector = new FakeInjector(128);
   const receiver = new Receiver(injector, clock);
   const owner = new RecordingOwner();
-  const attach = (whose: RecordingOwner) =>
-    receiver.attach(whose, { timestamps: CLOCK, delivered: (then) => then() });
+  const attach = (whose: RecordingOwner) => receiver.attach(whose, { delivered: (then) => then() });
   const port = attach(owner);
   return {
     clock,
@@ -406,21 +403,27 @@ describe('receiver', () => {
     assert.equal(injector.packets.length, 1);
   });
 
-  test('timestamps by the owner’s clock, and SACK blocks both ways', () => {
+  test('the TSval that the SYN-ACK echoes, however late it comes, on all that follows, and SACK blocks both ways', () => {
     const { port, owner, take, injector, clock } = setUp();
     port.register(1, TUPLE, ISS);
-    take(answer({ seq: IRS, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1460, shift: 7, tsVal: 7000 }));
+    clock.advance(700);
+    const stamps = { tsVal: 7000, tsEcr: TSVAL };
+    take(answer({ seq: IRS, ack: ISS + 1, flags: CTL.syn | CTL.ack, mss: 1460, shift: 7, ...stamps }));
     assert.deepEqual(owner.take()[1].slice(5), [1460, '7 sackOK TS']);
     const [synAcked] = injector.take();
-    assert.deepEqual([synAcked.tsVal, synAcked.tsEcr, synAcked.sack], [100, 7000, []]);
+    assert.deepEqual([synAcked.tsVal, synAcked.tsEcr, synAcked.sack], [TSVAL, 7000, []]);
     port.commandPhase(1, 0, 0);
     clock.advance(30);
     take(
-      answer({ seq: IRS + 101, ack: ISS + 1, tsVal: 7005, data: new Uint8Array(50) }),
+      // Whoever forges an echo moves nothing.
+      answer({ seq: IRS + 101, ack: ISS + 1, tsVal: 7005, tsEcr: TSVAL + 9, data: new Uint8Array(50) }),
       answer({ seq: IRS + 1, ack: ISS + 1, tsVal: 7006, sack: [ISS + 100, ISS + 200] }),
     );
     const [gap] = injector.take();
-    assert.deepEqual([gap.ack, gap.tsVal, gap.tsEcr, gap.sack], [IRS + 1, 103, 7006, [IRS + 101, IRS + 151]]);
+    assert.deepEqual(
+      [gap.ack, gap.tsVal, gap.tsEcr, gap.sack],
+      [IRS + 1, TSVAL, 7006, [IRS + 101, IRS + 151]],
+    );
     const acked = ['acked', 1, ISS + 1, 60_000, IRS + 1];
     assert.deepEqual(owner.take(), [acked]);
     // A duplicate ACK is news although neither SEG.ACK nor SEG.WND changed.

@@ -133,7 +133,6 @@ export async function connect(
     key,
     owner,
     target,
-    timestampMs: () => 5_000,
     events: {
       lost: (why) => events.push(`lost: ${why}`),
       back: () => events.push('back'),

@@ -237,6 +237,7 @@ describe('relay', { concurrency: true }, () => {
       iss: 10,
       rcvNxt: 1,
       ack: 11,
+      tsVal: 0,
       tsRecent: 0,
       peer,
       commandPhase,
@@ -260,6 +261,7 @@ describe('relay', { concurrency: true }, () => {
       iss: 10,
       rcvNxt: 1,
       ack: 11,
+      tsVal: 0,
       tsRecent: 0,
       peer: { mss: 1400, shift: 9, sackPermitted: false, timestamps: false },
       commandPhase: undefined,
@@ -510,7 +512,7 @@ describe('relay', { concurrency: true }, () => {
       const writer = new MessageWriter();
       const tuple = new Tuple(ipv4Address(CLIENT), 300, ipv4Address(0x08080808), 443);
       const peer = { mss: 1400, shift: 9, sackPermitted: false, timestamps: false };
-      const from = { iss: 10, rcvNxt: 1, ack: 11, tsRecent: 0, peer };
+      const from = { iss: 10, rcvNxt: 1, ack: 11, tsVal: 0, tsRecent: 0, peer };
       const rest = { commandPhase: undefined, expect: undefined, state: undefined };
       if (isResume) writeResume(writer, 1, tuple, { ...from, ...rest });
       else writeRegister(writer, 1, tuple, 10);
@@ -527,7 +529,15 @@ describe('relay', { concurrency: true }, () => {
     const writer = new MessageWriter();
     const peer = { mss: 1400, shift: 9, sackPermitted: false, timestamps: false };
     const rest = { commandPhase: undefined, expect: undefined, state: undefined };
-    writeResume(writer, 1, tupleOf(300), { iss: 10, rcvNxt: 1, ack: 11, tsRecent: 0, peer, ...rest });
+    writeResume(writer, 1, tupleOf(300), {
+      iss: 10,
+      rcvNxt: 1,
+      ack: 11,
+      tsVal: 0,
+      tsRecent: 0,
+      peer,
+      ...rest,
+    });
     writer.begin(MESSAGE.bye, 0, 0, 8);
     await talk(address, Buffer.concat([greeting(), writer.take()]));
     assert.deepEqual([receiver.flows.open, injector.take()], [0, []]);

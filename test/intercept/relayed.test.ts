@@ -166,6 +166,7 @@ describe('what relay messages carry', () => {
       iss: u32,
       rcvNxt: u32,
       ack: u32,
+      tsVal: u32,
       tsRecent: u32,
       peer: record({
         mss: fc.oneof(fc.constant(-1), fc.integer({ min: 1, max: 0xffff })),

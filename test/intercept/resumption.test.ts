@@ -7,7 +7,6 @@ import type { Resumption } from '../../src/intercept/ports.ts';
 import { Receiver } from '../../src/intercept/receiver.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
-import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { ipv4Address } from '../../src/wire/address.ts';
 import { CTL } from '../../src/wire/segment.ts';
@@ -45,14 +44,13 @@ class Bed {
   /** A channel anew: another owner as far as the receiver can see. */
   attach(delivered: AttachOptions['delivered'] = (then) => then()): void {
     this.owner = new RecordingOwner();
-    this.port = this.receiver.attach(this.owner, { timestamps: new TimestampClock(0), delivered });
+    this.port = this.receiver.attach(this.owner, { delivered });
   }
 
   /** The channel of another replay. */
   attachAs(replay: string): { owner: RecordingOwner; port: Attachment } {
     const owner = new RecordingOwner();
     const port = this.receiver.attach(owner, {
-      timestamps: new TimestampClock(0),
       delivered: (then) => then(),
     });
     port.replay = replay;
@@ -100,6 +98,7 @@ function resumption(fields: Partial<Resumption>): Resumption {
     iss: ISS,
     rcvNxt: IRS + 1,
     ack: ISS + 1,
+    tsVal: 0,
     tsRecent: 0,
     peer: PEER,
     commandPhase: { capabilities: 0, extendedCapabilities: 0 },
@@ -254,7 +253,7 @@ describe('resumption', () => {
 
   test('an owner that cannot outlive its receiver is told no checkpoints', () => {
     const bed = new Bed();
-    bed.port = bed.receiver.attach(bed.owner, { timestamps: new TimestampClock(0), delivered: undefined });
+    bed.port = bed.receiver.attach(bed.owner, { delivered: undefined });
     bed.establish();
     bed.take({ seq: IRS + 1, ack: ISS + 20, data: ROWS.subarray(0, 4000) });
     assert.deepEqual(bed.sent(), [`. ${ISS + 20} ${IRS + 4001}`]);

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import type { PeerOptions } from '../../src/tcp/progress.ts';
 import { RECEIVE_SHIFT, ReceiveHalf, type ReceiveSink, windowField } from '../../src/tcp/receive.ts';
 import { NEVER, type SegmentOut, SendHalf } from '../../src/tcp/send.ts';
-import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { SegmentWriter } from '../../src/wire/emit.ts';
@@ -28,8 +27,8 @@ const TO_US = {
   sourceIss: IRS,
   destinationIss: ISS,
 };
-/** The clock that TSval is taken from when a script begins: 2^32 ticks less one second, so that it wraps. */
-const EPOCH_MS = 10 * 2 ** 32 - 1000;
+/** TSval of all our segments: the highest, because a comparison that forgets to wrap shows there. */
+const TSVAL = 2 ** 32 - 1;
 
 function streamOctets(from: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => streamOctet(from + i));
@@ -40,8 +39,7 @@ class Halves extends Backend implements SegmentOut, ReceiveSink {
   readonly name = 'ours';
   readonly comparesWindows = true;
   readonly #clock = new ManualClock();
-  readonly #stamps = new TimestampClock(EPOCH_MS);
-  readonly #send = new SendHalf(ISS, LOCAL_MSS);
+  readonly #send = new SendHalf(ISS, TSVAL, LOCAL_MSS);
   readonly #receive = new ReceiveHalf(ISS);
   #connected = false;
   #written = 0;
@@ -100,7 +98,7 @@ class Halves extends Backend implements SegmentOut, ReceiveSink {
 
   endTurn(): void {
     if (!this.#receive.ackNow && this.now() < this.#receive.pollAt) return;
-    this.#emit(this.#receive.ack, CTL.ack, 0);
+    this.#emit(this.#receive.ack, CTL.ack, 0, this.#receive.tsVal);
     this.#receive.ackSent(this.#receive.rcvNxt);
   }
 
@@ -116,16 +114,15 @@ class Halves extends Backend implements SegmentOut, ReceiveSink {
   }
 
   segment(_half: SendHalf, seq: number, flags: number, length: number): void {
-    this.#emit(seq, flags, length);
+    this.#emit(seq, flags, length, this.#send.tsVal);
     if (flags & CTL.ack) this.#receive.ackSent(this.#receive.rcvNxt);
   }
 
-  #emit(seq: number, flags: number, length: number): void {
+  #emit(seq: number, flags: number, length: number, stamp: number): void {
     const { rcvNxt, tsRecent } = this.#receive;
     const syn = (flags & CTL.syn) !== 0;
     const window = syn ? windowField(false) : this.#receive.windowField;
     let end = this.#writer.begin(0, TUPLE, seq, flags & CTL.ack ? rcvNxt : 0, flags, window);
-    const stamp = this.#stamps.at(this.now());
     if (syn) end = this.#writer.synOptions(0, end, this.#send.mss, RECEIVE_SHIFT, stamp);
     else {
       if (this.#send.timestamps) end = this.#writer.timestamps(0, end, stamp, tsRecent);

@@ -233,7 +233,7 @@ describe('receive half', () => {
 
   test('taken up in the middle, it goes on as if it had been there all the time', () => {
     const peer = { mss: 1460, shift: 7, sackPermitted: true, timestamps: true };
-    const standing = { rcvNxt: seqAdd(IRS, 101), ack: seqAdd(ISS, 61), tsRecent: 70, peer };
+    const standing = { rcvNxt: seqAdd(IRS, 101), ack: seqAdd(ISS, 61), tsVal: 9, tsRecent: 70, peer };
     const bed = new Bed(ReceiveHalf.resume(standing));
     assert.deepEqual([bed.half.ackNow, bed.half.pollAt, bed.half.windowField], [false, Infinity, 8192]);
     const timestamps = (val: number) => ({ timestamps: { val, ecr: 0 } });

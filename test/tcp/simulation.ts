@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import type { PeerOptions } from '../../src/tcp/progress.ts';
 import { RECEIVE_SHIFT, ReceiveHalf, type ReceiveSink, windowField } from '../../src/tcp/receive.ts';
 import { type SegmentOut, SendHalf } from '../../src/tcp/send.ts';
-import { TimestampClock } from '../../src/tcp/timestamps.ts';
 import { ManualClock } from '../../src/time.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import { headersOctets, SegmentWriter } from '../../src/wire/emit.ts';
@@ -24,6 +23,9 @@ const TUPLE = new Tuple(CLIENT, 40_000, SERVER, 3307);
 
 /** Simulated time after which a connection counts as hung, ms: well above ten doublings of RTO. */
 const PATIENCE_MS = 3_600_000;
+
+/** TSval of all our segments: wraps with the next tick. */
+const TSVAL = 0xffff_ffff;
 
 /** Longest piece that a client writes at once. */
 const WRITE_OCTETS = 777;
@@ -89,7 +91,6 @@ class Client implements SegmentOut, ReceiveSink {
   readonly #writer = new SegmentWriter(this.#octets, new DataView(this.#octets.buffer));
   readonly #segment = new Segment();
   readonly #blocks = new Uint32Array(8);
-  readonly #stamps = new TimestampClock(1e9);
   readonly #relayed: boolean;
   /** SEG.WND and TS.Recent of the last segment that was right. */
   #right = { window: 0, tsRecent: 0 };
@@ -102,7 +103,7 @@ class Client implements SegmentOut, ReceiveSink {
   constructor(case_: Case, clock: ManualClock, out: (packet: Uint8Array) => void) {
     // Wraps soon, as the server's does.
     const iss = 0xffff_f000;
-    this.send = new SendHalf(iss, case_.mss);
+    this.send = new SendHalf(iss, TSVAL, case_.mss);
     this.receive = new ReceiveHalf(iss);
     this.#workload = case_.workload;
     this.#relayed = case_.forger?.relayed === true;
@@ -208,7 +209,7 @@ class Client implements SegmentOut, ReceiveSink {
   #emit(seq: number, flags: number, length: number, own: boolean): void {
     const { rcvNxt, tsRecent } = this.receive;
     const window = windowField(this.send.windowScaled);
-    const stamp = this.#stamps.at(this.#clock.now());
+    const stamp = own ? this.receive.tsVal : this.send.tsVal;
     let end = this.#writer.begin(0, TUPLE, seq, flags & CTL.ack ? rcvNxt : 0, flags, window);
     if (flags & CTL.syn) end = this.#writer.synOptions(0, end, this.send.mss, RECEIVE_SHIFT, stamp);
     else {

@@ -85,7 +85,7 @@ export class Handler {
   }
 }
 
-export function setUp(t: TestContext, { resumable = false, raw = false } = {}): Bed {
+export function setUp(t: TestContext, { resumable = false, raw = false, timestamps = false } = {}): Bed {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const clock = new ManualClock(50);
   const injector = new FakeInjector(MTU + 4);
@@ -105,7 +105,6 @@ export function setUp(t: TestContext, { resumable = false, raw = false } = {}): 
   const receiver = new Receiver(injector, clock);
   const attach = (to: Receiver) =>
     to.attach(transport, {
-      timestamps: transport.timestamps,
       delivered: resumable ? (then) => then() : undefined,
       raw,
     });
@@ -160,6 +159,7 @@ export function setUp(t: TestContext, { resumable = false, raw = false } = {}): 
           window: 100_000,
           shift: 7,
           rtoMs: 250,
+          timestamps,
           onOpen: (server) => bed.onOpen(server),
           onData: (server, octets) => bed.onData(server, octets),
           onFin: (server) => bed.onFin(server),

@@ -182,6 +182,34 @@ describe('packet transport', () => {
     assert.ok(onlyServer(bed).finAcked);
   });
 
+  test('one TSval a connection, whichever half sends, also after intercept died; a later connection has a larger one', (t) => {
+    const bed = setUp(t, { resumable: true, timestamps: true });
+    const rows = Array.from({ length: 20 }, () => row('x'.repeat(200)));
+    const live = () => {
+      bed.toTarget = [];
+      const handler = loggedIn(bed);
+      bed.run(500);
+      query(handler, 'select 1');
+      bed.run(500);
+      bed.interceptDies();
+      bed.comesBack();
+      // The receive half that took the connection up acknowledges this by itself.
+      const server = [...bed.servers.values()].at(-1)!;
+      server.write(packets(1, payload(1), column('a'), eof(), ...rows, eof()));
+      server.pump(bed.clock.now());
+      bed.run(500);
+      handler.connection.end();
+      bed.run(500);
+      const stamps = new Set(bed.toTarget.map(({ tsVal }) => tsVal));
+      assert.equal(stamps.size, 1, `${[...stamps]}`);
+      assert.ok(bed.toTarget.length > 8);
+      return [...stamps][0];
+    };
+    const first = live();
+    assert.equal(first, (1.7e12 + 0) % 2 ** 32);
+    assert.ok(live() >= first + 2_000);
+  });
+
   test('the target resets', (t) => {
     const bed = setUp(t);
     const handler = loggedIn(bed);

@@ -57,11 +57,8 @@ function hello(): Uint8Array {
   });
 }
 
-function ping(ms: number): Uint8Array {
-  return message((writer) => {
-    const at = writer.begin(MESSAGE.ping, 0, 0, 16);
-    writer.view.setFloat64(at + 8, ms);
-  });
+function ping(): Uint8Array {
+  return message((writer) => writer.begin(MESSAGE.ping, 0, 0, 8));
 }
 
 function correct(flow: number, una: number): Uint8Array {
@@ -77,7 +74,17 @@ function resume(flow: number, tuple: Tuple, rcvNxt: number, state: Uint8Array | 
   const peer = { mss: 1460, shift: 7, sackPermitted: true, timestamps: false };
   const isLogin = state !== undefined && state[0] === 0;
   const commandPhase = isLogin ? undefined : { capabilities: 0, extendedCapabilities: 0 };
-  const from = { iss: ISS, rcvNxt, ack: ISS + 20, tsRecent: 0, peer, commandPhase, expect: undefined, state };
+  const from = {
+    iss: ISS,
+    rcvNxt,
+    ack: ISS + 20,
+    tsVal: 0,
+    tsRecent: 0,
+    peer,
+    commandPhase,
+    expect: undefined,
+    state,
+  };
   return message((writer) => writeResume(writer, flow, tuple, from));
 }
 
@@ -186,7 +193,7 @@ function strangers(channel: number, random: Dice): Step[] {
 export function introduction(channel: number): Uint8Array[] {
   const target = { address: ipv4Address(TARGET), port: PORT };
   const aim = message((writer) => writeAim(writer, new Uint8Array(16).fill(channel), target));
-  return [hello(), aim, ping(1_000)];
+  return [hello(), aim, ping()];
 }
 
 /** A whole conversation, as it should be but for what a peer should not name. */

@@ -73,7 +73,6 @@ export async function replayTrial(seed: number, path: string, isDamaged = true):
     key: undefined,
     owner: transport,
     target: transport.target,
-    timestampMs: () => 0,
     events: { lost: () => {}, back: () => {}, gone: () => {}, taken: () => {} },
   });
   let sent = 0;
