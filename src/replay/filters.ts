@@ -1,6 +1,7 @@
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
 import { holds, type Prefix, parsePrefix } from '../wire/prefixes.ts';
+import { type Share, WHOLE } from './share.ts';
 
 /** Which recorded sessions a run is to have, as the command line says it. Plain data: it crosses to worker threads. */
 export interface FilterChoices {
@@ -8,6 +9,8 @@ export interface FilterChoices {
   sessions?: readonly number[] | undefined;
   /** The part of all sessions to have, from 0 to 1. */
   sample?: number | undefined;
+  /** This host's share of all sessions, where several hosts replay one recording. */
+  share?: Pick<Share, 'index' | 'of'> | undefined;
   includeUser?: readonly string[] | undefined;
   excludeUser?: readonly string[] | undefined;
   includeSchema?: readonly string[] | undefined;
@@ -36,8 +39,7 @@ class Lists {
 
 /** Picks recorded sessions, the same ones in every run and thread. */
 export class Filters {
-  readonly #sessions: ReadonlySet<number> | undefined;
-  readonly #sample: number;
+  readonly #isPicked: (id: number) => boolean;
   readonly #users: Lists;
   readonly #schemas: Lists;
   readonly #includeClients: readonly Prefix[] | undefined;
@@ -45,8 +47,7 @@ export class Filters {
 
   /** Throws `usage` where a client is neither an address nor a range. */
   constructor(choices: FilterChoices) {
-    this.#sessions = choices.sessions === undefined ? undefined : new Set(choices.sessions);
-    this.#sample = choices.sample ?? 1;
+    this.#isPicked = pickerOf(choices);
     this.#users = new Lists(choices.includeUser, choices.excludeUser);
     this.#schemas = new Lists(choices.includeSchema, choices.excludeSchema);
     this.#includeClients = choices.includeClient?.map(clientsOf);
@@ -55,7 +56,7 @@ export class Filters {
 
   /** Whether `session` is to run; user and schema are those of its login, as recorded. */
   has({ id, client, login }: SessionMeta): boolean {
-    if (this.#sessions?.has(id) === false || !isSampled(id, this.#sample)) return false;
+    if (!this.#isPicked(id)) return false;
     const isIncluded = this.#includeClients?.some((prefix) => holds(prefix, client)) ?? true;
     if (!isIncluded || this.#excludeClients.some((prefix) => holds(prefix, client))) return false;
     return this.#users.has(login?.user) && this.#schemas.has(login?.schema);
@@ -71,9 +72,27 @@ function clientsOf(text: string): Prefix {
   );
 }
 
-/** By a hash of its id: spread evenly, whatever the order of sessions means, and with a larger part the same ones and more. */
-function isSampled(id: number, part: number): boolean {
-  let hash = Math.imul(id + 1, 0x9e37_79b1);
+/** Which sessions are picked by their ids, as `mytape ls` shows them: the same ones in every run, thread and host. */
+export function pickerOf({
+  sessions,
+  sample = 1,
+  share = WHOLE,
+}: Pick<FilterChoices, 'sessions' | 'sample' | 'share'>): (id: number) => boolean {
+  const named = sessions === undefined ? undefined : new Set(sessions);
+  return (id) =>
+    named?.has(id) !== false &&
+    // With a larger part the same ones and more.
+    hashOf(id, SAMPLE_SEED) < sample &&
+    Math.floor(hashOf(id, SHARE_SEED) * share.of) === share.index;
+}
+
+/** Two seeds, so that each share has as large a part of a sample as of all sessions. */
+const SAMPLE_SEED = 0x9e37_79b1;
+const SHARE_SEED = 0xc2b2_ae35;
+
+/** From 0 to below 1, spread evenly, whatever the order of sessions means. */
+function hashOf(id: number, seed: number): number {
+  let hash = Math.imul(id + 1, seed);
   hash = Math.imul(hash ^ (hash >>> 15), 0x85eb_ca6b);
-  return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32 < part;
+  return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32;
 }

@@ -43,6 +43,19 @@ export interface SpeedChange {
   speed: number | 'max' | 'paused';
 }
 
+/** Sessions that were picked by their numbers. */
+export interface Picked {
+  /** `1/2`. */
+  share?: string;
+  /** From 0 to 1. */
+  sample?: number;
+  sessions: number;
+  /** All sessions that the mappings take. */
+  of: number;
+  /** Their numbers, as --sessions takes them; left out where there are more than 10,000. */
+  ids?: string;
+}
+
 export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
 
 /**
@@ -116,6 +129,8 @@ export interface Summary {
   divergence: Record<Divergence, number>;
   /** Which recorded servers' sessions went where: `10.0.0.5:3307 -> 10.1.0.5:3307`. Those of others are skipped, other-server. */
   mappings?: string[];
+  /** With --sample or --share: which sessions those are. */
+  picked?: Picked;
   copies: number;
   /** live: each command when it was seen. */
   speed: number | 'max' | 'live';
@@ -140,6 +155,7 @@ export interface RunFacts extends RecordingFacts {
   transport: TransportStats;
   /** As in the summary; undefined: not known. */
   mappings?: readonly string[] | undefined;
+  picked?: Picked | undefined;
   orderBy?: 'time' | 'commit' | undefined;
   /** Sessions had kept connections. */
   pooled?: boolean | undefined;
@@ -419,6 +435,7 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
     },
     divergence: tally.divergence,
     ...(facts.mappings === undefined ? {} : { mappings: [...facts.mappings] }),
+    ...(facts.picked === undefined ? {} : { picked: facts.picked }),
     copies: facts.copies,
     speed: facts.live === true ? 'live' : Number.isFinite(facts.speed) ? facts.speed : 'max',
     ...(facts.speedChanges === undefined || facts.speedChanges.length === 0

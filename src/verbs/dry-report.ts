@@ -1,7 +1,7 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
 import { counted } from '../counted.ts';
 import { coverageLines } from '../report/coverage.ts';
-import type { Summary } from '../report/summary.ts';
+import type { Picked, Summary } from '../report/summary.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { formatCount, formatDuration } from './output.ts';
 
@@ -35,6 +35,8 @@ export interface DryPlace {
 export interface DryReport {
   dry_run: true;
   captured: Summary['captured'];
+  /** Left out without --sample and --share. */
+  picked?: Picked;
   copies: number;
   /** `skipped` counts copies, by cause. */
   sessions: { scheduled: number; skipped: Record<string, number>; refused_as_recorded: number };

@@ -11,7 +11,7 @@ import { pathTo } from '../net/route.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import { type RecordingFacts, recordingReasons } from '../report/recording.ts';
-import { type RunFacts, type Summary, summarize } from '../report/summary.ts';
+import { type Picked, type RunFacts, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import { routeLine } from '../transport/diagnosis.ts';
@@ -48,6 +48,7 @@ export interface DryRunFacts extends RecordingFacts {
   waivers: Waivers;
   /** When it would begin, ms since 1970; undefined: at once. */
   startMs: number | undefined;
+  picked: Picked | undefined;
   /** Where the recording's clock was set, and what becomes of that. */
   clockSteps: ClockStepJson[];
   onClockStep: OnClockStep;
@@ -70,12 +71,22 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const epochMs = performance.timeOrigin + realClock.now();
   await share.run({ at: facts.anchorAt, epochMs, pass: 0 });
   const { sentTo } = share.progress;
-  const { tally, transport, unread } = await share.end();
-  const run: RunFacts = { ...facts, copies, speed, elapsedMs: 0, transport, interrupted: false, unread };
+  const { tally, transport, unread, damagedPackets } = await share.end();
+  const lostByDamage = (facts.lostByDamage ?? 0) + damagedPackets;
+  const run: RunFacts = {
+    ...facts,
+    lostByDamage,
+    copies,
+    speed,
+    elapsedMs: 0,
+    transport,
+    interrupted: false,
+    unread,
+  };
   const summary = summarize(mergeTallies([tally]), run);
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
   const report = dry.report(summary, { lastsMs, ...facts });
-  report.invalid_by = recordingReasons(facts, false);
+  report.invalid_by = recordingReasons(run, false);
   await addRoutes(report, job);
   report.interlock = job.targets.flatMap(({ name }) =>
     wouldBeAsked(name, job.logins, facts.servers, facts.waivers),
@@ -241,11 +252,12 @@ export class DryRun implements Observer {
     summary: Summary,
     schedule: { lastsMs: number } & Pick<DryRunFacts, 'startMs' | 'clockSteps' | 'onClockStep'>,
   ): DryReport {
-    const { captured, sessions, commands, copies, speed, reasons } = summary;
+    const { captured, sessions, commands, picked, copies, speed, reasons } = summary;
     const byCount = (a: { commands: number }, b: { commands: number }) => b.commands - a.commands;
     return {
       dry_run: true,
       captured,
+      ...(picked === undefined ? {} : { picked }),
       copies,
       sessions: {
         scheduled: sessions.scheduled,

@@ -114,6 +114,12 @@ async function mirror(
       '--sessions names sessions of an archive: live ones have no numbers before they come (try: --sample, --include-user, --include-client)',
     );
   }
+  if (options.share !== undefined) {
+    throw new MytapeError(
+      'usage',
+      '--share deals out the sessions of an archive by their numbers, which live ones do not have (try: --include-client with other clients on each host)',
+    );
+  }
   if (options.order === 'commit' && options.channels > 1) {
     throw new MytapeError(
       'usage',

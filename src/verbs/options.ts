@@ -64,6 +64,15 @@ export function parsePart(text: string): number {
   throw new InvalidArgumentError(`${text} is no part: say it in percent, as in 10%.`);
 }
 
+/** `1/2`: the first of two shares, whose index counts from 0. */
+export function parseShare(text: string): { index: number; of: number } {
+  const [, nth, of] = (/^(\d{1,2})\/(\d{1,2})$/.exec(text) ?? []).map(Number);
+  if (nth >= 1 && nth <= of) return { index: nth - 1, of };
+  throw new InvalidArgumentError(
+    `${text} is no share: say 1/2 on the first of two hosts, 2/2 on the second.`,
+  );
+}
+
 /** A moment, or a time of any day. */
 export type TimeChoice =
   | { epochMs: number }

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
 import { ownPorts } from '../net/own-ports.ts';
 import { pathTo } from '../net/route.ts';
+import { type Share, WHOLE } from '../replay/share.ts';
 import {
   type ClientAddresses,
   OneClient,
@@ -86,6 +87,12 @@ export function clientAddresses(plan: ClientsPlan, family: 4 | 6): ClientAddress
   return new SpreadClients(Range.parse(plan.range) as Range, plan.copies, plan.clients);
 }
 
-export function clientPorts(plan: ClientsPlan): PortOptions {
-  return plan.from === 'self' ? { first: plan.first, last: plan.last, except: plan.taken } : {};
+/** Which ports of an address are one thread's: hosts that speak from the same addresses share them, and then the threads of each host. */
+export function clientPorts(
+  plan: ClientsPlan,
+  { index, of }: Share,
+  host: Pick<Share, 'index' | 'of'> = WHOLE,
+): PortOptions {
+  if (plan.from === 'self') return { first: plan.first, last: plan.last, except: plan.taken, index, of };
+  return { index: host.index + host.of * index, of: host.of * of };
 }

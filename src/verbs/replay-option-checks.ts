@@ -50,7 +50,7 @@ function refuseRaw(option: string): never {
 }
 
 /** Of what all threads share each needs its part. */
-function checkShares({ channels, copies, maxConnections, order, protocol }: RunOptions): void {
+function checkShares({ channels, copies, maxConnections, order, protocol, share }: RunOptions): void {
   const refuse = (text: string) => {
     throw new MytapeError('usage', text);
   };
@@ -59,6 +59,10 @@ function checkShares({ channels, copies, maxConnections, order, protocol }: RunO
   if (order !== 'commit') return;
   if (protocol === 'raw')
     refuse('--order commit is for MySQL: with --protocol raw nothing is known of commits');
+  if (share !== undefined && share.of > 1)
+    refuse(
+      `--order commit sees the commits of one process only, and --share ${share.index + 1}/${share.of} leaves others to other hosts: leave out one of them`,
+    );
   if (channels > copies)
     refuse(
       `--order commit wants each copy in one thread, whose commits it has to see: no more threads (-C ${channels}) than copies (-n ${copies})`,

@@ -15,10 +15,10 @@ export interface RulesFile {
 }
 
 export function filtersOf(options: RunOptions): FilterChoices {
-  const { sessions, sample, includeUser, excludeUser } = options;
+  const { sessions, sample, share, includeUser, excludeUser } = options;
   const { includeSchema, excludeSchema, includeClient, excludeClient } = options;
   const logins = { includeUser, excludeUser, includeSchema, excludeSchema };
-  return { sessions, sample, ...logins, includeClient, excludeClient };
+  return { sessions, sample, share, ...logins, includeClient, excludeClient };
 }
 
 export function selectionOf(options: RunOptions): SelectionChoices {

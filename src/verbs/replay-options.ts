@@ -3,7 +3,7 @@ import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
-import { collectSession, collectText, parseDurationMs, parsePart } from './options.ts';
+import { collectSession, collectText, parseDurationMs, parsePart, parseShare } from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
 import { userOption } from './run-as.ts';
@@ -180,6 +180,11 @@ export function runCommand(name: string) {
     .optionsGroup('Which of it:')
     .option('--sessions <ids>', 'only these, by their numbers in `mytape ls`: 1,5,9', collectSession)
     .option('--sample <percent>', 'only this part of the sessions, the same ones each time: 10%', parsePart)
+    .option(
+      '--share <n/of>',
+      "only this host's share of the sessions, where several hosts replay one recording: 1/2 on one of them, 2/2 on the other",
+      parseShare,
+    )
     .option('--include-user <user>', 'only sessions of this recorded user; again for others', collectText)
     .option('--exclude-user <user>', 'no sessions of this one; again for others', collectText)
     .option(

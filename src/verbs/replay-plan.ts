@@ -85,6 +85,7 @@ export function plannedJob(
     sendDriver: options.sendDriver,
     copies: options.copies,
     raw: options.protocol === 'raw',
+    hostShare: options.share,
     transport: options.transport,
     logins,
     filters: filtersOf(options),

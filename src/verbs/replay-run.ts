@@ -2,7 +2,7 @@
 import { EXIT, MytapeError } from '../errors.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import type { RecordingFacts } from '../report/recording.ts';
-import { type Summary, summarize } from '../report/summary.ts';
+import { type Picked, type Summary, summarize } from '../report/summary.ts';
 import { mergeTallies } from '../report/tally.ts';
 import { summaryLines } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
@@ -48,6 +48,8 @@ export interface SourceFacts extends RecordingFacts, OpeningFacts {
   recording?: { to: CaptureNs; originSec: number };
   /** Default: once, from now on. */
   course?: Course;
+  /** Which sessions are replayed, with --sample or --share. */
+  picked?: Picked | undefined;
   /** It can be resumed: how it was started, and, where it is resumed, what of it is left. */
   resumable?: RunStart & { left: RunLeft | undefined };
   /** Where it is resumed: what is due at once, the first time. */
@@ -150,6 +152,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     ...sumCaptured(results, source),
     live: job.live !== undefined,
     mappings: mappingTexts(job),
+    picked: source.picked,
     copies,
     speed,
     elapsedMs,
@@ -236,6 +239,9 @@ function sumCaptured(results: readonly ShareResult[], source: SourceFacts): Sour
     source;
   const flood = { flooded, floodedData };
   const sum = { packets, dropped, droppedByDisk, lostByDamage, gaps, flood, partial, notRepaired };
+  // Each thread reads all of the archive.
+  const damaged = Math.max(...results.map(({ damagedPackets }) => damagedPackets));
+  if (damaged > 0) sum.lostByDamage = (lostByDamage ?? 0) + damaged;
   for (const { captured } of results) {
     if (captured === undefined) continue;
     sum.packets += captured.packets;

@@ -120,6 +120,8 @@ export interface ShareResult {
   transport: TransportStats;
   /** Why the recording could not be read to its end, if it could not. */
   unread: string | undefined;
+  /** Packets of blocks of the archive that can't be read. */
+  damagedPackets: number;
   /** Rules of `--rewrite` that no statement matched. */
   unusedRules: string[];
   /** What a live run captured; undefined: it was none. */
@@ -149,6 +151,8 @@ export class ReplayShare {
   /** Of a live run. */
   #gaps: GapTeller | undefined;
   #decoded: DecodedSessions | undefined;
+  /** In the passes before this one. */
+  #damagedPackets = 0;
 
   private constructor(
     job: OpeningJob,
@@ -230,7 +234,7 @@ export class ReplayShare {
     const share = this.#share;
     const source =
       this.#capture === undefined
-        ? openArchiveSource(this.#job, share)
+        ? openArchiveSource(this.#job, share, (line) => this.#damagedPackets === 0 && this.#say(line))
         : liveSource(this.#capture, this.#job, share, this.#say, (why) => {
             this.#unread = why;
           });
@@ -278,12 +282,14 @@ export class ReplayShare {
         serverPorts: new Set(serverPorts),
         openTls: tlsReader(this.#job.archive, this.#job.keyLog),
       });
-      await engine.run(this.#decoded);
+      await engine.run(source.damaged?.named(this.#decoded) ?? this.#decoded);
     } catch (error) {
       this.#unread = (error as Error).message;
       engine.cut();
     } finally {
       source.close();
+      // Each pass finds the same.
+      this.#damagedPackets = Math.max(this.#damagedPackets, source.damaged?.packets ?? 0);
     }
     if (this.#unread === undefined && this.#stopped === undefined) await checkpoints?.passed();
     return this.#unread;
@@ -318,6 +324,7 @@ export class ReplayShare {
       transport: this.#transport.stats(),
       ...this.#checkpoints?.total(),
       unread: this.#unread,
+      damagedPackets: this.#damagedPackets,
       unusedRules: this.#rules?.unused() ?? [],
       captured: this.#captured(),
     };

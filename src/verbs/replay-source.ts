@@ -19,6 +19,7 @@ import { captureNow } from '../time.ts';
 import { endpointText } from '../wire/address.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
+import { DamagedBlocks } from './damaged-blocks.ts';
 import type { OpeningJob, ReplayJob } from './replay-share.ts';
 
 /** Where a live run captures. Plain data: it crosses to worker threads. */
@@ -39,26 +40,34 @@ export interface LiveJob {
 
 export interface RunSource {
   packets: PacketSource;
-  decode: Pick<DecodeOptions, keyof FlowLimits | 'wants' | 'firstId' | 'idStep' | 'waits'>;
-  engine: Pick<EngineOptions, 'share' | 'connections' | 'live' | 'mappings'>;
+  decode: Pick<DecodeOptions, keyof FlowLimits | 'wants' | 'firstId' | 'idStep' | 'idOf' | 'waits'>;
+  engine: Pick<EngineOptions, 'share' | 'connections' | 'live' | 'mappings' | 'lateBy'>;
   snapshots: Pick<Snapshots, 'find'>;
+  /** Of an archive: what of it can't be read. */
+  damaged?: DamagedBlocks;
   close(): void;
 }
 
-export function openArchiveSource(job: ReplayJob, share: Share): RunSource {
+export function openArchiveSource(job: ReplayJob, share: Share, say: (line: string) => void): RunSource {
   const { archive: dir, copies, connections } = job;
   const archive = openArchive(dir);
-  const packets = archive.packets();
+  // All threads read all of it: one of them tells.
+  const damaged = new DamagedBlocks(archive, (line) => share.index === 0 && say(line));
+  const reading = damaged.reading();
+  const packets = archive.packets(reading.packets);
   return {
     packets,
-    decode: { ...archive.info.limits, wants: (id) => hasAny(share, id, copies) },
+    decode: { ...archive.info.limits, ...reading.decode, wants: (id) => hasAny(share, id, copies) },
+    damaged,
     engine: {
       share,
       connections: ConnectionIds.of(connections),
       mappings: new FixedMappings(job.mappings),
+      lateBy: (session) => damaged.lateBy(session),
     },
     snapshots: readSnapshots(dir),
     close() {
+      damaged.end();
       packets.close();
       archive.close();
     },

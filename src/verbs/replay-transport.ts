@@ -33,6 +33,8 @@ export interface PacketJob {
   clients: ClientsPlan;
   /** The target's protocol is not known. */
   raw?: boolean;
+  /** This host's share of the run, of which other hosts have the rest. */
+  hostShare?: Share | undefined;
 }
 
 /** One target of a run. Plain data: it crosses to worker threads. */
@@ -115,7 +117,7 @@ export async function openPacketTransport(
     pathMtu: () => pathNow(target)?.mtu ?? 0,
     clients,
     raw: job.raw === true,
-    ports: { ...clientPorts(job.clients), ...share },
+    ports: clientPorts(job.clients, share, job.hostShare),
   });
   try {
     if (intercept === undefined) {

@@ -15,6 +15,7 @@ import { sayState } from './ls.ts';
 import { mappedSessions, resolveMappings } from './mapping.ts';
 import { parseDurationMs, parseTime } from './options.ts';
 import { sayLine } from './output.ts';
+import { pickedSessions } from './picked-sessions.ts';
 import { recordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
@@ -169,6 +170,7 @@ async function replayArchive(
     const anchorAt = firstOf(archive, fixed);
     const servers = await recordedSide(archive, dir, waiversOf(options).live);
     warnOfRemaps(archive, plan.logins);
+    const picked = pickedSessions(archive, fixed, options);
     const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
     const { sessions, serverPorts } = archive.info;
     const recording = recordingFacts(archive);
@@ -185,6 +187,7 @@ async function replayArchive(
         anchorAt: timing.window.from ?? anchorAt,
         servers,
         waivers: waiversOf(options),
+        picked,
         startMs,
         clockSteps: stepsAsJson(clockSteps, archive.info.originSec),
         onClockStep: options.onClockStep,
@@ -201,6 +204,7 @@ async function replayArchive(
       anchorAt: begins,
       resumedAt: goesOn === undefined ? undefined : Math.max(begins, goesOn),
       servers,
+      picked,
       recording: { to: timing.window.to ?? lastOf(archive, fixed), originSec: archive.info.originSec },
       course: planCourse(options, Date.now(), left !== undefined),
       resumable: { args: process.argv.slice(3), recording: identityOf(archive.info), left },

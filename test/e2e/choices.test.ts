@@ -242,6 +242,9 @@ labTests('choices', (it) => {
     const sampled = await completed(['--sample', '80%']);
     assert.ok(sampled > 0 && sampled < SESSIONS, `${sampled} sessions`);
     assert.equal(await completed(['--sample', '80%', '-C', '2']), sampled);
+    // Two hosts, of as many threads as they like.
+    const first = await completed(['--share', '1/2', '--sample', '80%', '-C', '2']);
+    assert.equal(first + (await completed(['--share', '2/2', '--sample', '80%'])), sampled);
   });
 
   it('--rewrite: the target gets the other text, of prepared statements too; a rule that matches nothing is named', async (bed) => {

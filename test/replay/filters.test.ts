@@ -48,6 +48,33 @@ describe('which sessions run', () => {
     );
   });
 
+  test('shares have every session once, evenly, also of a sample, and of every second one', () => {
+    const [meta] = metas();
+    const idsOf = (choices: FilterChoices) => {
+      const filters = new Filters(choices);
+      return Array.from({ length: 10_000 }, (_, id) => id).filter((id) => filters.has({ ...meta, id }));
+    };
+    for (const of of [1, 2, 3, 7]) {
+      const shares = Array.from({ length: of }, (_, index) => idsOf({ share: { index, of } }));
+      assert.deepEqual(
+        shares.flat().sort((a, b) => a - b),
+        Array.from({ length: 10_000 }, (_, id) => id),
+      );
+      for (const ids of shares) {
+        assert.ok(Math.abs(ids.length - 10_000 / of) < 200, `${ids.length} of 10,000 in 1 of ${of}`);
+        // The threads of a host deal its sessions out by their numbers.
+        const odd = ids.filter((id) => id % 2 === 1).length;
+        assert.ok(Math.abs(odd - ids.length / 2) < 200, `${odd} of ${ids.length} are odd`);
+      }
+    }
+    const halves = [0, 1].map((index) => idsOf({ sample: 0.2, share: { index, of: 2 } }));
+    assert.deepEqual(
+      halves.flat().sort((a, b) => a - b),
+      idsOf({ sample: 0.2 }),
+    );
+    for (const ids of halves) assert.ok(Math.abs(ids.length - 1000) < 150, `${ids.length} of 2,000`);
+  });
+
   test('a sample is about its part, and a larger one has the smaller one in it', () => {
     const [meta] = metas();
     const sampled = (sample: number) => {

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { HANG_MS } from '../support/until.ts';
 
 export const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
 
@@ -7,7 +8,7 @@ export const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
 export function mytape(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], {
     encoding: 'utf8',
-    timeout: 15_000,
+    timeout: HANG_MS,
     env: { ...process.env, NO_COLOR: '1' },
   });
   return { status, stdout, stderr };

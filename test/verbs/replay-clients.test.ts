@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { InvalidArgumentError } from 'commander';
+import { WHOLE } from '../../src/replay/share.ts';
+import { PortAllocator } from '../../src/transport/ports.ts';
 import { clientAddresses, clientPorts, parseClients, planClients } from '../../src/verbs/replay-clients.ts';
 import { type Address, parseAddress } from '../../src/wire/address.ts';
 
@@ -16,6 +18,27 @@ function plan(choice: string, more: { target?: string; assistant?: string; clien
   });
 }
 
+describe('ports', () => {
+  test('no two threads of hosts that share a run speak from one port of an address, however many threads each has', () => {
+    const recorded = plan('recorded');
+    const client = address('10.1.1.1');
+    const taken = new Set<number>();
+    for (const [host, threads] of [2, 3].entries()) {
+      for (let index = 0; index < threads; index++) {
+        const ports = new PortAllocator(
+          7,
+          clientPorts(recorded, { index, of: threads }, { index: host, of: 2 }),
+        );
+        for (let port = ports.take(client); port !== undefined; port = ports.take(client)) {
+          assert.ok(!taken.has(port), `${port} twice`);
+          taken.add(port);
+        }
+      }
+    }
+    assert.equal(taken.size, 55_000);
+  });
+});
+
 describe('--clients', () => {
   test('what it is not is refused, with what it can be', () => {
     for (const text of ['Self', '10.99.0.0', '10.99.0.1/16']) {
@@ -30,7 +53,7 @@ describe('--clients', () => {
     const made = plan('10.99.0.0/16', { clients: ['10.1.1.1', '10.1.1.2', '10.1.1.1', 'fd00::3'] });
     const addresses = clientAddresses(structuredClone(made), 4);
     assert.equal(addresses.addressOf(address('fd00::3'), 1)?.text, '10.99.0.6');
-    assert.deepEqual(clientPorts(made), {});
+    assert.deepEqual(clientPorts(made, WHOLE), { index: 0, of: 1 });
   });
 
   test('a range with a host of the run in it is refused', () => {
@@ -53,7 +76,7 @@ describe('--clients', () => {
     assert.equal(made.address.text, '127.0.0.1');
     const addresses = clientAddresses(structuredClone(made), 4);
     assert.equal(addresses.addressOf(address('10.1.1.1'), 0)?.text, '127.0.0.1');
-    const { first, last, except } = clientPorts(structuredClone(made));
+    const { first, last, except } = clientPorts(structuredClone(made), WHOLE);
     assert.deepEqual([first, last, except], [made.first, made.last, made.taken]);
     assert.throws(() => plan('self', { assistant: '10.128.6.84' }), { code: 'usage', message: /--local/ });
   });

@@ -71,6 +71,23 @@ describe('a run whose folder is in the way', () => {
     assert.ok(!existsSync(join(out, 'run.lock')));
   });
 
+  test('keeps its share and its sample, names the sessions, and takes no other share when it is resumed', () => {
+    rmSync(out, { recursive: true, force: true });
+    const path = join(out, 'summary.json');
+    mkdirSync(path, { recursive: true });
+    chmodSync(out, 0o700);
+    const first = replay('--share', '2/2', '--sample', '99%');
+    assert.match(first.stderr, /mytape: --share 2\/2, --sample 99%: (\d) of 3 sessions(: \d(, \d)*)?\n/);
+    rmdirSync(path);
+    fails(mytape('replay', '--resume', out, '--share', '1/2'), EXIT.usage, /--resume RUN and nothing else/);
+    const again = mytape('replay', '--resume', out);
+    assert.equal(again.status, EXIT.invalidRun, again.stderr);
+    const { picked } = JSON.parse(readFileSync(path, 'utf8')) as Summary;
+    const { share, sample, sessions, of, ids } = picked!;
+    assert.deepEqual([share, sample, of], ['2/2', 0.99, 3]);
+    assert.equal(ids!.split(',').filter((id) => id !== '').length, sessions);
+  });
+
   test('killed while it waits to begin, leaves nothing to resume, and says that nothing was sent', async () => {
     const waiting = join(root, 'waiting');
     const startAt = new Date(Date.now() + 7_200_000).toISOString();
