@@ -18,8 +18,17 @@ export interface PacketSelection {
   sessions?: Iterable<number>;
   from?: CaptureNs;
   to?: CaptureNs;
+  /** A block can't be read: its packets are left out. Default: that rejects. */
+  onDamage?: (damage: BlockDamage) => void;
   /** Times are those that were captured, of `from` and `to`, too. Default: the steps of the clock are taken out. */
   asCaptured?: boolean;
+}
+
+/** A block that can't be read, by the index. */
+export interface BlockDamage {
+  block: BlockRow;
+  /** `000003.pcap.lz4, block 17 at offset 12345: damaged, its checksum is wrong`. */
+  what: string;
 }
 
 /** The packets of an archive that a selection asks for. Its blocks are the archive's, so each has whole packets. */
@@ -37,6 +46,7 @@ export class ArchivePackets implements PacketSource {
   readonly #filter: SessionFilter | undefined;
   /** 1 for each block that has packets of the sessions; undefined: all blocks. */
   readonly #wanted: Uint8Array | undefined;
+  readonly #onDamage: PacketSelection['onDamage'];
   /** Link types by segment, as far as they are known. */
   readonly #linkTypes = new Map<number, number>();
   #packets = 0;
@@ -58,6 +68,7 @@ export class ArchivePackets implements PacketSource {
     this.originSec = originSec;
     this.#from = selection.from ?? Number.NEGATIVE_INFINITY;
     this.#to = selection.to ?? Number.POSITIVE_INFINITY;
+    this.#onDamage = selection.onDamage;
     this.#clock = selection.asCaptured === true ? undefined : new MendedTimes(catalog);
     if (selection.sessions === undefined) return;
     const wanted = new Uint8Array(catalog.blockCount());
@@ -96,7 +107,11 @@ export class ArchivePackets implements PacketSource {
         reading.catch(() => {});
         for (const [i, row] of run.rows.entries()) {
           if (this.#closed) return;
-          this.#unpack(run, i, block);
+          const wrong = this.#unpack(run, i, block);
+          if (wrong !== undefined) {
+            this.#damaged(row, wrong);
+            continue;
+          }
           this.#clock?.mend(block, row.firstPacket);
           this.#filter?.apply(block, row.firstPacket);
           const isWithin = row.firstAt >= this.#from && row.lastAt <= this.#to;
@@ -128,31 +143,33 @@ export class ArchivePackets implements PacketSource {
     }
   }
 
-  /** Fills `block` with the packets of block `i` of the run. */
-  #unpack(run: Run, i: number, block: PacketBlock): void {
+  /** Fills `block` with the packets of block `i` of the run. Returns why it can't, if it can't. */
+  #unpack(run: Run, i: number, block: PacketBlock): string | undefined {
     const codec = this.#codec;
     const row = run.rows[i];
     const at = run.at[i];
-    const fail = (what: string): never => {
-      const path = segmentPath(this.#dir, row.segment, codec);
-      const where = `${basename(path)}, block ${row.number} at offset ${row.offset}`;
-      throw new MytapeError(
-        'bad-archive',
-        `${this.#dir}: ${where}: ${what} (to read the rest, as an archive that lost packets: mytape verify --rebuild ${this.#dir})`,
-      );
-    };
     const end = at + row.stored;
-    if (!run.isWhole[i]) fail('the file ends before it');
+    if (run.missing[i] !== undefined) return run.missing[i];
     const length = codec.unpack(run.octets, at, end, block.octets);
-    if (length < 0) fail(codec.answer === 'corrupt' ? 'damaged, its checksum is wrong' : 'not a block');
-    if (length !== row.octets || codec.checksum(run.octets, at, row.stored) !== row.checksum) {
-      fail('not the block that the index names: the segment was changed, or belongs to another archive');
-    }
+    if (length < 0) return codec.answer === 'corrupt' ? 'damaged, its checksum is wrong' : 'not a block';
+    if (length !== row.octets || codec.checksum(run.octets, at, row.stored) !== row.checksum)
+      return 'not the block that the index names: the segment was changed, or belongs to another archive';
     block.count = 0;
     block.linkType = this.#linkTypeOf(row.segment);
     const format = segmentFormat(block.linkType);
     const read = readPcapRecords(block, 0, length, format, this.originSec);
-    if (read !== length || block.count !== row.packets) fail('its packet records are malformed');
+    return read !== length || block.count !== row.packets ? 'its packet records are malformed' : undefined;
+  }
+
+  #damaged(row: BlockRow, wrong: string): void {
+    const path = segmentPath(this.#dir, row.segment, this.#codec);
+    const what = `${basename(path)}, block ${row.number} at offset ${row.offset}: ${wrong}`;
+    if (this.#onDamage === undefined)
+      throw new MytapeError(
+        'bad-archive',
+        `${this.#dir}: ${what} (to read the rest, as an archive that lost packets: mytape verify --rebuild ${this.#dir})`,
+      );
+    this.#onDamage({ block: row, what });
   }
 
   /** An archive that is being recorded gets new segments. */

@@ -3,13 +3,14 @@ import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { codecOf } from './build-index.ts';
 import { Catalog } from './catalog.ts';
+import { isInWal, settleFile } from './index-file.ts';
 import { ArchiveLock } from './lock.ts';
 import { checkFiles, whyNotOurs } from './ours.ts';
 import { ArchivePackets, type PacketSelection } from './packets.ts';
 import { repairArchive } from './repair.ts';
 import type { ArchiveRow, CatalogEnd, SessionRow, Totals } from './rows.ts';
 
-export type { PacketSelection } from './packets.ts';
+export type { BlockDamage, PacketSelection } from './packets.ts';
 export type { SessionRow } from './rows.ts';
 
 /** What an archive says of itself. */
@@ -37,9 +38,11 @@ export interface Archive {
   gaps(): CaptureGap[];
   /**
    * The packets in capture order, at times without the steps of the clock, unless captured ones are asked for. Reads only the blocks that the selection needs. A block that is not what the index
-   * says rejects with `bad-archive`, naming segment and offset.
+   * says rejects with `bad-archive`, naming segment and offset, or is left out (`onDamage`).
    */
   packets(selection?: PacketSelection): PacketSource;
+  /** Numbers of the blocks that have packets of this session, ascending. */
+  blocks(session: SessionRow): number[];
   /** Link types that these sessions' packets have, default all packets; the archive's own where there are none. */
   linkTypes(sessions?: Iterable<number>): number[];
   /** Ends nothing that `packets` handed out: those have descriptors of their own, but read the index. */
@@ -54,6 +57,7 @@ export interface Archive {
 export function openArchive(dir: string): Archive {
   checkFiles(dir);
   const repair = repairIfNeeded(dir);
+  if (!repair.live) settleIndex(dir);
   const catalog = Catalog.open(dir);
   try {
     catalog.checkSums();
@@ -61,6 +65,18 @@ export function openArchive(dir: string): Archive {
   } catch (error) {
     catalog.close();
     throw error;
+  }
+}
+
+/** Puts the index of an archive that is ours in order where its recorder could not, since somebody read it: no log is beside it then. */
+function settleIndex(dir: string): void {
+  if (!isInWal(dir) || whyNotOurs(dir) !== undefined) return;
+  const lock = ArchiveLock.take(dir);
+  if (!(lock instanceof ArchiveLock)) return;
+  try {
+    settleFile(dir);
+  } finally {
+    lock.release();
   }
 }
 
@@ -176,6 +192,12 @@ class OpenArchive implements Archive {
     return new ArchivePackets(this.#dir, this.#catalog, codec, linkType, originSec, selection);
   }
 
+  blocks(session: SessionRow): number[] {
+    const blocks: number[] = [];
+    this.#catalog.blocksOfSession(session, (block) => blocks.push(block));
+    return blocks;
+  }
+
   linkTypes(sessions?: Iterable<number>): number[] {
     const bySegment = new Map(this.#catalog.segments().map(({ number, linkType }) => [number, linkType]));
     const used = new Set<number>();
@@ -195,5 +217,7 @@ class OpenArchive implements Archive {
 
   close(): void {
     this.#catalog.close();
+    // Its recorder may have ended meanwhile, and could not, since we read.
+    if (this.info.live) settleIndex(this.#dir);
   }
 }

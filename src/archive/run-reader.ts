@@ -16,8 +16,8 @@ export interface Run {
   rows: BlockRow[];
   /** Where each row's block begins in `octets` … */
   at: number[];
-  /** … and whether it is all there, or its file ends before it does. */
-  isWhole: boolean[];
+  /** … and why it is not all there; undefined: it is. */
+  missing: (string | undefined)[];
   octets: Uint8Array;
 }
 
@@ -29,6 +29,15 @@ interface Span {
   /** Rows of the run, by their place in it. */
   rows: number[];
 }
+
+/** How much of a span was read, and why not more. */
+interface Reading {
+  done: number;
+  why: string;
+}
+
+const GONE: Reading = { done: 0, why: 'the file is missing' };
+const UNREADABLE = 'the disk cannot read it (EIO)';
 
 /**
  * Reads runs of blocks, into two buffers by turns: a run is valid until the second next one is asked for. What follows one
@@ -69,38 +78,43 @@ export class RunReader {
     await this.#openOnly(spans);
     const buffer = this.#buffers[this.#turn];
     this.#turn = 1 - this.#turn;
-    const run: Run = { rows, at: [], isWhole: [], octets: buffer };
+    const run: Run = { rows, at: [], missing: [], octets: buffer };
     let end = 0;
     for (const span of spans) {
-      const file = this.#files.get(span.segment)!;
-      let done = 0;
-      while (done < span.octets) {
-        const bytesRead = await this.#readFrom(file, span, buffer, end, done);
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
+      const file = this.#files.get(span.segment);
+      const { done, why } = file === undefined ? GONE : await this.#readSpan(file, span, buffer, end);
       for (const i of span.rows) {
-        const from = rows[i].offset - span.offset;
+        const row = rows[i];
+        const from = row.offset - span.offset;
         run.at[i] = end + from;
-        run.isWhole[i] = from + rows[i].stored <= done;
+        if (from + row.stored <= done) continue;
+        // The disk can't read one of them: the others are tried one by one.
+        const again = { ...span, offset: row.offset, octets: row.stored };
+        const alone =
+          file === undefined || why !== UNREADABLE || span.rows.length === 1
+            ? { done: 0, why }
+            : await this.#readSpan(file, again, buffer, end + from);
+        if (alone.done < row.stored) run.missing[i] = alone.why;
       }
       end += span.octets;
     }
     return run;
   }
 
-  /** Reads on in a span, of which `done` octets are there already. Rejects with `bad-archive`. */
-  async #readFrom(
-    file: FileHandle,
-    span: Span,
-    buffer: Uint8Array,
-    at: number,
-    done: number,
-  ): Promise<number> {
+  /** Reads a span to `at` of `buffer`, as far as that goes, and tells why not further. Rejects with `bad-archive`. */
+  async #readSpan(file: FileHandle, span: Span, buffer: Uint8Array, at: number): Promise<Reading> {
+    const { octets, offset, segment } = span;
+    let done = 0;
     try {
-      return (await file.read(buffer, at + done, span.octets - done, span.offset + done)).bytesRead;
+      while (done < octets) {
+        const { bytesRead } = await file.read(buffer, at + done, octets - done, offset + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return { done, why: 'the file ends before it' };
     } catch (cause) {
-      const path = segmentPath(this.#dir, span.segment, this.#codec);
+      if ((cause as NodeJS.ErrnoException).code === 'EIO') return { done, why: UNREADABLE };
+      const path = segmentPath(this.#dir, segment, this.#codec);
       throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
     }
   }
@@ -139,6 +153,8 @@ export class RunReader {
       try {
         this.#files.set(segment, await openRegularHandle(path, OPEN.read));
       } catch (cause) {
+        // Its blocks are missing; those of other files are not.
+        if ((cause as NodeJS.ErrnoException).code === 'ENOENT') continue;
         throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
       }
     }

@@ -27,7 +27,9 @@ export type SkipCause =
   | 'not-mysql'
   | 'replication'
   /** Said behind the server's FIN: nobody heard it. */
-  | 'unheard';
+  | 'unheard'
+  /** It was in a block of the archive that can't be read. */
+  | 'damaged-block';
 
 /** One recorded client connection. Shared by all its copies. */
 export interface SessionMeta {

@@ -38,6 +38,8 @@ export interface TableOptions extends Partial<FlowLimits> {
   firstId?: number | undefined;
   /** From one connection's id to the next one's; default 1. */
   idStep?: number | undefined;
+  /** The id of a connection whose first packet came `at`: asked once for each, in their order. Default: they are counted. */
+  idOf?: ((endpoints: Endpoints, at: CaptureNs) => number) | undefined;
 }
 
 export interface FlowOwner<F extends Flow> {
@@ -84,6 +86,7 @@ export class FlowTable<F extends Flow> {
   #gone = 0;
   #nextId: number;
   readonly #idStep: number;
+  readonly #idOf: TableOptions['idOf'];
   readonly #limits: FlowLimits;
   #lastSweep: CaptureNs = 0;
   #lastSqueeze: CaptureNs = Number.NEGATIVE_INFINITY;
@@ -96,6 +99,7 @@ export class FlowTable<F extends Flow> {
     this.#owner = owner;
     this.#nextId = firstId;
     this.#idStep = idStep;
+    this.#idOf = options.idOf;
     this.#limits = {
       idleNs: options.idleNs ?? NO_LIMITS.idleNs,
       halfOpenNs: options.halfOpenNs ?? NO_LIMITS.halfOpenNs,
@@ -260,7 +264,7 @@ export class FlowTable<F extends Flow> {
     const endpoints = this.fromClient
       ? { client: source, clientPort: segment.srcPort, server: destination, serverPort: segment.dstPort }
       : { client: destination, clientPort: segment.dstPort, server: source, serverPort: segment.srcPort };
-    const flow = this.#owner.create(endpoints, this.#nextId, at);
+    const flow = this.#owner.create(endpoints, this.#idOf?.(endpoints, at) ?? this.#nextId, at);
     this.#nextId += this.#idStep;
     this.#room.began();
     this.#places.put(segment, this.fromClient, flow);

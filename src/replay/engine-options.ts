@@ -1,3 +1,4 @@
+import type { SessionMeta } from '../flow/events.ts';
 import type { Timetable } from '../flow/timetable.ts';
 import type { Alarm } from '../net/timer.ts';
 import type { CaptureNs, Clock, MonotonicMs } from '../time.ts';
@@ -53,6 +54,8 @@ export interface EngineOptions {
   /** Who the recorded users are on the target. */
   logins: Logins;
   /** Which target each recorded server's sessions go to; undefined: all to the only one. */
+  /** Why the beginning of a session is missing that seems to have begun before the recording; undefined: it did. */
+  lateBy?: ((session: SessionMeta) => string | undefined) | undefined;
   mappings?: Mappings | undefined;
   /** How many targets there are; default 1. */
   targets?: number | undefined;

@@ -195,6 +195,7 @@ export class Intake {
     // Where no protocol is known nobody logs in.
     const plan = filters?.has(meta) === false ? 'filtered' : raw === true ? undefined : logins.plan(meta);
     let cause = typeof plan === 'string' ? plan : this.#owner.refuses(meta, destination.target);
+    if (cause === 'joined-late') cause = this.#options.lateBy?.(meta) ?? cause;
     // What it had said before nobody can say again.
     if (plan === undefined && !this.#windowBegun) cause ??= 'out-of-window';
     if (typeof plan === 'string' || cause !== undefined) {

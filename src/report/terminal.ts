@@ -9,6 +9,7 @@ const NEXT_MOVES: Readonly<Record<string, string>> = {
   'other-server': 'of a server that no -x names',
   'unknown-user': 'name them in the file of --users, or say --as',
   'out-of-time': 'the run was ended before',
+  'damaged-block': 'replay an undamaged copy of the archive',
 };
 
 /** The lines of the summary as people read it: the same numbers as summary.json, and how they add up. */

@@ -2,7 +2,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
 import { counted } from '../counted.ts';
-import { MytapeError } from '../errors.ts';
+import { EXIT, MytapeError } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
 import type { PacketBlock } from '../wire/packets.ts';
@@ -14,9 +14,10 @@ import {
   writePcapHeader,
   writePcapRecord,
 } from '../wire/pcap.ts';
+import { DamagedBlocks } from './damaged-blocks.ts';
 import { sayState } from './ls.ts';
 import { collectSession } from './options.ts';
-import { say } from './output.ts';
+import { say, sayLine } from './output.ts';
 
 const EXAMPLES = `
 Examples:
@@ -68,7 +69,12 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
   }
   const linkType = chooseLinkType(archive, options);
   const sessions = options.session === undefined ? {} : { sessions: options.session };
-  const source = archive.packets({ ...sessions, asCaptured: true });
+  const damaged = new DamagedBlocks(archive, sayLine);
+  const source = archive.packets({
+    ...sessions,
+    asCaptured: true,
+    onDamage: (damage) => damaged.add(damage),
+  });
   const toStdout = options.output === '-';
   let packets = 0;
   // People's data: readable by whoever exports it, and nobody else.
@@ -94,6 +100,8 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
     if (!toStdout) closeSync(fd);
   }
   say(`${counted(packets, 'packet')} written to ${toStdout ? 'stdout' : options.output}`);
+  damaged.end();
+  if (damaged.packets > 0) process.exitCode = EXIT.failed;
 }
 
 /** A pcap file has packets of one link type. */

@@ -103,7 +103,8 @@ async function idleOf(
   mostMs: number,
   clock: FollowedClock | undefined,
 ): Promise<IdleData> {
-  const source = archive.packets();
+  // The run itself names what can't be read.
+  const source = archive.packets({ onDamage: () => {} });
   try {
     const gaps = await findIdle(source, ends, mostMs * 1e6, clock);
     sayLine(

@@ -51,7 +51,7 @@ async function greetingOf(
   archive: Archive,
   { id, serverPort, firstAt }: SessionRow,
 ): Promise<Greeting | undefined> {
-  const packets = archive.packets({ sessions: [id], to: firstAt + GREETING_WITHIN_NS });
+  const packets = archive.packets({ sessions: [id], to: firstAt + GREETING_WITHIN_NS, onDamage: () => {} });
   const segment = new Segment();
   try {
     for await (const { octets, view, count, offset, length, linkType } of packets) {
@@ -131,7 +131,8 @@ export async function shownUuids(archive: Archive): Promise<Map<string, Set<stri
   const shown = new Map<string, Set<string>>();
   const ports = new Set(archive.info.serverPorts);
   const endMs = performance.now() + SCAN_LIMIT_MS;
-  const packets = archive.packets();
+  // The run itself names what can't be read.
+  const packets = archive.packets({ onDamage: () => {} });
   try {
     for await (const { octets, view, count, offset, length, linkType } of packets) {
       const block = Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);

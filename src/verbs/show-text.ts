@@ -38,6 +38,7 @@ const CAUSES: Readonly<Record<SkipCause, string>> = {
   'not-mysql': 'not MySQL',
   replication: 'a replica reads its binary log',
   unheard: 'sent after the server had closed',
+  'damaged-block': 'in a block of the archive that cannot be read',
 };
 
 export interface TextOptions {

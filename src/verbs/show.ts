@@ -1,15 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { Command } from '@commander-js/extra-typings';
 import { tlsReader } from '../archive/keys.ts';
-import { type Archive, openArchive } from '../archive/reader.ts';
+import { type Archive, openArchive, type PacketSelection } from '../archive/reader.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
 import type { CloseHow, FlowEvent } from '../flow/events.ts';
 import type { PacketSource } from '../wire/packets.ts';
+import { DamagedBlocks } from './damaged-blocks.ts';
 import { readKeyLog } from './key-log-file.ts';
 import { lossObjects, sayState } from './ls.ts';
 import { collectSession } from './options.ts';
-import { drained, LineWriter } from './output.ts';
+import { drained, LineWriter, sayLine } from './output.ts';
 import { toJson } from './show-json.ts';
 import { type ShownLine, ShownLines } from './show-lines.ts';
 import { SessionText } from './show-text.ts';
@@ -78,7 +79,8 @@ async function show(dir: string, sessions: readonly number[], options: ShowOptio
     const reading = new Reading(archive, tlsReader(dir, keyLog));
     if (options.json) await showJson(archive, reading, sessions);
     else await showText(archive, reading, sessions, options.raw === true);
-    return reading.interrupted ? EXIT.interrupted : EXIT.done;
+    if (reading.interrupted) return EXIT.interrupted;
+    return reading.damaged.packets > 0 ? EXIT.failed : EXIT.done;
   } finally {
     archive.close();
   }
@@ -121,11 +123,13 @@ async function showText(
 class Reading {
   /** Ctrl-C was typed: no more lines. */
   interrupted = false;
+  readonly damaged: DamagedBlocks;
   readonly #archive: Archive;
   readonly #openTls: DecodeOptions['openTls'];
 
   constructor(archive: Archive, openTls: DecodeOptions['openTls']) {
     this.#archive = archive;
+    this.damaged = new DamagedBlocks(archive, sayLine);
     this.#openTls = openTls;
   }
 
@@ -135,15 +139,10 @@ class Reading {
    */
   async closes(sessions: readonly number[]): Promise<Map<number, CloseHow>> {
     const closes = new Map<number, CloseHow>();
-    try {
-      for await (const events of this.#events(sessions)) {
-        for (const event of events) {
-          if (event.type === 'close' || event.type === 'skip') closes.set(event.session.id, event.how);
-        }
+    for await (const events of this.#events(sessions)) {
+      for (const event of events) {
+        if (event.type === 'close' || event.type === 'skip') closes.set(event.session.id, event.how);
       }
-    } catch (error) {
-      // A damaged block: `lines` comes upon it as well, after it has printed what is before it.
-      if (!(error instanceof MytapeError)) throw error;
     }
     return closes;
   }
@@ -166,7 +165,8 @@ class Reading {
   async *#events(sessions: readonly number[]): AsyncGenerator<FlowEvent[]> {
     if (this.interrupted) return;
     const wanted = new Set(sessions);
-    const packets = this.#packets(sessions);
+    const reading = this.damaged.reading();
+    const packets = this.#packets(sessions, reading.packets);
     const stop = () => {
       this.interrupted = true;
       packets.close();
@@ -176,11 +176,12 @@ class Reading {
       const { serverPorts, limits } = this.#archive.info;
       const decoded = decodeSessions(packets, {
         ...limits,
+        ...reading.decode,
         serverPorts: new Set(serverPorts),
         openTls: this.#openTls,
         ...(sessions.length === 0 ? {} : { wants: (id: number) => wanted.has(id) }),
       });
-      for await (const events of decoded) {
+      for await (const events of this.damaged.named(decoded)) {
         // Blocks that were read at once come one after another without a turn of the event loop, which Ctrl-C needs.
         await setImmediate();
         // Then the decoder ends every session where it was stopped, which is not where the session ended.
@@ -193,10 +194,10 @@ class Reading {
   }
 
   /** All packets, since ids are counted from the first one, up to the last of these sessions. */
-  #packets(sessions: readonly number[]): PacketSource {
+  #packets(sessions: readonly number[], selection: PacketSelection): PacketSource {
     let most = sessions.length === 0 ? this.#archive.info.packets : 0;
     for (const id of sessions) most = Math.max(most, 1 + (this.#archive.session(id)?.lastPacket ?? 0));
-    return firstPackets(this.#archive.packets(), Math.min(most, this.#archive.info.packets));
+    return firstPackets(this.#archive.packets(selection), Math.min(most, this.#archive.info.packets));
   }
 }
 
