@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { OPEN, openRegular } from '../files.ts';
 import { Catalog } from './catalog.ts';
 import { FORMAT_VERSION, TABLE_NAMES } from './columns.ts';
-import { harden, INDEX_FILE } from './index-file.ts';
+import { harden, INDEX_FILE, settle } from './index-file.ts';
 import type { RowTable } from './row-table.ts';
 import type { ArchiveRow, CatalogBatch, CatalogEnd } from './rows.ts';
 import { APPLICATION_ID, SCHEMA } from './schema.ts';
@@ -116,13 +116,7 @@ export class CatalogWriter {
    * can be written to.
    */
   settle(): void {
-    this.#db.pragma('busy_timeout = 0');
-    try {
-      this.#db.pragma('wal_checkpoint(TRUNCATE)');
-      this.#db.pragma('journal_mode = DELETE');
-    } catch (error) {
-      if (!(error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL)/.test(error.code))) throw error;
-    }
+    settle(this.#db);
   }
 
   /** What was written so far. Valid until `close`. */

@@ -1,5 +1,6 @@
 /** Opens the file of an archive's index, which somebody may have damaged, or made to harm whoever opens it. */
-import { closeSync, readSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, readSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { MytapeError } from '../errors.ts';
@@ -17,6 +18,14 @@ export const INDEX_FILES: readonly string[] = ['', '-wal', '-shm', '-journal'].m
 
 const MAGIC = 'SQLite format 3\0';
 
+/** The head of the file (SQLite's documentation: Database File Format, 1.3) up to the format's version for readers, which says WAL mode. */
+const HEAD_OCTETS = 20;
+const READ_VERSION = 19;
+const WAL_VERSION = 2;
+
+/** What is copied at once. */
+const COPY_OCTETS = 1 << 20;
+
 /** Objects of a schema that are looked at; ours has fewer. */
 const MOST_OBJECTS = 64;
 
@@ -30,13 +39,15 @@ export interface IndexFile {
   tables: ReadonlySet<string>;
 }
 
-/** Opens the index of the archive in `dir` for reading. Throws `bad-archive` where it is none, or has another schema than its version's. */
+/**
+ * Opens the index of the archive in `dir` for reading, and leaves no file behind: a reader of SQLite's WAL mode makes an index.db-shm and an
+ * index.db-wal, which only a writer takes away. Throws `bad-archive` where it is none, or has another schema than its version's. */
 export function openIndexFile(dir: string): IndexFile {
   const path = join(dir, INDEX_FILE);
-  checkMagic(dir, path);
+  const isWal = checkHead(dir, path);
   let db: Database.Database | undefined;
   try {
-    db = new Database(path, { readonly: true, fileMustExist: true });
+    db = isWal ? openWal(dir, path) : new Database(path, { readonly: true, fileMustExist: true });
     harden(db);
     const applicationId = db.pragma('application_id', { simple: true });
     if (applicationId !== APPLICATION_ID) {
@@ -58,6 +69,99 @@ export function openIndexFile(dir: string): IndexFile {
   }
 }
 
+/** Whether the index of the archive in `dir` is in WAL mode: it is being recorded, or its recorder could not put it in order. */
+export function isInWal(dir: string): boolean {
+  return checkHead(dir, join(dir, INDEX_FILE));
+}
+
+/**
+ * Folds the log of an index that is ours into it, and leaves one plain file. While somebody reads it, or the disk is full, it stays as it
+ * is, which is as good.
+ */
+export function settleFile(dir: string): void {
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(join(dir, INDEX_FILE), { fileMustExist: true, timeout: 0 });
+    settle(db);
+  } finally {
+    db?.close();
+  }
+}
+
+/** The same, of one that is open. */
+export function settle(db: Database.Database): void {
+  db.pragma('busy_timeout = 0');
+  try {
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    db.pragma('journal_mode = DELETE');
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL)/.test(error.code))) throw error;
+  }
+}
+
+/** Where someone is at work in the folder, as SQLite has it; else, or where that needs a folder that can be written, a copy. */
+function openWal(dir: string, path: string): Database.Database {
+  if (existsSync(`${path}-shm`)) {
+    try {
+      const db = new Database(path, { readonly: true, fileMustExist: true });
+      try {
+        db.pragma('schema_version');
+        return db;
+      } catch (error) {
+        db.close();
+        throw error;
+      }
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError && /^SQLITE_(CANTOPEN|READONLY)/.test(error.code)))
+        throw error;
+    }
+  }
+  return openCopy(dir, path);
+}
+
+/** Opens a copy of an index in WAL mode, with what stands in its log, in files that have no name any more. Throws 'disk'. */
+function openCopy(dir: string, path: string): Database.Database {
+  let folder: string | undefined;
+  try {
+    folder = mkdtempSync(join(tmpdir(), 'mytape-index-'));
+    for (const suffix of ['', '-wal'])
+      if (existsSync(path + suffix)) copyRegular(path + suffix, join(folder, INDEX_FILE + suffix));
+    const db = new Database(join(folder, INDEX_FILE), { fileMustExist: true });
+    // What it writes from now on would have no name.
+    db.pragma('journal_mode = DELETE');
+    db.pragma('query_only = ON');
+    return db;
+  } catch (cause) {
+    if (cause instanceof Database.SqliteError && !/^SQLITE_(FULL|IOERR)/.test(cause.code)) throw cause;
+    throw new MytapeError(
+      'disk',
+      `cannot copy the index of ${dir}, which its recorder did not put in order, into ${tmpdir()}: ${(cause as Error).message} ` +
+        '(make room there, or name another folder: TMPDIR=FOLDER)',
+      { cause },
+    );
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function copyRegular(from: string, to: string): void {
+  const source = openRegular(from, OPEN.read);
+  try {
+    const target = openRegular(to, OPEN.createNew);
+    try {
+      const piece = new Uint8Array(COPY_OCTETS);
+      for (let octets = 1; octets > 0; ) {
+        octets = readSync(source, piece);
+        for (let done = 0; done < octets; ) done += writeSync(target, piece, done, octets - done);
+      }
+    } finally {
+      closeSync(target);
+    }
+  } finally {
+    closeSync(source);
+  }
+}
+
 /** What follows from an error of SQLite's for whoever opened the archive. */
 export function explain(dir: string, cause: unknown): unknown {
   if (!(cause instanceof Database.SqliteError)) return cause;
@@ -73,8 +177,8 @@ export function harden(db: Database.Database): void {
   db.pragma('cell_size_check = ON');
 }
 
-/** Looks at the file before SQLite does, which would follow a link and wait for a FIFO. */
-function checkMagic(dir: string, path: string): void {
+/** Looks at the file before SQLite does, which would follow a link and wait for a FIFO. Returns whether the file is in WAL mode. */
+function checkHead(dir: string, path: string): boolean {
   let fd: number;
   try {
     fd = openRegular(path, OPEN.read);
@@ -82,13 +186,14 @@ function checkMagic(dir: string, path: string): void {
     throw new MytapeError('bad-archive', `cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
   try {
-    const magic = Buffer.alloc(MAGIC.length);
-    readSync(fd, magic, 0, magic.length, 0);
-    if (magic.toString('latin1') !== MAGIC)
+    const head = Buffer.alloc(HEAD_OCTETS);
+    readSync(fd, head, 0, HEAD_OCTETS, 0);
+    if (head.toString('latin1', 0, MAGIC.length) !== MAGIC)
       throw new MytapeError(
         'bad-archive',
         `cannot read the index of ${dir}: ${path} is not a SQLite database (${withoutIndex(dir)})`,
       );
+    return head[READ_VERSION] === WAL_VERSION;
   } finally {
     closeSync(fd);
   }
