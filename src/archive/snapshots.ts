@@ -90,6 +90,8 @@ interface Version {
 export class Snapshots {
   /** How many there are. */
   count = 0;
+  /** How many prepared statements are in their lines; 0: none was ever seen. */
+  statements = 0;
   /** What they lack, each cause once. */
   readonly lacks = new Set<string>();
   /** Who answered, in order: more than one where the address went to another server. */
@@ -180,6 +182,7 @@ export class Snapshots {
 
   #loaded(stored: StoredSession): SnapshotSession {
     const { id, user, host, port, schema, statements = [], variables = [], userVariables = [] } = stored;
+    this.statements += statements.length;
     return {
       id,
       user,

@@ -1,4 +1,6 @@
 /** A run of any source: its threads, signals, and summary.json. */
+import { readSnapshots } from '../archive/snapshots.ts';
+import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import type { RecordingFacts } from '../report/recording.ts';
@@ -178,6 +180,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     writeRunFile(out, { ...runFile, completed: true });
     removeCheckpoints(out);
   }
+  warnOfStatements(job.archive, summary);
   lock.release();
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
   process.exitCode = exitCodeOf(summary, interrupted);
@@ -261,6 +264,18 @@ function warnOfRules(results: readonly ShareResult[]): void {
     if (others.every(({ unusedRules }) => unusedRules.includes(rule)))
       sayLine(`no statement matched ${rule}`);
   }
+}
+
+/** Snapshots without any statement, where the recording has executions of some, point to the recorded server's settings. */
+function warnOfStatements(dir: string, { commands }: Summary): void {
+  const { 'unknown-statement': unknown = 0 } = commands.skipped;
+  if (unknown === 0) return;
+  const { count, statements } = readSnapshots(dir);
+  if (count === 0 || statements > 0) return;
+  sayLine(
+    `${counted(unknown, 'command')} skipped (unknown-statement): the recording has ${counted(count, 'snapshot')} and no prepared statement in any ` +
+      "(on the recorded server, does performance_schema.prepared_statements_instances list what SHOW STATUS LIKE 'Prepared_stmt_count' counts?)",
+  );
 }
 
 function exitCodeOf(summary: Summary, interrupted: boolean): number {

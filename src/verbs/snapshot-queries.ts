@@ -22,10 +22,15 @@ const SESSIONS = `SELECT ID AS id, USER AS user, HOST AS host, DB AS db FROM inf
 const THREADS = `SELECT THREAD_ID AS thread, PROCESSLIST_ID AS id FROM performance_schema.threads
   WHERE PROCESSLIST_ID IS NOT NULL LIMIT ${MOST_ROWS}`;
 
-/** Those of the binary protocol: PREPARE's have a name, those of stored programs an owner that is no event. */
-const STATEMENTS = `SELECT OWNER_THREAD_ID AS thread, STATEMENT_ID AS statement, SQL_TEXT AS text
-  FROM performance_schema.prepared_statements_instances
-  WHERE STATEMENT_NAME IS NULL AND OWNER_OBJECT_TYPE IS NULL LIMIT ${MOST_ROWS + 1}`;
+/**
+ * All of them. Which are of the binary protocol is told here: `WHERE STATEMENT_NAME IS NULL` finds none in MySQL 9.7, whose index of
+ * that column is a hash and has no NULL.
+ */
+const STATEMENTS = `SELECT OWNER_THREAD_ID AS thread, STATEMENT_ID AS statement, STATEMENT_NAME AS name, OWNER_OBJECT_TYPE AS owner,
+  SQL_TEXT AS text FROM performance_schema.prepared_statements_instances LIMIT ${MOST_ROWS + 1}`;
+
+/** How many the server has by its own count, in whatever form. */
+const PREPARED_COUNT = "SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'";
 
 /** MySQL has this table, MariaDB does not. Variables without a global value mean nothing in another session. */
 const VARIABLES = `SELECT v.THREAD_ID AS thread, v.VARIABLE_NAME AS name, v.VARIABLE_VALUE AS value
@@ -36,6 +41,9 @@ const VARIABLES = `SELECT v.THREAD_ID AS thread, v.VARIABLE_NAME AS name, v.VARI
 const USER_VARIABLES = `SELECT THREAD_ID AS thread, VARIABLE_NAME AS name, LENGTH(VARIABLE_VALUE) AS octets,
   CAST(LEFT(VARIABLE_VALUE, ${MOST_VALUE_OCTETS}) AS BINARY) AS value
   FROM performance_schema.user_variables_by_thread LIMIT ${MOST_ROWS + 1}`;
+
+const NONE_LISTED =
+  'prepared_statements_instances: the server has prepared statements and lists none (see performance_schema_max_prepared_statements_instances)';
 
 /** Runs a statement; rejects as mysql2 does: with `sqlState` where the server refused it, without where it is gone. */
 export type Ask = (sql: string) => Promise<readonly unknown[]>;
@@ -99,10 +107,24 @@ async function askParts(ask: Ask, sessions: Map<number, Gathered>, lacks: string
   if (threads.length === 0) return;
   const byThread = new Map(threads.map(({ thread, id }) => [thread, sessions.get(id)]));
 
-  type StatementRow = { thread: number; statement: number; text: string };
-  const statements = await table<StatementRow>('prepared_statements_instances', STATEMENTS);
-  for (const { thread, statement, text } of statements) {
+  type StatementRow = {
+    thread: number;
+    statement: number;
+    name: string | null;
+    owner: string | null;
+    text: string;
+  };
+  const instances = 'prepared_statements_instances';
+  const lacksBefore = lacks.length;
+  const statements = await table<StatementRow>(instances, STATEMENTS);
+  for (const { thread, statement, name, owner, text } of statements) {
+    // PREPARE's have a name, those of stored programs an owner.
+    if (name !== null || owner !== null) continue;
     byThread.get(thread)?.statements.push({ id: statement, sql: isWhole(text) ? text : undefined });
+  }
+  if (statements.length === 0 && lacks.length === lacksBefore) {
+    const [row] = await table<{ Value: string }>('Prepared_stmt_count', PREPARED_COUNT);
+    if (Number(row?.Value ?? 0) > 0) lacks.push(NONE_LISTED);
   }
 
   type VariableRow = { thread: number; name: string; value: string };

@@ -6,7 +6,8 @@ import { Lab } from '../../scripts/lab/lab.ts';
 import { USERS } from '../../scripts/lab/server.ts';
 import { digestText } from '../../src/mysql/digest.ts';
 import { AGREED, DIFFERENT } from '../mysql/digest-corpus.ts';
-import { labObstacle } from './support/capability.ts';
+import { MYSQL, NOT_MYSQL, NOT_OURS } from '../mysql/digest-corpus-mysql.ts';
+import { brandsObstacle, labObstacle } from './support/capability.ts';
 
 /** Digests of statements that have ended, the last ones of each thread. */
 const SETTINGS = [
@@ -14,6 +15,9 @@ const SETTINGS = [
   '--performance-schema-consumer-events-statements-current=ON',
   '--performance-schema-consumer-events-statements-history=ON',
 ];
+
+/** What STATEMENT_DIGEST_TEXT() says, prepared, of a text that it can't parse. */
+const ER_UNDISCLOSED_PARSE_ERROR_IN_DIGEST_FN = 3677;
 
 describe('digest texts of MariaDB', { skip: labObstacle() ?? false }, () => {
   let lab: Lab;
@@ -106,4 +110,40 @@ describe('digest texts of MariaDB', { skip: labObstacle() ?? false }, () => {
     const digests = await lastDigests(2);
     assert.equal(digests[1], 'SELECT ? ; ');
   });
+});
+
+test('digest texts of MySQL 9.7 are ours', { skip: brandsObstacle('mysql') ?? false }, async (t) => {
+  const lab = await Lab.up({ name: 'mytape-e2e-digest9', servers: ['target'], target: 'mysql' });
+  t.after(() => lab.down());
+  const connection = await createConnection({
+    socketPath: lab.server('target').socketPath,
+    user: 'app',
+    password: USERS.app,
+    database: 'sbtest',
+    flags: ['-IGNORE_SPACE'],
+  });
+  t.after(() => connection.destroy());
+  /** undefined: the server can't parse it. */
+  const askServer = async (statement: string): Promise<string | undefined> => {
+    try {
+      const asked = 'SELECT STATEMENT_DIGEST_TEXT(?) AS digest';
+      return (await connection.execute<RowDataPacket[]>(asked, [statement]))[0][0].digest;
+    } catch (error) {
+      if ((error as { errno?: number }).errno !== ER_UNDISCLOSED_PARSE_ERROR_IN_DIGEST_FN) throw error;
+      return undefined;
+    }
+  };
+  const corpus = [
+    ...AGREED,
+    { sqlMode: '', options: {}, statements: [...DIFFERENT.flatMap((each) => each.statements), ...MYSQL] },
+  ];
+  for (const { sqlMode, options, statements } of corpus) {
+    await connection.query(`SET sql_mode = '${sqlMode}'`);
+    for (const [statement] of statements) {
+      if (NOT_OURS.has(statement)) continue;
+      const octets = Buffer.from(statement);
+      const ours = digestText(octets, 0, octets.length, options);
+      assert.equal(await askServer(statement), NOT_MYSQL.has(statement) ? undefined : ours, statement);
+    }
+  }
 });

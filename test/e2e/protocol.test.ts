@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
 import type { Recorded } from '../../scripts/lab/path.ts';
 import { type ReplayPath, startIntercept } from '../../scripts/lab/tape.ts';
+import { SnapshotWriter } from '../../src/archive/snapshot-writer.ts';
 import type { Summary } from '../../src/report/summary.ts';
 import { until } from '../support/until.ts';
 import { commandObstacle } from './support/capability.ts';
@@ -223,6 +224,19 @@ labTests('protocol', (it) => {
       // Neither the variable nor the statement is known.
       assert.deepEqual([divergence.data, divergence.error], [3, 0]);
       assert.deepEqual(commands.skipped, { 'unknown-statement': 3 });
+      assert.doesNotMatch(adopted.stderr, /in any/, 'it has no snapshots');
+      const writer = await SnapshotWriter.create(bare.archive);
+      await writer.append({ at: 0, sessions: [], lacks: [] });
+      await writer.close();
+      const lacking = await bed.replayAnyhow({
+        path: 'local',
+        archive: bare.archive,
+        extra: ['--adopt', 'sbtest/sbtest2'],
+      });
+      assert.match(
+        lacking.stderr,
+        /mytape: 3 commands skipped \(unknown-statement\): the recording has 1 snapshot and no prepared statement in any/,
+      );
       assert.deepEqual(commands.lost, {});
 
       const pw = bed.fresh('root.pw');

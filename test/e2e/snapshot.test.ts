@@ -4,16 +4,18 @@ import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { Background } from '../../scripts/lab/background.ts';
 import { Lab, type RunResult } from '../../scripts/lab/lab.ts';
 import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
-import { PORT } from '../../scripts/lab/server.ts';
+import { PORT, USERS } from '../../scripts/lab/server.ts';
 import { CLI, type RecordSummary, tape } from '../../scripts/lab/tape.ts';
 import { openArchive } from '../../src/archive/reader.ts';
 import { readSnapshots, SNAPSHOTS_FILE } from '../../src/archive/snapshots.ts';
 import { adoptionOf } from '../../src/replay/adoption.ts';
+import { askSessions } from '../../src/verbs/snapshot-queries.ts';
 import { until } from '../support/until.ts';
-import { labObstacle } from './support/capability.ts';
+import { brandsObstacle, labObstacle } from './support/capability.ts';
 import { runSteps } from './support/path.ts';
 import type { Step } from './support/steps.ts';
 
@@ -255,4 +257,44 @@ describe('record --snapshot-from', { skip: labObstacle() ?? false }, () => {
     assert.doesNotMatch(stderr, /hunter2/);
     assert.equal(existsSync(archive), false);
   });
+});
+
+test("snapshots of MySQL 9: a session's statements, but PREPARE's, and its variables", {
+  skip: brandsObstacle('mysql') ?? false,
+}, async (t) => {
+  const lab = await Lab.up({ name: 'mytape-e2e-snapshot9', servers: ['online'], online: 'mysql' });
+  t.after(() => lab.down());
+  const online = lab.server('online');
+  await online.stop();
+  await online.start(['--performance-schema=ON']);
+  const socket = await createConnection({
+    socketPath: online.socketPath,
+    user: 'app',
+    password: USERS.app,
+    database: 'sbtest',
+  });
+  t.after(() => socket.destroy());
+  const id = async () => (await socket.query<RowDataPacket[]>('SELECT CONNECTION_ID() AS id'))[0][0].id;
+  const sql = 'SELECT ? + 1';
+  await socket.execute(sql, [1]);
+  await socket.query("PREPARE s FROM 'SELECT 5'");
+  await socket.query("SET @a = 7, sql_mode = 'ANSI'");
+  const mine = await id();
+  const answered = await askSessions(async (asked) => {
+    const rows = await online.sql(asked);
+    if (!asked.includes('information_schema.PROCESSLIST')) return rows;
+    // The session is one of the socket, which no snapshot is about.
+    return [{ id: mine, user: 'app', host: '10.0.0.1:4000', db: 'sbtest' }];
+  }, 'root');
+  assert.deepEqual(answered.lacks, []);
+  const [session] = answered.sessions;
+  assert.deepEqual(
+    session.statements.map((statement) => statement.sql),
+    [sql],
+  );
+  assert.deepEqual(
+    session.userVariables.map(([name]) => name),
+    ['a'],
+  );
+  assert.ok(session.variables.some(([name, value]) => name === 'sql_mode' && value.includes('ANSI')));
 });

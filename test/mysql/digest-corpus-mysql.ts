@@ -1,3 +1,5 @@
+import { DIFFERENT } from './digest-corpus.ts';
+
 /**
  * Statements, and what STATEMENT_DIGEST_TEXT() of MySQL 9.7 says of them, which test/e2e/digest.test.ts asks again: what MariaDB cannot
  * parse, and what MySQL 9 made new. sql_mode is empty.
@@ -321,3 +323,32 @@ export const MYSQL: readonly (readonly [string, string])[] = [
   ['SELECT 1 /*!90700 + 2 */', 'SELECT ? + ?'],
   ['SELECT 1 /*!99999 + 2 */', 'SELECT ?'],
 ];
+
+/** Statements of MariaDB's that MySQL 9.7 can't parse, and so has no digest for. */
+export const NOT_MYSQL: ReadonlySet<string> = new Set([
+  'SELECT \\N, a = \\N FROM t',
+  'SELECT 1;;',
+  'CREATE OR REPLACE PROCEDURE p1() SELECT 1',
+  'CREATE OR REPLACE PROCEDURE p2() BEGIN SELECT 1; SELECT 2; END',
+  'CREATE OR REPLACE PROCEDURE p4() BEGIN DECLARE done INT DEFAULT FALSE; DECLARE c CURSOR FOR SELECT 1; DECLARE CONTINUE HANDLER FOR NOT FOUND SET done = TRUE; OPEN c; l: LOOP FETCH c INTO done; IF done THEN LEAVE l; END IF; END LOOP; CLOSE c; REPEAT SET done = 1; UNTIL NULL END REPEAT; CASE NULL WHEN NULL THEN SELECT 1; END CASE; END',
+  "SET PASSWORD FOR 'nosuch'@'%' = PASSWORD('x')",
+  'SHOW MASTER STATUS',
+  'EXPLAIN EXTENDED SELECT 1',
+  'SELECT a FROM t PROCEDURE ANALYSE()',
+  'VALUES (1, 2), (3, 4)',
+  'INSERT INTO t VALUES (1) RETURNING a',
+  'SELECT a FROM t OFFSET 5 ROWS FETCH FIRST 3 ROWS ONLY',
+  'CREATE OR REPLACE PROCEDURE p3(IN a INT, OUT b VARCHAR(10), INOUT c INT) BEGIN DECLARE x INT DEFAULT -5; DECLARE y INT DEFAULT NULL; IF a > 1 THEN SET x = -1; ELSEIF a < 2 THEN SET x = NULL; ELSE SET x = 2; END IF; WHILE x < 5 DO SET x = x + 1; END WHILE; END',
+  'CREATE SEQUENCE s START WITH 1',
+  "SELECT * FROM t FOR SYSTEM_TIME AS OF '2020-01-01'",
+  'SET STATEMENT max_statement_time=1 FOR SELECT 1',
+  'SELECT a FROM t LIMIT 5 ROWS EXAMINED 10',
+  'SELECT rank, groups, member, persist, active, array, url FROM t',
+]);
+
+/** Statements with a name of more than 64 octets, for which the server writes `...`. */
+export const NOT_OURS: ReadonlySet<string> = new Set(
+  DIFFERENT.filter(({ reason }) => reason.includes('64 octets')).flatMap(({ statements }) =>
+    statements.map(([statement]) => statement),
+  ),
+);

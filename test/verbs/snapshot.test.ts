@@ -51,6 +51,7 @@ function scripted(tables: Record<string, Table>): Ask {
       { Variable_name: 'version', Value: '8.4.2' },
     ],
     Uptime: [{ Variable_name: 'Uptime', Value: '60' }],
+    Prepared_stmt_count: [{ Variable_name: 'Prepared_stmt_count', Value: '0' }],
     '@@performance_schema': [{ is: 1 }],
     'performance_schema.threads': [
       { thread: 108, id: 8 },
@@ -78,15 +79,20 @@ function refusal(message: string): Error {
   return Object.assign(new Error(message), { sqlState: '42000' });
 }
 
+/** What a statement has that COM_STMT_PREPARE made. */
+const BINARY = { name: null, owner: null };
+
 test('scripted MySQL 8 peer: sessions with statements and variables of theirs', async () => {
   const ask = scripted({
     prepared_statements_instances: [
-      { thread: 109, statement: 5, text: 'SELECT ?' },
-      { thread: 108, statement: 2, text: 'x'.repeat(1024) },
-      { thread: 108, statement: 1, text: 'SELECT 1' },
-      { thread: 108, statement: 3, text: 'SELECT "\ufffd"' },
-      { thread: 777, statement: 1, text: 'of a session that ended' },
-      { thread: 1, statement: 1, text: 'our own' },
+      { thread: 109, statement: 5, ...BINARY, text: 'SELECT ?' },
+      { thread: 108, statement: 2, ...BINARY, text: 'x'.repeat(1024) },
+      { thread: 108, statement: 1, ...BINARY, text: 'SELECT 1' },
+      { thread: 108, statement: 3, ...BINARY, text: 'SELECT "\ufffd"' },
+      { thread: 777, statement: 1, ...BINARY, text: 'of a session that ended' },
+      { thread: 1, statement: 1, ...BINARY, text: 'our own' },
+      { thread: 108, statement: 4, name: 's', owner: null, text: 'PREPARE s FROM made it' },
+      { thread: 108, statement: 5, name: null, owner: 'PROCEDURE', text: 'a procedure made it' },
     ],
     variables_by_thread: [
       { thread: 108, name: 'sql_mode', value: 'ANSI' },
@@ -193,6 +199,16 @@ test('scripted MySQL 8 peer: more than a snapshot holds is cut, and told', async
   const { sessions, lacks } = await askSessions(scripted({ PROCESSLIST: many }), 'monitor');
   assert.equal(sessions.length, 10_000);
   assert.deepEqual(lacks, ['sessions: there are more than 10000']);
+});
+
+test('scripted MySQL 8 peer: a server that counts prepared statements and lists none lacks them', async () => {
+  const Prepared_stmt_count = [{ Variable_name: 'Prepared_stmt_count', Value: '3' }];
+  const { lacks } = await askSessions(scripted({ Prepared_stmt_count }), 'monitor');
+  assert.equal(lacks.length, 1);
+  assert.match(lacks[0], /^prepared_statements_instances: .* lists none/);
+  const listed = [{ thread: 108, statement: 4, name: 's', owner: null, text: 'SELECT 1' }];
+  const ask = scripted({ Prepared_stmt_count, prepared_statements_instances: listed });
+  assert.deepEqual((await askSessions(ask, 'monitor')).lacks, []);
 });
 
 test('scripted MySQL 8 peer: without performance_schema there are sessions at least', async () => {
