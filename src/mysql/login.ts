@@ -81,6 +81,7 @@ export class Login {
   readonly #recorded: HandshakeResponse;
   readonly #user: string;
   readonly #tls: boolean;
+  readonly #wrong: boolean;
   readonly #auth: AuthExchange;
   #stage: 'greeting' | 'tls' | 'authentication' = 'greeting';
   #greeting: Greeting | undefined;
@@ -95,6 +96,7 @@ export class Login {
     this.#recorded = recorded;
     this.#user = user;
     this.#tls = tls;
+    this.#wrong = wrong;
     this.#auth = new AuthExchange(
       user,
       passwordToSend(password, wrong, withPassword),
@@ -105,7 +107,12 @@ export class Login {
   /** Takes the server's next packet, header included; keeps nothing of it. */
   onPacket(octets: Uint8Array): LoginStep {
     const mark = markOf(octets, 0, octets.length);
-    if (mark === MARK.err) return { type: 'failed', ...parseError(octets, 0, octets.length) };
+    if (mark === MARK.err) {
+      const error = parseError(octets, 0, octets.length);
+      // Whom production had refused is refused either way.
+      const known = this.#wrong ? undefined : this.#auth.refusedBy(error.errno);
+      return known ?? { type: 'failed', ...error };
+    }
     if (this.#stage === 'greeting') return this.#onGreeting(octets);
     if (this.#stage === 'tls') return failed('the target speaks before TLS, which it offers');
     return mark === MARK.ok ? this.#done() : this.#auth.onPacket(octets);

@@ -1,3 +1,4 @@
+import { certificateAdvice } from './target-tls.ts';
 import type { CloseCause } from './transport.ts';
 
 /** How a connection ended; `detail`: why, in words, where the cause alone does not say it. */
@@ -37,5 +38,6 @@ export function endBy(error: NodeJS.ErrnoException, reached: Reached): End {
 function reasonOf({ message }: Error): string {
   const [, reason] = /:error:[0-9A-F]+:[^:]*:[^:]*:([^:\n]+)/.exec(message) ?? [];
   const said = (reason ?? message).trim();
-  return /certificate|altname/i.test(said) ? `${said} (try: --target-ca FILE, or --target-tls none)` : said;
+  const advice = certificateAdvice(said);
+  return advice === undefined ? said : `${said} (${advice})`;
 }

@@ -29,6 +29,17 @@ export function tlsOptions(options: TargetTls, target: string): ConnectionOption
   };
 }
 
+/** What to do about a certificate that was not accepted, by what TLS said; undefined: it spoke of something else. */
+export function certificateAdvice(said: string): string | undefined {
+  if (/altname|does not match|not cert's CN/i.test(said)) {
+    return "MySQL's own certificate has nobody's name: hold it against its authority alone, by --target-tls ca";
+  }
+  if (/self.signed|issuer|unable to verify/i.test(said)) {
+    return "try: --target-ca FILE, which is ca.pem in MySQL's data folder, or --target-tls none";
+  }
+  return /certificate/i.test(said) ? 'try: --target-ca FILE, or --target-tls none' : undefined;
+}
+
 /** Node takes a file without certificates, or with broken ones, for an empty list: then no target would ever be accepted. */
 function contextOf(ca: string): SecureContext {
   try {

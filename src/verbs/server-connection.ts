@@ -2,8 +2,11 @@
 import { connect } from 'node:net';
 import { type Connection, createConnection, type SslOptions } from 'mysql2';
 import { MeteredStream } from './metered-stream.ts';
-import { authPluginsFor, type Credentials } from './mysql2-auth.ts';
+import { authPluginsFor, type Credentials, loginTrouble, mendLogin } from './mysql2-auth.ts';
 import { notMysql, plainTrouble, ServerTrouble } from './server-trouble.ts';
+
+/** mysql2's code for a stream that closed. */
+const CONNECTION_LOST = 'PROTOCOL_CONNECTION_LOST';
 
 /** How long the server may take to close after COM_QUIT, ms. */
 const END_LIMIT_MS = 500;
@@ -32,6 +35,8 @@ export class ServerConnection {
     const stream = new MeteredStream(connect({ host, port, noDelay: true }), mostAnswerOctets);
     const { user, password } = credentials;
     const { servername, ...tls } = ssl ?? {};
+    // Where the name is an address mysql2 hands TLS no name, and Node takes this one to hold the certificate against.
+    Object.assign(stream, { _host: servername });
     const connection = createConnection({
       user,
       password,
@@ -47,12 +52,18 @@ export class ServerConnection {
     });
     this.#login = new Promise((resolve, reject) => {
       const fail = (error: Error) => {
-        this.#broken ??= plainTrouble(error);
+        this.#broken ??= plainTrouble(loginTrouble(connection, user, error));
         reject(this.#broken);
       };
+      // A handshake of TLS that fails closes the stream first, and says why in the next turn.
+      const ended = (error: Error) => {
+        if ((error as NodeJS.ErrnoException).code === CONNECTION_LOST) setImmediate(fail, error);
+        else fail(error);
+      };
       // One that ends while no question is open is no trouble: the next question fails.
-      connection.on('error', fail);
-      connection.connect((error) => (error ? fail(error) : resolve()));
+      connection.on('error', ended);
+      mendLogin(connection, fail);
+      connection.connect((error) => (error ? ended(error) : resolve()));
     });
     this.#login.catch(() => {});
   }

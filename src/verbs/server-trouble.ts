@@ -1,4 +1,5 @@
 /** What goes wrong on a client's connection to a server that may say anything, in words for the operator. */
+import { certificateAdvice } from '../transport/target-tls.ts';
 
 /** Whether a login by another user may do better: not where there is no connection, or no MySQL server at its end. */
 export type TroubleKind = 'no-connection' | 'not-mysql' | 'other';
@@ -56,6 +57,10 @@ const OUT_OF_PROTOCOL: ReadonlySet<string | undefined> = new Set([
   'HANDSHAKE_UNKNOWN_ERROR',
 ]);
 
+/** mysql2's codes: TLS did not come about, and the server has none. */
+const TLS_FAILED = 'HANDSHAKE_SSL_ERROR';
+const NO_TLS = 'HANDSHAKE_NO_SSL_SUPPORT';
+
 /** mysql2's, with a hint that is not meant for our users. */
 const UNKNOWN_PLUGIN = /using unknown plugin (.{0,64}?)\. See /s;
 
@@ -70,6 +75,14 @@ export function plainTrouble(error: Error): Error {
     ];
     const name = code ?? `errno ${errno}`;
     return new ServerTrouble(`${why}: ${name}`, { kind: 'no-connection', advice, cause: error });
+  }
+  if (code === TLS_FAILED) {
+    const advice = certificateAdvice(message) ?? 'mend its TLS, or leave out --target-tls';
+    return new ServerTrouble(`TLS: ${message}`, { kind: 'no-connection', advice, cause: error });
+  }
+  if (code === NO_TLS) {
+    const advice = 'set up TLS there, or leave out --target-tls';
+    return new ServerTrouble('it does not offer TLS', { kind: 'no-connection', advice, cause: error });
   }
   if (syscall !== undefined) return new ServerTrouble(`the connection broke: ${code}`, { cause: error });
   const [, plugin] = UNKNOWN_PLUGIN.exec(message) ?? [];

@@ -43,7 +43,16 @@ test('TLS’s own errors', () => {
     endBy(Object.assign(new Error(message), { code: 'ERR_SSL' }), 'tls').detail;
   assert.equal(
     what('self-signed certificate'),
-    'TLS: self-signed certificate (try: --target-ca FILE, or --target-tls none)',
+    "TLS: self-signed certificate (try: --target-ca FILE, which is ca.pem in MySQL's data folder, or --target-tls none)",
+  );
+  const own = 'MySQL_Server_9.7.4_Auto_Generated_Server_Certificate';
+  assert.match(
+    what(`Hostname/IP does not match certificate's altnames: Host: db.test. is not cert's CN: ${own}`) ?? '',
+    /not cert's CN: .* \(MySQL's own certificate has nobody's name: .* by --target-tls ca\)$/,
+  );
+  assert.equal(
+    what('certificate has expired'),
+    'TLS: certificate has expired (try: --target-ca FILE, or --target-tls none)',
   );
   assert.equal(
     what('80AC:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../openssl/a.c:355:\n'),

@@ -3,6 +3,7 @@ import { NATIVE_PASSWORD, nativePassword } from '../native-password.ts';
 import { framePacket, HEADER_OCTETS, MARK } from '../packet.ts';
 import type { AuthAnswer, ServerKey } from './plugin.ts';
 import { pluginOf } from './plugins.ts';
+import { lacksKey, NO_KEY } from './rsa.ts';
 
 /** Most packets of the server's in one exchange. MariaDB tries one plugin after another; no server has this many. */
 const MOST_PACKETS = 32;
@@ -11,7 +12,7 @@ const MOST_PACKETS = 32;
 const MOST_FIRST_OCTETS = 250;
 
 /** AuthNextFactor: MySQL's multi-factor authentication. */
-const NEXT_FACTOR = 0x02;
+export const NEXT_FACTOR = 0x02;
 
 export type AuthStep =
   /** Send these octets: one packet, header included. Owned by the caller. */
@@ -46,6 +47,7 @@ export class AuthExchange {
   #plugin = NATIVE_PASSWORD;
   #scramble: Uint8Array = new Uint8Array(0);
   #packets = 0;
+  #asksForKey = false;
 
   constructor(user: string, password: string, serverKey?: ServerKey) {
     this.#user = user;
@@ -92,6 +94,8 @@ export class AuthExchange {
     if (mark === NEXT_FACTOR) {
       return failed(`the target wants a second factor of ${this.#user} (give the user a single one there)`);
     }
+    if (mark >= 0 && pluginOf(this.#plugin)?.sendsUnmarked)
+      return this.step(this.#ask(octets.slice(HEADER_OCTETS)), nextSequence(octets));
     return failed(`the target's authentication of ${this.#user} is not understood (${what(mark)})`);
   }
 
@@ -104,7 +108,19 @@ export class AuthExchange {
     return failed(`the target wants ${this.#plugin} for ${this.#user}: ${what}`);
   }
 
+  /** What the server's error in place of its next packet means, where it says less than is known; undefined: what it says. */
+  refusedBy(errno: number): AuthStep | undefined {
+    if (!lacksKey(errno, this.#asksForKey)) return undefined;
+    return this.step({ type: 'refused', ...NO_KEY }, 0);
+  }
+
   #ask(data?: Uint8Array): AuthAnswer {
+    const answer = this.#answer(data);
+    this.#asksForKey = answer.type === 'answer' && answer.asksForKey === true;
+    return answer;
+  }
+
+  #answer(data?: Uint8Array): AuthAnswer {
     const plugin = pluginOf(this.#plugin);
     if (plugin === undefined) {
       const advice = 'give the user another plugin there';

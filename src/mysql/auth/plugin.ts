@@ -17,7 +17,7 @@ export type ServerKey = 'ask' | { pem: string };
 /** A plugin's next move. */
 export type AuthAnswer =
   /** The payload of a packet. */
-  | { type: 'answer'; octets: Uint8Array }
+  | { type: 'answer'; octets: Uint8Array; asksForKey?: true }
   /** The server speaks next. */
   | { type: 'wait' }
   /** For the operator: `why` goes on from "the target wants PLUGIN for USER: ", `advice` is what to do about it. */
@@ -31,6 +31,8 @@ export interface AuthPlugin {
   first(challenge: Challenge): AuthAnswer;
   /** To AuthMoreData, of which `data` is what follows the mark. Plugins without it are asked once. */
   more?(challenge: Challenge, data: Uint8Array): AuthAnswer;
+  /** Its server's side sends `data` without the mark in front: MariaDB does so where it can't be taken for another packet. */
+  readonly sendsUnmarked?: boolean;
 }
 
 const NUL = Uint8Array.of(0);

@@ -2,6 +2,7 @@ import { cachingSha2 } from './caching-sha2.ts';
 import { clear } from './clear.ts';
 import { ed25519 } from './ed25519.ts';
 import { native } from './native.ts';
+import { parsec } from './parsec.ts';
 import type { AuthPlugin } from './plugin.ts';
 import { sha256 } from './sha256.ts';
 
@@ -19,7 +20,7 @@ const old: AuthPlugin = {
 };
 
 /** Those that mytape knows, the one that it refuses among them. */
-export const PLUGINS: readonly AuthPlugin[] = [native, cachingSha2, sha256, ed25519, clear, old];
+export const PLUGINS: readonly AuthPlugin[] = [native, cachingSha2, sha256, ed25519, parsec, clear, old];
 
 const BY_NAME: ReadonlyMap<string, AuthPlugin> = new Map(PLUGINS.map((plugin) => [plugin.name, plugin]));
 

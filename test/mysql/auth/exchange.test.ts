@@ -144,3 +144,36 @@ test('a wrong password is not the right one, and none stays none', () => {
   const wrong = passwordToSend('pw', true, true);
   assert.ok(wrong.length > 20 && wrong !== 'pw');
 });
+
+test('parsec: nothing first, then both nonces and the signature, whether the ext-salt is marked or not', () => {
+  const nonce = new Uint8Array(32).fill(7);
+  const extSalt = payload('P', 0, 'eighteen octets...');
+  for (const salt of [extSalt, payload(1, extSalt)]) {
+    const auth = exchange();
+    assert.deepEqual(sent(auth.onPacket(switchTo('parsec', nonce))), packets(3, new Uint8Array(0)));
+    const signed = sent(auth.onPacket(packets(4, salt)));
+    assert.deepEqual([signed.length, signed[3]], [4 + 96, 5]);
+  }
+  // By another plugin the same octets are no packet at all.
+  assert.match(
+    failure(exchange('caching_sha2_password').onPacket(packets(2, extSalt))),
+    /not understood \(packet 0x50\)/,
+  );
+});
+
+test('a server that refuses where it was asked for its key has none: that is said, with the ways out', () => {
+  for (const plugin of ['caching_sha2_password', 'sha256_password']) {
+    const auth = exchange(undefined, false, PASSWORD, 'ask');
+    auth.onPacket(switchTo(plugin, SCRAMBLE));
+    assert.equal(auth.refusedBy(1045) === undefined, plugin === 'caching_sha2_password');
+    if (plugin === 'caching_sha2_password') auth.onPacket(packets(4, payload(1, 4)));
+    const step = auth.refusedBy(1045);
+    assert.match(
+      failure(step as AuthStep),
+      new RegExp(`${plugin} for app: .*RSA key.*gave none.*--target-tls`),
+    );
+    assert.equal(auth.refusedBy(3955), undefined);
+    auth.onPacket(packets(6, payload(1, publicKey())));
+    assert.equal(auth.refusedBy(1045), undefined, 'the key came: it is the password');
+  }
+});
