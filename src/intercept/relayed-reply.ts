@@ -1,3 +1,4 @@
+import { MAX_MESSAGE_OCTETS } from '../mysql/answer.ts';
 import { REPLY_KINDS, type Reply } from '../mysql/reply.ts';
 import type { Progress } from '../tcp/progress.ts';
 import { MESSAGE, type MessageWriter } from './messages.ts';
@@ -7,7 +8,7 @@ import { beginState } from './relayed-progress.ts';
  * The answer in a `reply` message (docs/relay-protocol.md): an octet that says which groups of fields follow, because most of
  * them are 0 in most answers, then octets of the answer and its age, then the groups in this order.
  */
-const HAS = { rows: 1, affected: 2, error: 4, statement: 8, status: 16, insertId: 32 } as const;
+const HAS = { rows: 1, affected: 2, error: 4, statement: 8, status: 16, insertId: 32, message: 64 } as const;
 
 /** Numbers from 0 up: one octet up to 252; else one of these and … 2 octets, 4, or a double. */
 const IN_2 = 0xfd;
@@ -15,9 +16,22 @@ const IN_4 = 0xfe;
 const IN_DOUBLE = 0xff;
 const MAX_NUMBER_OCTETS = 9;
 
+/** What is no UTF-8 has three octets for each of its own. */
+const MAX_TEXT_OCTETS = 3 * MAX_MESSAGE_OCTETS;
+
 /** The longest: flags, two numbers, all groups. */
 const MAX_REPLY_OCTETS =
-  1 + 2 * MAX_NUMBER_OCTETS + (2 + MAX_NUMBER_OCTETS + 8) + MAX_NUMBER_OCTETS + 2 + 6 + 2 + MAX_NUMBER_OCTETS;
+  1 +
+  2 * MAX_NUMBER_OCTETS +
+  (2 + MAX_NUMBER_OCTETS + 8) +
+  MAX_NUMBER_OCTETS +
+  2 +
+  6 +
+  2 +
+  MAX_NUMBER_OCTETS +
+  (2 + MAX_TEXT_OCTETS);
+
+const encoder = new TextEncoder();
 
 /** A kind's number is its place in REPLY_KINDS. */
 const KIND_NUMBER = new Map(REPLY_KINDS.map((kind, number) => [kind, number]));
@@ -42,7 +56,8 @@ export function writeReply(
     (reply.errno === 0 ? 0 : HAS.error) |
     (hasStatement ? HAS.statement : 0) |
     (reply.status === 0 ? 0 : HAS.status) |
-    (reply.insertId === 0 ? 0 : HAS.insertId);
+    (reply.insertId === 0 ? 0 : HAS.insertId) |
+    (reply.message === undefined ? 0 : HAS.message);
   view.setUint8(from, flags);
   let at = putNumber(view, from + 1, reply.octets);
   at = putNumber(view, at, Math.round(ageMs * 1000));
@@ -67,6 +82,7 @@ export function writeReply(
     at += 2;
   }
   if (reply.insertId !== 0) at = putNumber(view, at, reply.insertId);
+  if (reply.message !== undefined) at = putText(view, at, reply.message);
   writer.end(start, at);
 }
 
@@ -97,9 +113,10 @@ export class ReplyFields {
     const params = flags & HAS.statement ? this.#uint(2) : 0;
     const status = flags & HAS.status ? this.#uint(2) : 0;
     const insertId = flags & HAS.insertId ? this.#number() : 0;
+    const message = flags & HAS.message ? this.#text() : undefined;
     const name = REPLY_KINDS[kind];
     if (this.#at !== to || name === undefined) return undefined;
-    return {
+    const reply: Reply = {
       kind: name,
       errno,
       affected,
@@ -114,6 +131,16 @@ export class ReplyFields {
       insertId,
       at: 0,
     };
+    if (message !== undefined) reply.message = message;
+    return reply;
+  }
+
+  #text(): string {
+    const length = this.#uint(2);
+    const at = this.#at;
+    this.#at = at + length;
+    if (this.#at > this.#end) return '';
+    return Buffer.from(this.#view.buffer, this.#view.byteOffset + at, length).toString('utf8');
   }
 
   /** 0 where there is less: `#at` is past the end then. */
@@ -133,6 +160,13 @@ export class ReplyFields {
     this.#at += 8;
     return this.#at > this.#end ? 0 : this.#view.getFloat64(this.#at - 8);
   }
+}
+
+function putText(view: DataView, at: number, text: string): number {
+  const room = new Uint8Array(view.buffer, view.byteOffset + at + 2, MAX_TEXT_OCTETS);
+  const { written } = encoder.encodeInto(text, room);
+  view.setUint16(at, written);
+  return at + 2 + written;
 }
 
 function putNumber(view: DataView, at: number, value: number): number {

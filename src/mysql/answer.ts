@@ -11,12 +11,23 @@ import {
   type OctetReader,
   type OctetWriter,
   STATUS,
+  text,
 } from './packet.ts';
 import { REPLY_KINDS, type Reply, type ReplyKind } from './reply.ts';
 import { RowHash, thenRow } from './row-hash.ts';
 
 /** Octets of a packet's beginning that hold all that we read of it: the longest is an OK with two 9-octet numbers. */
 export const ANSWER_HEAD_OCTETS = 32;
+
+/** Octets of an error's message: a server has no longer ones. */
+export const MAX_MESSAGE_OCTETS = 512;
+
+/** `#` and five characters, in front of an error's message. */
+const SQLSTATE_MARK = 0x23;
+const SQLSTATE_OCTETS = 6;
+
+/** The longest ERR whose message is read. */
+const MAX_ERR_OCTETS = 3 + SQLSTATE_OCTETS + MAX_MESSAGE_OCTETS;
 
 /** An EOF packet has 5 octets of payload; the manual tells it from a row by fewer than 9. */
 const EOF_OCTETS = 5;
@@ -91,6 +102,7 @@ export class Answer {
 
   #kind: ReplyKind = 'ok';
   #errno = 0;
+  #message: string | undefined;
   #affected = 0;
   #columns = 0;
   #rows = 0;
@@ -169,6 +181,7 @@ export class Answer {
     this.#preparing = false;
     this.#kind = shape === EXPECT.fetch ? 'rows' : 'ok';
     this.#errno = 0;
+    this.#message = undefined;
     this.#affected = 0;
     this.#columns = 0;
     this.#rows = 0;
@@ -188,7 +201,7 @@ export class Answer {
 
   /** What the answer amounts to, now that it is `done`. */
   reply(at: CaptureNs): Reply {
-    return {
+    const reply: Reply = {
       kind: this.#kind,
       errno: this.#errno,
       affected: this.#affected,
@@ -203,6 +216,8 @@ export class Answer {
       insertId: this.#insertId,
       at,
     };
+    if (this.#message !== undefined) reply.message = this.#message;
+    return reply;
   }
 
   /** Writes all but the capabilities, for `restore` in another Answer (docs/relay-protocol.md, "The reader's state"). */
@@ -371,6 +386,11 @@ export class Answer {
     if (errno === ERRNO_PROGRESS) return;
     this.#kind = 'err';
     this.#errno = errno;
+    const textAt = from + 3 + (octets[from + 3] === SQLSTATE_MARK ? SQLSTATE_OCTETS : 0);
+    const end = from + length;
+    // Of a packet that came in parts no more than its beginning is at hand.
+    if (textAt < end && end <= octets.length && length <= MAX_ERR_OCTETS)
+      this.#message = text(octets.subarray(textAt, end));
     this.#status = 0;
     this.#stage = STAGE.done;
   }

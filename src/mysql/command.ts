@@ -137,6 +137,11 @@ export function comName(com: number): string {
   return NAMES.get(com) ?? `COM_0x${com.toString(16).padStart(2, '0')}`;
 }
 
+/** Whether a command brings the text of a statement. */
+export function hasText({ com }: Pick<Command, 'com'>): boolean {
+  return com === COM.query || com === COM.stmtPrepare;
+}
+
 /** How many commands begin in [from, to), of which the last may not be whole: 1 at least. */
 export function countBegun(octets: Uint8Array, from: number, to: number): number {
   let count = 0;

@@ -78,7 +78,8 @@ export function parseError(octets: Uint8Array, from: number, to: number): Server
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-function text(octets: Uint8Array): string {
+/** UTF-8, as far as it is that. */
+export function text(octets: Uint8Array): string {
   return decoder.decode(octets);
 }
 

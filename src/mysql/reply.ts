@@ -11,6 +11,8 @@ export interface Reply {
   kind: ReplyKind;
   /** Error code, 0 unless `kind` is err (of the first error, where results came before it). */
   errno: number;
+  /** What that error says, without its SQLSTATE; left out where it says nothing, or the packet came in parts. */
+  message?: string;
   /** Sum over all results of the answer. */
   affected: number;
   /** Columns of the first result set. */

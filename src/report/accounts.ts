@@ -32,6 +32,7 @@ export function emptyAccounts(): Accounts {
     lost: {},
     skipped: {},
     divergence: { error: 0, rows: 0, data: 0, none: 0, unknown: 0, 'not-comparable': 0 },
+    unrecorded: {},
   };
 }
 

@@ -5,6 +5,7 @@ import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome
 import type { StateLost } from '../replay/session-state.ts';
 import { type Accounts, emptyAccounts } from './accounts.ts';
 import { addCause } from './tally.ts';
+import { unrecordedError } from './unrecorded.ts';
 
 /** One recorded session whose copies run. */
 class OpenSession {
@@ -134,11 +135,14 @@ export class ClosedSessions implements Observer {
     addCause(open.accounts.skipped, cause, commands * this.#copies);
   }
 
-  answered({ session, reply }: Outcome, divergence: Divergence): void {
+  answered(outcome: Outcome, divergence: Divergence): void {
+    const { session, reply } = outcome;
     const open = this.#open.get(session.id);
     if (open === undefined) return;
     open.accounts.answered++;
     open.accounts.divergence[reply === undefined ? 'none' : divergence]++;
+    const errno = unrecordedError(outcome);
+    if (errno !== undefined) addCause(open.accounts.unrecorded, String(errno));
   }
 
   lost({ id }: SessionMeta, _copy: number, _command: Command, cause: LostCause, sent: boolean): void {

@@ -1,5 +1,4 @@
 import type { Histogram } from 'hdr-histogram-js';
-import { counted } from '../counted.ts';
 import type { Coverage, SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import { saysNoRoom } from '../mysql/login-errors.ts';
@@ -10,26 +9,27 @@ import type { TransportStats } from '../transport/transport.ts';
 import { emptyAccounts } from './accounts.ts';
 import { byCoverage } from './coverage.ts';
 import { packetsLost } from './losses.ts';
-import { type RecordingFacts, recordingReasons } from './recording.ts';
+import type { RecordingFacts } from './recording.ts';
+import { type Replayed, replayedOf } from './replayed.ts';
 import {
   addCause,
-  type Causes,
+  byName,
   decodeHistogram,
   encodeHistogram,
   histogram,
+  MAX_USERS_NAMED,
   recordMs,
   type Tally,
   totalOf,
 } from './tally.ts';
-
-/** A timed run whose commands went out later than this, for our own fault, is not what was asked for. */
-const MAX_LATENESS_P99_MS = 100;
-
-/** A timed run whose commands fell behind the recording by this much, waiting for the target, is the target's doing. */
-const SERVER_BOUND_SLIP_MS = 1_000;
-
-/** Of the users whose password is not known, so many are named. */
-const MAX_USERS_NAMED = 5;
+import {
+  exampleOf,
+  hasRoomFor,
+  type UnrecordedErrors,
+  unrecordedError,
+  unrecordedErrors,
+} from './unrecorded.ts';
+import { type Verdict, verdictOf } from './verdict.ts';
 
 export interface Percentiles {
   p50: number;
@@ -55,8 +55,6 @@ export interface Picked {
   /** Their numbers, as --sessions takes them; left out where there are more than 10,000. */
   ids?: string;
 }
-
-export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
 
 /**
  * summary.json. It adds up: captured × copies = scheduled + skipped; scheduled = answered + lost for commands,
@@ -143,6 +141,9 @@ export interface Summary {
   elapsed_s: number;
   qps: number;
   packets: { out: number; in: number; retransmitted: number; capture_dropped: number };
+  /** Answers that are an error which was not recorded, by its number. */
+  errors: UnrecordedErrors;
+  replayed: Replayed;
   verdict: Verdict;
   reasons: string[];
 }
@@ -168,6 +169,10 @@ export interface RunFacts extends RecordingFacts {
   live?: boolean;
   /** Why the recording could not be read to its end, if it could not. */
   unread?: string | undefined;
+  /** The recording was not read to its end: the run was stopped, or its time was over. */
+  endedEarly?: boolean;
+  /** The least part of what was chosen that a run must have replayed, of 1; undefined: DEFAULT_MIN_REPLAYED. */
+  minReplayed?: number | undefined;
   /** How a mirror knew that its target leads back to the server that is mirrored; undefined: it does not, as far as was seen. */
   ownVoice?: string | undefined;
 }
@@ -187,6 +192,7 @@ export class SummaryObserver implements Observer {
     released: 0,
     pool: { connections: 0, sessions: 0, resets: 0, changes: 0, waited: 0 },
     maxSlipMs: 0,
+    examples: {},
   };
   readonly #unknownUsers = new Set<string>();
   readonly #lateness = histogram();
@@ -345,6 +351,12 @@ export class SummaryObserver implements Observer {
       return;
     }
     counted.divergence[divergence]++;
+    const errno = unrecordedError(outcome);
+    if (errno !== undefined) {
+      addCause(counted.unrecorded, String(errno));
+      if (counted.examples[errno] === undefined && hasRoomFor(counted.examples))
+        counted.examples[errno] = exampleOf(outcome);
+    }
     recordMs(this.#replayed, answered - sent);
     if (command.reply !== undefined) recordMs(this.#recorded, (command.reply.at - command.at) / 1e6);
   }
@@ -382,6 +394,8 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
   const lateness = percentiles(decodeHistogram(tally.lateness));
   const waits = decodeHistogram(tally.admissionWait);
   const holds = decodeHistogram(tally.holds);
+  const replayed = replayedOf(tally, facts.copies, facts.endedEarly === true);
+  const errors = unrecordedErrors(tally.unrecorded, tally.examples);
   return {
     captured: {
       packets: facts.packets,
@@ -451,71 +465,10 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       retransmitted: facts.transport.retransmitted,
       capture_dropped: facts.transport.captureDropped,
     },
-    ...verdictOf(tally, facts, scheduled, lateness),
+    errors,
+    replayed: replayed.replayed,
+    ...verdictOf(tally, facts, { scheduled, lateness, replayed, errors }),
   };
-}
-
-function verdictOf(
-  tally: Tally,
-  facts: RunFacts,
-  scheduled: number,
-  lateness: Percentiles,
-): { verdict: Verdict; reasons: string[] } {
-  const invalid: string[] = [];
-  const { captureDropped } = facts.transport;
-  if (facts.unread !== undefined) {
-    const what =
-      facts.live === true ? 'the capture ended early' : 'the recording could not be read to its end';
-    invalid.push(`${what}: ${facts.unread}`);
-  }
-  if (facts.ownVoice !== undefined) invalid.push(facts.ownVoice);
-  if (facts.interrupted) invalid.push('the run was stopped before its end');
-  if (tally.scheduledSessions === 0) {
-    const unknown = tally.unknownUsers.slice(0, MAX_USERS_NAMED).join(', ');
-    const why =
-      unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
-    invalid.push(`nothing was replayed: no session could be scheduled${why}`);
-  }
-  invalid.push(...recordingReasons(facts, facts.live === true));
-  if (captureDropped > 0) {
-    invalid.push(
-      `the capture of answers lost ${counted(captureDropped, 'packet')}: what they held was sent again, later`,
-    );
-  }
-  for (const [cause, n] of Object.entries(byName(tally.lost)))
-    invalid.push(`${counted(n, 'command was', 'commands were')} lost: ${cause}`);
-  for (const [cause, n] of Object.entries(byName(tally.lostSessions))) {
-    const detail = tally.details[cause];
-    invalid.push(
-      `${counted(n, 'session was', 'sessions were')} lost: ${cause}${detail === undefined ? '' : ` (the first: ${detail})`}`,
-    );
-  }
-  for (const [kind, n] of Object.entries(byName(tally.stateLost)))
-    invalid.push(`${counted(n, 'time')} a session lacked on its connection what it had before: ${kind}`);
-  const lost = totalOf(tally.lost);
-  if (scheduled !== tally.answered + lost) {
-    invalid.push(
-      `the count does not add up: ${scheduled} commands scheduled, ${tally.answered} answered, ${lost} lost`,
-    );
-  }
-  const reconnected =
-    tally.reconnected === 0
-      ? []
-      : [`the target ended connections early: sessions went on with ${tally.reconnected} others`];
-  if (invalid.length > 0) return { verdict: 'invalid', reasons: [...invalid, ...reconnected] };
-  if (lateness.p99 > MAX_LATENESS_P99_MS) {
-    const reason = `1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`;
-    return { verdict: 'replayer-bound', reasons: [reason, ...reconnected] };
-  }
-  if (Number.isFinite(facts.speed) && tally.maxSlipMs > SERVER_BOUND_SLIP_MS) {
-    const reason = `commands went out up to ${Math.round(tally.maxSlipMs)} ms behind the recording, waiting for answers`;
-    return { verdict: 'server-bound', reasons: [reason, ...reconnected] };
-  }
-  return { verdict: 'valid', reasons: reconnected };
-}
-
-function byName(causes: Causes): Causes {
-  return Object.fromEntries(Object.entries(causes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Of histograms, encoded. */

@@ -5,9 +5,13 @@ import {
   type Histogram,
 } from 'hdr-histogram-js';
 import type { Divergence } from '../replay/outcome.ts';
+import type { ErrorExample } from './unrecorded.ts';
 
 /** Histograms count microseconds up to an hour, to three digits. */
 const HIGHEST_US = 3_600_000_000;
+
+/** Of the users whose password is not known, so many are named. */
+export const MAX_USERS_NAMED = 5;
 
 /** How often each cause came. */
 export type Causes = Record<string, number>;
@@ -52,6 +56,9 @@ export interface Tally {
   /** The most that a command fell behind the recording, waiting for the target, ms. */
   maxSlipMs: number;
   divergence: Record<Divergence, number>;
+  /** Answers that are an error which was not recorded, by its number; and what the first of each number was. */
+  unrecorded: Causes;
+  examples: Record<string, ErrorExample>;
   /** Histograms of microseconds, encoded. */
   lateness: string;
   /** … and for how long. */
@@ -91,6 +98,8 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     skipped: sumOf(sum.skipped, tally.skipped),
     maxSlipMs: Math.max(sum.maxSlipMs, tally.maxSlipMs),
     divergence: sumOf(sum.divergence, tally.divergence) as Record<Divergence, number>,
+    unrecorded: sumOf(sum.unrecorded, tally.unrecorded),
+    examples: { ...tally.examples, ...sum.examples },
     lateness: mergeHistograms(sum.lateness, tally.lateness),
     poolWait: mergeHistograms(sum.poolWait, tally.poolWait),
     recorded: mergeHistograms(sum.recorded, tally.recorded),
@@ -137,6 +146,7 @@ export const ACCOUNT_CAUSES = [
   'lost',
   'skipped',
   'divergence',
+  'unrecorded',
 ] as const;
 
 const COUNTS = [...ACCOUNT_COUNTS, 'released'] as const;
@@ -149,11 +159,13 @@ export function tallyProblem(value: unknown): string | undefined {
   const wrong = (name: string, what: string) => `tally.${name} is ${what}`;
   for (const name of COUNTS) if (!isCount(value[name])) return wrong(name, 'not a count');
   for (const name of CAUSES) if (!isCauses(value[name])) return wrong(name, 'not counts by cause');
-  const { maxSlipMs, unknownUsers, details } = value;
+  const { maxSlipMs, unknownUsers, details, examples } = value;
   if (!isMs(maxSlipMs)) return wrong('maxSlipMs', 'not a time');
   if (!Array.isArray(unknownUsers) || !unknownUsers.every(isText))
     return wrong('unknownUsers', 'not a list of names');
   if (!isRecord(details) || !Object.values(details).every(isText)) return wrong('details', 'not texts');
+  if (!isRecord(examples) || !Object.values(examples).every(isExample))
+    return wrong('examples', 'not examples');
   for (const name of HISTOGRAMS) if (!isHistogram(value[name])) return wrong(name, 'not a histogram');
   return undefined;
 }
@@ -165,6 +177,10 @@ export function isMs(value: unknown): value is number {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string';
+}
+
+function isExample(value: unknown): boolean {
+  return isRecord(value) && [value.text, value.digest, value.digest_text].every(isText);
 }
 
 function isHistogram(value: unknown): boolean {
@@ -179,6 +195,11 @@ function isHistogram(value: unknown): boolean {
 
 export function totalOf(causes: Causes): number {
   return Object.values(causes).reduce((sum, count) => sum + count, 0);
+}
+
+/** By their names. */
+export function byName(causes: Causes): Causes {
+  return Object.fromEntries(Object.entries(causes).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 export function addCause(causes: Causes, cause: string, count = 1): void {

@@ -1,5 +1,6 @@
 import { counted } from '../counted.ts';
 import { coverageLines } from './coverage.ts';
+import { replayedText } from './replayed.ts';
 import type { Percentiles, Summary } from './summary.ts';
 
 /** What has such sessions and commands replayed the next time. */
@@ -54,7 +55,7 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
     ...(summary.speed === 'max' ? [] : [`Our lateness          ${spread(summary.lateness_ms)}`]),
     `Packets      ${count(summary.packets.out)} out, ${count(summary.packets.in)} in, ${count(summary.packets.retransmitted)} sent again`,
     '',
-    `Verdict: ${summary.verdict}`,
+    `Verdict: ${summary.verdict}; ${replayedText(summary.replayed)}`,
     ...summary.reasons.map((reason) => `  - ${reason}`),
     ...(folder === undefined ? [] : [`Written: ${folder}/summary.json`]),
   ];

@@ -4,7 +4,7 @@
  */
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
-import { type Command, comName } from '../mysql/command.ts';
+import { type Command, comName, hasText } from '../mysql/command.ts';
 import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { pathTo } from '../net/route.ts';
@@ -20,7 +20,7 @@ import type { Transport } from '../transport/transport.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { type DryPlace, type DryReport, dryRunLines, type UnsentStatement } from './dry-report.ts';
-import { hasText, kindOf, shown } from './dry-statement.ts';
+import { kindOf, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
 import { relayHost } from './endpoints.ts';
 import { refuseRecordedAddress, type Waivers, wouldBeAsked } from './interlock.ts';

@@ -1,15 +1,10 @@
 /** Commands as a dry run shows them to people. */
-import { COM, type Command, comName } from '../mysql/command.ts';
+import { COM, type Command, comName, hasText } from '../mysql/command.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { firstWordAt } from '../replay/sql.ts';
 
 /** Of a statement, so much is shown. */
 const MOST_CHARACTERS = 160;
-
-/** Whether a command brings the text of a statement. */
-export function hasText({ com }: Command): boolean {
-  return com === COM.query || com === COM.stmtPrepare;
-}
 
 /** The text of a statement as people are shown it. */
 export function shown(packet: Uint8Array): string {

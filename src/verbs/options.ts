@@ -56,11 +56,18 @@ export function collectText(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
 
-/** `10%`, as a part of 1. */
+/** `10%`, as a part of 1; not 0 %. */
 export function parsePart(text: string): number {
+  const part = parsePartOrNone(text);
+  if (part > 0) return part;
+  throw new InvalidArgumentError(`${text} is nothing: say more than 0%, as in 10%.`);
+}
+
+/** `95%`, as a part of 1; `0%` is 0. */
+export function parsePartOrNone(text: string): number {
   const [, percent] = /^(\d+(?:\.\d+)?)%$/.exec(text) ?? [];
   const part = Number(percent) / 100;
-  if (part > 0 && part <= 1) return part;
+  if (part <= 1) return part;
   throw new InvalidArgumentError(`${text} is no part: say it in percent, as in 10%.`);
 }
 

@@ -3,7 +3,14 @@ import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
-import { collectSession, collectText, parseDurationMs, parsePart, parseShare } from './options.ts';
+import {
+  collectSession,
+  collectText,
+  parseDurationMs,
+  parsePart,
+  parsePartOrNone,
+  parseShare,
+} from './options.ts';
 import { parseClients } from './replay-clients.ts';
 import { TRANSPORTS } from './replay-transport.ts';
 import { userOption } from './run-as.ts';
@@ -250,6 +257,11 @@ export function runCommand(name: string) {
     )
     .optionsGroup('The run:')
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
+    .option(
+      '--min-replayed <percent>',
+      'the run is invalid (exit code 5) where less of what was chosen is replayed, e.g. 95%; 0% accepts any (default: 90%)',
+      parsePartOrNone,
+    )
     .option(
       '--allow-live-target',
       'replay even if the target is the recorded server, or looks live (has replicas, is one, is read-only, belongs to a cluster); the target is not asked then',

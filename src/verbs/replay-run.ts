@@ -114,6 +114,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   const progress = isBeside ? () => {} : showProgress(threads, control, course.startMs);
   let startedAt = realClock.now();
   let endedAt = startedAt;
+  let endedEarly = false;
   let results: ShareResult[];
   let runFile: RunFile | undefined;
   const served = await openControl(out, control).catch((error: Error) => {
@@ -133,9 +134,10 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     }
     startedAt = realClock.now();
     const anchors = { first: source.resumedAt ?? anchorOf(job, source), next: source.anchorAt };
-    await runPasses(threads, control, course, resumable?.left?.pass ?? 0, anchors).finally(() =>
-      served?.close(),
+    const isWhole = await runPasses(threads, control, course, resumable?.left?.pass ?? 0, anchors).finally(
+      () => served?.close(),
     );
+    endedEarly = !isWhole && job.live === undefined;
     // Freeing everything, which waits for the target's last segments, is none of the run's time.
     endedAt = realClock.now();
     results = await threads.end();
@@ -165,6 +167,8 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     orderBy: job.order,
     pooled: job.pool !== undefined,
     interrupted,
+    endedEarly,
+    minReplayed: options.minReplayed,
     ownVoice: heardItself(job),
     speedChanges: control.changes,
     loops: course.loops === undefined ? undefined : control.pass + 1,
@@ -200,19 +204,19 @@ function mappingTexts({ mappings, targets, live }: ReplayJob): string[] {
   );
 }
 
-/** Replays the recording as often as it is to be. */
+/** Replays the recording as often as it is to be. Returns whether the last time was not ended early. */
 async function runPasses(
   threads: ReplayThreads,
   control: RunControl,
   { loops = 1, forMs = Number.POSITIVE_INFINITY }: Course,
   firstPass: number,
   anchors: { first: CaptureNs; next: CaptureNs },
-): Promise<void> {
+): Promise<boolean> {
   const now = () => performance.timeOrigin + realClock.now();
   if (firstPass >= loops) {
     // It was over when it was interrupted: all that is left is to say what came of it.
     control.pass = loops - 1;
-    return;
+    return true;
   }
   let isOver = false;
   const callOff = callAt(now() + forMs, now, () => {
@@ -223,7 +227,8 @@ async function runPasses(
     for (control.pass = firstPass; ; control.pass++) {
       const at = control.pass === firstPass ? anchors.first : anchors.next;
       const unread = await threads.run({ at, epochMs: now(), pass: control.pass });
-      if (unread !== undefined || isOver || control.stops > 0 || control.pass + 1 >= loops) break;
+      const isEnded = unread !== undefined || isOver || control.stops > 0;
+      if (isEnded || control.pass + 1 >= loops) return !isEnded;
     }
   } finally {
     callOff();

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recorded } from '../../scripts/lab/path.ts';
+import { EXIT } from '../../src/errors.ts';
 import { until } from '../support/until.ts';
 import { commandObstacle } from './support/capability.ts';
 import { assertAddsUp, labTests, runSteps, type TestBed } from './support/path.ts';
@@ -20,8 +21,10 @@ async function replaySkipping(
   const counts = await bed.counted(async () => {
     const { archive } = recorded;
     const replay = await bed.replayAnyhow({ path: 'local', archive, files: { ...bed.files, users } });
-    assert.equal(replay.code, 0, replay.stderr);
+    assert.equal(replay.code, EXIT.invalidRun, replay.stderr);
     const summary = replay.summary();
+    const percent = Math.floor((1 - skipped.sessions / (recorded.summary.sessions as number)) * 100);
+    assert.match(summary.reasons.join(), new RegExp(`only ${percent}.* % was replayed`));
     assert.deepEqual(summary.sessions.skipped, { [skipped.cause]: skipped.sessions });
     assert.equal(summary.sessions.lost, 0);
     assert.deepEqual(summary.commands.lost, {});

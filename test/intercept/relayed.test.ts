@@ -52,6 +52,8 @@ const replies = record<Reply>({
   at: fc.constant(0),
 });
 
+const messages = fc.option(fc.string({ unit: 'binary', maxLength: 128 }), { nil: undefined });
+
 /** The one message in `writer`, read. */
 function only<T>(
   writer: MessageWriter,
@@ -69,7 +71,8 @@ describe('what relay messages carry', () => {
     const fields = new ReplyFields();
     const progress = new RelayedProgress();
     fc.assert(
-      fc.property(progresses, replies, fc.nat(0xffff_ffff), (state, reply, ageUs) => {
+      fc.property(progresses, replies, messages, fc.nat(0xffff_ffff), (state, found, message, ageUs) => {
+        const reply = message === undefined ? found : { ...found, message };
         const writer = new MessageWriter(16);
         writeReply(writer, 7, state, reply, ageUs / 1000);
         only(writer, (type, view, _octets, at, length) => {

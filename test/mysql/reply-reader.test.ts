@@ -33,7 +33,7 @@ const SCRIPTS: Script[] = [
     name: 'ERR',
     octets: packets(1, err(1064)),
     shapes: [EXPECT.result],
-    replies: [{ kind: 'err', errno: 1064, status: 0 }],
+    replies: [{ kind: 'err', errno: 1064, message: 'no', status: 0 }],
   },
   {
     name: 'an OK with large numbers and a message',
@@ -191,6 +191,20 @@ const SCRIPTS: Script[] = [
     replies: [{ kind: 'ok' }],
   },
 ];
+
+test("an error's message, of a packet that comes whole; without SQLSTATE before the protocol of 4.1", () => {
+  const messageOf = (packet: Uint8Array) => {
+    const [reply] = readAnswers(packets(1, packet), [EXPECT.result]).replies;
+    return reply.message;
+  };
+  assert.equal(
+    messageOf(err(1146, "Table 'shop.bücher' doesn't exist")),
+    "Table 'shop.bücher' doesn't exist",
+  );
+  assert.equal(messageOf(payload(0xff, 1, 4, 'Too many')), 'Too many');
+  assert.equal(messageOf(payload(0xff, 1, 4)), undefined);
+  assert.equal(messageOf(err(1105, 'x'.repeat(513))), undefined);
+});
 
 for (const { name, octets, shapes, replies, ...options } of SCRIPTS) {
   test(`${name}: read whole, and the same however it is cut`, () => {

@@ -142,6 +142,7 @@ test('accounts survive their packing', () => {
     lost: causes,
     skipped: causes,
     divergence: fc.record(kinds),
+    unrecorded: causes,
   });
   fc.assert(
     fc.property(accounts, (one) => {

@@ -125,6 +125,8 @@ const EVENTFUL: Summary = {
   elapsed_s: 2,
   qps: 585,
   packets: { out: 2400, in: 1300, retransmitted: 7, capture_dropped: 0 },
+  errors: {},
+  replayed: { percent: 84.8, commands: 1170, chosen: 1264, unread_sessions: 2, of: 'recording' },
   verdict: 'invalid',
   reasons: [
     '20 commands were lost: connect',
@@ -134,6 +136,7 @@ const EVENTFUL: Summary = {
     '1 time a session lacked on its connection what it had before: lock',
     '1 time a session lacked on its connection what it had before: prepared-statement',
     '2 times a session lacked on its connection what it had before: transaction',
+    'only 84.8 % was replayed, less than --min-replayed 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; mend the causes, or accept it by a lower --min-replayed)',
     'the target ended connections early: sessions went on with 3 others',
   ],
 };
@@ -293,7 +296,7 @@ Latency      recorded p50 4 ms, p99 4 ms, max 4 ms
 Our lateness          p50 0 ms, p99 0 ms, max 0 ms
 Packets      2,400 out, 1,300 in, 7 sent again
 
-Verdict: invalid
+Verdict: invalid; replayed 84.8 % of the recording (1,170 of 1,264 commands; 2 sessions under TLS can't be read)
   - 20 commands were lost: connect
   - 8 commands were lost: reset
   - 2 sessions were lost: connect
@@ -301,6 +304,7 @@ Verdict: invalid
   - 1 time a session lacked on its connection what it had before: lock
   - 1 time a session lacked on its connection what it had before: prepared-statement
   - 2 times a session lacked on its connection what it had before: transaction
+  - only 84.8 % was replayed, less than --min-replayed 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; mend the causes, or accept it by a lower --min-replayed)
   - the target ended connections early: sessions went on with 3 others
 Written: runs/monday/summary.json
 `,
@@ -315,7 +319,10 @@ Written: runs/monday/summary.json
     );
     assert.match(text, /^\nReplayed once at full speed in 2 s: 0 commands\/s\n/);
     assert.doesNotMatch(text, /copies|lateness|not to compare/);
-    assert.match(text, /\nVerdict: valid\nWritten: r\/summary.json\n$/);
+    assert.match(
+      text,
+      /\nVerdict: valid; replayed 100 % of the recording \(0 of 0 commands\)\nWritten: r\/summary.json\n$/,
+    );
     assert.match(
       linesText(summaryLines(summarize(observer.tally, { ...FACTS, copies: 1, speed: 1 }), 'r')),
       /Replayed once at the recorded speed/,

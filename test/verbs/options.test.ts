@@ -4,6 +4,8 @@ import {
   collectSession,
   nextTime,
   parseDurationMs,
+  parsePart,
+  parsePartOrNone,
   parsePorts,
   parseSizeOctets,
   parseTime,
@@ -31,6 +33,16 @@ describe('option values', () => {
     ]);
     for (const wrong of ['', '64M', '64mi', '1 Gi', '0', '-1Ki']) {
       assert.throws(() => parseSizeOctets(wrong), /64Mi, 1Gi/, wrong);
+    }
+  });
+
+  test('parts', () => {
+    assert.deepEqual(['10%', '0.5%', '100%'].map(parsePart), [0.1, 0.005, 1]);
+    assert.deepEqual(['0%', '95%'].map(parsePartOrNone), [0, 0.95]);
+    assert.throws(() => parsePart('0%'), /0% is nothing/);
+    for (const wrong of ['', '10', '101%', '-1%', '%', 'ten%']) {
+      assert.throws(() => parsePart(wrong), /in percent, as in 10%/, wrong);
+      assert.throws(() => parsePartOrNone(wrong), /in percent, as in 10%/, wrong);
     }
   });
 
