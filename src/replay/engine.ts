@@ -3,6 +3,7 @@ import { Pacer } from '../flow/pacer.ts';
 import { copyOffset } from '../flow/timetable.ts';
 import { COM, type Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
+import { isRolledBack } from '../mysql/rolled-back.ts';
 import { type Alarm, openPlainAlarm } from '../net/timer.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
 import type { CloseCause, Connection, ConnectionHandler, Transport } from '../transport/transport.ts';
@@ -394,6 +395,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return mayWait;
   }
 
+  wasRolledBack({ recorded }: ReplayedSession, { reply }: Command): boolean {
+    return this.#sides[recorded.destination.target].order !== undefined && isRolledBack(reply);
+  }
+
   waitsForAnswer(session: ReplayedSession, command: Command): boolean {
     return this.#sideOf(session).order?.waitsForAnswer(command) === true;
   }
@@ -571,10 +576,13 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   read(recorded: RecordedSession, command: Command): void {
-    this.#sides[recorded.destination.target].order?.read(
-      command,
-      this.#options.orderBy?.of(recorded.meta, command) === 'write',
-    );
+    const { orderBy } = this.#options;
+    const { order } = this.#sides[recorded.destination.target];
+    if (order !== undefined && orderBy !== undefined) {
+      const writes = orderBy.of(recorded.meta, command) === 'write';
+      const mayEnd = orderBy.mayEnd(recorded.meta, command);
+      order.read(command, writes, mayEnd, recorded.copies as SessionReplay[]);
+    }
     this.#ahead.add(command);
     for (const copy of recorded.copies) copy.advance();
   }
@@ -591,9 +599,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       }
     }
     this.#ahead.addFile(recorded, command);
-    const commits = this.#options.orderBy?.commits(meta, command) === true;
+    const { orderBy } = this.#options;
     const { order } = this.#sides[recorded.destination.target];
-    order?.replied(command, commits, recorded.copies as SessionReplay[], this.now());
+    if (order !== undefined && orderBy !== undefined) {
+      const ended = { commits: orderBy.commits(meta, command), endedAt: orderBy.endedAt(meta, command) };
+      order.replied(command, ended, recorded.copies as SessionReplay[], this.now());
+    }
     if (!recorded.awaitsReply) return;
     recorded.awaitsReply = false;
     for (const copy of recorded.copies) copy.advance();

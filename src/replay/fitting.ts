@@ -2,12 +2,13 @@ import type { SessionMeta } from '../flow/events.ts';
 import { bulkToExecutes } from '../mysql/bulk-execute.ts';
 import { CLIENT, has } from '../mysql/capabilities.ts';
 import { COM, type Command } from '../mysql/command.ts';
+import { commandPacket } from '../mysql/framing.ts';
 import type { LoginDone } from '../mysql/login.ts';
 import { BulkParts } from './bulk.ts';
 import type { LostCause } from './outcome.ts';
 import { readId } from './recorded-ids.ts';
 import { lacksFile, withTargetOfKill } from './rewrite.ts';
-import type { LongDataLost, Statements } from './statements.ts';
+import { type LongDataLost, namesStatement, type Statements } from './statements.ts';
 import { showsAttributes, Translation } from './translation.ts';
 
 /** Why a command is not sent: it is skipped by a name, or what it needs was lost. */
@@ -24,6 +25,7 @@ const LACKS_LONG_DATA: Readonly<Record<LongDataLost, Unfit>> = {
   connection: { lost: 'reset' },
   capture: { skipped: 'long-data' },
 };
+const NO_OCTETS = new Uint8Array(0);
 const UNPREPARED: Unfit = { lost: 'unprepared' };
 
 /** Makes the commands of one recorded session, all but COM_CHANGE_USER, fit for one connection to the target. */
@@ -59,6 +61,16 @@ export class Fitting {
     return aimed === undefined
       ? SKIPPED_KILL
       : (this.#translation.packet(aimed, command.com) ?? UNTRANSLATABLE);
+  }
+
+  /** Takes note of `command`, which is not sent. Returns what to send so that long data which was sent for it does not join the next. */
+  leaveOut(command: Command, statements: Statements): Uint8Array | undefined {
+    const id = namesStatement(command) ? statements.named(command)?.id : undefined;
+    if (id === undefined) return undefined;
+    statements.readTypes(command, this.#hasAttributes(command));
+    const { longData } = statements.executes(command);
+    if (longData === undefined) return undefined;
+    return commandPacket([COM.stmtReset, id, id >>> 8, id >>> 16, id >>> 24], NO_OCTETS);
   }
 
   #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {

@@ -20,6 +20,17 @@ export class DueHeap<T> {
     return items;
   }
 
+  /** Takes those off that `some` wants, in no order. */
+  take(some: (item: T) => boolean): T[] {
+    const dues = this.#due;
+    const taken: T[] = [];
+    for (const [i, item] of this.drain().entries()) {
+      if (some(item)) taken.push(item);
+      else this.push(dues[i], item);
+    }
+    return taken;
+  }
+
   push(due: number, item: T): void {
     const dues = this.#due;
     const items = this.#items;

@@ -1,15 +1,14 @@
 import type { SessionMeta } from '../flow/events.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, EXPECT } from '../mysql/command.ts';
 import { STATUS } from '../mysql/packet.ts';
 import { textOf } from '../mysql/query-attributes.ts';
+import { isRolledBack } from '../mysql/rolled-back.ts';
 import { MODE } from '../mysql/sql-text.ts';
 import { type StatementKind, StatementReader } from '../mysql/statement-kind.ts';
+import type { CaptureNs } from '../time.ts';
 import { PerStatement } from './per-statement.ts';
 import { type Known, PreparedTexts } from './prepared-texts.ts';
 import { namesStatement } from './statements.ts';
-
-/** Rolls the transaction back; after any other error it goes on. */
-const DEADLOCK = 1213;
 
 /** SERVER_STATUS_NO_BACKSLASH_ESCAPES: where strings end depends on it. */
 const NO_BACKSLASH_ESCAPES = 0x0200;
@@ -24,12 +23,20 @@ interface SessionKinds {
   lastKind: StatementKind;
   /** How the session's strings end: a MODE. */
   mode: number;
-  /** Ordinal of the last command whose answer was read. */
+  /** Ordinal of the last command that has an answer to come, */
+  asked: number;
+  /** whether it was asked before the answer to the one before it was there; */
+  pending: boolean;
+  /** of the last one whose answer was read, */
   repliedTo: number;
+  /** and when that answer came. */
+  repliedAt: CaptureNs;
   /** That command has committed something. */
   committed: boolean;
   /** Something was written, and neither committed nor rolled back. */
   wrote: boolean;
+  /** That command has ended a transaction that had written before it, as its client asked at this moment. */
+  endedAt: CaptureNs | undefined;
 }
 
 /**
@@ -48,6 +55,10 @@ export class CommandKinds {
     if (known.last !== command) {
       known.last = command;
       known.lastKind = this.#of(session, command, known.mode);
+      if (command.expect !== EXPECT.none) {
+        known.pending = known.asked > known.repliedTo;
+        known.asked = command.ordinal;
+      }
     }
     return known.lastKind;
   }
@@ -58,7 +69,11 @@ export class CommandKinds {
     const { reply, ordinal } = command;
     if (reply === undefined || ordinal <= known.repliedTo) return;
     known.repliedTo = ordinal;
+    const wrote = known.wrote;
     known.committed = this.#transact(session, command, known);
+    // A client that pipelines asks before it has the answer to what it asked before, and the server does one after the other.
+    known.endedAt = wrote && !known.wrote ? Math.max(command.at, known.repliedAt) : undefined;
+    known.repliedAt = reply.at;
     this.#statements.replied(session, command);
     if (hasStatus(command)) {
       known.mode = (reply.status & NO_BACKSLASH_ESCAPES) === 0 ? 0 : MODE.noBackslashEscapes;
@@ -74,6 +89,29 @@ export class CommandKinds {
     this.replied(session, command);
     const known = this.#session(session);
     return known.repliedTo === command.ordinal && known.committed;
+  }
+
+  /**
+   * When the client asked for the end, commit or rollback, of a transaction that had written, where `command`, whose reply was read
+   * just now, was that end; undefined: it was none.
+   */
+  endedAt(session: SessionMeta, command: Command): CaptureNs | undefined {
+    this.replied(session, command);
+    const known = this.#session(session);
+    return known.repliedTo === command.ordinal ? known.endedAt : undefined;
+  }
+
+  /** Whether `command`, which `of` was asked for just now, will end such a transaction by its text, if it succeeds. */
+  mayEnd(session: SessionMeta, command: Command): boolean {
+    const known = this.#session(session);
+    const { com, packet, ordinal } = command;
+    const isNext = known.last === command && known.asked === ordinal;
+    if (!isNext || !known.wrote || known.pending) return false;
+    if (com === COM.stmtExecute) return this.#statements.named(session, command)?.step !== undefined;
+    if (com !== COM.query || known.lastKind !== 'session') return false;
+    const text = textOf(packet);
+    this.#reader.read(text, 0, text.length, known.mode, false);
+    return this.#reader.step !== undefined;
   }
 
   /** Commands of the session are missing. */
@@ -95,9 +133,13 @@ export class CommandKinds {
       last: undefined,
       lastKind: 'write' as const,
       mode: 0,
+      asked: -1,
+      pending: false,
       repliedTo: -1,
+      repliedAt: 0,
       committed: false,
       wrote: false,
+      endedAt: undefined,
     };
     this.#sessions.set(id, made);
     return made;
@@ -127,7 +169,7 @@ export class CommandKinds {
     const { com, reply } = command;
     if (reply === undefined) return false;
     if (reply.kind === 'err') {
-      if (reply.errno === DEADLOCK) known.wrote = false;
+      if (isRolledBack(reply)) known.wrote = false;
       return false;
     }
     let committed = false;

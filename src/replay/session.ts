@@ -1,8 +1,11 @@
+import { CLIENT, has } from '../mysql/capabilities.ts';
 import { COM, type Command, EXPECT, expectOf } from '../mysql/command.ts';
 import { Login, type LoginDone, type LoginStep } from '../mysql/login.ts';
 import { HOST_IS_BLOCKED, sameRefusal, saysUnavailable } from '../mysql/login-errors.ts';
 import { HEADER_OCTETS, MARK, STATUS } from '../mysql/packet.ts';
+import { queryPacket } from '../mysql/query-attributes.ts';
 import type { Reply } from '../mysql/reply.ts';
+import { isRolledBack } from '../mysql/rolled-back.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
 import { loginHint } from '../transport/login-remedies.ts';
 import type { CloseCause, Connection } from '../transport/transport.ts';
@@ -30,8 +33,7 @@ import {
 import { namesStatement, type Statements } from './statements.ts';
 import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
 
-/** Rolls the transaction back; after any other error it goes on. */
-const DEADLOCK = 1213;
+const ROLLBACK = Buffer.from('ROLLBACK');
 
 /** A command under way on one copy. */
 export interface InFlight {
@@ -98,6 +100,8 @@ export interface SessionOwner {
   turnedAway(session: ReplayedSession, errno: number): boolean;
   /** Whether the recorded answer to a command has a say in its place in the order of commits. */
   waitsForAnswer(session: ReplayedSession, command: Command): boolean;
+  /** Whether the recorded server rolled back the transaction in the place of `command`, and so are we to. */
+  wasRolledBack(session: ReplayedSession, command: Command): boolean;
   /** Since when its next command may go, by the order of commits: -Infinity, unless held. Infinity: not yet, it is told to `advance`. */
   freeAt(session: SessionReplay, command: Command): MonotonicMs;
   /** A connection ended before its session. Returns until when to try again: -Infinity where not to. */
@@ -162,6 +166,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Position of the next command to send. */
   #next = 0;
   #current: InFlight | undefined;
+  /** Our ROLLBACK is under way in the place of that command. */
+  #rollsBack = false;
   /** Commands without an answer, sent since the last answer: known to have arrived when the next answer comes. */
   #unanswered: InFlight[] = [];
   /** Its next command waits for its recorded answer to be read. */
@@ -273,6 +279,14 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Ordinal of the first of its commands, as far as they were read, that it is not done with; Infinity: of none. */
   get openFrom(): number {
     return (this.#current?.command ?? this.recorded.at(this.#next))?.ordinal ?? Number.POSITIVE_INFINITY;
+  }
+
+  get underWay(): Command | undefined {
+    return this.#current?.command;
+  }
+
+  get inTransaction(): boolean {
+    return this.#inTransaction;
   }
 
   /** How long the answer under way may take: `leastMs`, or `factor` times the recorded one. */
@@ -478,12 +492,15 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     this.#current = undefined;
     this.#recovery = undefined;
-    this.#learn(inFlight.command, reply);
+    if (this.#rollsBack) this.#inTransaction = false;
+    else this.#learn(inFlight.command, reply);
     this.#confirm();
     this.#readyAt = receivedAt;
-    if (this.#fileMissing) this.#owner.lost(this, inFlight.command, 'local-infile', true);
+    if (this.#rollsBack) this.#owner.skipped(this, inFlight.command, 'rolled-back');
+    else if (this.#fileMissing) this.#owner.lost(this, inFlight.command, 'local-infile', true);
     else this.#owner.answered(this, inFlight, reply, receivedAt);
     this.#fileMissing = false;
+    this.#rollsBack = false;
     if (this.state === 'busy') {
       this.state = 'ready';
       this.advance();
@@ -641,6 +658,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#change = undefined;
     this.#fileAsked = -1;
     this.#fileMissing = false;
+    this.#rollsBack = false;
     this.#pins = 0;
     this.#pinned = undefined;
     this.#state?.disconnected(lost);
@@ -690,9 +708,10 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#noteTransaction(command, reply);
   }
 
-  #noteTransaction({ com }: Command, { kind, errno, status }: Reply): void {
+  #noteTransaction({ com }: Command, reply: Reply): void {
+    const { kind, status } = reply;
     if (kind === 'err') {
-      if (errno === DEADLOCK) this.#inTransaction = false;
+      if (isRolledBack(reply)) this.#inTransaction = false;
     } else if (kind !== 'text' && com !== COM.stmtPrepare && com !== COM.fieldList) {
       this.#inTransaction = (status & STATUS.inTransaction) !== 0;
     }
@@ -717,24 +736,24 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#leave();
       return;
     }
-    const packet = this.#fit(command);
     const connection = this.#connection;
+    if (connection !== undefined && this.#owner.wasRolledBack(this, command)) {
+      this.#rollBack(this.#flight(command, paced, now), connection);
+      return;
+    }
+    const packet = this.#fit(command);
     if (packet === undefined || connection === undefined) {
       this.#thinkFrom(now);
       return;
     }
-    const text = this.#textOf(command);
-    // A pause is neither our lateness nor the target's delay.
-    paced = Math.max(paced, this.#owner.resumedAt);
-    const due = Math.max(paced, this.#readyAt);
-    const inFlight = { command, paced, due, sent: now, text };
+    const inFlight = this.#flight(command, paced, now);
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;
       this.#filesSent = 0;
       this.state = 'busy';
       this.busySince = now;
       const { pins } = this.#owner;
-      const pin = pins === undefined ? undefined : this.#pin(pins, command, text);
+      const pin = pins === undefined ? undefined : this.#pin(pins, command, inFlight.text);
       if (pin !== undefined) {
         this.#pins++;
         connection.write(this.#fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
@@ -753,6 +772,37 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.busySince = now;
     connection.write(packet, command.expect);
     connection.end();
+  }
+
+  #flight(command: Command, paced: MonotonicMs, now: MonotonicMs): InFlight {
+    // A pause is neither our lateness nor the target's delay.
+    paced = Math.max(paced, this.#owner.resumedAt);
+    const due = Math.max(paced, this.#readyAt);
+    return { command, paced, due, sent: now, text: this.#textOf(command) };
+  }
+
+  /**
+   * The recorded server met a deadlock, say, and rolled back: the target might not, or choose somebody else. It is told to,
+   * in the place of the command; what the transaction did until then has its traces, such as used up insert ids.
+   */
+  #rollBack(inFlight: InFlight, connection: Connection): void {
+    const { command, sent } = inFlight;
+    const reset = this.#fitting?.leaveOut(command, this.#statements());
+    if (reset !== undefined) {
+      this.#pins++;
+      connection.write(reset, EXPECT.result);
+    }
+    if (!this.#inTransaction) {
+      this.#owner.skipped(this, command, 'rolled-back');
+      this.#thinkFrom(sent);
+      return;
+    }
+    this.#current = inFlight;
+    this.#rollsBack = true;
+    this.state = 'busy';
+    this.busySince = sent;
+    const packet = queryPacket(ROLLBACK, has(this.recorded.meta.capabilities, CLIENT.queryAttributes));
+    connection.write(this.#fitting?.ours(packet, COM.query) ?? packet, EXPECT.result);
   }
 
   /** Whether what `command` is to be sent with shows in its recorded answer. */

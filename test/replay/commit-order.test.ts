@@ -114,6 +114,21 @@ describe('order by commit', () => {
     assert.equal(run.summary.order.released, 0);
   });
 
+  for (const end of ['COMMIT', 'ROLLBACK']) {
+    test(`a write that was answered before the ${end} that gave up its lock does not take it first`, async () => {
+      const tape = new Tape();
+      const holder = tape.session(0).query(10, 'UPDATE row 1', IN_TRANSACTION);
+      holder.query(50, end, { replyMs: 5 }).quit(100);
+      const waiter = tape.session(1).query(20, 'UPDATE row 2', { ...IN_TRANSACTION, replyMs: 32 });
+      waiter.query(60, 'COMMIT').quit(101);
+      for (const batch of [1, 100]) {
+        const run = await byCommit(tape, { batch, target: late(/row 1|^COMMIT$|ROLLBACK/, 300) });
+        assert.equal(times(run, 'UPDATE row 2')[0].sent, 300, 'with the lock taken, not yet given up');
+        assert.equal(run.summary.order.released, 0);
+      }
+    });
+  }
+
   test('only what commits is waited for', async () => {
     for (const text of ['SELECT a', 'ROLLBACK', 'SET @a = 1']) {
       const tape = new Tape();
@@ -199,6 +214,36 @@ describe('order by commit', () => {
     assert.ok(run.summary.order.released >= 2);
   });
 
+  test('a write that waits too long for a lock frees those who are in a transaction, and nobody else', async () => {
+    const tape = new Tape();
+    commits(tape.session(0), 50, 'a').quit(200);
+    const holder = tape.session(1).query(5, 'SELECT lock', IN_TRANSACTION);
+    holder.query(60, 'SELECT 1', IN_TRANSACTION).query(70, 'COMMIT /* holder */').quit(201);
+    tape.session(2).query(80, 'SELECT behind both').quit(202);
+    const target: FakeTarget = {
+      users: USERS,
+      reacts: ({ sql }) => {
+        const status = /lock|SELECT 1/.test(sql) ? STATUS.inTransaction : 0;
+        return { reply: { status }, afterMs: sql === 'UPDATE a' ? 700 : 0 };
+      },
+    };
+    const run = await byCommit(tape, { target });
+    assert.equal(times(run, 'SELECT 1')[0].sent, 100);
+    assert.equal(times(run, 'COMMIT /* holder */')[0].sent, 100);
+    assert.equal(times(run, 'SELECT behind both')[0].sent, 700);
+    // Its COM_QUIT, too.
+    assert.equal(run.summary.order.released, 3);
+  });
+
+  test('who waits for what took long in the recording, too, waits so long', async () => {
+    const tape = new Tape();
+    tape.session(0).query(10, 'UPDATE slow', { replyMs: 2_000 }).quit(3_000);
+    tape.session(1).query(2_500, 'SELECT behind').quit(3_001);
+    const run = await byCommit(tape, { target: late(/UPDATE slow/, 4_000) });
+    assert.equal(times(run, 'SELECT behind')[0].sent, 4_000);
+    assert.equal(run.summary.order.released, 0);
+  });
+
   test('what is held is not late, and a stopped run loses it as interrupted', async () => {
     const tape = new Tape();
     commits(tape.session(0), 50, 'a').quit(400);
@@ -265,18 +310,19 @@ test('a command or an answer that is told late waits for no commit that was answ
   const tape = new Tape();
   const [write] = tape.session(0).query(10, 'UPDATE a', { replyMs: 5 }).commands;
   const [commit, late] = tape.session(1).query(12, 'COMMIT', { replyMs: 8 }).query(18, 'SELECT').commands;
-  const copy = { copy: 0, openFrom: 0, advance: () => {} };
-  order.read(write, true);
-  order.read(commit, false);
-  order.replied(commit, true, [copy], 0);
+  const idle = { underWay: undefined, busySince: 0, inTransaction: false, patienceMs: () => 0 };
+  const copy = { ...idle, copy: 0, openFrom: 0, advance: () => {} };
+  order.read(write, true, false, [copy]);
+  order.read(commit, false, false, [copy]);
+  order.replied(commit, { commits: true, endedAt: undefined }, [copy], 0);
   // The commit was answered at 20 ms, the write at 15.
-  order.replied(write, false, [{ ...copy }], 0);
-  order.read(late, false);
+  order.replied(write, { commits: false, endedAt: undefined }, [{ ...copy }], 0);
+  order.read(late, false, false, [copy]);
   assert.deepEqual(
     [write, late].map((one) => order.freeAt({ ...copy }, one, 0)),
     [-Infinity, -Infinity],
   );
   const [behind] = tape.session(2).query(21, 'SELECT').commands;
-  order.read(behind, false);
+  order.read(behind, false, false, [copy]);
   assert.equal(order.freeAt({ ...copy }, behind, 0), Infinity);
 });
