@@ -1,16 +1,16 @@
-// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|fuzz|demo|lab|bench`.
+// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|matrix|fuzz|demo|lab|bench`.
 // Does only what is missing, so it stands in front of every npm script. Plain JavaScript without a dependency, since it is
 // what installs the dependencies and the compiler.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { commandsMissing, installPackages, librariesMissing } from './setup/debian.mjs';
+import { commandsMissing, driversMissing, installPackages, librariesMissing } from './setup/debian.mjs';
 import { buildNeeds, install, installReason } from './setup/npm.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
-const PURPOSES = ['check', 'test', 'fuzz', 'demo', 'lab', 'bench'];
+const PURPOSES = ['check', 'test', 'matrix', 'fuzz', 'demo', 'lab', 'bench'];
 const OLDEST_NODE = 20;
 
 const args = process.argv.slice(2);
@@ -49,6 +49,7 @@ else if (why) say(`the end-to-end tests will be skipped: npm test ${why}`);
 const reason = installReason();
 const packages = [
   ...(real && !why ? [...commandsMissing('lab'), ...librariesMissing()] : []),
+  ...(purpose === 'matrix' ? driversMissing() : []),
   ...(reason ? buildNeeds() : []),
 ];
 if (packages.length > 0) {
@@ -72,8 +73,9 @@ if (purpose !== 'check') {
   const [code] = await once(build, 'exit');
   if (code !== 0) fail('the sources do not compile: mend what is named above');
 }
-// `npm run lab` fetches what it is asked for; tests skip, by name, what can't be had.
-if (real && !why && purpose === 'test')
+// `npm run lab` fetches what it is asked for; tests skip by name what can't be had.
+if (real && !why && (purpose === 'test' || purpose === 'matrix')) {
   spawnSync(process.execPath, ['dist/scripts/lab/servers/fetch.js', 'mariadb11', 'mysql'], {
     stdio: ['ignore', 2, 2],
   });
+}

@@ -13,6 +13,7 @@ import {
 } from './compare.ts';
 import type { Lab } from './lab.ts';
 import type { ProcessRow } from './server.ts';
+import { readStart, writeStart } from './start.ts';
 import {
   interceptHost,
   Recording,
@@ -23,21 +24,17 @@ import {
   startIntercept,
 } from './tape.ts';
 
-/** Copies online as it is now, stopped, and puts target in the same state. Returns the folder of the copy. */
+/** Copies online as it is now, and puts target in the same state. Returns where the copy is. */
 export async function makeStart(lab: Lab): Promise<string> {
   const start = join(lab.runFolder, 'start');
-  const online = lab.server('online');
-  await online.stop();
-  online.snapshot(start);
-  await Promise.all([online.start(), resetTarget(lab, start)]);
+  const [online, target] = [lab.server('online'), lab.server('target')];
+  await writeStart(online, target, start);
+  await readStart(online, target, start);
   return start;
 }
 
-export async function resetTarget(lab: Lab, start: string): Promise<void> {
-  const target = lab.server('target');
-  await target.stop();
-  target.restore(start);
-  await target.start();
+export function resetTarget(lab: Lab, start: string): Promise<void> {
+  return readStart(lab.server('online'), lab.server('target'), start);
 }
 
 export interface Recorded {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { MytapeError } from '../../src/errors.ts';
 import { type Brand, type BrandName, brand, type Programs, programsOf } from './servers/brands.ts';
-import { copyFolder, installData } from './servers/template.ts';
+import { copyFolder, forgetWho, installData } from './servers/template.ts';
 
 export const PORT = 3307;
 const ROOT_PASSWORD = 'root-secret';
@@ -67,6 +67,7 @@ export class Server {
   readonly #folder: string;
   readonly #data: string;
   readonly brand: Brand;
+  readonly rootPassword = ROOT_PASSWORD;
   #programs: Programs | undefined;
   #process: ChildProcess | undefined;
   #control: Connection | undefined;
@@ -208,6 +209,7 @@ export class Server {
   restore(folder: string): void {
     this.#refuseRunning('restore');
     copyFolder(folder, this.#data);
+    forgetWho(this.#data);
   }
 
   #refuseRunning(what: string): void {

@@ -134,7 +134,8 @@ export function replayArguments(
 ): string[] {
   const x = extra.includes('-x') ? [] : ['-x', `${PORT}-${lab.addresses.target}:${PORT}`];
   const answers = answersArguments(lab, path, files);
-  return ['replay', archive, ...x, ...answers, '--users', files.users, ...extra];
+  const { loginOptions } = lab.server('target').brand;
+  return ['replay', archive, ...x, ...answers, '--users', files.users, ...loginOptions, ...extra];
 }
 
 function answersArguments(lab: Lab, path: ReplayPath, files: ReplayFiles): string[] {

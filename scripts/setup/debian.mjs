@@ -47,6 +47,24 @@ export function librariesMissing() {
   return known.includes('libpcap.so') ? [] : ['libpcap0.8'];
 }
 
+/** Drivers that npm run test:matrix speaks by, each known by a command that succeeds. */
+const DRIVERS = {
+  'php-mysql': ['php', '-r', 'exit(class_exists("mysqli") ? 0 : 1);'],
+  'libdbd-mariadb-perl': ['perl', '-MDBD::MariaDB', '-e', '1'],
+  'libdbd-mysql-perl': ['perl', '-MDBD::mysql', '-e', '1'],
+  'python3-pymysql': ['/usr/bin/python3', '-c', 'import pymysql'],
+  'python3-mysqldb': ['/usr/bin/python3', '-c', 'import MySQLdb'],
+  'php-cli': ['php', '-v'],
+  gcc: ['gcc', '--version'],
+  'libc6-dev': ['test', '-e', '/usr/include/stdio.h'],
+};
+
+export function driversMissing() {
+  return Object.entries(DRIVERS)
+    .filter(([, [command, ...args]]) => spawnSync(command, args).status !== 0)
+    .map(([name]) => name);
+}
+
 const POLICY = '/usr/sbin/policy-rc.d';
 const MARK = '# by mytape scripts/setup.mjs while it installs packages; remove it if you find it';
 

@@ -17,7 +17,7 @@ const ETC_APT = '/etc/apt';
 const DEBIAN_SUITES = ['oldstable', 'stable', 'testing', 'unstable', 'bookworm', 'trixie', 'forky', 'sid'];
 
 /** Taken for installed: what only scripts, or programs that we don't build, need of the packages that we fetch. */
-const TAKEN_FOR_INSTALLED = ['perl', 'debconf', 'libssl-dev', 'libzstd-dev', 'zlib1g-dev'];
+const TAKEN_FOR_INSTALLED = ['perl', 'debconf', 'libc6-dev', 'libssl-dev', 'libzstd-dev', 'zlib1g-dev'];
 
 const MAX_OUTPUT_OCTETS = 64 << 20;
 

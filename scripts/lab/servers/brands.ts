@@ -1,6 +1,5 @@
 /** The servers that a lab can run, as data: their programs, how their data is first made, their settings and their SQL. */
 import { execFileSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../../../src/errors.ts';
 import { hasIpv6 } from '../network.ts';
@@ -33,10 +32,14 @@ export interface Brand {
   settings: readonly string[];
   /** A user whose password is checked by the plugin that is the brand's plainest. */
   createUser(user: string, password: string): string;
+  /** Gives a user another plugin: one that asks for the password's proof anew each time. */
+  otherLogin(user: string, password: string): string[];
   /** What root runs in a new data folder, before any user is made. */
   firstStart(rootPassword: string): string[];
   /** The right to ask whether a server is a replica. */
   monitorGrant: string;
+  /** By what mytape logs in without TLS: the lab's network is its own. */
+  loginOptions: readonly string[];
   /** Undefined: the machine's own packages. */
   packages?: Wanted;
 }
@@ -53,6 +56,10 @@ const MARIADB = {
   settings: [`--innodb-log-file-size=${LOG_SIZE}`, `--bind-address=${hasIpv6() ? '0.0.0.0,::' : '0.0.0.0'}`],
   createUser: (user: string, password: string) =>
     `CREATE USER ${quoted(user)}@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD(${quoted(password)})`,
+  otherLogin: (user: string, password: string) => [
+    "INSTALL SONAME 'auth_ed25519'",
+    `ALTER USER ${quoted(user)}@'%' IDENTIFIED VIA ed25519 USING PASSWORD(${quoted(password)})`,
+  ],
   firstStart: (rootPassword: string) => [
     "DELETE FROM mysql.global_priv WHERE User = ''",
     'FLUSH PRIVILEGES',
@@ -73,6 +80,7 @@ const MARIADB = {
     );
   },
   monitorGrant: 'SLAVE MONITOR',
+  loginOptions: [],
 } as const;
 
 const ALL: Readonly<Record<BrandName, Brand>> = {
@@ -103,8 +111,13 @@ const ALL: Readonly<Record<BrandName, Brand>> = {
       '--innodb-flush-method=nosync',
       `--innodb-redo-log-capacity=${LOG_SIZE}`,
       '--local-infile=ON',
+      // What the brands have in common.
+      '--collation-server=utf8mb4_general_ci',
     ],
     createUser: (user, password) => `CREATE USER ${quoted(user)}@'%' IDENTIFIED BY ${quoted(password)}`,
+    otherLogin: (user, password) => [
+      `ALTER USER ${quoted(user)}@'%' IDENTIFIED WITH sha256_password BY ${quoted(password)}`,
+    ],
     firstStart: (rootPassword) => [`ALTER USER root@localhost IDENTIFIED BY ${quoted(rootPassword)}`],
     install(programs, folder, temporary) {
       const options = ['--user=root', '--initialize-insecure', `--tmpdir=${temporary}`];
@@ -113,10 +126,9 @@ const ALL: Readonly<Record<BrandName, Brand>> = {
         ['--no-defaults', `--datadir=${folder}`, ...options, ...this.settings, ...programs.settings],
         { stdio: 'pipe' },
       );
-      // The server's UUID: a copy makes one of its own.
-      rmSync(join(folder, 'auto.cnf'), { force: true });
     },
     monitorGrant: 'REPLICATION CLIENT',
+    loginOptions: ['--get-server-public-key'],
     packages: {
       suite: 'sid',
       packages: ['mysql-server-core', 'mysql-client-core', 'libmysqlclient-dev'],

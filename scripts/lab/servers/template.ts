@@ -13,6 +13,11 @@ export function copyFolder(from: string, to: string): void {
   execFileSync('cp', ['-a', '--sparse=always', '--reflink=auto', from, to], { stdio: 'pipe' });
 }
 
+/** A copy of MySQL's data is of another server: it makes a UUID of its own when it starts. */
+export function forgetWho(data: string): void {
+  rmSync(join(data, 'auto.cnf'), { force: true });
+}
+
 /** How a folder is made is a part of its name: a change there makes new ones. */
 const made = createHash('sha256').update(readFileSync(fileURLToPath(new URL('brands.js', import.meta.url))));
 const HOW = made.digest('hex').slice(0, 8);
@@ -22,6 +27,7 @@ export function installData(brand: Brand, programs: Programs, folder: string): v
   const template = join(CACHE, 'data', `${brand.name}-${programs.version}-${HOW}`);
   if (!existsSync(template)) makeTemplate(brand, programs, template);
   copyFolder(template, folder);
+  forgetWho(folder);
 }
 
 function makeTemplate(brand: Brand, programs: Programs, template: string): void {

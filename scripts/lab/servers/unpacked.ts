@@ -118,20 +118,25 @@ function isElf(path: string): boolean {
   return octets.readUInt32BE() === ELF;
 }
 
+/** What a program that needs the unpacked libraries is started by, and where they are. */
+export function loaderIn(folder: string): { libraries: string; command: string[] } {
+  // Debian's name of the machine: x86_64-linux-gnu.
+  const machine = readdirSync(join(folder, 'root/usr/lib')).find((each) => each.includes('-linux-'));
+  const libraries = join(folder, 'root/usr/lib', machine ?? '');
+  const loader = readdirSync(libraries).find((each) => each.startsWith('ld-linux-'));
+  if (machine === undefined || loader === undefined)
+    throw new MytapeError('not-supported', 'the packages hold no ld-linux');
+  // The library path goes first, and not what this machine's ld.so.cache names.
+  const command = [join(libraries, loader), '--inhibit-cache', '--library-path', libraries];
+  return { libraries, command };
+}
+
 /** Programs that run as any other, for `folder`, where all of `made` is going to be. */
 function writeWrappers(made: string, folder: string): void {
-  const root = join(folder, 'root');
-  // Debian's name of the machine: x86_64-linux-gnu.
-  const libraries = readdirSync(join(made, 'root/usr/lib')).find((each) => each.includes('-linux-'));
-  const loader = readdirSync(join(made, `root/usr/lib/${libraries}`)).find((each) =>
-    each.startsWith('ld-linux-'),
-  );
-  if (libraries === undefined || loader === undefined)
-    throw new MytapeError('not-supported', 'the packages hold no ld-linux');
-  const usr = join(root, 'usr');
-  const lib = join(usr, 'lib', libraries);
-  // The library path goes first, and not what this machine's ld.so.cache names.
-  const enter = `exec ${join(lib, loader)} --inhibit-cache --library-path ${lib}`;
+  const there = loaderIn(made);
+  const lib = there.libraries.replace(made, folder);
+  const enter = `exec ${there.command.join(' ').replaceAll(made, folder)}`;
+  const usr = join(folder, 'root/usr');
   // Where clients look for their halves of a server's login plugins.
   const plugins =
     `export MARIADB_PLUGIN_DIR=${join(lib, 'libmariadb3/plugin')}\n` +

@@ -29,7 +29,7 @@ export interface Mirrored {
 /** The command line of a mirror on online. */
 export function mirrorArguments(bed: TestBed, args: readonly string[]): string[] {
   const target = `${PORT}-${bed.lab.addresses.target}:${PORT}`;
-  return ['-x', target, '--users', bed.files.users, ...args];
+  return ['-x', target, '--users', bed.files.users, ...bed.target.brand.loginOptions, ...args];
 }
 
 /** Starts a mirror on online; resolves when it captures. */

@@ -16,6 +16,7 @@ import {
   resetTarget,
 } from '../../../scripts/lab/path.ts';
 import type { Server } from '../../../scripts/lab/server.ts';
+import { OWN_PAIR, type Pair, parsePair } from '../../../scripts/lab/servers/pair.ts';
 import {
   CLI,
   type ReplayFiles,
@@ -26,7 +27,7 @@ import {
 } from '../../../scripts/lab/tape.ts';
 import { loadTables, runClients, runCommandLineClients, runSysbench } from '../../../scripts/lab/workload.ts';
 import type { Summary } from '../../../src/report/summary.ts';
-import { labObstacle } from './capability.ts';
+import { brandsObstacle } from './capability.ts';
 import type { StepsJob } from './steps.ts';
 
 /**
@@ -36,7 +37,7 @@ import type { StepsJob } from './steps.ts';
 export const UNASKED = '--allow-live-target';
 
 /** Rows of each sysbench table: few, so that a lab is up in seconds. */
-const ROWS = 2000;
+export const ROWS = 2000;
 
 export type WorkloadKind = 'text' | 'prepared' | 'short' | 'sessions' | 'reads';
 
@@ -101,8 +102,8 @@ export class TestBed {
     this.files = writeReplayFiles(lab);
   }
 
-  static async make(name: string): Promise<TestBed> {
-    const lab = await Lab.up({ name: `mytape-e2e-${name}` });
+  static async make(name: string, pair: Pair): Promise<TestBed> {
+    const lab = await Lab.up({ name: `mytape-e2e-${name}`, ...pair });
     try {
       await loadTables(lab, ROWS);
       const bed = new TestBed(lab, await makeStart(lab));
@@ -273,14 +274,17 @@ export function readSummary(out: string): Summary {
 /** A title and what it asserts; `obstacle`: why it cannot run here, beside what no test of the lab can do without. */
 export type It = (title: string, body: (bed: TestBed) => Promise<void>, obstacle?: string) => void;
 
+/** The servers of these tests, as `npm run test:matrix` says: MYTAPE_PAIR=mysql:mariadb11. */
+export const PAIR = parsePair(process.env.MYTAPE_PAIR ?? OWN_PAIR);
+
 /** Tests that share one lab, one after the other; each is skipped by name where the lab cannot be made. */
-export function labTests(name: string, define: (it: It) => void): void {
+export function labTests(name: string, define: (it: It) => void, pair = PAIR): void {
   describe(name, () => {
-    const skip = labObstacle();
+    const skip = brandsObstacle(pair.online, pair.target);
     let bed: TestBed;
     if (skip === undefined) {
       before(async () => {
-        bed = await TestBed.make(name);
+        bed = await TestBed.make(name, pair);
       });
       after(() => bed.lab.down());
     }

@@ -1,0 +1,41 @@
+/**
+ * What two brands answer otherwise, by client: commands whose answers differ between a recorded server of one kind and a target of
+ * another. Counted, and not allowed for: an entry that is no longer true fails the test.
+ */
+import type { Brand } from '../../../scripts/lab/servers/brands.ts';
+
+export interface Differing {
+  error: number;
+  rows: number;
+  data: number;
+}
+
+const NONE: Differing = { error: 0, rows: 0, data: 0 };
+
+/** `SET resultset_metadata`, twice: MySQL's alone. */
+const METADATA = { error: 2 };
+
+/** Of MySQL's client: @@version_comment, and `SELECT $$`, which the brands refuse by different numbers. */
+const GREETED_BY_ANOTHER_BRAND = { data: 1, error: 1 };
+
+/** By `online:target`, then by the client's name. */
+const DIFFERENCES: Readonly<Record<string, Readonly<Record<string, Partial<Differing>>>>> = {
+  // @@version_comment names the package.
+  'mariadb:mariadb11': { mysql: { data: 1 } },
+  'mariadb:mysql': { mysql: GREETED_BY_ANOTHER_BRAND, libmysqlclient: METADATA },
+  'mysql:mariadb': {
+    mysql: GREETED_BY_ANOTHER_BRAND,
+    libmysqlclient: METADATA,
+    'libmysqlclient, zstd': METADATA,
+    'libmysqlclient, tls': METADATA,
+  },
+};
+
+/** What these clients, one after the other, get otherwise from `target`. */
+export function differencesOf(online: Brand, target: Brand, names: readonly string[]): Differing {
+  const known = DIFFERENCES[`${online.name}:${target.name}`] ?? {};
+  return names.reduce((sum, name) => {
+    const { error, rows, data } = { ...NONE, ...known[name] };
+    return { error: sum.error + error, rows: sum.rows + rows, data: sum.data + data };
+  }, NONE);
+}
