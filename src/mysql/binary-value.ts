@@ -1,7 +1,7 @@
 import { lenenc, lenencSize } from './packet.ts';
 
-/** Types of values that are not a `string<lenenc>`, as enum_field_types numbers them. */
-const TYPE = {
+/** Types of values, as enum_field_types numbers them: those that are not a `string<lenenc>`, and one that is. */
+export const TYPE = {
   tiny: 0x01,
   short: 0x02,
   long: 0x03,
@@ -15,6 +15,7 @@ const TYPE = {
   time: 0x0b,
   datetime: 0x0c,
   year: 0x0d,
+  varString: 0xfd,
 } as const;
 
 /** The longest date and time there is: with microseconds and, from MySQL 8.0.19 on, a time zone. */

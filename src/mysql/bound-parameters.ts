@@ -62,7 +62,7 @@ export function valuesEnd(
   if (types === undefined) return undefined;
   let at = bound.valuesAt;
   for (let i = 0; i < wanted; i++) {
-    if ((octets[nullsAt + (i >> 3)] >> (i & 7)) & 1 || longData.has(i)) continue;
+    if (isNull(octets, nullsAt, i) || longData.has(i)) continue;
     const length = binaryValueLength(octets, at, end, types[i * TYPE_OCTETS]);
     if (length === undefined) return undefined;
     at += length;
@@ -71,6 +71,11 @@ export function valuesEnd(
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+/** Whether parameter `index` is NULL, by the bitmap at `nullsAt`. */
+export function isNull(octets: Uint8Array, nullsAt: number, index: number): boolean {
+  return ((octets[nullsAt + (index >> 3)] >> (index & 7)) & 1) !== 0;
+}
 
 /** Octets of the NULL bitmap of `count` parameters. */
 export function nullOctets(count: number): number {

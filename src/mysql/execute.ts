@@ -33,8 +33,18 @@ export function typesOf(
 
 /** Whether `packet` has parameters whose types it leaves out: the server is to know them from the execution before. */
 export function leavesTypesOut(packet: Uint8Array, params: number, queryAttributes: boolean): boolean {
-  const bound = parametersOf(payloadOf(packet), params, queryAttributes);
-  return bound !== undefined && bound.types === undefined;
+  return untypedParameters(packet, params, queryAttributes) !== undefined;
+}
+
+/** Where the parameters of `packet` stand in its payload, where it has some and leaves their types out. */
+export function untypedParameters(
+  packet: Uint8Array,
+  params: number,
+  queryAttributes: boolean,
+): (BoundParameters & { payload: Uint8Array }) | undefined {
+  const payload = payloadOf(packet);
+  const bound = parametersOf(payload, params, queryAttributes);
+  return bound === undefined || bound.types !== undefined ? undefined : { ...bound, payload };
 }
 
 /**

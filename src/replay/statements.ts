@@ -1,6 +1,7 @@
 import { bulkTypesOf } from '../mysql/bulk-execute.ts';
 import { COM, type Command } from '../mysql/command.ts';
 import { fitsTypes, leavesTypesOut, typesOf, withTypes } from '../mysql/execute.ts';
+import { TypeInference } from '../mysql/infer-types.ts';
 import { type Effect, effectsOf } from './effects.ts';
 import { killOf } from './kill.ts';
 import { LAST_PREPARED, RecordedIds, readId } from './recorded-ids.ts';
@@ -57,6 +58,8 @@ export interface Statement {
   typesSent: boolean;
   /** Commands were missed since: an execution among them may have had others. */
   typesInDoubt: boolean;
+  /** Finds them in its executions, where the client sent them when nobody listened. */
+  inference: TypeInference | undefined;
   /** Parameters that COM_STMT_SEND_LONG_DATA brought for its next execution … */
   longData: Set<number> | undefined;
   /** … and that went with the connection, or that the capture may lack. */
@@ -105,6 +108,7 @@ export class Statements {
       types: undefined,
       typesSent: false,
       typesInDoubt: false,
+      inference: undefined,
       longData: undefined,
       lacksLongData: undefined,
     };
@@ -121,6 +125,7 @@ export class Statements {
     this.#ids.lost();
     for (const statement of this.#ids.all()) {
       statement.typesInDoubt = true;
+      statement.inference = undefined;
       if (statement.longData !== undefined) statement.lacksLongData ??= 'capture';
     }
     // Clients send it in one go: what is missing may be more of it.
@@ -189,7 +194,8 @@ export class Statements {
 
   /**
    * Whether `command` is an execution whose parameters have types that nobody knows: they were sent before the capture began, or
-   * may have been in commands that are missing (`mayLack`: before all that is known of the session, too).
+   * may have been in commands that are missing (`mayLack`: before all that is known of the session, too); and that its values and those
+   * of executions before it do not tell. What they tell is taken for what the client sent.
    */
   lacksTypes(command: Command, queryAttributes: boolean, mayLack: boolean): boolean {
     const { com, packet } = command;
@@ -198,8 +204,19 @@ export class Statements {
     const { params, types, typesInDoubt, longData } = statement;
     if (com === COM.stmtBulkExecute) return typesInDoubt && bulkTypesOf(packet, params) === undefined;
     if (com !== COM.stmtExecute || !leavesTypesOut(packet, params, queryAttributes)) return false;
-    if (types === undefined) return mayLack || typesInDoubt;
-    return typesInDoubt && !fitsTypes(packet, params, types, queryAttributes, longData);
+    if (statement.inference === undefined) {
+      const isKnown =
+        types === undefined
+          ? !mayLack && !typesInDoubt
+          : !typesInDoubt || fitsTypes(packet, params, types, queryAttributes, longData);
+      if (isKnown) return false;
+      statement.inference = new TypeInference(params);
+    }
+    if (longData !== undefined) return true;
+    const inferred = statement.inference.read(packet, queryAttributes);
+    if (inferred === undefined) return true;
+    if (types === undefined || !Buffer.from(types).equals(inferred)) setTypes(statement, inferred);
+    return false;
   }
 
   /** Takes in the types of an execution that is not sent: later ones go by them. */
@@ -208,9 +225,8 @@ export class Statements {
     if (statement === undefined || command.com !== COM.stmtExecute) return;
     const types = typesOf(command.packet, statement.params, queryAttributes);
     if (types === undefined) return;
-    statement.types = types;
-    statement.typesInDoubt = false;
-    statement.typesSent = false;
+    setTypes(statement, types);
+    statement.inference = undefined;
   }
 
   /** What an execution would do that must not be done on another server. */
@@ -267,6 +283,13 @@ function forbiddenIn(packet: Uint8Array): Statement['forbidden'] {
   return killOf(packet, SQL, false) === undefined ? undefined : 'kill';
 }
 
+/** Types that the target was not told yet. */
+function setTypes(statement: Statement, types: Uint8Array): void {
+  statement.types = types;
+  statement.typesInDoubt = false;
+  statement.typesSent = false;
+}
+
 /** An execution with the types of its parameters, where the target was not told them on this connection. */
 function typed(statement: Statement, packet: Uint8Array, queryAttributes: boolean): Uint8Array {
   const { params } = statement;
@@ -276,6 +299,7 @@ function typed(statement: Statement, packet: Uint8Array, queryAttributes: boolea
   if (types !== undefined) {
     statement.types = types;
     statement.typesInDoubt = false;
+    statement.inference = undefined;
   }
   const { types: known } = statement;
   statement.typesSent ||= known !== undefined;

@@ -154,15 +154,45 @@ describe('what the target refuses of it', () => {
     assert.deepEqual(run.book.story(), ['lost unprepared', 'answered', 'lost unprepared', 'answered']);
   });
 
-  test('executions without the types of their parameters, which nobody knows, are skipped by name until there are types', async () => {
+  test('executions without the types of their parameters get those that their values tell, or are skipped until there are types', async () => {
     const tape = new Tape();
     const session = tape.session(0, { late: true });
-    const without = [7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 5, 0, 0, 0];
-    const types = [7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 0, 5, 0, 0, 0];
-    session.command(1, COM.stmtExecute, without).command(2, COM.stmtExecute, types);
-    session.command(3, COM.stmtExecute, without).quit(9);
+    const execution = (flag: number, types: number[], value: number) => [
+      7,
+      0,
+      0,
+      0,
+      0,
+      1,
+      0,
+      0,
+      0,
+      0,
+      flag,
+      ...types,
+      value,
+      0,
+      0,
+      0,
+    ];
+    // Zero of a LONG, or of a FLOAT; 5 of a LONG, since no FLOAT is so near to 0.
+    session.command(1, COM.stmtExecute, execution(0, [], 0)).command(2, COM.stmtExecute, execution(0, [], 5));
+    session
+      .command(3, COM.stmtExecute, execution(0, [], 0))
+      .command(4, COM.stmtExecute, execution(1, [4, 0], 0));
+    session.command(5, COM.stmtExecute, execution(0, [], 5)).quit(9);
     const run = await replay(tape, adopting());
-    assert.deepEqual(run.book.story(), ['skipped unknown-types', 'answered', 'answered', 'answered']);
+    assert.deepEqual(run.book.story(), ['skipped unknown-types', ...Array(5).fill('answered')]);
+    const executes = run.transport.connections[0].received.filter(({ com }) => com === COM.stmtExecute);
+    assert.deepEqual(
+      executes.map(({ packet }) => [...packet.subarray(15)]),
+      [
+        [1, 3, 0, 5, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+        [1, 4, 0, 0, 0, 0, 0],
+        [0, 5, 0, 0, 0],
+      ],
+    );
   });
 
   test('executions of a statement that nobody knows are skipped by name', async () => {
