@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { EXIT, fileTrouble, MytapeError, notCompiled } from './errors.ts';
+import { EXIT, fileTrouble, MytapeError, notCompiled, withRemedy } from './errors.ts';
 import { resumedArgs } from './verbs/checkpoint-run.ts';
 import { ctlCommand } from './verbs/ctl.ts';
 import { doctorCommand } from './verbs/doctor.ts';
@@ -106,7 +106,8 @@ function fail(error: unknown): void {
 // `mytape ls … | head`: who closes the pipe has seen enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(EXIT.done);
-  throw error;
+  sayLine(`cannot write to stdout: ${withRemedy(error)}`);
+  process.exit(EXIT.failed);
 });
 
 /** What follows `record --mirror` is the mirror's: for record itself, arguments that are no options. */

@@ -26,16 +26,39 @@ export type ErrorCode =
   | 'disk'
   | 'not-supported';
 
-/** errno(3) of a disk or a file system that is full, failing, or not ours to write to; and SQLite's words for it. */
-const FILE_TROUBLE =
-  /^(EIO|ENOSPC|EDQUOT|EROFS|EMFILE|ENFILE|ESTALE|SQLITE_(IOERR.*|FULL|READONLY.*|CANTOPEN.*))$/;
+/** What to do about errors of files and of the system's limits, by errno(3) and by SQLite's words for it. */
+const REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
+  [/^(ENOSPC|EDQUOT|SQLITE_FULL)$/, 'the disk is full: make room on it, then try again'],
+  [
+    /^EMFILE$/,
+    'this process has as many files open as it may: raise the limit, e.g. ulimit -n 65536, then try again',
+  ],
+  [/^ENFILE$/, 'this host has as many files open as it may: raise it by sysctl fs.file-max, then try again'],
+  [/^(EROFS|SQLITE_READONLY.*)$/, 'it can only be read: choose another place'],
+  [/^(EIO|ESTALE)$/, 'the disk is failing: dmesg may say why'],
+  [/^SQLITE_(IOERR|CANTOPEN).*$/, 'is its disk full, failing, or read-only?'],
+];
+
+/** What to do about an error that is a file's or a limit's, not mytape's: for the end of a sentence; undefined: it is none. */
+export function remedyOf(error: unknown): string | undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === 'string' ? REMEDIES.find(([known]) => known.test(code))?.[1] : undefined;
+}
+
+/** The error's message, and what to do about it where that is known. */
+export function withRemedy(error: unknown): string {
+  const { message } = error as Error;
+  const remedy = remedyOf(error);
+  return remedy === undefined ? message : `${message} (${remedy})`;
+}
 
 /** What to tell of an error that is a file's, not mytape's: a sentence; undefined: it is none. */
 export function fileTrouble(error: unknown): string | undefined {
-  const { code, message, path } = error as NodeJS.ErrnoException;
-  if (typeof code !== 'string' || !FILE_TROUBLE.test(code)) return undefined;
+  const { message, path } = error as NodeJS.ErrnoException;
+  const remedy = remedyOf(error);
+  if (remedy === undefined) return undefined;
   const what = path === undefined || message.includes(path) ? message : `${path}: ${message}`;
-  return `trouble with a file: ${what} (is the disk full, failing, or read-only?)`;
+  return `trouble with a file: ${what} (${remedy})`;
 }
 
 /**

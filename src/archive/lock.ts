@@ -2,12 +2,15 @@
  * Who may write an archive: one process at a time. The lock is the kernel's and so dies with its process, whatever
  * killed it. Taken through SQLite, which locks files on every platform, where Node itself can't.
  */
-import { closeSync, constants, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { openRegular, whyNotRegular } from '../files.ts';
 
 export const LOCK_FILE = 'recording.lock';
+
+/** Errors that say nothing of who may write there. */
+const IS_TROUBLE = /^(ENOSPC|EDQUOT|EMFILE|ENFILE|EIO|SQLITE_FULL|SQLITE_IOERR.*)$/;
 
 export class ArchiveLock {
   readonly #db: Database.Database;
@@ -20,10 +23,11 @@ export class ArchiveLock {
 
   /**
    * Makes the lock's file, named `file`, so the folder must be ours (ours.ts). `busy`: another process writes the archive. `denied`: the
-   * folder can't be written to.
+   * folder can't be written to. Throws where its disk is full or failing, or no more files may be opened.
    */
   static take(dir: string, file = LOCK_FILE): ArchiveLock | 'busy' | 'denied' {
     const path = join(dir, file);
+    const wasThere = existsSync(path);
     let db: Database.Database | undefined;
     try {
       // SQLite would follow a link, and make a file that all may read.
@@ -34,7 +38,10 @@ export class ArchiveLock {
       return new ArchiveLock(db, path);
     } catch (error) {
       db?.close();
-      return isBusy(error) ? 'busy' : 'denied';
+      if (isBusy(error)) return 'busy';
+      if (!IS_TROUBLE.test((error as { code?: string }).code ?? '')) return 'denied';
+      if (!wasThere) rmSync(path, { force: true });
+      throw error;
     }
   }
 

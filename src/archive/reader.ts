@@ -1,4 +1,4 @@
-import { MytapeError } from '../errors.ts';
+import { MytapeError, withRemedy } from '../errors.ts';
 import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { codecOf } from './build-index.ts';
@@ -71,7 +71,13 @@ export function openArchive(dir: string): Archive {
 /** Puts the index of an archive that is ours in order where its recorder could not, since somebody read it: no log is beside it then. */
 function settleIndex(dir: string): void {
   if (!isInWal(dir) || whyNotOurs(dir) !== undefined) return;
-  const lock = ArchiveLock.take(dir);
+  let lock: ReturnType<typeof ArchiveLock.take>;
+  try {
+    lock = ArchiveLock.take(dir);
+  } catch {
+    // It can be read as it is.
+    return;
+  }
   if (!(lock instanceof ArchiveLock)) return;
   try {
     settleFile(dir);
@@ -93,7 +99,12 @@ export function repairIfNeeded(dir: string): RepairState {
   if (!needsRepair(dir)) return state;
   state.notRepaired = whyNotOurs(dir);
   if (state.notRepaired !== undefined) return { ...state, live: ArchiveLock.isHeld(dir) };
-  const lock = ArchiveLock.take(dir);
+  let lock: ReturnType<typeof ArchiveLock.take>;
+  try {
+    lock = ArchiveLock.take(dir);
+  } catch (error) {
+    return { ...state, notRepaired: withRemedy(error) };
+  }
   if (lock === 'busy') return { ...state, live: true };
   if (lock === 'denied') return { ...state, notRepaired: 'its folder cannot be written to' };
   try {
@@ -119,7 +130,12 @@ export function rebuildIndex(dir: string, onProgress: (octets: number) => void):
   };
   const notOurs = whyNotOurs(dir);
   if (notOurs !== undefined) throw refuse(notOurs);
-  const lock = ArchiveLock.take(dir);
+  let lock: ReturnType<typeof ArchiveLock.take>;
+  try {
+    lock = ArchiveLock.take(dir);
+  } catch (error) {
+    throw refuse(withRemedy(error));
+  }
   if (lock === 'busy') throw refuse('it is being recorded');
   if (lock === 'denied') throw refuse('its folder cannot be written to');
   try {
@@ -144,10 +160,7 @@ function explained(dir: string, repair: () => void): void {
     repair();
   } catch (error) {
     if (error instanceof MytapeError) throw error;
-    const { message, code } = error as Error & { code?: string };
-    const next =
-      code === 'SQLITE_FULL' || code === 'ENOSPC' ? ' (make room on the disk, then try again)' : '';
-    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${message}${next}`, { cause: error });
+    throw new MytapeError('bad-archive', `cannot repair ${dir}: ${withRemedy(error)}`, { cause: error });
   }
 }
 

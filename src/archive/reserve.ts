@@ -15,8 +15,8 @@ const RESERVE_OCTETS = 256 * 1024;
 const PIECE_OCTETS = 64 * 1024;
 
 /** Takes the room. Throws the system's errors: then there is no file. */
-export function takeReserve(dir: string): void {
-  const path = join(dir, RESERVE_FILE);
+export function takeReserve(dir: string, file = RESERVE_FILE, octets = RESERVE_OCTETS): void {
+  const path = join(dir, file);
   const fd = openRegular(path, OPEN.createNew);
   try {
     const piece = new Uint8Array(PIECE_OCTETS);
@@ -25,14 +25,14 @@ export function takeReserve(dir: string): void {
       state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
       piece[i] = state >>> 16;
     }
-    for (let done = 0; done < RESERVE_OCTETS; ) {
-      const left = Math.min(piece.length, RESERVE_OCTETS - done);
+    for (let done = 0; done < octets; ) {
+      const left = Math.min(piece.length, octets - done);
       done += writeSync(fd, piece, 0, left);
     }
     // Some file systems find out only now that there is no room.
     fsyncSync(fd);
   } catch (error) {
-    giveReserveBack(dir);
+    giveReserveBack(dir, file);
     throw error;
   } finally {
     closeSync(fd);
@@ -40,9 +40,9 @@ export function takeReserve(dir: string): void {
 }
 
 /** Gives the room back, where there is any and it can be: what follows must be tried either way. */
-export function giveReserveBack(dir: string): void {
+export function giveReserveBack(dir: string, file = RESERVE_FILE): void {
   try {
-    rmSync(join(dir, RESERVE_FILE), { force: true });
+    rmSync(join(dir, file), { force: true });
   } catch {
     // A disk that has become read-only, say: the file takes up room, and does no harm.
   }

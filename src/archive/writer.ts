@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync } from 'node:fs';
-import { MytapeError } from '../errors.ts';
+import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { MytapeError, withRemedy } from '../errors.ts';
 import { type FlowLimits, IDLE_SESSION_MS, limitsFor } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
 import type { CaptureGap, PacketBlock, SourceStats } from '../wire/packets.ts';
@@ -98,8 +99,9 @@ export class ArchiveWriter {
   static create(dir: string, options: ArchiveOptions): ArchiveWriter {
     const codec = makeCodec(DEFAULT_CODEC)!;
     let lock: ReturnType<typeof ArchiveLock.take> | undefined;
+    let made: string | undefined;
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      made = mkdirSync(dir, { recursive: true, mode: 0o700 });
       if (readdirSync(dir).length > 0) {
         throw new MytapeError('archive-exists', whyNotEmpty(dir));
       }
@@ -109,11 +111,13 @@ export class ArchiveWriter {
       return new ArchiveWriter(dir, options, lock, codec);
     } catch (error) {
       if (lock instanceof ArchiveLock) {
-        giveReserveBack(dir);
+        // Nothing was there before: a second try is to find nothing in its way.
+        for (const name of readdirSync(dir)) rmSync(join(dir, name), { force: true });
         lock.release();
       }
+      if (made !== undefined && readdirSync(dir).length === 0) rmdirSync(dir);
       if (error instanceof MytapeError) throw error;
-      throw new MytapeError('disk', `cannot make the archive ${dir}: ${(error as Error).message}`, {
+      throw new MytapeError('disk', `cannot make the archive ${dir}: ${withRemedy(error)}`, {
         cause: error,
       });
     }

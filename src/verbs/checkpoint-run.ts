@@ -1,13 +1,13 @@
 /** What is left of a run to resume: run.json says what was asked for, the checkpoints how far each share came. */
 import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { MytapeError } from '../errors.ts';
+import { MytapeError, withRemedy } from '../errors.ts';
 import { checkGivenUp, ourUsers, syncFolder } from '../files.ts';
 import { hasCopy, type Share } from '../replay/share.ts';
 import { isCount, isRecord } from '../report/tally.ts';
 import type { CaptureNs } from '../time.ts';
 import type { CheckpointJob } from './checkpoint.ts';
-import { isCheckpointFile, isRunId } from './checkpoint-file.ts';
+import { checkpointPath, isCheckpointFile, isRunId } from './checkpoint-file.ts';
 import { readShareLeft, type ShareLeft } from './checkpoint-left.ts';
 import { writeDurably } from './durable.ts';
 import { relyOnCaller } from './run-as.ts';
@@ -47,7 +47,7 @@ export function writeRunFile(folder: string, file: RunFile): void {
   try {
     writeDurably(path, seal(file, 2));
   } catch (cause) {
-    throw new MytapeError('disk', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+    throw new MytapeError('disk', `cannot write ${path}: ${withRemedy(cause)}`, { cause });
   }
 }
 
@@ -125,6 +125,23 @@ function refuseForeign(path: string): void {
     'bad-file',
     `${path} belongs to user ${uid}, who could have changed what is to be resumed: resume it as that user ` +
       `(with CAP_NET_RAW: setpriv --reuid ${uid} --init-groups --inh-caps +net_raw --ambient-caps +net_raw mytape replay --resume …)`,
+  );
+}
+
+/** The run came to its end: nothing is left to resume, and where that can't be written down, nothing that could be. */
+export function endRunFile(folder: string, file: RunFile): void {
+  try {
+    writeRunFile(folder, { ...file, completed: true });
+    removeCheckpoints(folder);
+  } catch {
+    removeRun(folder);
+  }
+}
+
+/** Whether all `shares` of the run in `folder` have checkpoints: one that could not be written is gone. */
+export function canBeResumed(folder: string, shares: number): boolean {
+  return Array.from({ length: shares }, (_, share) => checkpointPath(folder, share)).every((path) =>
+    existsSync(path),
   );
 }
 

@@ -2,7 +2,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
 import { counted } from '../counted.ts';
-import { EXIT, MytapeError } from '../errors.ts';
+import { EXIT, MytapeError, withRemedy } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
 import type { PacketBlock } from '../wire/packets.ts';
@@ -93,9 +93,8 @@ async function exportPackets(archive: Archive, options: ExportOptions): Promise<
     // Whoever read our stdout has seen enough.
     if (toStdout && (error as NodeJS.ErrnoException).code === 'EPIPE') return;
     if (error instanceof MytapeError) throw error;
-    throw new MytapeError('disk', `cannot write ${options.output}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    const what = toStdout ? 'to stdout' : options.output;
+    throw new MytapeError('disk', `cannot write ${what}: ${withRemedy(error)}`, { cause: error });
   } finally {
     if (!toStdout) closeSync(fd);
   }

@@ -6,11 +6,14 @@
  */
 import { Console } from 'node:console';
 import { once } from 'node:events';
+import { writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { printable, printableJson } from '../printable.ts';
 
 /** One line, or several. */
 export type Lines = string | readonly string[];
+
+const STDERR = 2;
 
 /** Back to the begin of the line, and empties it (ECMA-48 EL). */
 const ERASE_LINE = '\r\x1b[K';
@@ -21,7 +24,23 @@ let progressShown = false;
 /** Lines for people on stderr. They take the place of the progress line, where one is shown. */
 export function say(lines: Lines): void {
   eraseProgress();
-  process.stderr.write(asText(lines));
+  if (stderrFailed) sayAnyhow(asText(lines));
+  else process.stderr.write(asText(lines));
+}
+
+/** A log on a full disk, or a reader that is gone: what is said is lost, and the work goes on. */
+let stderrFailed = false;
+process.stderr.on('error', () => {
+  stderrFailed = true;
+});
+
+/** A stream of Node's writes nothing after its first error, and there may be room again. */
+function sayAnyhow(text: string): void {
+  try {
+    writeSync(STDERR, text);
+  } catch {
+    // Not yet.
+  }
 }
 
 /** The same, in mytape's own name. */

@@ -13,12 +13,12 @@ import type { SourceStats } from '../wire/packets.ts';
 import { newRunId } from './checkpoint-file.ts';
 import {
   beginRunFile,
+  canBeResumed,
+  endRunFile,
   type RunFile,
   type RunLeft,
   type RunStart,
-  removeCheckpoints,
   removeRun,
-  writeRunFile,
 } from './checkpoint-run.ts';
 import { RunControl } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
@@ -32,7 +32,7 @@ import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { addressesTaken } from './replay-source.ts';
 import type { ReplayThreads } from './replay-threads.ts';
 import { RestTeller } from './rest-teller.ts';
-import { writeSummary } from './run-folder.ts';
+import { giveRunReserveBack, writeSummary } from './run-folder.ts';
 import { type OpenedRun, type OpeningFacts, openRun } from './run-opening.ts';
 import { showProgress } from './run-progress.ts';
 import { refuseLive, TargetCheck } from './target-check.ts';
@@ -129,6 +129,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
       runFile = resumable && checkpoint && beginRunFile(checkpoint, resumable);
     } catch (error) {
       served?.close();
+      giveRunReserveBack(out);
       await threads.close();
       throw error;
     }
@@ -176,14 +177,13 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     unread,
   });
   const json = jsonLines(summary);
-  const unwritten = writeSummary(out, `${json.join('\n')}\n`, runFile !== undefined);
+  giveRunReserveBack(out);
+  const isResumable = runFile !== undefined && canBeResumed(out, options.channels);
+  const unwritten = writeSummary(out, `${json.join('\n')}\n`, isResumable);
   const tell = isBeside ? say : print;
   tell(options.json === true ? json : summaryLines(summary, unwritten === undefined ? out : undefined));
   if (unwritten !== undefined) throw unwritten;
-  if (runFile !== undefined && !interrupted && unread === undefined) {
-    writeRunFile(out, { ...runFile, completed: true });
-    removeCheckpoints(out);
-  }
+  if (runFile !== undefined && !interrupted && unread === undefined) endRunFile(out, runFile);
   warnOfStatements(job.archive, summary);
   lock.release();
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);

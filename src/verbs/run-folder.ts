@@ -1,5 +1,6 @@
 /** The folder of a run, its --out: who may read it, and what is written there at the end. */
 import { join } from 'node:path';
+import { giveReserveBack, takeReserve } from '../archive/reserve.ts';
 import { MytapeError } from '../errors.ts';
 import { writeDurably } from './durable.ts';
 import { makeFolderFor, type RunAs } from './run-as.ts';
@@ -18,6 +19,29 @@ export function makeRunFolder(out: string | undefined, runAs: RunAs): string {
     );
   }
   return folder;
+}
+
+/** Room for the summary and run.json at the end, when other files may have filled the disk. */
+const RESERVE_FILE = 'run.reserve';
+const RESERVE_OCTETS = 128 * 1024;
+
+/** Takes the room that a run's end needs in its folder. Throws where there is none. */
+export function takeRunReserve(folder: string): void {
+  try {
+    // Left by a run that was killed.
+    giveReserveBack(folder, RESERVE_FILE);
+    takeReserve(folder, RESERVE_FILE, RESERVE_OCTETS);
+  } catch (cause) {
+    throw new MytapeError(
+      'disk',
+      `there is no room for a run in ${folder}: ${(cause as Error).message} (make some, or choose another folder by --out)`,
+      { cause },
+    );
+  }
+}
+
+export function giveRunReserveBack(folder: string): void {
+  giveReserveBack(folder, RESERVE_FILE);
 }
 
 const summaryIn = (folder: string) => join(folder, 'summary.json');

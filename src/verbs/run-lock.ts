@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { ArchiveLock } from '../archive/lock.ts';
-import { MytapeError } from '../errors.ts';
+import { MytapeError, withRemedy } from '../errors.ts';
 import { whyNotRegular } from '../files.ts';
 import { asRunAs, nameOfUser, otherUser, type RunAs } from './run-as.ts';
 
@@ -22,7 +22,13 @@ export class RunLock {
         'bad-file',
         `cannot lock ${join(folder, LOCK_FILE)}: ${why} (remove it, or choose another folder by --out)`,
       );
-    const lock = asRunAs(runAs, () => ArchiveLock.take(folder, LOCK_FILE));
+    let lock: ReturnType<typeof ArchiveLock.take>;
+    try {
+      lock = asRunAs(runAs, () => ArchiveLock.take(folder, LOCK_FILE));
+    } catch (cause) {
+      const what = `cannot lock the folder ${folder}: ${withRemedy(cause)}; or choose another by --out`;
+      throw new MytapeError('disk', what, { cause });
+    }
     if (lock instanceof ArchiveLock) return new RunLock(lock);
     throw lock === 'busy'
       ? new MytapeError('usage', `a run is under way in ${folder}: choose another folder by --out`)

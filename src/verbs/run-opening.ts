@@ -13,7 +13,7 @@ import type { OpeningJob } from './replay-share.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
 import type { TargetJob } from './replay-transport.ts';
 import { checkWritable, goOnAs, type RunAs } from './run-as.ts';
-import { makeRunFolder } from './run-folder.ts';
+import { giveRunReserveBack, makeRunFolder, takeRunReserve } from './run-folder.ts';
 import { LOCK_FILE, RunLock } from './run-lock.ts';
 
 /** How a run opens. */
@@ -54,6 +54,7 @@ export async function openRun(
   const free = async () => {
     await threads?.close();
     await guard?.close();
+    giveRunReserveBack(out);
     lock?.release();
     if (!wasThere) removeMade(options.out === undefined ? [out, dirname(out)] : [out]);
   };
@@ -70,6 +71,7 @@ export async function openRun(
     await goOnAs(runAs);
     await threads.shed();
     checkWritable(out, runAs, '--out');
+    takeRunReserve(out);
     return { out, threads, guard, lock, begun: false, close };
   } catch (error) {
     await close();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { atEnd } from './at-end.ts';
 
@@ -33,5 +33,6 @@ export async function onSmallDisk<T>(
     return await act(mount);
   } finally {
     unmount(mount);
+    rmdirSync(mount);
   }
 }
