@@ -71,6 +71,11 @@ export class Contact {
     this.#client = client;
   }
 
+  /** What was tried did not leave this host, which had no room for it. */
+  notTried(): void {
+    if (!this.#accepted) this.#waitsSince = undefined;
+  }
+
   /** The target took a connection. */
   accepted(): void {
     this.#accepted = true;

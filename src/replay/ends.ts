@@ -12,7 +12,14 @@ import type { Stage } from './contact.ts';
 import type { LostCause } from './outcome.ts';
 
 /** Ends after which another connection may do better. All others are ours, or would come again. */
-export const RETRIED: ReadonlySet<CloseCause> = new Set(['fin', 'reset', 'refused', 'timeout']);
+export const RETRIED: ReadonlySet<CloseCause> = new Set([
+  'fin',
+  'reset',
+  'refused',
+  'timeout',
+  'no-descriptor',
+  'no-port',
+]);
 
 /** Whether a login met want of room: others have to go first. Limits by the hour are none of that. */
 export function isNoRoom(errno: number, message: string): boolean {

@@ -6,7 +6,13 @@ import type { Reply } from '../mysql/reply.ts';
 import { isRolledBack } from '../mysql/rolled-back.ts';
 import { type Alarm, openPlainAlarm } from '../net/timer.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
-import type { CloseCause, Connection, ConnectionHandler, Transport } from '../transport/transport.ts';
+import type {
+  CloseCause,
+  Connection,
+  ConnectionHandler,
+  HostLimit,
+  Transport,
+} from '../transport/transport.ts';
 import { Admission } from './admission.ts';
 import { CommitOrder } from './commit-order.ts';
 import { notComparable } from './comparable.ts';
@@ -386,11 +392,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#letIn();
   }
 
-  turnedAway(session: ReplayedSession, errno: number): boolean {
-    const mayWait = this.#sideOf(session).admission.turnedAway(session, this.now());
+  turnedAway(session: ReplayedSession, by: number | HostLimit): boolean {
+    const { admission, contact } = this.#sideOf(session);
+    if (typeof by !== 'number') contact.notTried();
+    const mayWait = admission.turnedAway(session, this.now());
     if (mayWait)
-      for (const observer of this.#observers)
-        observer.turnedAway?.(session.recorded.meta, session.copy, errno);
+      for (const observer of this.#observers) observer.turnedAway?.(session.recorded.meta, session.copy, by);
     this.rearm();
     return mayWait;
   }

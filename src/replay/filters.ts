@@ -1,5 +1,6 @@
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
+import type { HandshakeResponse } from '../mysql/handshake.ts';
 import { holds, type Prefix, parsePrefix } from '../wire/prefixes.ts';
 import { type Share, WHOLE } from './share.ts';
 
@@ -37,6 +38,11 @@ class Lists {
   }
 }
 
+/** What of a session is looked at. */
+export interface FilteredSession extends Pick<SessionMeta, 'id' | 'client'> {
+  login?: Pick<HandshakeResponse, 'user' | 'schema'> | undefined;
+}
+
 /** Picks recorded sessions, the same ones in every run and thread. */
 export class Filters {
   readonly #isPicked: (id: number) => boolean;
@@ -55,7 +61,7 @@ export class Filters {
   }
 
   /** Whether `session` is to run; user and schema are those of its login, as recorded. */
-  has({ id, client, login }: SessionMeta): boolean {
+  has({ id, client, login }: FilteredSession): boolean {
     if (!this.#isPicked(id)) return false;
     const isIncluded = this.#includeClients?.some((prefix) => holds(prefix, client)) ?? true;
     if (!isIncluded || this.#excludeClients.some((prefix) => holds(prefix, client))) return false;

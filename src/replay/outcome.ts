@@ -2,6 +2,7 @@ import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
+import type { HostLimit } from '../transport/transport.ts';
 import type { Trouble } from './contact.ts';
 import type { PoolEvent } from './pool-connection.ts';
 import type { StateLost } from './session-state.ts';
@@ -10,6 +11,8 @@ import type { StateLost } from './session-state.ts';
 export type LostCause =
   /** No connection, or no other in the place of one that ended: SYNs unanswered or refused, or no free port. */
   | 'connect'
+  /** The replay host had no descriptor, or no port, for its connection, for as long as such are waited for. */
+  | HostLimit
   /** The target refused for want of room (1040, say), and went on to … */
   | 'too-many-connections'
   /** … blocked our host, as too many handshakes with it had been broken off … */
@@ -101,8 +104,8 @@ export interface Observer {
   ): void;
   /** It was let in `waitedMs` behind its time: there was no place, or as many as may connect in a moment already did. */
   waited?(session: SessionMeta, copy: number, waitedMs: number): void;
-  /** The target had no room, by the error `errno`; it is tried again. */
-  turnedAway?(session: SessionMeta, copy: number, errno: number): void;
+  /** The target had no room, by that error, or this host had none; it is tried again. */
+  turnedAway?(session: SessionMeta, copy: number, by: number | HostLimit): void;
   /** `--order commit`: a command went that was held for `ms`. */
   held?(ms: number): void;
   /** `--order commit`: a command went before all that it was to wait for. */

@@ -2,7 +2,7 @@ import { RAW, type Turn } from '../flow/raw-dialogue.ts';
 import { EXPECT } from '../mysql/command.ts';
 import { NO_REPLY, type Reply } from '../mysql/reply.ts';
 import type { MonotonicMs } from '../time.ts';
-import type { CloseCause, Connection } from '../transport/transport.ts';
+import { type CloseCause, type Connection, isHostLimit } from '../transport/transport.ts';
 import { joinHashes } from '../wire/octet-hash.ts';
 import { connectHint, lostBy, RETRIED } from './ends.ts';
 import type { LostCause } from './outcome.ts';
@@ -190,6 +190,14 @@ export class RawSession implements ReplayedSession {
     const lost = this.#lostCause ?? lostBy(cause, 'syn');
     if (this.#lostCause !== undefined || !RETRIED.has(cause)) {
       this.#end(lost);
+      return;
+    }
+    if (isHostLimit(cause)) {
+      if (!owner.turnedAway(this, cause)) this.#end(cause);
+      else {
+        this.begun = false;
+        this.state = 'waiting';
+      }
       return;
     }
     this.#lostDetail = connectHint(cause, 'syn') ?? this.#lostDetail;

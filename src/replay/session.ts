@@ -8,7 +8,7 @@ import type { Reply } from '../mysql/reply.ts';
 import { isRolledBack } from '../mysql/rolled-back.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
 import { loginHint } from '../transport/login-remedies.ts';
-import type { CloseCause, Connection } from '../transport/transport.ts';
+import { type CloseCause, type Connection, type HostLimit, isHostLimit } from '../transport/transport.ts';
 import type { Stage } from './contact.ts';
 import { connectHint, isNoRoom, loginLostBy, lostBy, RETRIED, wasOfTheMoment } from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
@@ -96,8 +96,8 @@ export interface SessionOwner {
   ): void;
   /** It has waited for another connection for long enough: opens it when it may connect. */
   again(session: ReplayedSession): void;
-  /** The target had no room, by the error `errno`. Returns whether one that was never open is to wait for its turn again. */
-  turnedAway(session: ReplayedSession, errno: number): boolean;
+  /** The target had no room, by that error, or this host had none. Returns whether one that was never open is to wait for its turn again. */
+  turnedAway(session: ReplayedSession, by: number | HostLimit): boolean;
   /** Whether the recorded answer to a command has a say in its place in the order of commits. */
   waitsForAnswer(session: ReplayedSession, command: Command): boolean;
   /** Whether the recorded server rolled back the transaction in the place of `command`, and so are we to. */
@@ -617,10 +617,12 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** The connection ended before the session: waits and tries another, where there is hope. */
   #tryAgain(cause: CloseCause, stage: Stage, detail: string | undefined): void {
     const owner = this.#owner;
-    if (this.#failedBy === 'too-many-connections' && this.#stopping === undefined) {
-      const mayWait = owner.turnedAway(this, this.#noRoomBy);
+    const isOurs = isHostLimit(cause);
+    const noRoomBy = isOurs ? cause : this.#failedBy === 'too-many-connections' ? this.#noRoomBy : undefined;
+    if (noRoomBy !== undefined && this.#stopping === undefined) {
+      const mayWait = owner.turnedAway(this, noRoomBy);
       if (!this.#opened) {
-        if (!mayWait) this.#end('too-many-connections');
+        if (!mayWait) this.#end(isOurs ? cause : 'too-many-connections');
         else {
           this.begun = false;
           this.state = 'waiting';
@@ -628,7 +630,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
         return;
       }
     }
-    const until = owner.failed(this, cause, stage);
+    const until = isOurs ? Number.POSITIVE_INFINITY : owner.failed(this, cause, stage);
     const now = owner.now();
     const lost = this.#failedBy ?? lostBy(cause, stage);
     this.#lostDetail = detail ?? connectHint(cause, stage) ?? this.#lostDetail;

@@ -5,7 +5,7 @@ import { saysNoRoom } from '../mysql/login-errors.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import type { PoolEvent } from '../replay/pool-connection.ts';
 import type { StateLost } from '../replay/session-state.ts';
-import type { TransportStats } from '../transport/transport.ts';
+import type { HostLimit, TransportStats } from '../transport/transport.ts';
 import { emptyAccounts } from './accounts.ts';
 import { byCoverage } from './coverage.ts';
 import { packetsLost } from './losses.ts';
@@ -284,8 +284,8 @@ export class SummaryObserver implements Observer {
     recordMs(this.#admissionWait, waitedMs);
   }
 
-  turnedAway(_session: SessionMeta, _copy: number, errno: number): void {
-    addCause(this.#counted.turnedAway, String(errno));
+  turnedAway(_session: SessionMeta, _copy: number, by: number | HostLimit): void {
+    addCause(this.#counted.turnedAway, String(by));
   }
 
   held(ms: number): void {

@@ -1,5 +1,6 @@
 /** What a run is good for as a measurement. */
 import { counted } from '../counted.ts';
+import { isHostLimit } from '../transport/transport.ts';
 import { recordingReasons } from './recording.ts';
 import { DEFAULT_MIN_REPLAYED, type replayedOf, tooLittle } from './replayed.ts';
 import type { Percentiles, RunFacts } from './summary.ts';
@@ -75,7 +76,14 @@ export function verdictOf(
       : [`the target ended connections early: sessions went on with ${tally.reconnected} others`]),
     ...unrecordedReasons(errors),
   ];
-  if (invalid.length > 0) return { verdict: 'invalid', reasons: [...invalid, ...besides] };
+  const waitedForUs = Object.entries(tally.turnedAway)
+    .filter(([by]) => isHostLimit(by))
+    .map(
+      ([by, n]) => `${counted(n, 'time')} a session waited because the replay host had no more room: ${by}`,
+    );
+  if (invalid.length > 0)
+    return { verdict: 'invalid', reasons: [...invalid, ...waitedForUs, ...besides] };
+  if (waitedForUs.length > 0) return { verdict: 'replayer-bound', reasons: [...waitedForUs, ...besides] };
   if (lateness.p99 > MAX_LATENESS_P99_MS) {
     const reason = `1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`;
     return { verdict: 'replayer-bound', reasons: [reason, ...besides] };

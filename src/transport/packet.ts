@@ -16,7 +16,14 @@ import type { AnswerSource, AnswersOwner } from './answers.ts';
 import type { ClientAddresses } from './clients.ts';
 import { PacketConnection, type PacketOut } from './packet-connection.ts';
 import { PortAllocator, type PortOptions } from './ports.ts';
-import type { Connection, ConnectionHandler, Identity, Transport, TransportStats } from './transport.ts';
+import {
+  type Connection,
+  type ConnectionHandler,
+  type Identity,
+  NO_CONNECTION,
+  type Transport,
+  type TransportStats,
+} from './transport.ts';
 
 /** How long the answers' source may take to say what it has seen, ms. */
 const STATS_MS = 3_000;
@@ -111,7 +118,7 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
     const client = clients.addressOf(identity.client, identity.copy);
     const clientPort = client === undefined ? undefined : this.#allocator.take(client);
     if (client === undefined || clientPort === undefined) {
-      queueMicrotask(() => handler.closed('refused'));
+      queueMicrotask(() => handler.closed('no-port', `all ports of ${client?.text} are in use`));
       return NO_CONNECTION;
     }
     if (this.#lost) {
@@ -339,13 +346,4 @@ const NO_ANSWERS: AnswerSource = {
   },
   stats: () => Promise.resolve({ packets: 0, dropped: 0 }),
   close: () => Promise.resolve(),
-};
-
-/** Stands for a connection that could not even begin. */
-const NO_CONNECTION: Connection = {
-  writeLogin() {},
-  commandPhase() {},
-  write() {},
-  end() {},
-  abort() {},
 };

@@ -1,5 +1,5 @@
 import { certificateAdvice } from './target-tls.ts';
-import type { CloseCause } from './transport.ts';
+import { type CloseCause, isHostLimit } from './transport.ts';
 
 /** How a connection ended; `detail`: why, in words, where the cause alone does not say it. */
 export interface End {
@@ -19,6 +19,11 @@ const CAUSES: Readonly<Record<string, CloseCause>> = {
   EHOSTUNREACH: 'timeout',
   EHOSTDOWN: 'timeout',
   ENETUNREACH: 'timeout',
+  EMFILE: 'no-descriptor',
+  ENFILE: 'no-descriptor',
+  ENOBUFS: 'no-descriptor',
+  ENOMEM: 'no-descriptor',
+  EADDRNOTAVAIL: 'no-port',
 };
 
 /** What the error of a socket, or of TLS over one, means for its connection. */
@@ -28,9 +33,9 @@ export function endBy(error: NodeJS.ErrnoException, reached: Reached): End {
   if (reached === 'tls' && !isSystems && error.code === 'ECONNRESET')
     return { cause: 'fin', detail: 'the target closed while TLS was being set up' };
   const cause = CAUSES[error.code ?? ''];
-  if (cause !== undefined) return { cause };
+  if (cause !== undefined) return isHostLimit(cause) ? { cause, detail: error.message } : { cause };
   if (reached === 'tls' && !isSystems) return { cause: 'tls', detail: `TLS: ${reasonOf(error)}` };
-  // No descriptor or no port is left here, or the target's name is not known.
+  // The target's name is not known, say.
   return { cause: reached === 'nothing' ? 'refused' : 'reset', detail: error.message };
 }
 

@@ -2,7 +2,14 @@ import type { ConnectionOptions } from 'node:tls';
 import type { Clock, MonotonicMs } from '../time.ts';
 import { SocketConnection, type SocketOwner } from './socket-connection.ts';
 import { type TargetTls, tlsOptions } from './target-tls.ts';
-import type { Connection, ConnectionHandler, Identity, Transport, TransportStats } from './transport.ts';
+import {
+  type Connection,
+  type ConnectionHandler,
+  type Identity,
+  NO_CONNECTION,
+  type Transport,
+  type TransportStats,
+} from './transport.ts';
 
 /** As much as is read at once: what a large answer's segments have come to by then. */
 const BUFFER_OCTETS = 64 << 10;
@@ -16,6 +23,14 @@ export interface SocketTransportOptions {
   tls?: TargetTls;
   /** The target's protocol is not known. */
   raw?: boolean;
+  /** What connections take their descriptors of; default: there are always more. */
+  descriptors?: Descriptors;
+}
+
+/** Descriptors for connections, which transports of one thread share: those of files that a run needs are not among them. */
+export interface Descriptors {
+  readonly most: number;
+  used: number;
 }
 
 /**
@@ -32,6 +47,7 @@ export class SocketTransport implements Transport, SocketOwner {
   readonly #target: string;
   readonly #port: number;
   readonly #clock: Clock;
+  readonly #descriptors: Descriptors;
   readonly #connections = new Set<SocketConnection>();
   /** Those with something to send. */
   readonly #queued: SocketConnection[] = [];
@@ -41,6 +57,7 @@ export class SocketTransport implements Transport, SocketOwner {
     this.#target = options.target;
     this.#port = options.port;
     this.#clock = options.clock;
+    this.#descriptors = options.descriptors ?? { most: Number.POSITIVE_INFINITY, used: 0 };
     this.raw = options.raw === true;
     this.tlsOptions = options.tls === undefined ? undefined : tlsOptions(options.tls, options.target);
   }
@@ -53,6 +70,14 @@ export class SocketTransport implements Transport, SocketOwner {
   refuses(): undefined {}
 
   connect(_identity: Identity, handler: ConnectionHandler): Connection {
+    const { most, used } = this.#descriptors;
+    if (used >= most) {
+      queueMicrotask(() =>
+        handler.closed('no-descriptor', `all ${most} descriptors for connections are in use`),
+      );
+      return NO_CONNECTION;
+    }
+    this.#descriptors.used++;
     const connection = new SocketConnection(this.#target, this.#port, handler, this);
     this.#connections.add(connection);
     return connection;
@@ -92,6 +117,7 @@ export class SocketTransport implements Transport, SocketOwner {
   }
 
   ended(connection: SocketConnection): void {
+    this.#descriptors.used--;
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }

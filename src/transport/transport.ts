@@ -11,6 +11,17 @@ export interface Identity {
   target?: number;
 }
 
+/** What this host has none of for another connection: nothing that the target has said or done. */
+export type HostLimit =
+  /** As many files are open as may be (EMFILE, ENFILE), or there is no memory for a socket. */
+  | 'no-descriptor'
+  /** All ports that the client's address may speak to the target from are in use. */
+  | 'no-port';
+
+export function isHostLimit(cause: string): cause is HostLimit {
+  return cause === 'no-descriptor' || cause === 'no-port';
+}
+
 /** How a connection ended. */
 export type CloseCause =
   /** The target closed it in order, after or before us. */
@@ -27,6 +38,7 @@ export type CloseCause =
   | 'tls'
   /** The relay to the intercept is gone, and with it the target's answers. */
   | 'relay'
+  | HostLimit
   /** We cut it: `abort`. */
   | 'aborted';
 
@@ -90,3 +102,12 @@ export interface Transport {
   /** Ends all connections (RST), waits until the target's last segments were answered, frees everything. */
   close(): Promise<void>;
 }
+
+/** Stands for a connection that could not even begin. */
+export const NO_CONNECTION: Connection = {
+  writeLogin() {},
+  commandPhase() {},
+  write() {},
+  end() {},
+  abort() {},
+};

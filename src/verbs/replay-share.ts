@@ -20,11 +20,12 @@ import { SummaryObserver } from '../report/summary.ts';
 import type { Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import type { ClientAddresses } from '../transport/clients.ts';
-import type { Transport, TransportStats } from '../transport/transport.ts';
+import type { HostLimit, Transport, TransportStats } from '../transport/transport.ts';
 import type { PacketSource, SourceStats } from '../wire/packets.ts';
 import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
 import type { DryRun } from './dry-run.ts';
 import { GapTeller } from './gaps.ts';
+import { hostLimitText } from './host-limits.ts';
 import type { Lines } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
 import { clientAddresses } from './replay-clients.ts';
@@ -151,6 +152,7 @@ export class ReplayShare {
   /** Of a live run. */
   #gaps: GapTeller | undefined;
   #decoded: DecodedSessions | undefined;
+  readonly #toldLimits = new Set<HostLimit>();
   /** In the passes before this one. */
   #damagedPackets = 0;
 
@@ -267,7 +269,10 @@ export class ReplayShare {
       this.#transport,
       [
         this.#observer,
-        { trouble: (trouble, target) => this.#tellTrouble(trouble, target) },
+        {
+          trouble: (trouble, target) => this.#tellTrouble(trouble, target),
+          turnedAway: (_session, _copy, by) => this.#tellTurnedAway(by),
+        },
         ...(checkpoints?.observers ?? []),
         ...(this.#dry === undefined ? [] : [this.#dry]),
       ],
@@ -340,6 +345,13 @@ export class ReplayShare {
   /** All threads have the same targets: one of them tells. */
   #tellTrouble(trouble: Trouble, target: number): void {
     if (this.#share.index === 0) this.#say(troubleLines(trouble, this.#job, this.#job.targets[target]));
+  }
+
+  /** Of what this host has none of, once. */
+  #tellTurnedAway(by: number | HostLimit): void {
+    if (typeof by === 'number' || this.#toldLimits.has(by)) return;
+    this.#toldLimits.add(by);
+    this.#say(hostLimitText(by, this.#job.transport));
   }
 
   /** A histogram of our lateness so far, encoded. */

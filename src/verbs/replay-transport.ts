@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Receiver } from '../intercept/receiver.ts';
 import type { RelayAddress } from '../intercept/relay-address.ts';
+import { connectionsAThread } from '../net/descriptors.ts';
 import { type CaptureDriver, openCapture, openInjector, type SendDriver } from '../net/drivers.ts';
 import { pathNow, pathTo } from '../net/route.ts';
 import type { Share } from '../replay/share.ts';
@@ -8,7 +9,7 @@ import { realClock } from '../time.ts';
 import { localAnswers, relayedAnswers } from '../transport/answers.ts';
 import type { ClientAddresses } from '../transport/clients.ts';
 import { PacketTransport } from '../transport/packet.ts';
-import { SocketTransport } from '../transport/socket.ts';
+import { type Descriptors, SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
@@ -67,12 +68,15 @@ export async function openTransport(
   clients: readonly ClientAddresses[],
 ): Promise<Transport> {
   const { targets, intercept } = job;
-  if (targets.length === 1) return openTo(targets[0], job, share, say, clients[0]);
+  const descriptors = { most: connectionsAThread(share.of), used: 0 };
+  if (targets.length === 1) return openTo(targets[0], job, share, say, clients[0], descriptors);
   const opened: Transport[] = [];
   try {
     // A relay channel is one target's: the channels of an intercept know nothing of one another, as those of -C do.
     for (const [i, target] of targets.entries())
-      opened.push(await openTo(target, job, share, (line) => say(`${target.name}: ${line}`), clients[i]));
+      opened.push(
+        await openTo(target, job, share, (line) => say(`${target.name}: ${line}`), clients[i], descriptors),
+      );
   } catch (error) {
     await Promise.all(opened.map((transport) => transport.close()));
     throw error;
@@ -86,10 +90,11 @@ async function openTo(
   share: Share,
   say: (line: string) => void,
   clients: ClientAddresses,
+  descriptors: Descriptors,
 ): Promise<Transport> {
   const { target, targetPort: port, tls } = to;
   if (job.transport === 'packet') return openPacketTransport({ ...job, ...to }, share, say, clients);
-  const options = { target: target.text, port, clock: realClock, raw: job.raw === true };
+  const options = { target: target.text, port, clock: realClock, raw: job.raw === true, descriptors };
   return new SocketTransport(tls === undefined ? options : { ...options, tls });
 }
 

@@ -1,14 +1,18 @@
 import { checkFiles } from '../archive/ours.ts';
-import { type Archive, type ArchiveInfo, openArchive } from '../archive/reader.ts';
+import { type Archive, type ArchiveInfo, openArchive, type SessionRow } from '../archive/reader.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
+import type { Window } from '../replay/engine-options.ts';
+import { Filters } from '../replay/filters.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import type { Share } from '../replay/share.ts';
 import { recordingFacts } from '../report/recording.ts';
 import type { CaptureNs } from '../time.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
 import { firstLeft, type RecordingIdentity, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
 import { dryRun } from './dry-run.ts';
+import { checkDescriptors } from './host-limits.ts';
 import { waiversOf } from './interlock.ts';
 import { readKeyLog } from './key-log-file.ts';
 import { sayState } from './ls.ts';
@@ -18,6 +22,7 @@ import { sayLine } from './output.ts';
 import { pickedSessions } from './picked-sessions.ts';
 import { recordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
+import { filtersOf } from './replay-option-values.ts';
 import { parseSpeed, runCommand } from './replay-options.ts';
 import { plannedJob, planRun, planTargets, type RunPlan } from './replay-plan.ts';
 import { carryOut } from './replay-run.ts';
@@ -195,6 +200,8 @@ async function replayArchive(
       await dryRun(job, facts, options.json === true);
       return;
     }
+    const filters = new Filters(filtersOf(options));
+    checkDescriptors(options, targets.length, openSessions(archive, fixed, filters, timing.window));
     const left =
       options.resume === undefined ? undefined : readRunLeft(options.resume, sharesOf(options), copies);
     const begins = timing.window.from ?? anchorAt;
@@ -242,6 +249,21 @@ function warnOfRemaps(archive: Archive, { remapUser, remapSchema }: LoginJob): v
   };
   warn('--remap-user', users);
   warn('--remap-schema', schemas);
+}
+
+/** The sessions that are to run, by what the index says of them. */
+function* openSessions(
+  archive: Archive,
+  mappings: FixedMappings,
+  filters: Filters,
+  { from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY }: Window,
+): Iterable<SessionRow> {
+  for (const row of mappedSessions(archive.sessions(), mappings)) {
+    const { id, user, schema, firstAt, lastAt } = row;
+    const client = parseAddress(row.client) as Address;
+    const login = user === null ? undefined : { user, ...(schema === null ? {} : { schema }) };
+    if (lastAt >= from && firstAt < to && filters.has({ id, client, login })) yield row;
+  }
 }
 
 /** As the threads have them. */

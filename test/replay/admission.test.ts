@@ -208,13 +208,13 @@ function concurrency({ transport }: Run): number {
 }
 
 /** Has room for so many; closes late, as servers do. */
-function roomFor(most: number, errno = 1040): FakeTarget {
+function roomFor(most: number, welcome: Welcome = 1040): FakeTarget {
   const open = new Set<FakeConnection>();
   return {
     users: USERS,
     meets: (connection) => {
       for (const one of open) if (one.over) open.delete(one);
-      if (open.size >= most) return errno;
+      if (open.size >= most) return welcome;
       open.add(connection);
       return 'greets';
     },
@@ -286,6 +286,26 @@ describe('a storm of connections', () => {
       assert.ok(turnedAway > 0 && turnedAway < 200, `${turnedAway} were turned away: room is learnt`);
     });
   }
+
+  for (const limit of ['no-descriptor', 'no-port'] as const) {
+    test(`a replay host with room for 20 (${limit}): every session gets in, and nobody blames the target`, async () => {
+      const run = await replay(crowd(1_000, 0.05, 3), { fineMs: 60_000, target: roomFor(20, limit) });
+      assert.equal(run.summary.sessions.completed, 1_000);
+      assert.deepEqual(run.summary.sessions.lost_by, {});
+      const turnedAway = run.summary.admission.turned_away[limit];
+      assert.equal(turnedAway, run.transport.connections.length - 1_000);
+      assert.deepEqual(run.book.troubles, []);
+      assert.equal(run.summary.verdict, 'replayer-bound');
+      assert.match(run.summary.reasons.join(), new RegExp(`the replay host had no more room: ${limit}`));
+    });
+  }
+
+  test('a replay host without any room: every session is lost by that name, after a minute', async () => {
+    const run = await replay(crowd(5, 1, 1), { target: roomFor(0, 'no-descriptor') });
+    assert.deepEqual(run.summary.sessions.lost_by, { 'no-descriptor': 5 });
+    assert.deepEqual(Object.keys(run.summary.commands.lost), ['no-descriptor']);
+    assert.deepEqual(run.book.troubles, []);
+  });
 
   test('a user limit is waited for only where it is one of connections', async () => {
     // The scripted target's errors have a text of their own: that of no limit of connections.

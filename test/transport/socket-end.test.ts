@@ -23,13 +23,14 @@ test('the kernel’s errors, by cause', () => {
   }
 });
 
-test('what cannot even begin is refused, and says why', () => {
-  for (const [code, syscall] of [
-    ['EADDRNOTAVAIL', 'connect'],
-    ['EMFILE', 'connect'],
-    ['ENOTFOUND', 'getaddrinfo'],
+test('what cannot even begin says why: this host, or the name', () => {
+  for (const [code, syscall, cause] of [
+    ['EADDRNOTAVAIL', 'connect', 'no-port'],
+    ['EMFILE', 'connect', 'no-descriptor'],
+    ['ENFILE', 'connect', 'no-descriptor'],
+    ['ENOTFOUND', 'getaddrinfo', 'refused'],
   ]) {
-    assert.deepEqual(end(code, 'nothing', syscall), { cause: 'refused', detail: `said ${code}` });
+    assert.deepEqual(end(code, 'nothing', syscall), { cause, detail: `said ${code}` });
   }
 });
 

@@ -90,6 +90,28 @@ describe('socket transport', () => {
     assert.deepEqual([packetsOut, retransmitted, captureDropped], [2, 0, 0]);
   });
 
+  test('takes no descriptor that is not for connections, and gives back what it took', async (t) => {
+    const server = await listen(t, (socket) => socket.write(GREETING));
+    const { port } = server.address() as { port: number };
+    const descriptors = { most: 1, used: 0 };
+    const [one, other] = [1, 2].map(() => {
+      const transport = new SocketTransport({ target: '127.0.0.1', port, clock: realClock, descriptors });
+      t.after(() => transport.close());
+      return transport;
+    });
+    const first = new Client().begin(one);
+    const second = new Client().begin(other);
+    await until(() => second.told.length > 0);
+    assert.deepEqual(
+      [second.told, second.detail],
+      [['closed no-descriptor'], 'all 1 descriptors for connections are in use'],
+    );
+    first.connection.abort();
+    await until(() => descriptors.used === 0);
+    new Client().begin(other);
+    await until(() => other.stats().packetsIn === 1);
+  });
+
   test('a name for a target', async (t) => {
     const server = await listen(t, (socket) => socket.write(GREETING));
     const { port } = server.address() as { port: number };
