@@ -4,7 +4,7 @@
  */
 import { closeSync, fchmodSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { MytapeError } from '../errors.ts';
+import { MytapeError, withRemedy } from '../errors.ts';
 import { OPEN, openRegular, readRegular } from '../files.ts';
 import type { DecodeOptions } from '../flow/decode.ts';
 import { KeyLog } from '../tls/key-log.ts';
@@ -46,7 +46,7 @@ export function addKeys(dir: string, text: string): void {
     const octets = Buffer.from(text.endsWith('\n') ? text : `${text}\n`, 'latin1');
     for (let done = 0; done < octets.length; ) done += writeSync(fd, octets, done);
   } catch (cause) {
-    throw new MytapeError('disk', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+    throw new MytapeError('disk', `cannot write ${path}: ${withRemedy(cause)}`, { cause });
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

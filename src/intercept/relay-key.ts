@@ -1,7 +1,7 @@
 /** The key that both ends of a relay share: 32 or more hexadecimal digits in a file that only its user can read. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, writeSync } from 'node:fs';
-import { MytapeError } from '../errors.ts';
+import { closeSync, fsyncSync, rmSync, writeSync } from 'node:fs';
+import { MytapeError, withRemedy } from '../errors.ts';
 import { OPEN, openRegular, readPrivate } from '../files.ts';
 
 const KEY_OCTETS = 32;
@@ -36,16 +36,20 @@ export function makeKeyFile(path: string): void {
   try {
     fd = openRegular(path, OPEN.createNew, 0o600);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
+    const { code } = cause as NodeJS.ErrnoException;
     const why =
       code === 'EEXIST' || code === 'EUNSAFE'
         ? 'it is there already, and is left as it is: name another'
-        : message;
+        : withRemedy(cause);
     throw new MytapeError('bad-key', `cannot make the key file ${path}: ${why}`, { cause });
   }
   try {
     writeSync(fd, `${randomBytes(KEY_OCTETS).toString('hex')}\n`);
     fsyncSync(fd);
+  } catch (cause) {
+    // An empty file would be in the way of the next try.
+    rmSync(path, { force: true });
+    throw new MytapeError('bad-key', `cannot make the key file ${path}: ${withRemedy(cause)}`, { cause });
   } finally {
     closeSync(fd);
   }

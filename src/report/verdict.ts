@@ -81,8 +81,7 @@ export function verdictOf(
     .map(
       ([by, n]) => `${counted(n, 'time')} a session waited because the replay host had no more room: ${by}`,
     );
-  if (invalid.length > 0)
-    return { verdict: 'invalid', reasons: [...invalid, ...waitedForUs, ...besides] };
+  if (invalid.length > 0) return { verdict: 'invalid', reasons: [...invalid, ...waitedForUs, ...besides] };
   if (waitedForUs.length > 0) return { verdict: 'replayer-bound', reasons: [...waitedForUs, ...besides] };
   if (lateness.p99 > MAX_LATENESS_P99_MS) {
     const reason = `1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`;

@@ -53,12 +53,14 @@ export function writePidFile(path: string): PidFile {
       `the pid file ${path} is that of process ${other}, an intercept that runs (stop it: kill ${other}, or choose another: --pid-file)`,
     );
   }
+  let fd: number | undefined;
   try {
-    const fd = openRegular(path, OPEN.create, MODE, { owner: ourUsers() });
+    fd = openRegular(path, OPEN.create, MODE, { owner: ourUsers() });
     fchmodSync(fd, MODE);
     writeSync(fd, `${process.pid}\n`);
     return new PidFile(path, fd);
   } catch (cause) {
+    if (fd !== undefined) closeSync(fd);
     throw new MytapeError(
       'bad-file',
       `cannot write the pid file ${path}: ${(cause as Error).message} (choose another: --pid-file)`,

@@ -79,7 +79,11 @@ describe('a full disk', { skip: noSmallDisk }, () => {
       assertSaid(importFailed, /cannot make the archive .*imported/);
       assertSaid(exported, /cannot write .*a\.pcap/);
       assertSaid(rebuilt, /cannot make the index of .*b\.tape anew/);
-      assert.ok(!existsSync(join(mount, 'run')));
+      assertSaid(
+        await shell(`$MYTAPE intercept --new-key ${join(mount, 'key')}`),
+        /cannot make the key file .*key/,
+      );
+      assert.ok(!existsSync(join(mount, 'run')) && !existsSync(join(mount, 'key')));
       assert.deepEqual(existsSync(imported) ? readdirSync(imported) : [], []);
       rmSync(ballast);
       const again = await shell(importing);
