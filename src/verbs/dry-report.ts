@@ -12,9 +12,20 @@ export interface UnsentStatement {
   hash: string;
   digest: string;
   commands: number;
-  /** The first of them, and its session. */
-  text: string;
+  /** The session of the first of them. */
   session: number;
+  /** With --with-text: the text of that one, if it has any. */
+  text?: string;
+}
+
+/** A statement that would be sent otherwise than recorded. */
+export interface ChangedStatement {
+  /** Digests: alike, where other values would be sent. */
+  recorded: string;
+  sent: string;
+  /** With --with-text. */
+  recorded_text?: string;
+  sent_text?: string;
 }
 
 /** What one target would be sent. */
@@ -54,12 +65,13 @@ export interface DryReport {
   /** Recorded users, and whether their passwords are known, where they need one. */
   users: Record<string, { sessions: number; password: boolean }>;
   everybody_as: string | undefined;
-  clients: { recorded: number; addresses: string[] | 'this host' };
+  /** `addresses` and `targets`: with -x. */
+  clients: { recorded: number; addresses?: string[] | 'this host' };
   targets: DryPlace[];
   /** Lines for the targets, those of all of them. */
   routes: string[];
   /** Statements that would be sent otherwise than recorded: the first ones. */
-  changes: { recorded: string; sent: string }[];
+  changes: ChangedStatement[];
   schedule: {
     speed: number | 'max' | 'live';
     /** undefined: at once. */
@@ -92,6 +104,9 @@ export function dryRunLines(report: DryReport): string[] {
   return [
     '',
     'A dry run: connected to nothing, sent nothing.',
+    ...(report.targets.length === 0
+      ? ['No -x was given: nothing is said of a target, of the way there and of what it would be asked.']
+      : []),
     ...report.targets.flatMap(({ mappings }) => mappings),
     '',
     row('', 'sessions', 'commands'),
@@ -119,18 +134,15 @@ export function dryRunLines(report: DryReport): string[] {
       'Would not be sent, by statement',
       report.unsent,
       ({ cause, hash, digest, commands, text, session }) => {
-        const example = text === '' ? '' : `, as in session ${session}: ${text}`;
+        const example = text === undefined ? '' : `, as in session ${session}: ${text}`;
         const named = hash === '' ? cut(digest) : `${hash.slice(0, HASH_DIGITS)}  ${cut(digest)}`;
         return `${formatCount(commands).padStart(12)}  ${cause}: ${named}${example}`;
       },
     ),
-    ...list('Statements that would be sent otherwise', report.changes, ({ recorded, sent }) => [
-      `  ${recorded}`,
-      `    → ${sent}`,
-    ]),
+    ...list('Statements that would be sent otherwise', report.changes, change),
     ...users(report),
     '',
-    `Clients      ${formatCount(clients.recorded)} recorded, from ${from(clients.addresses)}`,
+    `Clients      ${formatCount(clients.recorded)} recorded${clients.addresses === undefined ? '' : `, from ${from(clients.addresses)}`}`,
     ...places(report),
     '',
     `Time         begins ${schedule.begins ?? 'at once'}, ${lasts(schedule)}`,
@@ -144,6 +156,12 @@ function invalidLines(reasons: readonly string[]): string[] {
   return reasons.length === 0
     ? []
     : ['', 'A run would be invalid:', ...reasons.map((reason) => `  - ${reason}`)];
+}
+
+function change({ recorded, sent, recorded_text, sent_text }: ChangedStatement): string[] {
+  if (recorded_text !== undefined) return [`  ${recorded_text}`, `    → ${sent_text}`];
+  const other = sent === recorded ? 'the same with other values (--with-text shows them)' : cut(sent);
+  return [`  ${cut(recorded)}`, `    → ${other}`];
 }
 
 /** A line's worth of a digest. */

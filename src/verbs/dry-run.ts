@@ -17,9 +17,16 @@ import { type CaptureNs, realClock } from '../time.ts';
 import { routeLine } from '../transport/diagnosis.ts';
 import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
-import { type DryPlace, type DryReport, dryRunLines, type UnsentStatement } from './dry-report.ts';
+import {
+  type ChangedStatement,
+  type DryPlace,
+  type DryReport,
+  dryRunLines,
+  type UnsentStatement,
+} from './dry-report.ts';
 import { kindOf, shown } from './dry-statement.ts';
 import { DryTarget, Openings } from './dry-target.ts';
 import { relayHost } from './endpoints.ts';
@@ -37,11 +44,23 @@ const MOST_DIGESTS = 1_000;
 /** Statements that are sent otherwise than recorded: so many are shown. */
 const MOST_CHANGES = 5;
 
+/** The target of a dry run without -x. Nothing of it is reported. */
+export const NO_TARGET: TargetJob = {
+  name: '',
+  mapping: '',
+  target: parseAddress('0.0.0.0') as Address,
+  targetPort: 0,
+  clients: { from: 'recorded' },
+  tls: undefined,
+};
+
 /** What of a job is looked at. */
 type DryJob = Pick<ReplayJob, 'logins' | 'transport' | 'targets' | 'mappings'>;
 
 export interface DryRunFacts extends RecordingFacts {
   packets: number;
+  /** Texts of statements are reported, and not their digests only. */
+  withText: boolean;
   /** The recorded moment that would be due at once. */
   anchorAt: CaptureNs;
   servers: RecordedSide;
@@ -61,9 +80,11 @@ export interface DryRunFacts extends RecordingFacts {
 export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean): Promise<void> {
   if (job.raw === true)
     throw new MytapeError('usage', '--dry-run reads statements: leave out --protocol raw');
-  if (!facts.waivers.live) for (const target of job.targets) refuseRecordedAddress(target, facts.servers);
+  const hasTarget = job.targets[0] !== NO_TARGET;
+  if (hasTarget && !facts.waivers.live)
+    for (const target of job.targets) refuseRecordedAddress(target, facts.servers);
   const { copies, speed, timing } = job;
-  const dry = new DryRun(job);
+  const dry = new DryRun(job, facts.withText);
   // Nothing is paced: what is due when changes nothing of what is sent.
   const unpaced = { ...job, speed: Number.POSITIVE_INFINITY, connectRate: undefined, checkpoint: undefined };
   const share = await ReplayShare.open(unpaced, { index: 0, of: 1 }, sayLine, dry);
@@ -87,10 +108,15 @@ export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean
   const lastsMs = Math.max(0, sentTo - facts.anchorAt) / 1e6 / speed + timing.spreadMs;
   const report = dry.report(summary, { lastsMs, ...facts });
   report.invalid_by = recordingReasons(run, false);
-  await addRoutes(report, job);
-  report.interlock = job.targets.flatMap(({ name }) =>
-    wouldBeAsked(name, job.logins, facts.servers, facts.waivers),
-  );
+  if (hasTarget) {
+    await addRoutes(report, job);
+    report.interlock = job.targets.flatMap(({ name }) =>
+      wouldBeAsked(name, job.logins, facts.servers, facts.waivers),
+    );
+  } else {
+    report.targets = [];
+    delete report.clients.addresses;
+  }
   print(asJson ? jsonLines(report) : dryRunLines(report));
   if (unread !== undefined) throw new MytapeError('bad-archive', unread);
 }
@@ -136,12 +162,14 @@ export class DryRun implements Observer {
   readonly #kinds = new Map<string, number>();
   readonly #users = new Map<string, { sessions: number; password: boolean }>();
   readonly #clients = new Set<string>();
-  readonly #changes: { recorded: string; sent: string }[] = [];
+  readonly #changes: ChangedStatement[] = [];
   readonly #changedDigests = new Set<string>();
   /** The recorded texts of commands that may be sent otherwise. */
   readonly #recorded = new WeakMap<Command, string>();
+  readonly #withText: boolean;
 
-  constructor(job: DryJob) {
+  constructor(job: DryJob, withText: boolean) {
+    this.#withText = withText;
     const { targets, transport, mappings } = job;
     this.#job = job;
     this.#targets = targets.map(({ clients, target }) => {
@@ -198,14 +226,18 @@ export class DryRun implements Observer {
     if (this.#changes.length === MOST_CHANGES) return;
     const sent = shown(answering);
     if (sent === recorded) return;
-    const digest = this.#digestOf(command);
+    const digest = this.#digestOf(command.packet);
     if (this.#changedDigests.has(digest)) return;
     this.#changedDigests.add(digest);
-    this.#changes.push({ recorded, sent });
+    this.#changes.push({
+      recorded: digest,
+      sent: this.#digestOf(answering),
+      ...(this.#withText ? { recorded_text: recorded, sent_text: sent } : {}),
+    });
   }
 
   #sentBy(text: Command): void {
-    const digest = this.#digestOf(text);
+    const digest = this.#digestOf(text.packet);
     const known = this.#sent.get(digest);
     if (known !== undefined) known.commands++;
     else if (this.#sent.size < MOST_DIGESTS)
@@ -221,7 +253,7 @@ export class DryRun implements Observer {
   }
 
   #unsentBy(cause: string, session: SessionMeta, command: Command, copies: number): void {
-    const digest = hasText(command) ? this.#digestOf(command) : comName(command.com);
+    const digest = hasText(command) ? this.#digestOf(command.packet) : comName(command.com);
     const key = `${cause}\0${digest}`;
     const known = this.#unsent.get(this.#unsent.size < MOST_DIGESTS || this.#unsent.has(key) ? key : cause);
     if (known !== undefined) {
@@ -229,19 +261,19 @@ export class DryRun implements Observer {
       return;
     }
     const isOther = this.#unsent.size >= MOST_DIGESTS;
-    const text = hasText(command) ? shown(command.packet) : '';
+    const text = this.#withText && hasText(command) ? { text: shown(command.packet) } : {};
     const unsent = {
       cause,
       hash: isOther || !hasText(command) ? '' : this.#digester.hash(),
       digest: isOther ? 'others' : digest,
       commands: copies,
-      text,
       session: session.id,
+      ...text,
     };
     this.#unsent.set(isOther ? cause : key, unsent);
   }
 
-  #digestOf({ packet }: Command): string {
+  #digestOf(packet: Uint8Array): string {
     const text = textOf(packet);
     this.#digester.read(text, 0, text.length);
     return this.#digester.text();

@@ -1,4 +1,4 @@
-/** Commands as a dry run shows them to people. */
+/** Commands as a dry run shows them to people. A text is shown to those only who ask for it: it may hold a password, or what customers wrote. */
 import { COM, type Command, comName, hasText } from '../mysql/command.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { firstWordAt } from '../replay/sql.ts';

@@ -90,6 +90,11 @@ export function resolveMappings(
   });
 }
 
+/** A mapping of each recorded server onto the first target. */
+export function everyServer(sessions: Iterable<ServedSession>): MappingJob[] {
+  return serversOf(sessions).map(({ address, port }) => ({ source: address, port, target: 0 }));
+}
+
 function serversOf(sessions: Iterable<ServedSession>): Served[] {
   const servers = new Map<string, Served>();
   for (const { server: address, serverPort: port, clientOctets, serverOctets } of sessions) {

@@ -60,7 +60,7 @@ export type RunOptions = ReturnType<ReturnType<typeof runCommand>['opts']>;
 export function runCommand(name: string) {
   return new Command(name)
     .optionsGroup('Target, and the way there:')
-    .requiredOption(
+    .option(
       MAPPING_FLAGS,
       '[ADDRESS:]PORT-HOST:PORT, a recorded server and where its sessions go, e.g. 3307-10.128.6.83:3307, 10.0.0.5:3307-db.test:3307, [fd00::5]:3307-[fd00::3]:3307; several by comma, or -x again; sessions of other servers are skipped',
       collectMappings,

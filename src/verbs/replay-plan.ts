@@ -1,4 +1,5 @@
 /** What a run's options amount to: its targets, and who speaks to each from where. */
+import { MytapeError } from '../errors.ts';
 import { readKeyFile } from '../intercept/relay-key.ts';
 import { Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
@@ -11,7 +12,7 @@ import { planClients } from './replay-clients.ts';
 import { type LoginJob, planLogins } from './replay-logins.ts';
 import { checkKey, checkTransport } from './replay-option-checks.ts';
 import { filtersOf, type RulesFile, rulesOf, selectionOf, targetTls } from './replay-option-values.ts';
-import type { RunOptions } from './replay-options.ts';
+import { MAPPING_FLAGS, type RunOptions } from './replay-options.ts';
 import type { ReplayJob } from './replay-share.ts';
 import type { TargetJob } from './replay-transport.ts';
 
@@ -27,9 +28,13 @@ export interface RunPlan extends PlannedMappings {
 
 /** Says what is wrong with the options before anything is opened; reads files, and asks for a password, where one is needed. */
 export async function planRun(options: RunOptions & { dryRun?: true | undefined }): Promise<RunPlan> {
-  checkTransport(options);
-  // A dry run speaks to nobody.
-  if (options.dryRun !== true) checkKey(options);
+  const { target: mappings = [], dryRun } = options;
+  // A dry run speaks to nobody, and onto no target there is no way.
+  if (dryRun !== true) {
+    if (mappings.length === 0) throw noMapping();
+    checkKey(options);
+  }
+  if (mappings.length > 0) checkTransport(options);
   new Filters(options);
   new Selection(selectionOf(options), new CommandKinds());
   if (options.schemaPerCopy !== undefined) new SchemaPerCopy(options.schemaPerCopy);
@@ -39,9 +44,16 @@ export async function planRun(options: RunOptions & { dryRun?: true | undefined 
     rules,
     logins: await planLogins(options),
     key: options.keyFile === undefined ? undefined : readKeyFile(options.keyFile),
-    ...(await planMappings(options.target)),
+    ...(await planMappings(mappings)),
     assistant: await relayHost(options.intercept),
   };
+}
+
+function noMapping(): MytapeError {
+  return new MytapeError(
+    'usage',
+    `required option '${MAPPING_FLAGS}' not specified: say which recorded server goes onto which target, e.g. -x 3307-10.128.6.83:3307`,
+  );
 }
 
 /** The run's targets, and who speaks to each from where; `clients`: addresses of its recorded clients, where they are known before. */

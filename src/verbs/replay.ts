@@ -1,5 +1,6 @@
 import { checkFiles } from '../archive/ours.ts';
 import { type Archive, type ArchiveInfo, openArchive, type SessionRow } from '../archive/reader.ts';
+import { MytapeError } from '../errors.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
 import type { Window } from '../replay/engine-options.ts';
 import { Filters } from '../replay/filters.ts';
@@ -11,12 +12,12 @@ import { type Address, parseAddress } from '../wire/address.ts';
 import { firstLeft, type RecordingIdentity, readRunLeft } from './checkpoint-run.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { parseLoops, planCourse } from './control-course.ts';
-import { dryRun } from './dry-run.ts';
+import { dryRun, NO_TARGET } from './dry-run.ts';
 import { checkDescriptors } from './host-limits.ts';
 import { waiversOf } from './interlock.ts';
 import { readKeyLog } from './key-log-file.ts';
 import { sayState } from './ls.ts';
-import { mappedSessions, resolveMappings } from './mapping.ts';
+import { everyServer, mappedSessions, resolveMappings } from './mapping.ts';
 import { parseDurationMs, parseTime } from './options.ts';
 import { sayLine } from './output.ts';
 import { pickedSessions } from './picked-sessions.ts';
@@ -42,8 +43,9 @@ Examples:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --clients self --users users
   By ordinary connections, over TLS, everybody as one user of the target's:
     mytape replay peak.tape -x 3307-db.test:3307 --transport socket --target-tls --target-ca ca.pem --as tester
-  What would be sent, and what not:
+  What would be sent, and what not; what is in the archive, before there is a target:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --read-only --dry-run
+    mytape replay peak.tape --users users --dry-run
   On and on for an hour, and then:
     mytape replay peak.tape -x 3307-10.128.6.83:3307 --local --users users --loop forever --for 1h
   A recording of several servers, each onto its own target (sessions of any other server are skipped):
@@ -120,7 +122,11 @@ function replayOptions() {
     .optionsGroup('The run:')
     .option(
       '--dry-run',
-      'connect to nothing: show which sessions and statements would be sent, which not and why, as whom and from where',
+      'connect to nothing: show which sessions and statements (their digests) would be sent, which not and why, as whom and from where; without -x: all but that of the target',
+    )
+    .option(
+      '--with-text',
+      "with --dry-run: also print examples of statements with their values, which may be passwords or customers' data",
     )
     .option(
       '--resume <run>',
@@ -133,6 +139,11 @@ function replayOptions() {
 }
 
 async function replay(dir: string, options: ReplayOptions): Promise<void> {
+  if (options.withText === true && options.dryRun !== true)
+    throw new MytapeError(
+      'usage',
+      '--with-text is for --dry-run: no run prints statements (mytape show does)',
+    );
   const runAs = planRunAs(options.user);
   const plan = await planRun(options);
   const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
@@ -170,13 +181,18 @@ async function replayArchive(
   const { copies, speed } = options;
   try {
     sayState(archive);
-    const mappings = resolveMappings(plan, archive.sessions(), dir);
+    const hasTarget = plan.targets.length > 0;
+    const mappings = hasTarget
+      ? resolveMappings(plan, archive.sessions(), dir)
+      : everyServer(archive.sessions());
     const fixed = new FixedMappings(mappings);
     const anchorAt = firstOf(archive, fixed);
     const servers = await recordedSide(archive, dir, waiversOf(options).live);
     warnOfRemaps(archive, plan.logins);
     const picked = pickedSessions(archive, fixed, options);
-    const targets = planTargets(plan, (target) => clientsOf(archive, fixed, target));
+    const targets = hasTarget
+      ? planTargets(plan, (target) => clientsOf(archive, fixed, target))
+      : [NO_TARGET];
     const { sessions, serverPorts } = archive.info;
     const recording = recordingFacts(archive);
     const connections = ConnectionIds.create(sessions, copies).buffer;
@@ -189,6 +205,7 @@ async function replayArchive(
       const { startMs } = planCourse(options, Date.now(), false);
       const facts = {
         ...recording,
+        withText: options.withText === true,
         anchorAt: timing.window.from ?? anchorAt,
         servers,
         waivers: waiversOf(options),
@@ -197,7 +214,9 @@ async function replayArchive(
         clockSteps: stepsAsJson(clockSteps, archive.info.originSec),
         onClockStep: options.onClockStep,
       };
-      await dryRun(job, facts, options.json === true);
+      // Nobody can tell from where a target that is not known would be spoken to.
+      const { transport } = hasTarget ? job : { transport: 'socket' as const };
+      await dryRun({ ...job, transport }, facts, options.json === true);
       return;
     }
     const filters = new Filters(filtersOf(options));

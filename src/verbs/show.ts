@@ -28,6 +28,8 @@ Examples:
 Text: a line a command, with the time since the session's first packet, the command, its answer and the latency. Long values
 are cut to the terminal's width, or to ${PLAIN_WIDTH} characters; control characters are escaped.
 
+Both hold statements with their values: passwords, and customers' data. mytape replay DIR --dry-run prints statements without.
+
 JSON: an object a line, of type session, command, lost (commands that were sent and can't be told), skipped (a session that
 can't be read); first, where the archive lacks something, dropped, gap, flood or partial, as ls has them. Lines of different sessions alternate; within a session they are in order. at_ns counts nanoseconds from
 the beginning of the second in which the archive's first packet was captured. A reply is null where it is unknown, and of

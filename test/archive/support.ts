@@ -128,10 +128,13 @@ export function sessionFrames(
   clientPort: number,
   exchanges: number,
   isn = 1000,
-  { letsIn = false, ...to }: Pick<TcpFields, 'server' | 'serverPort'> & { letsIn?: boolean } = {},
+  {
+    letsIn = false,
+    statements = Array.from({ length: exchanges }, () => 'select 1'),
+    ...to
+  }: Pick<TcpFields, 'server' | 'serverPort'> & { letsIn?: boolean; statements?: readonly string[] } = {},
 ): Uint8Array[] {
   const ends = { client, clientPort, ...to };
-  const command = mysqlPacket(0, Buffer.from('\x03select 1'));
   const answer = mysqlPacket(1, Buffer.from('\x00\x00\x00\x02\x00\x00\x00'));
   const frames = [
     tcpFrame({ ...ends, fromClient: true, seq: isn, flags: CTL.syn }),
@@ -150,13 +153,18 @@ export function sessionFrames(
   says(false, GREETING);
   says(true, hello);
   if (letsIn) says(false, mysqlPacket(2, Buffer.from('\x00\x00\x00\x02\x00\x00\x00')));
-  for (let i = 0; i < exchanges; i++) {
-    says(true, command);
+  for (const statement of statements) {
+    says(true, mysqlPacket(0, Buffer.from(`\x03${statement}`)));
     says(false, answer);
   }
   says(true, new Uint8Array(0), CTL.fin | CTL.ack);
   says(false, new Uint8Array(0), CTL.fin | CTL.ack);
   return frames;
+}
+
+/** A session, the nth of an archive, whose client says these. */
+export function statementFrames(statements: readonly string[], n: number): Uint8Array[] {
+  return sessionFrames('198.51.100.1', 40_001 + n, statements.length, 1000, { letsIn: true, statements });
 }
 
 /** Several lists as one, taking from each in turn: sessions that run at the same time. */
