@@ -157,6 +157,11 @@ export class ArchiveWriter {
     return this.#builder.index.outgoing;
   }
 
+  /** Sessions under TLS. */
+  get tls(): number {
+    return this.#builder.index.tls;
+  }
+
   /** Packets that are copies of others. */
   get copies(): number {
     return this.#builder.index.copies;

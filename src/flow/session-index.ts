@@ -102,6 +102,8 @@ export class SessionIndex {
   commands = 0;
   /** And sessions that they could not be counted of. */
   uncounted = 0;
+  /** Sessions that went on under TLS. */
+  tls = 0;
   readonly #table: FlowTable<IndexedSession>;
   readonly #segment = new Segment();
   #changed: IndexedSession[] = [];
@@ -278,6 +280,7 @@ export class SessionIndex {
     const hello = parseClientHello(octets, from, end);
     if (hello.type !== 'response') {
       session.tls = hello.type === 'tls';
+      if (session.tls) this.tls++;
       this.#lose(session);
       return;
     }

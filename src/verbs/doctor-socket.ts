@@ -4,7 +4,16 @@ import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, endpointText } from '../wire/address.ts';
-import { checkArchive, checkWhole, failed, ok, readRecorded, type Step, warning } from './doctor-steps.ts';
+import {
+  checkArchive,
+  checkTls,
+  checkWhole,
+  failed,
+  ok,
+  readRecorded,
+  type Step,
+  warning,
+} from './doctor-steps.ts';
 import type { Listener } from './examination.ts';
 import { accountsOf, judge, toSay } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';
@@ -42,7 +51,7 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
     if ('status' in hosts) return tell(hosts);
     tell(checkArchive(archive, place, hosts));
     if (isFailed) return;
-    for (const step of checkWhole(archive)) tell(step);
+    for (const step of [...checkWhole(archive), ...(await checkTls(archive))]) tell(step);
   }
   const recorded = await side();
   listener.looking('the greeting');

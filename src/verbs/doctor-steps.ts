@@ -2,6 +2,7 @@
 
 import { networkInterfaces } from 'node:os';
 import { openArchive } from '../archive/reader.ts';
+import { readTlsSessions } from '../archive/tls-sessions.ts';
 import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { forwardingSetting, hasNetRaw } from '../net/host.ts';
@@ -9,6 +10,7 @@ import { libc } from '../net/libc.ts';
 import { type Path, pathTo } from '../net/route.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { recordingFacts, recordingReasons } from '../report/recording.ts';
+import { tlsHint } from '../report/tls-hint.ts';
 import { forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
 import { type Address, endpointText, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
@@ -171,6 +173,18 @@ export function checkWhole(dir: string): Step[] {
     return recordingReasons(recordingFacts(archive), false).map((reason) =>
       warning('archive', `${reason}: every run of it is invalid`),
     );
+  } finally {
+    archive.close();
+  }
+}
+
+/** A warning where sessions of the archive `dir` are under TLS without keys. Throws `bad-archive` where it can't be read. */
+export async function checkTls(dir: string): Promise<Step[]> {
+  const archive = openArchive(dir);
+  try {
+    const { tls, opened } = await readTlsSessions(archive);
+    const hint = tlsHint({ sessions: archive.info.sessions, tls, keyed: opened.size });
+    return hint === undefined ? [] : [warning('archive', hint)];
   } finally {
     archive.close();
   }

@@ -2,6 +2,7 @@
 import { counted } from '../counted.ts';
 import { coverageLines } from '../report/coverage.ts';
 import type { Picked, Summary } from '../report/summary.ts';
+import { tlsHint } from '../report/tls-hint.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
 import { formatCount, formatDuration } from './output.ts';
 
@@ -62,6 +63,8 @@ export interface DryReport {
   sent: { hash: string; digest: string; commands: number }[];
   /** What would not be sent, most frequent first. */
   unsent: UnsentStatement[];
+  /** Sessions under TLS whose keys are not known: nothing of them can be read. */
+  tls_without_keys: number;
   /** Recorded users, and whether their passwords are known, where they need one. */
   users: Record<string, { sessions: number; password: boolean }>;
   everybody_as: string | undefined;
@@ -118,6 +121,7 @@ export function dryRunLines(report: DryReport): string[] {
     row('would run', sessions.scheduled, commands.scheduled),
     ...causes('of them lost', {}, commands.lost),
     ...coverageLines(captured.coverage),
+    ...tlsLines(report),
     ...invalidLines(report.invalid_by),
     ...list(
       'Would be sent',
@@ -150,6 +154,11 @@ export function dryRunLines(report: DryReport): string[] {
     ...list('Before it begins', report.interlock, (line) => `  ${line}`),
     ...(unread === undefined ? [] : ['', unread]),
   ];
+}
+
+function tlsLines({ captured: { sessions }, tls_without_keys: tls }: DryReport): string[] {
+  const hint = tlsHint({ sessions, tls, keyed: 0 });
+  return hint === undefined ? [] : ['', `TLS          ${hint}`];
 }
 
 function invalidLines(reasons: readonly string[]): string[] {

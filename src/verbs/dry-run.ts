@@ -167,6 +167,8 @@ export class DryRun implements Observer {
   /** The recorded texts of commands that may be sent otherwise. */
   readonly #recorded = new WeakMap<Command, string>();
   readonly #withText: boolean;
+  /** Sessions under TLS without keys. */
+  #locked = 0;
 
   constructor(job: DryJob, withText: boolean) {
     this.#withText = withText;
@@ -195,6 +197,7 @@ export class DryRun implements Observer {
 
   sessionSkipped(session: SessionMeta, cause: string): void {
     if (cause === 'unknown-user') this.#user(session, false);
+    if (cause === 'tls') this.#locked++;
   }
 
   #user({ login }: SessionMeta, password: boolean): void {
@@ -304,6 +307,7 @@ export class DryRun implements Observer {
       },
       sent: [...this.#sent.values()].sort(byCount),
       unsent: [...this.#unsent.values()].sort(byCount),
+      tls_without_keys: this.#locked,
       users: Object.fromEntries([...this.#users].sort(([a], [b]) => (a < b ? -1 : 1))),
       everybody_as: this.#job.logins.as?.user,
       clients: {

@@ -16,6 +16,7 @@ import {
   checkHost,
   checkIdentified,
   checkRoute,
+  checkTls,
   checkWhole,
   namedClients,
   ok,
@@ -125,7 +126,7 @@ export class Examination {
     if (archive !== undefined && hosts !== undefined) {
       const place = this.#plan.targets[this.#index];
       this.#tell('status' in hosts ? hosts : checkArchive(archive, place, hosts));
-      if (!this.#failed) this.#tell(...checkWhole(archive));
+      if (!this.#failed) this.#tell(...checkWhole(archive), ...(await checkTls(archive)));
       const unidentified = this.#failed ? undefined : checkIdentified(await this.#side(), place);
       if (unidentified !== undefined) this.#tell(unidentified);
     }

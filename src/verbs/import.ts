@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { Command } from '@commander-js/extra-typings';
 import { CaptureFile } from '../archive/capture-file.ts';
 import { addKeys } from '../archive/keys.ts';
+import { openArchive } from '../archive/reader.ts';
+import { readTlsSessions } from '../archive/tls-sessions.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
 import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
@@ -13,7 +15,7 @@ import { idleSessionOption } from './idle-session.ts';
 import { countsInWords, inWords, totalOf } from './import-census.ts';
 import { ImportFilter } from './import-filter.ts';
 import { readKeyLog } from './key-log-file.ts';
-import { sayCopies, sayFlood } from './ls.ts';
+import { sayCopies, sayFlood, sayTls } from './ls.ts';
 import { DEFAULT_PORT, parsePorts, parseSizeOctets } from './options.ts';
 import {
   formatCount,
@@ -172,10 +174,12 @@ async function importCapture(file: string, options: ImportOptions): Promise<numb
     );
   if (partial === null && diskTrouble !== undefined) partial = diskTrouble;
   const jumps = stepsAsJson(firstClockSteps, source.originSec);
+  const inside = await insideOf(options.output, writer, secrets > 0 && !interrupted);
   summarize(options, {
     name,
     source,
     writer,
+    inside,
     filter,
     secrets,
     jumps,
@@ -207,10 +211,38 @@ function sayHowToRetry(dir: string, partial: string): void {
   say(`  it can be used as it is; to import again, remove it first (rm -r ${dir}) or choose another -o`);
 }
 
+/** What TLS sessions hold, whose keys came with the capture. */
+interface InsideFacts {
+  sessions: number;
+  /** Of those whose commands could be counted. */
+  counted: number;
+  commands: number;
+}
+
+/** Reads the archive again, where it `hasKeys` and sessions under TLS. */
+async function insideOf(dir: string, { tls }: ArchiveWriter, hasKeys: boolean): Promise<InsideFacts> {
+  const facts = { sessions: 0, counted: 0, commands: 0 };
+  if (tls === 0 || !hasKeys) return facts;
+  const archive = openArchive(dir);
+  try {
+    const { opened } = await readTlsSessions(archive);
+    for (const { commands } of opened.values()) {
+      facts.sessions++;
+      if (commands === null) continue;
+      facts.counted++;
+      facts.commands += commands;
+    }
+    return facts;
+  } finally {
+    archive.close();
+  }
+}
+
 interface Summary {
   name: string;
   source: CaptureFile;
   writer: ArchiveWriter;
+  inside: InsideFacts;
   filter: ImportFilter;
   /** Of TLS sessions. */
   secrets: number;
@@ -220,8 +252,10 @@ interface Summary {
 }
 
 function summarize(options: ImportOptions, summary: Summary): void {
-  const { source, writer, filter, secrets, jumps, partial, ms } = summary;
-  const { packets, copies, droppedByDisk, octets, sessions, commands, uncounted, segments } = writer;
+  const { source, writer, inside, filter, secrets, jumps, partial, ms } = summary;
+  const { packets, copies, droppedByDisk, octets, sessions, tls, segments } = writer;
+  const commands = writer.commands + inside.commands;
+  const uncounted = writer.uncounted - inside.counted;
   const findings = filter.census.findings(source.leftOut);
   const unwrapped = filter.census.unwrapped();
   if (options.json) {
@@ -238,6 +272,8 @@ function summarize(options: ImportOptions, summary: Summary): void {
       droppedByDisk,
       octets,
       sessions,
+      tls,
+      tlsWithKeys: inside.sessions,
       commands,
       uncounted,
       segments,
@@ -258,6 +294,7 @@ function summarize(options: ImportOptions, summary: Summary): void {
     sayNothingFound(summary);
     return;
   }
+  sayTls({ sessions, tls, keyed: inside.sessions });
   if (findings.length > 0) say(`${counted(totalOf(findings), 'packet')} left out: ${inWords(findings)}`);
   if (Object.keys(unwrapped).length > 0) say(`packets taken out of tunnels: ${countsInWords(unwrapped)}`);
   if (filter.joined > 0) {
@@ -292,9 +329,10 @@ function sayNothingFound({ name, source, filter, partial }: Summary): void {
 }
 
 function describe(writer: ArchiveWriter, ms: number): string {
-  const { packets, octets, sessions } = writer;
+  const { packets, octets, sessions, tls } = writer;
   return (
     `${counted(packets, 'packet')}, ${formatOctets(octets)}, ${counted(sessions, 'session')}, ` +
+    (tls > 0 ? `${formatCount(tls)} of them under TLS, ` : '') +
     formatDuration(ms)
   );
 }

@@ -1,13 +1,16 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
+import { type InsideTls, readTlsSessions } from '../archive/tls-sessions.ts';
 import { counted } from '../counted.ts';
 import { coverageHints } from '../report/coverage.ts';
 import { type FloodFacts, floodLine } from '../report/flood.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
 import { addCause, totalOf } from '../report/tally.ts';
+import { type TlsFacts, tlsHint } from '../report/tls-hint.ts';
 import { endpointText } from '../wire/address.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import { gapLines, gapsAsJson } from './gaps.ts';
+import { readKeyLog } from './key-log-file.ts';
 import {
   type Column,
   drained,
@@ -26,12 +29,14 @@ Examples:
   mytape ls peak.tape
   mytape ls peak.tape --user app
   mytape ls peak.tape --json | head -1
+  mytape ls peak.tape --keylog keys.log      user and commands of sessions under TLS, too
 
 JSON: an object a line for each session. Where packets were lost while it was recorded, a last one says so:
 {"type":"dropped","dropped":12,"dropped_by":{"disk":12}}. So do times in which its interface was down ({"type":"gap","from":…,"to":…}),
 packets of a flood ({"type":"flood","packets":…,"with_data":…}), and an import that is not whole ({"type":"partial","why":…}).
 
-Commands are - where they could not be counted: TLS, compression, a session joined late, octets missing or out of order.`;
+Users and commands of sessions under TLS are read where their keys are there ("keys":true); that reads the whole archive.
+Commands are - where they could not be counted: TLS without keys, compression, a session joined late, octets missing or out of order.`;
 
 const COLUMNS: readonly Column[] = [
   { title: 'ID', align: 'right' },
@@ -52,6 +57,7 @@ const ROWS_A_TURN = 1000;
 interface LsOptions {
   user?: string | undefined;
   json?: true | undefined;
+  keylog?: string | undefined;
 }
 
 export function lsCommand() {
@@ -60,13 +66,18 @@ export function lsCommand() {
     .argument('<dir>', 'the archive')
     .option('--user <name>', 'only the sessions of this MySQL user, e.g. app')
     .option('--json', 'print a JSON object a line')
+    .option(
+      '--keylog <file>',
+      'TLS keys of recorded sessions, as SSLKEYLOGFILE has them, besides those in the keys.log of the archive',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (dir, options) => {
+      const keyLog = options.keylog === undefined ? undefined : readKeyLog(options.keylog);
       const archive = openArchive(dir);
       try {
         sayState(archive);
         new ClockStepTeller(archive.info.originSec, 'hold').end(archive.clockSteps());
-        await list(archive, options);
+        await list(archive, options, keyLog);
       } finally {
         archive.close();
       }
@@ -101,6 +112,13 @@ export function sayFlood(facts: FloodFacts): void {
   if (line !== undefined) sayLine(line);
 }
 
+/** Reports on stderr that sessions are under TLS and closed to us, where some are. Returns whether it did. */
+export function sayTls(facts: TlsFacts): boolean {
+  const line = tlsHint(facts);
+  if (line !== undefined) sayLine(line);
+  return line !== undefined;
+}
+
 /** Reports on stderr what is unusual about an archive. */
 export function sayState(archive: Archive): void {
   const { dir, live, repairedNow, repaired, complete, partial, copies, notRepaired } = archive.info;
@@ -119,12 +137,16 @@ export function sayState(archive: Archive): void {
   }
 }
 
-async function list(archive: Archive, options: LsOptions): Promise<void> {
+async function list(archive: Archive, options: LsOptions, keyLog: string | undefined): Promise<void> {
   const { originSec } = archive.info;
   const table = new Table(COLUMNS);
   const totals = { sessions: 0, commands: 0, packets: 0, octets: 0 };
   const coverage: Record<string, number> = {};
-  for (const session of archive.sessions()) {
+  const { tls, opened } = await readTlsSessions(archive, keyLog);
+  let sessions = 0;
+  for (const row of archive.sessions()) {
+    sessions++;
+    const session = withInside(row, opened.get(row.id));
     if (options.user !== undefined && session.user !== options.user) continue;
     totals.sessions++;
     addCause(coverage, session.coverage);
@@ -144,10 +166,25 @@ async function list(archive: Archive, options: LsOptions): Promise<void> {
         `${counted(totals.packets, 'packet')}, ${formatOctets(totals.octets)}`,
     );
   }
+  sayTls({ sessions, tls, keyed: opened.size });
   for (const hint of coverageHints(coverage, archive.info.flooded > 0)) sayLine(hint);
 }
 
-function toCells(session: SessionRow, originSec: number): string[] {
+/** A session as `ls` lists it. */
+interface Listed extends SessionRow {
+  /** Of one under TLS: whether its keys are there. */
+  keys?: boolean;
+}
+
+/** `row`, with what its TLS holds, where that could be opened. */
+function withInside(row: SessionRow, inside: InsideTls | undefined): Listed {
+  if (!row.tls) return row;
+  if (inside === undefined) return { ...row, keys: false };
+  const { user = null, schema = null, commands } = inside;
+  return { ...row, user, schema, commands, keys: true };
+}
+
+function toCells(session: Listed, originSec: number): string[] {
   return [
     String(session.id),
     endpointText(session.client, session.clientPort),
@@ -162,15 +199,15 @@ function toCells(session: SessionRow, originSec: number): string[] {
   ];
 }
 
-function remarks({ ended, tls, compressed }: SessionRow): string[] {
+function remarks({ ended, tls, keys, compressed }: Listed): string[] {
   return [
     ...(ended === 'half-open' || ended === 'unseen-end' ? [ended] : []),
-    ...(tls ? ['tls'] : []),
+    ...(tls ? [keys ? 'tls with-keys' : 'tls'] : []),
     ...(compressed ? ['compressed'] : []),
   ];
 }
 
-function toJson(session: SessionRow, originSec: number): unknown {
+function toJson(session: Listed, originSec: number): unknown {
   const { id, client, clientPort, server, serverPort, firstAt, lastAt, ...rest } = session;
   return {
     id,

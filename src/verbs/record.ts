@@ -10,7 +10,7 @@ import type { PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { type GapTeller, gapsAsJson } from './gaps.ts';
 import { idleSessionOption } from './idle-session.ts';
-import { sayCopies, sayFlood } from './ls.ts';
+import { sayCopies, sayFlood, sayTls } from './ls.ts';
 import { type MirrorBeside, startMirror } from './mirror.ts';
 import { DEFAULT_PORT, parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import {
@@ -197,10 +197,14 @@ async function record(
   process.once('SIGTERM', stop);
   const end = options.for === undefined ? undefined : setTimeout(stop, options.for);
   const clock = new ClockStepTeller(source.originSec, 'hold');
+  let isTlsTold = false;
   const tick = setInterval(() => {
     const stats = source.stats();
     writer.tick(stats);
     clock.tell(writer.clock.firstClockSteps);
+    // While there is time to do something about it.
+    if (writer.tls > 0 && !isTlsTold)
+      isTlsTold = sayTls({ sessions: writer.sessions, tls: writer.tls, keyed: 0 });
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
   if (snapshots === undefined || servers.length > 0) noteServers(options.output, servers);
@@ -295,7 +299,7 @@ function summarize(options: RecordOptions, { writer, source, snapshotter, gaps, 
   const { dropped } = source.stats();
   const snapshots = snapshotter?.count;
   if (options.json) {
-    const { packets, copies, droppedByDisk, octets, sessions, commands, uncounted, segments, flooded } =
+    const { packets, copies, droppedByDisk, octets, sessions, tls, commands, uncounted, segments, flooded } =
       writer;
     const seconds = Number((ms / 1000).toFixed(3));
     const counts = {
@@ -305,6 +309,7 @@ function summarize(options: RecordOptions, { writer, source, snapshotter, gaps, 
       droppedByDisk,
       octets,
       sessions,
+      tls,
       commands,
       uncounted,
       segments,
@@ -324,6 +329,7 @@ function summarize(options: RecordOptions, { writer, source, snapshotter, gaps, 
   );
   sayCopies(writer.copies);
   sayFlood(writer);
+  sayTls({ sessions: writer.sessions, tls: writer.tls, keyed: 0 });
   if (dropped > 0)
     say('packets were dropped: the sessions they belong to have gaps (try: a larger --buffer)');
 }
@@ -333,9 +339,10 @@ function gapsInWords({ totals: { gaps, gapMs } }: GapTeller): string {
 }
 
 function describe(writer: ArchiveWriter, dropped: number, ms: number): string {
-  const { packets, octets, sessions, droppedByDisk } = writer;
+  const { packets, octets, sessions, tls, droppedByDisk } = writer;
   return (
     `${counted(packets, 'packet')}, ${formatOctets(octets)}, ${counted(sessions, 'session')}, ` +
+    (tls > 0 ? `${formatCount(tls)} of them under TLS, ` : '') +
     `${formatCount(dropped)} dropped${droppedByDisk > 0 ? ` + ${formatCount(droppedByDisk)} for want of disk` : ''}, ` +
     formatDuration(ms)
   );
