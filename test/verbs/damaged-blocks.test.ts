@@ -1,16 +1,27 @@
 /** An archive of which one block can't be read: what is left out is named, and all else goes on. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Archive, openArchive } from '../../src/archive/reader.ts';
 import type { BlockRow } from '../../src/archive/rows.ts';
 import { SessionIds } from '../../src/archive/session-ids.ts';
+import type { Summary } from '../../src/report/summary.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
 import { parseAddress } from '../../src/wire/address.ts';
-import { interleave, type Packet, recordArchive, sessionFrames } from '../archive/support.ts';
-import { mytape } from './mytape.ts';
+import {
+  GREETING,
+  interleave,
+  mysqlPacket,
+  type Packet,
+  recordArchive,
+  sessionFrames,
+} from '../archive/support.ts';
+import { CLI, mytape } from './mytape.ts';
 
 const SESSIONS = 60;
 const EXCHANGES = 40;
@@ -26,6 +37,25 @@ function overlapping(): Packet[] {
   );
   frames.push(...lists[SESSIONS - 1].slice(half));
   return frames.map((octets, i) => ({ octets, at: i * 1_000_003 }));
+}
+
+/** A server that lets everybody in, and says OK to all. */
+function saysOk(socket: Socket): void {
+  const ok = (sequenceId: number) => mysqlPacket(sequenceId, Buffer.from([0, 0, 0, 2, 0, 0, 0]));
+  let waiting = Buffer.alloc(0);
+  let isIn = false;
+  socket.on('error', () => {});
+  socket.write(GREETING);
+  socket.on('data', (octets) => {
+    waiting = Buffer.concat([waiting, octets]);
+    for (let end = 0; waiting.length >= 4; waiting = waiting.subarray(end)) {
+      end = 4 + waiting.readUIntLE(0, 3);
+      if (waiting.length < end) return;
+      socket.write(ok(isIn ? 1 : waiting[3] + 1));
+      isIn = true;
+    }
+  });
+  socket.on('end', () => socket.end());
 }
 
 describe('an archive with one damaged block', () => {
@@ -106,6 +136,43 @@ describe('an archive with one damaged block', () => {
       `10.0.${SESSIONS - 1}.1`,
     );
     assert.equal((JSON.parse(last.stdout) as DryReport).sessions.scheduled, 1, last.stderr);
+  });
+
+  test('a run of two threads at full speed completes the sessions that it did not hold', async (t) => {
+    const server = createServer(saysOk).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    const out = join(folder, 'run');
+    const waived = ['--allow-live-target', '--allow-unidentified'];
+    const onto = [
+      '-x',
+      `3307-127.0.0.1:${port}`,
+      '--transport',
+      'socket',
+      '--speed',
+      'max',
+      '-C',
+      '2',
+      '--out',
+      out,
+    ];
+    const child = spawn(process.execPath, [CLI, 'replay', dir, ...onto, ...waived], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.on('data', (octets) => {
+      stderr += octets;
+    });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 5, stderr);
+    assert.equal(stderr.match(/are left out/g)?.length, 1, 'said once');
+    const { captured, sessions, commands, verdict } = JSON.parse(
+      readFileSync(join(out, 'summary.json'), 'utf8'),
+    ) as Summary;
+    assert.deepEqual([sessions.completed, sessions.lost, verdict], [SESSIONS - begun.length, 0, 'invalid']);
+    assert.deepEqual([captured.dropped_by, commands.lost], [{ damage: block.packets }, {}]);
+    assert.deepEqual(Object.keys(sessions.skipped), ['damaged-block']);
   });
 
   test('show and export have all else, name the block, and end with exit code 1', () => {
