@@ -49,6 +49,8 @@ export interface EngineOptions {
   window?: Window | undefined;
   /** What wakes the engine: calls `fire` when it is time. Default: a timer of Node's. */
   openAlarm?: ((fire: () => void) => Alarm) | undefined;
+  /** What part of the time since the last call this thread was at work, of 1; undefined: not known. */
+  load?: (() => number) | undefined;
   /** The recording is of a service of which no protocol is known (decodeRawSessions): nobody logs in, and answers come in parts. */
   raw?: boolean | undefined;
   /** Who the recorded users are on the target. */

@@ -35,6 +35,7 @@ import { type InFlight, type SessionOwner, SessionReplay } from './session.ts';
 import type { StateLost } from './session-state.ts';
 import { hasCopy, type Share, WHOLE } from './share.ts';
 import { sqlAt } from './sql.ts';
+import { Debt, StallWatch } from './stalls.ts';
 import { starvers } from './starvation.ts';
 import type { TargetSide } from './target-side.ts';
 import { isRefusedAgain } from './user-change.ts';
@@ -90,6 +91,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   /** How much later than copy 0 each copy is due, ms. */
   readonly #offsets: Float64Array;
   readonly #alarm: Alarm;
+  /** While it runs, and after. */
+  #stalls: StallWatch | undefined;
+  /** How much of what is read too late is the target's doing. */
+  readonly #backlog = new Debt(0);
   #pacer: Pacer | undefined;
   #alarmDue = Number.POSITIVE_INFINITY;
   #wokeAt: MonotonicMs = Number.NEGATIVE_INFINITY;
@@ -145,11 +150,22 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   /** Resolves when every session that was begun is over. Rejects where the recording cannot be read. */
   async run(events: AsyncIterable<readonly FlowEvent[]>): Promise<void> {
     const sweep = setInterval(() => this.#sweep(), SWEEP_MS);
+    const stalls = new StallWatch({
+      now: () => this.now(),
+      load: this.#options.load,
+      isFull: () => this.#ahead.isFull,
+      stalled: (ms) => {
+        for (const observer of this.#observers) observer.stalled?.(ms);
+      },
+    });
+    this.#stalls = stalls;
     try {
       for await (const batch of events) {
         // Stopped while this batch was awaited: what it would begin, nobody would end.
         if (this.#stopped) break;
         this.#pacer ??= new Pacer(this.#options.speed, batch[0].session.at, this.now());
+        // A session that does not catch up is due when it is: it has nothing of an earlier backlog.
+        if (!this.catchesUp) this.#backlog.forgive();
         if (!this.#intake.take(batch)) break;
         this.#transport.flush();
         const last = batch.at(-1);
@@ -162,6 +178,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       await this.#leavePools();
     } finally {
       clearInterval(sweep);
+      stalls.close();
       this.#alarm.close();
       this.#isOver = true;
     }
@@ -328,6 +345,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return this.#options.timing?.catchUp !== false;
   }
 
+  get stalledMs(): number {
+    return this.#stalls?.stalledMs ?? 0;
+  }
+
   get resumedAt(): MonotonicMs {
     return this.#resumedAt;
   }
@@ -455,7 +476,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const { contact, order } = this.#sideOf(session);
     contact.reached();
     order?.done(session, this.now());
-    const { command, text, paced, due, sent } = inFlight;
+    const { command, text, paced, due, sent, oursMs } = inFlight;
     const { meta, close, parked, repliedTo } = session.recorded;
     const outcome: Outcome = {
       session: meta,
@@ -465,6 +486,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       paced,
       due,
       sent,
+      oursMs,
       answered,
       reply,
     };
@@ -591,6 +613,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       order.read(command, writes, mayEnd, recorded.copies as SessionReplay[]);
     }
     this.#ahead.add(command);
+    const lateMs = this.now() - this.due(recorded.scheduledAt(recorded.end - 1), 0);
+    const heldMs = this.#backlog.of(lateMs, this.#stalls?.heldMs ?? 0);
+    if (lateMs > 0) recorded.readLate({ heldMs, oursMs: lateMs - heldMs });
     for (const copy of recorded.copies) copy.advance();
   }
 

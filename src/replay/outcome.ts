@@ -71,6 +71,8 @@ export interface Outcome {
   due: MonotonicMs;
   /** sent - due is our lateness. */
   sent: MonotonicMs;
+  /** How much of sent - paced came about because this process stood still, or read too slowly, ms: not the target's delay. */
+  oursMs: number;
   /** When its answer was there; for a command without answer, when it was known to have arrived. */
   answered: MonotonicMs;
   /** undefined for a command that has no answer. */
@@ -114,6 +116,8 @@ export interface Observer {
   pooled?(event: PoolEvent): void;
   /** … and a session was given one, for which it had to wait for so long; undefined: it had not. */
   lent?(waitedMs: number | undefined): void;
+  /** Nothing could be done for `ms`: this process was stopped, or blocked. */
+  stalled?(ms: number): void;
   /** The target refused the SET of `--pin-time` before a command. */
   pinRefused?(session: SessionMeta, copy: number): void;
   /** The target of this number cannot be reached, as it seems. Once in a run for each. */

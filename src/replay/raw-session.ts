@@ -10,6 +10,7 @@ import type { RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
 import type { ReplayedSession, SessionPhase } from './replayed-session.ts';
 import type { InFlight, SessionOwner } from './session.ts';
+import { Debt } from './stalls.ts';
 
 /** An answer that is shorter than the recorded one is over after so long a silence, or twice the longest in the recorded one. */
 const QUIET_MS = 200;
@@ -50,6 +51,8 @@ export class RawSession implements ReplayedSession {
   #lastAt: MonotonicMs = 0;
   /** When the answer was there; since then the next turn could have gone. */
   #readyAt: MonotonicMs = 0;
+  /** How much of what it is behind is our doing. */
+  readonly #ours: Debt;
   /** The next time that it will be woken, unless that is past. */
   #wakeDue: MonotonicMs = -1;
   #stopping = false;
@@ -60,6 +63,7 @@ export class RawSession implements ReplayedSession {
     this.recorded = recorded;
     this.copy = copy;
     this.#owner = owner;
+    this.#ours = new Debt(owner.stalledMs);
   }
 
   open(): void {
@@ -254,16 +258,20 @@ export class RawSession implements ReplayedSession {
   #send(command: Turn, paced: MonotonicMs, now: MonotonicMs): void {
     const connection = this.#connection as Connection;
     this.#settle();
-    this.#owner.letGo(this, this.#next++);
+    const position = this.#next++;
+    const late = this.recorded.lateAt(position);
+    this.#owner.letGo(this, position);
     const isSilent = command.packet.length === 0 && command.com === RAW.turn;
     if (isSilent) {
       // The server speaks first: nothing of ours can be late.
       const at = this.#readyAt;
-      this.#current = { command, paced: at, due: at, sent: at, text: command };
+      this.#current = { command, paced: at, due: at, sent: at, oursMs: 0, text: command };
     } else {
       // A pause is neither our lateness nor the target's delay.
       paced = Math.max(paced, this.#owner.resumedAt);
-      this.#current = { command, paced, due: Math.max(paced, this.#readyAt), sent: now, text: command };
+      const due = Math.max(paced, this.#readyAt, Math.min(now, paced + (late?.heldMs ?? 0)));
+      const oursMs = this.#ours.of(now - paced, this.#owner.stalledMs, late?.oursMs);
+      this.#current = { command, paced, due, sent: now, oursMs, text: command };
     }
     this.state = 'busy';
     this.busySince = now;

@@ -10,6 +10,14 @@ import type { ReplayedSession } from './replayed-session.ts';
 /** Slots let go at the head of the queue before it is cut. */
 const CUT_SLOTS = 1024;
 
+/** How much later than it was due a command was read, ms. */
+export interface LateRead {
+  /** Because the target had not answered others, so that there was no room for more. */
+  heldMs: number;
+  /** Because we read too slowly. */
+  oursMs: number;
+}
+
 /**
  * One recorded session as far as it was read, shared by all its copies: decoded once, replayed N times. A command is
  * let go when the last copy is through with it.
@@ -39,6 +47,8 @@ export class RecordedSession {
   /** When commands are scheduled, and the think times before them, where that is not as recorded. */
   #scheduled: CaptureNs[] = [];
   #thinkNs: number[] = [];
+  /** Of those that were read later than they were due; fewer than commands where none was from there on. */
+  #late: (LateRead | undefined)[] = [];
   #last: Command | undefined;
   #commands: (Command | undefined)[] = [];
   #left: number[] = [];
@@ -98,6 +108,18 @@ export class RecordedSession {
     return this.#thinkNs[position - this.#base];
   }
 
+  /** The command that was read last was read later than it was due. */
+  readLate(late: LateRead): void {
+    const i = this.#commands.length - 1;
+    while (this.#late.length < i) this.#late.push(undefined);
+    this.#late[i] = late;
+  }
+
+  /** How much later than it was due the command at `position` was read; undefined: it was not. */
+  lateAt(position: number): LateRead | undefined {
+    return this.#late[position - this.#base];
+  }
+
   /** Its end was read. */
   closed(how: CloseHow, at: CaptureNs): void {
     const scheduled = this.#times?.schedule(at, this.#last?.reply?.at) ?? at;
@@ -122,6 +144,7 @@ export class RecordedSession {
         this.#left.splice(0, cut);
         this.#scheduled.splice(0, cut);
         this.#thinkNs.splice(0, cut);
+        this.#late.splice(0, cut);
         this.#base += cut;
       }
     }

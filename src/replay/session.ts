@@ -18,7 +18,7 @@ import type { LostCause } from './outcome.ts';
 import type { Pinned, Pins } from './pins.ts';
 import type { Pool } from './pool.ts';
 import type { Borrower, Lease } from './pool-connection.ts';
-import type { RecordedSession } from './recorded.ts';
+import type { LateRead, RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
 import type { ReplayedSession, SessionPhase } from './replayed-session.ts';
 import { isSendable } from './rewrite.ts';
@@ -30,6 +30,7 @@ import {
   SessionState,
   type StateLost,
 } from './session-state.ts';
+import { Debt } from './stalls.ts';
 import { namesStatement, type Statements } from './statements.ts';
 import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
 
@@ -41,6 +42,8 @@ export interface InFlight {
   paced: MonotonicMs;
   due: MonotonicMs;
   sent: MonotonicMs;
+  /** How much of sent - paced is our doing, ms. */
+  oursMs: number;
   /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
   text: Command;
 }
@@ -63,6 +66,8 @@ export interface SessionOwner {
   /** Those connections, to the target of `session`; undefined: it is not pooled. */
   poolOf(session: SessionReplay): Pool<SessionReplay> | undefined;
   now(): MonotonicMs;
+  /** How long this process has stood still so far, ms (StallWatch). */
+  readonly stalledMs: number;
   /** When the scheduled moment `at` is due for this copy; Infinity while the run is paused. */
   due(at: number, copy: number): MonotonicMs;
   /** When what comes `thinkNs` of the recording behind `since` is. */
@@ -174,6 +179,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #waitsForAnswer = false;
   /** Since when the next command could have gone. */
   #readyAt: MonotonicMs = 0;
+  /** How much of what it is behind is our doing. */
+  readonly #ours: Debt;
   #connectAt: MonotonicMs = 0;
   #wakeDue: MonotonicMs = -1;
   #quit = false;
@@ -192,6 +199,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#facts = plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded };
     this.#joinedLate = plan.adoption !== undefined;
     this.#owner = owner;
+    this.#ours = new Debt(owner.stalledMs);
   }
 
   /** Connects. */
@@ -598,7 +606,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       return;
     }
     const now = this.#owner.now();
-    this.#unanswered.push({ command, paced: now, due: now, sent: now, text: command });
+    this.#unanswered.push({ command, paced: now, due: now, sent: now, oursMs: 0, text: command });
   }
 
   /** The recorded connection ended under the command that is under way, too. */
@@ -730,6 +738,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const position = this.#next++;
+    const late = this.recorded.lateAt(position);
     this.#owner.letGo(this, position);
     if (command.com === COM.quit && this.#owner.isPooled) {
       this.#owner.skipped(this, command, 'pooled');
@@ -740,7 +749,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     const connection = this.#connection;
     if (connection !== undefined && this.#owner.wasRolledBack(this, command)) {
-      this.#rollBack(this.#flight(command, paced, now), connection);
+      this.#rollBack(this.#flight(command, paced, now, late), connection);
       return;
     }
     const packet = this.#fit(command);
@@ -748,7 +757,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#thinkFrom(now);
       return;
     }
-    const inFlight = this.#flight(command, paced, now);
+    const inFlight = this.#flight(command, paced, now, late);
     if (command.expect !== EXPECT.none) {
       this.#current = inFlight;
       this.#filesSent = 0;
@@ -776,11 +785,12 @@ export class SessionReplay implements ReplayedSession, Borrower {
     connection.end();
   }
 
-  #flight(command: Command, paced: MonotonicMs, now: MonotonicMs): InFlight {
+  #flight(command: Command, paced: MonotonicMs, now: MonotonicMs, late: LateRead | undefined): InFlight {
     // A pause is neither our lateness nor the target's delay.
     paced = Math.max(paced, this.#owner.resumedAt);
-    const due = Math.max(paced, this.#readyAt);
-    return { command, paced, due, sent: now, text: this.#textOf(command) };
+    const due = Math.max(paced, this.#readyAt, Math.min(now, paced + (late?.heldMs ?? 0)));
+    const oursMs = this.#ours.of(now - paced, this.#owner.stalledMs, late?.oursMs);
+    return { command, paced, due, sent: now, oursMs, text: this.#textOf(command) };
   }
 
   /**

@@ -14,6 +14,7 @@ const BY_CHOICE: ReadonlySet<string> = new Set([
   'read-only',
   'writes',
   'pooled',
+  'rolled-back',
 ]);
 
 /** Nothing that production's server carried out for a client. */

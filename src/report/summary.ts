@@ -19,6 +19,7 @@ import {
   histogram,
   MAX_USERS_NAMED,
   recordMs,
+  type StallSums,
   type Tally,
   totalOf,
 } from './tally.ts';
@@ -35,6 +36,12 @@ export interface Percentiles {
   p50: number;
   p99: number;
   max: number;
+}
+
+export interface Stalls {
+  count: number;
+  seconds: number;
+  longest_s: number;
 }
 
 export interface SpeedChange {
@@ -123,6 +130,12 @@ export interface Summary {
     wait_ms: Percentiles;
   };
   lateness_ms: Percentiles;
+  /** The most that a command went out behind the recording: waiting for the target, and for the replay host's own fault. */
+  behind_ms: { target: number; host: number };
+  /** How often the replay host stood still (its process was stopped, or blocked), how long in all, and at most: of the thread that did most. */
+  stalls: Stalls;
+  /** How often the disk of its folder took no writes; left out where it always did. */
+  disk_stalls?: Stalls;
   latency_ms: { recorded: Percentiles; replayed: Percentiles };
   divergence: Record<Divergence, number>;
   /** Which recorded servers' sessions went where: `10.0.0.5:3307 -> 10.1.0.5:3307`. Those of others are skipped, other-server. */
@@ -169,6 +182,8 @@ export interface RunFacts extends RecordingFacts {
   live?: boolean;
   /** Why the recording could not be read to its end, if it could not. */
   unread?: string | undefined;
+  /** How often the disk of the run's folder took no writes, which the run did not wait for; undefined: it was not looked at. */
+  disk?: StallSums | undefined;
   /** The recording was not read to its end: the run was stopped, or its time was over. */
   endedEarly?: boolean;
   /** The least part of what was chosen that a run must have replayed, of 1; undefined: DEFAULT_MIN_REPLAYED. */
@@ -192,6 +207,8 @@ export class SummaryObserver implements Observer {
     released: 0,
     pool: { connections: 0, sessions: 0, resets: 0, changes: 0, waited: 0 },
     maxSlipMs: 0,
+    maxOursMs: 0,
+    stalls: { count: 0, ms: 0, longestMs: 0 },
     examples: {},
   };
   readonly #unknownUsers = new Set<string>();
@@ -311,6 +328,13 @@ export class SummaryObserver implements Observer {
     recordMs(this.#poolWait, waitedMs);
   }
 
+  stalled(ms: number): void {
+    const { stalls } = this.#counted;
+    stalls.count++;
+    stalls.ms += ms;
+    stalls.longestMs = Math.max(stalls.longestMs, ms);
+  }
+
   pinRefused(): void {
     addCause(this.#counted.stateLost, 'pinned-time');
   }
@@ -339,12 +363,13 @@ export class SummaryObserver implements Observer {
   }
 
   answered(outcome: Outcome, divergence: Divergence): void {
-    const { command, reply, paced, due, sent, answered } = outcome;
+    const { command, reply, paced, due, sent, oursMs, answered } = outcome;
     const counted = this.#counted;
     counted.answered++;
     if (this.timed) {
       recordMs(this.#lateness, sent - due);
-      if (due - paced > counted.maxSlipMs) counted.maxSlipMs = due - paced;
+      counted.maxSlipMs = Math.max(counted.maxSlipMs, due - paced - oursMs);
+      counted.maxOursMs = Math.max(counted.maxOursMs, oursMs);
     }
     if (reply === undefined) {
       counted.divergence.none++;
@@ -369,6 +394,10 @@ export class SummaryObserver implements Observer {
   skipped(_session: SessionMeta, _command: Command, cause: string, copies: number): void {
     addCause(this.#counted.skipped, cause, copies);
   }
+}
+
+function stallsOf({ count, ms, longestMs }: StallSums): Stalls {
+  return { count, seconds: round(ms / 1000), longest_s: round(longestMs / 1000) };
 }
 
 function shortfalls({
@@ -443,6 +472,9 @@ export function summarize(tally: Tally, facts: RunFacts): Summary {
       ? { pool: { ...tally.pool, wait_ms: percentiles(decodeHistogram(tally.poolWait)) } }
       : {}),
     lateness_ms: lateness,
+    behind_ms: { target: round(tally.maxSlipMs), host: round(tally.maxOursMs) },
+    stalls: stallsOf(tally.stalls),
+    ...(facts.disk === undefined || facts.disk.count === 0 ? {} : { disk_stalls: stallsOf(facts.disk) }),
     latency_ms: {
       recorded: percentiles(decodeHistogram(tally.recorded)),
       replayed: percentiles(decodeHistogram(tally.replayed)),

@@ -16,6 +16,18 @@ export const MAX_USERS_NAMED = 5;
 /** How often each cause came. */
 export type Causes = Record<string, number>;
 
+/** How often something stood still, how long in all, and at most. */
+export interface StallSums {
+  count: number;
+  ms: number;
+  longestMs: number;
+}
+
+/** Those of one time and of another. */
+export function addStalls(a: StallSums, b: StallSums): StallSums {
+  return { count: a.count + b.count, ms: a.ms + b.ms, longestMs: Math.max(a.longestMs, b.longestMs) };
+}
+
 /** What one observer counted of its share of a run. Plain data, so that threads can hand it over. */
 export interface Tally {
   /** Recorded sessions and commands. */
@@ -55,6 +67,9 @@ export interface Tally {
   skipped: Causes;
   /** The most that a command fell behind the recording, waiting for the target, ms. */
   maxSlipMs: number;
+  /** … and the most for our own fault; how often this process stood still, how long in all, and at most. */
+  maxOursMs: number;
+  stalls: StallSums;
   divergence: Record<Divergence, number>;
   /** Answers that are an error which was not recorded, by its number; and what the first of each number was. */
   unrecorded: Causes;
@@ -97,6 +112,9 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     lost: sumOf(sum.lost, tally.lost),
     skipped: sumOf(sum.skipped, tally.skipped),
     maxSlipMs: Math.max(sum.maxSlipMs, tally.maxSlipMs),
+    maxOursMs: Math.max(sum.maxOursMs, tally.maxOursMs),
+    // What stops a process stops all its threads.
+    stalls: tally.stalls.ms > sum.stalls.ms ? tally.stalls : sum.stalls,
     divergence: sumOf(sum.divergence, tally.divergence) as Record<Divergence, number>,
     unrecorded: sumOf(sum.unrecorded, tally.unrecorded),
     examples: { ...tally.examples, ...sum.examples },
@@ -159,8 +177,11 @@ export function tallyProblem(value: unknown): string | undefined {
   const wrong = (name: string, what: string) => `tally.${name} is ${what}`;
   for (const name of COUNTS) if (!isCount(value[name])) return wrong(name, 'not a count');
   for (const name of CAUSES) if (!isCauses(value[name])) return wrong(name, 'not counts by cause');
-  const { maxSlipMs, unknownUsers, details, examples } = value;
+  const { maxSlipMs, maxOursMs, stalls, unknownUsers, details, examples } = value;
   if (!isMs(maxSlipMs)) return wrong('maxSlipMs', 'not a time');
+  if (!isMs(maxOursMs)) return wrong('maxOursMs', 'not a time');
+  if (!isRecord(stalls) || !isCount(stalls.count) || !isMs(stalls.ms) || !isMs(stalls.longestMs))
+    return wrong('stalls', 'not counts and times');
   if (!Array.isArray(unknownUsers) || !unknownUsers.every(isText))
     return wrong('unknownUsers', 'not a list of names');
   if (!isRecord(details) || !Object.values(details).every(isText)) return wrong('details', 'not texts');

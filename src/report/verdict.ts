@@ -4,14 +4,17 @@ import { isHostLimit } from '../transport/transport.ts';
 import { recordingReasons } from './recording.ts';
 import { DEFAULT_MIN_REPLAYED, type replayedOf, tooLittle } from './replayed.ts';
 import type { Percentiles, RunFacts } from './summary.ts';
-import { byName, MAX_USERS_NAMED, type Tally, totalOf } from './tally.ts';
+import { byName, MAX_USERS_NAMED, type StallSums, type Tally, totalOf } from './tally.ts';
 import { type UnrecordedErrors, unrecordedReasons } from './unrecorded.ts';
 
 /** A timed run whose commands went out later than this, for our own fault, is not what was asked for. */
 const MAX_LATENESS_P99_MS = 100;
 
-/** A timed run whose commands fell behind the recording by this much, waiting for the target, is the target's doing. */
-const SERVER_BOUND_SLIP_MS = 1_000;
+/** A timed run whose commands fell behind the recording by more than this is bound by whom they waited for. */
+const MAX_BEHIND_MS = 1_000;
+
+const TOO_SLOW =
+  'the replay host reads and sends too slowly (try more threads, -C, fewer copies, or a lower speed)';
 
 export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
 
@@ -69,27 +72,65 @@ export function verdictOf(
   }
   const little = tooLittle(replayed, tally, facts.minReplayed ?? DEFAULT_MIN_REPLAYED);
   if (tally.scheduledSessions > 0 && little !== undefined) invalid.push(little);
-  // Neither makes a run worse as a measurement, but whoever reads the verdict should know.
+  const isTimed = Number.isFinite(facts.speed);
+  const host = hostReasons(tally, isTimed, lateness);
+  // None makes a run worse as a measurement, but whoever reads the verdict should know.
   const besides = [
     ...(tally.reconnected === 0
       ? []
       : [`the target ended connections early: sessions went on with ${tally.reconnected} others`]),
     ...unrecordedReasons(errors),
+    ...diskReasons(facts),
+    ...(host.length === 0 && tally.stalls.longestMs > MAX_BEHIND_MS ? [stallText(tally.stalls)] : []),
   ];
-  const waitedForUs = Object.entries(tally.turnedAway)
+  const limits = limitReasons(tally);
+  if (invalid.length > 0) return { verdict: 'invalid', reasons: [...invalid, ...limits, ...besides] };
+  const bound = [...limits, ...host];
+  const target = targetReasons(tally, isTimed);
+  // A host that was late can't tell all that the target would have been.
+  if (bound.length > 0) return { verdict: 'replayer-bound', reasons: [...bound, ...target, ...besides] };
+  if (target.length > 0) return { verdict: 'server-bound', reasons: [...target, ...besides] };
+  return { verdict: 'valid', reasons: besides };
+}
+
+/** What the replay host had too little of, by its own limits. */
+function limitReasons({ turnedAway }: Tally): string[] {
+  return Object.entries(turnedAway)
     .filter(([by]) => isHostLimit(by))
     .map(
       ([by, n]) => `${counted(n, 'time')} a session waited because the replay host had no more room: ${by}`,
     );
-  if (invalid.length > 0) return { verdict: 'invalid', reasons: [...invalid, ...waitedForUs, ...besides] };
-  if (waitedForUs.length > 0) return { verdict: 'replayer-bound', reasons: [...waitedForUs, ...besides] };
+}
+
+/** Why the replay host did not send what it was to, when it was to. */
+function hostReasons({ maxOursMs, stalls }: Tally, isTimed: boolean, lateness: Percentiles): string[] {
+  const reasons: string[] = [];
+  if (isTimed && maxOursMs > MAX_BEHIND_MS) {
+    const why = stalls.longestMs > MAX_BEHIND_MS ? stallText(stalls) : TOO_SLOW;
+    reasons.push(`commands went out up to ${Math.round(maxOursMs)} ms behind the recording because ${why}`);
+  }
   if (lateness.p99 > MAX_LATENESS_P99_MS) {
-    const reason = `1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`;
-    return { verdict: 'replayer-bound', reasons: [reason, ...besides] };
+    reasons.push(`1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`);
   }
-  if (Number.isFinite(facts.speed) && tally.maxSlipMs > SERVER_BOUND_SLIP_MS) {
-    const reason = `commands went out up to ${Math.round(tally.maxSlipMs)} ms behind the recording, waiting for answers`;
-    return { verdict: 'server-bound', reasons: [reason, ...besides] };
-  }
-  return { verdict: 'valid', reasons: besides };
+  return reasons;
+}
+
+function targetReasons({ maxSlipMs }: Tally, isTimed: boolean): string[] {
+  if (!isTimed || maxSlipMs <= MAX_BEHIND_MS) return [];
+  return [`commands went out up to ${Math.round(maxSlipMs)} ms behind the recording, waiting for answers`];
+}
+
+function diskReasons({ disk }: RunFacts): string[] {
+  if (disk === undefined || disk.count === 0) return [];
+  return [`the disk of the run's folder took no writes ${timesText(disk)}: the run did not wait for it`];
+}
+
+function timesText({ count, ms, longestMs }: StallSums): string {
+  const seconds = (of: number) => `${Math.round(of / 100) / 10} s`;
+  const longest = count === 1 ? '' : `, ${seconds(longestMs)} at most`;
+  return `${counted(count, 'time')}, for ${seconds(ms)} in all${longest}`;
+}
+
+function stallText(stalls: StallSums): string {
+  return `the replay host stood still ${timesText(stalls)} (its process was stopped, had no CPU, or waited for a disk)`;
 }

@@ -198,6 +198,10 @@ export interface Setup {
   engineOf?(share: Share): Partial<EngineOptions>;
   /** It is one of several that make a run: its numbers add up with theirs only. */
   isPart?: boolean;
+  /** What a share reads in the place of `events`. */
+  eventsOf?(share: Share, events: AsyncIterable<readonly FlowEvent[]>): AsyncIterable<readonly FlowEvent[]>;
+  /** Virtual time stands still while this says so: something real is waited for. */
+  waits?(): boolean;
   /** Who watches one share only. */
   observersOf?(share: Share): readonly Observer[];
   /** Engines that share the run, by one table of connections. */
@@ -273,13 +277,18 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
   try {
     for (const [ms, act] of setup.at ?? []) setTimeout(() => act(run), ms);
     let over = false;
-    const done = Promise.all(engines.map((one) => one.run(tape.batches(batch, setup.made)))).finally(() => {
+    const read = (one: Engine, index: number) => {
+      const events = tape.batches(batch, setup.made);
+      return one.run(setup.eventsOf?.({ index, of }, events) ?? events);
+    };
+    const done = Promise.all(engines.map(read)).finally(() => {
       over = true;
     });
     // What rejects is thrown below.
     done.catch(() => {});
     for (;;) {
-      await settle();
+      do await settle();
+      while (setup.waits?.() === true);
       if (over) break;
       const ms = clock.now() - START_MS;
       assert.ok(ms < LIMIT_MS, `the run did not end within ${LIMIT_MS} ms`);

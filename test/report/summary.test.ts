@@ -29,13 +29,17 @@ interface Times {
   lateMs?: number;
   slipMs?: number;
   latencyMs?: number;
+  oursMs?: number;
 }
 
-function outcome({ lateMs = 0, slipMs = 0, latencyMs = 2 }: Times = {}, command = answered): Outcome {
+function outcome(
+  { lateMs = 0, slipMs = 0, latencyMs = 2, oursMs = 0 }: Times = {},
+  command = answered,
+): Outcome {
   const reply = command.expect === 0 ? undefined : makeReply();
   const due = 1000 + slipMs;
   const sent = due + lateMs;
-  const times = { paced: 1000, due, sent, answered: sent + latencyMs };
+  const times = { paced: 1000, due, sent, oursMs, answered: sent + latencyMs };
   return { session: meta, copy: 0, command, text: command, reply, ...times };
 }
 
@@ -60,6 +64,7 @@ function eventful(): SummaryObserver {
   observer.released();
   observer.adopted(meta, 0, new Set(['prepared-statement'] as const), 3, 'recording');
   for (const commands of [2, 0]) observer.adopted(meta, 1, new Set(), commands, 'window');
+  observer.stalled(400);
   for (const coverage of ['gaps', 'whole', 'cut', 'whole', 'one-sided', 'cut'] as const)
     observer.covered({ ...meta, coverage });
   observer.covered(meta);
@@ -118,6 +123,8 @@ const EVENTFUL: Summary = {
   admission: { waited: 3, wait_ms: { p50: 20, p99: 300, max: 300 }, turned_away: { 1040: 2, 1203: 1 } },
   order: { by: 'commit', held: 2, held_ms: { p50: 4, p99: 9, max: 9 }, released: 1 },
   lateness_ms: { p50: 0, p99: 0, max: 0 },
+  behind_ms: { target: 0, host: 0 },
+  stalls: { count: 1, seconds: 0.4, longest_s: 0.4 },
   latency_ms: { recorded: { p50: 4, p99: 4, max: 4 }, replayed: { p50: 2, p99: 2, max: 80 } },
   divergence: { error: 50, rows: 30, data: 20, none: 1060, unknown: 7, 'not-comparable': 3 },
   copies: 2,
@@ -192,8 +199,14 @@ describe('summary.json', () => {
 });
 
 describe('verdict', () => {
-  function judge(times: Times[], facts: Partial<RunFacts> = {}, timed = true): [string, ...string[]] {
+  function judge(
+    times: Times[],
+    facts: Partial<RunFacts> = {},
+    timed = true,
+    stalls: readonly number[] = [],
+  ): [string, ...string[]] {
     const observer = new SummaryObserver(1, timed);
+    for (const ms of stalls) observer.stalled(ms);
     observer.scheduled(meta, 0);
     for (const one of times) {
       observer.captured();
@@ -224,6 +237,30 @@ describe('verdict', () => {
       'commands went out up to 1500 ms behind the recording, waiting for answers',
     ]);
     assert.deepEqual(judge(behind, { speed: Infinity }, false), ['valid']);
+  });
+
+  test('replayer-bound, too, where a process that stood still made few commands late, and nobody is told that it was the target', () => {
+    const stalls: [number, number] = [1500, 4000];
+    const behind = [...many(998, {}), { slipMs: 5500, oursMs: 5400 }, { lateMs: 5500, oursMs: 5400 }];
+    const [verdict, ...reasons] = judge(behind, {}, true, stalls);
+    assert.deepEqual(
+      [verdict, ...reasons],
+      [
+        'replayer-bound',
+        'commands went out up to 5400 ms behind the recording because the replay host stood still 2 times, for 5.5 s in all, 4 s at most (its process was stopped, had no CPU, or waited for a disk)',
+      ],
+    );
+    // It is said, though no command was late for it, or there are no times.
+    const [valid, said] = judge(many(10, {}), {}, true, stalls);
+    assert.equal(valid, 'valid');
+    assert.match(said, /^the replay host stood still 2 times/);
+    assert.equal(judge(many(10, {}), { speed: Infinity }, false, stalls)[0], 'valid');
+  });
+
+  test('bound by both: ours first, and the target is named', () => {
+    const [verdict, ...reasons] = judge([{ slipMs: 9000, oursMs: 3000 }], {}, true, [3000]);
+    assert.equal(verdict, 'replayer-bound');
+    assert.match(reasons[1], /^commands went out up to 6000 ms behind the recording, waiting for answers/);
   });
 
   test('invalid: stopped, packets lost on either side, and before all else', () => {

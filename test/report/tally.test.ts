@@ -14,7 +14,7 @@ function share(observer: SummaryObserver, answered: number, lateMs: number, late
   observer.opened();
   for (let i = 0; i < answered; i++) {
     observer.captured();
-    const times = { paced: 0, due: i, sent: i + lateMs, answered: i + lateMs + latencyMs };
+    const times = { paced: 0, due: i, sent: i + lateMs, oursMs: 3 * i, answered: i + lateMs + latencyMs };
     observer.answered(
       { session: meta, copy: 0, command: commands[0], text: commands[0], reply: makeReply(), ...times },
       i % 2 ? 'none' : 'rows',
