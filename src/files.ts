@@ -14,7 +14,7 @@ import {
   readFileSync,
   type Stats,
 } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
 
 /** Absent on Windows, where Node knows neither. */
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
@@ -104,7 +104,9 @@ export async function openRegularHandle(
   mode = 0o600,
   options: RegularOptions = {},
 ): Promise<FileHandle> {
-  refuseOther(path);
+  // Nothing here waits on this thread: `path` may be on a file system that does not answer.
+  const found = await lstat(path).catch(() => undefined);
+  if (found !== undefined && !found.isFile()) throw notRegular(found);
   const handle = await open(path, safeFlags(flags), mode);
   try {
     check(await handle.stat(), flags, options);

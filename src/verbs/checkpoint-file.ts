@@ -3,16 +3,26 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
-import { isCount, isMs, isRecord, mergeTallies, type Tally, tallyProblem } from '../report/tally.ts';
+import {
+  addStalls,
+  isCount,
+  isMs,
+  isRecord,
+  mergeTallies,
+  type Tally,
+  tallyProblem,
+} from '../report/tally.ts';
 import { sumStats } from '../transport/targets.ts';
 import type { TransportStats } from '../transport/transport.ts';
+import { isStage } from './log-stage.ts';
 import { readSealed } from './sealed.ts';
 
 /** What follows where the files of a run are of no use. */
 export const BEGIN_ANEW = "this run can't be resumed (set the target's data back, and begin it anew)";
 
 /** Checkpoints and logs have names of this form in the run's folder. */
-const FILES = /^(checkpoint-\d+\.json|sessions-\d+\.\d+\.log)(\.later)?(\.tmp)?$/;
+const FILES =
+  /^(checkpoint-\d+\.json|sessions-\d+\.\d+\.log(\.staged-[01])?|sessions\.broken)(\.later)?(\.tmp)?$/;
 
 export function isCheckpointFile(name: string): boolean {
   return FILES.test(name);
@@ -36,6 +46,8 @@ export interface CheckpointFile extends Counted {
   horizon: number;
   /** Of the host (bootId). */
   boot: string;
+  /** Where what the log has not on the disk is (log-stage.ts). */
+  stage: string;
   /** Since the run began, without the time that it stood still. */
   elapsedMs: number;
   /**
@@ -94,13 +106,14 @@ export function readCheckpoint(folder: string, share: number, run: string): Chec
 
 function problemOf(held: unknown): string | undefined {
   if (!isRecord(held)) return 'it holds no checkpoint';
-  const { run, share, pass, logOctets, horizon, boot, elapsedMs, before } = held;
+  const { run, share, pass, logOctets, horizon, boot, stage, elapsedMs, before } = held;
   const wrong = (name: string) => `it is damaged: its field ${name} has another form`;
   if (!isRunId(run)) return wrong('run');
   for (const [name, value] of Object.entries({ share, pass })) if (!isNumberOfLog(value)) return wrong(name);
   if (!isCount(logOctets)) return wrong('logOctets');
   if (horizon !== -1 && !isNumberOfLog(horizon)) return wrong('horizon');
   if (typeof boot !== 'string') return wrong('boot');
+  if (!isStage(stage)) return wrong('stage');
   if (!isMs(elapsedMs)) return wrong('elapsedMs');
   const inner = countedProblem(held) ?? (before === undefined ? undefined : countedProblem(before));
   return inner === undefined ? undefined : `it is damaged: its ${inner}`;
@@ -128,7 +141,7 @@ function strangerIn(held: CheckpointFile, share: number, run: string): string | 
 export function sumOfCounted(a: Counted | undefined, b: Counted): Counted {
   if (a === undefined) return { tally: b.tally, transport: b.transport };
   return {
-    tally: mergeTallies([a.tally, b.tally]),
+    tally: { ...mergeTallies([a.tally, b.tally]), stalls: addStalls(a.tally.stalls, b.tally.stalls) },
     transport: sumStats([a.transport, b.transport], false),
   };
 }

@@ -6,13 +6,25 @@
  * its body, and a check of these 12; where it has a body, that and its check (4 octets) follow. Checks are xxHash (32 bits), mixed with the
  * header's and the record's place, so that no record is taken for one that stood elsewhere.
  */
-import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  readSync,
+  write,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { xxh32 } from '../archive/xxh32.ts';
 import { OPEN, openRegular } from '../files.ts';
 import { type Accounts, packAccounts, unpackAccounts } from '../report/accounts.ts';
+import { LogStage, type Piece, removeStaged } from './log-stage.ts';
 
 const syncLater = promisify(fdatasync);
+const writeLater = promisify(write);
 
 /** Which log it is. */
 export interface LogId {
@@ -147,23 +159,33 @@ class Window {
   }
 }
 
-/** Writes a log. Throws the system's errors. */
+/**
+ * Writes a log: each record into its stage, at once; to the disk when told, and off this thread. What the disk has is whole up to some
+ * record, and the stage has all that follows. Throws the system's errors.
+ */
 export class SessionLog {
+  readonly #path: string;
   readonly #fd: number;
+  readonly #stageName: string;
+  /** Since the first record. */
+  #stage!: LogStage;
   readonly #salt: number;
   readonly #head = Buffer.alloc(HEAD_OCTETS);
   /** Written so far. */
   octets = 0;
 
-  private constructor(path: string, id: LogId, flags: number) {
+  private constructor(path: string, id: LogId, stage: string, flags: number) {
+    this.#path = path;
+    this.#stageName = stage;
     this.#fd = openRegular(path, flags);
     this.#salt = saltOf(headerOf(id));
   }
 
-  /** Makes the file, or empties it. */
-  static create(path: string, id: LogId): SessionLog {
-    const log = new SessionLog(path, id, OPEN.create);
-    log.#write(headerOf(id));
+  /** Makes the file, or empties it. `stage`: as in the checkpoint (log-stage.ts). */
+  static create(path: string, id: LogId, stage: string): SessionLog {
+    const log = new SessionLog(path, id, stage, OPEN.create);
+    log.#writeThrough(headerOf(id));
+    log.#openStage();
     return log;
   }
 
@@ -171,13 +193,26 @@ export class SessionLog {
    * Goes on after the first `octets`, which are whole (`readLog`). `horizon`: nobody knows which sessions up to it were begun that those
    * do not name, which is written down before anything that follows is cut off; undefined: it is known of all.
    */
-  static resume(path: string, id: LogId, octets: number, horizon: number | undefined): SessionLog {
-    const log = new SessionLog(path, id, OPEN.update);
-    if (octets === 0) log.#write(headerOf(id));
+  static resume(
+    path: string,
+    id: LogId,
+    stage: string,
+    { octets, horizon }: { octets: number; horizon: number | undefined },
+  ): SessionLog {
+    const log = new SessionLog(path, id, stage, OPEN.update);
+    if (octets === 0) log.#writeThrough(headerOf(id));
     else log.octets = octets;
-    if (horizon !== undefined && horizon >= 0) log.#record(horizon, UNKNOWN);
+    if (horizon !== undefined && horizon >= 0) {
+      log.#writeHead(log.#head, horizon, UNKNOWN, 0);
+      log.#writeThrough(log.#head);
+    }
     ftruncateSync(log.#fd, log.octets);
+    log.#openStage();
     return log;
+  }
+
+  #openStage(): void {
+    this.#stage = new LogStage(dirname(this.#path), this.#stageName, basename(this.#path), this.octets);
   }
 
   begun(session: number, copy: number): void {
@@ -200,17 +235,30 @@ export class SessionLog {
     this.#write(record);
   }
 
-  /** Resolves when all that was written is on the disk. */
-  sync(): Promise<void> {
-    return syncLater(this.#fd);
+  /** Resolves when all that was written so far is on the disk. One at a time, and not together with `syncNow`. */
+  async sync(): Promise<void> {
+    const { octets, at } = this.#stage.take(this.octets);
+    for (let done = 0; done < octets.length; ) {
+      const { bytesWritten } = await writeLater(this.#fd, octets, done, octets.length - done, at + done);
+      done += bytesWritten;
+    }
+    await syncLater(this.#fd);
+    this.#stage.carried();
   }
 
+  /** As `sync`, before it returns. */
   syncNow(): void {
+    const { octets, at } = this.#stage.take(this.octets);
+    writeAll(this.#fd, octets, at);
     fdatasyncSync(this.#fd);
+    this.#stage.carried();
   }
 
+  /** All of it is on the disk, or nobody is to go on from it. */
   close(): void {
     closeSync(this.#fd);
+    this.#stage.close();
+    removeStaged(dirname(this.#path), this.#stageName, basename(this.#path));
   }
 
   #record(session: number, what: number): void {
@@ -227,10 +275,37 @@ export class SessionLog {
   }
 
   #write(octets: Buffer): void {
-    for (let done = 0; done < octets.length; )
-      done += writeSync(this.#fd, octets, done, octets.length - done, this.octets + done);
+    this.#stage.write(octets);
     this.octets += octets.length;
   }
+
+  #writeThrough(octets: Buffer): void {
+    writeAll(this.#fd, octets, this.octets);
+    this.octets += octets.length;
+  }
+}
+
+/**
+ * Puts what a stage had (log-stage.ts) in its places on the disk, before the log is read. Writing it again changes nothing. Returns what
+ * is missing before a piece, continuing the log's name; undefined: nothing is.
+ */
+export function carryOver(path: string, pieces: readonly Piece[]): string | undefined {
+  const fd = openRegular(path, OPEN.update);
+  try {
+    for (const { octets, at } of pieces) {
+      const { size } = fstatSync(fd);
+      if (at > size) return `lacks octets ${size} to ${at}`;
+      writeAll(fd, octets, at);
+    }
+    return undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function writeAll(fd: number, octets: Buffer, at: number): void {
+  for (let done = 0; done < octets.length; )
+    done += writeSync(fd, octets, done, octets.length - done, at + done);
 }
 
 function headerOf({ run, share, pass }: LogId): Buffer {

@@ -10,6 +10,7 @@ import type { CheckpointJob } from './checkpoint.ts';
 import { checkpointPath, isCheckpointFile, isRunId } from './checkpoint-file.ts';
 import { readShareLeft, type ShareLeft } from './checkpoint-left.ts';
 import { writeDurably } from './durable.ts';
+import { removeStage } from './log-stage.ts';
 import { relyOnCaller } from './run-as.ts';
 import { readSealed, seal } from './sealed.ts';
 
@@ -133,6 +134,7 @@ export function endRunFile(folder: string, file: RunFile): void {
   try {
     writeRunFile(folder, { ...file, completed: true });
     removeCheckpoints(folder);
+    removeStage(file.id);
   } catch {
     removeRun(folder);
   }
@@ -147,6 +149,11 @@ export function canBeResumed(folder: string, shares: number): boolean {
 
 /** A new run has this folder, and has sent nothing yet. */
 export function removeRun(folder: string): void {
+  try {
+    removeStage(readRunFile(folder).id);
+  } catch {
+    // There was none, or nobody knows which.
+  }
   removeCheckpoints(folder, (name) => name === RUN_FILE);
 }
 

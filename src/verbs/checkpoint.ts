@@ -1,11 +1,13 @@
 /** Checkpoints of one share of a run, from which `mytape replay --resume` goes on, whatever ended the run. */
 import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { MytapeError } from '../errors.ts';
-import { syncFolder } from '../files.ts';
+import type { FlowEvent } from '../flow/events.ts';
 import type { Observer } from '../replay/outcome.ts';
 import type { Done } from '../replay/resume.ts';
 import { type Accounts, accountsOf, addAccounts, emptyAccounts, withAccounts } from '../report/accounts.ts';
 import { ClosedSessions } from '../report/closed-sessions.ts';
+import type { StallSums } from '../report/tally.ts';
 import {
   bootId,
   type CheckpointFile,
@@ -17,6 +19,7 @@ import {
 import { readShareLeft, type ShareLeft, type ShareOfRun } from './checkpoint-left.ts';
 import { SessionLog } from './checkpoint-log.ts';
 import { writeDurably, writeDurablyLater } from './durable.ts';
+import { condemnStage, NO_STAGE, stageOf } from './log-stage.ts';
 import { LoggedSessions } from './logged-sessions.ts';
 import { seal } from './sealed.ts';
 
@@ -30,6 +33,9 @@ const WHOLE_EVERY = 10;
  * before. After a power failure as many may be lost that were not begun.
  */
 const LEAST_AHEAD = 32;
+
+/** A disk that takes no write for so long stalls: nobody waits for it any more. */
+const STALL_MS = 1_000;
 
 /** What of a run a share is told. Plain data. */
 export interface CheckpointJob {
@@ -48,6 +54,9 @@ export interface CheckpointJob {
  * before it connects, which is enough where only the process ends. A host that ends takes along what was not synced: so each checkpoint has
  * a horizon, the highest session that may begin before the next one is on the disk, and whoever goes on takes all up to there that the log
  * does not name for lost.
+ *
+ * While sessions run, nothing here waits for the disk on their thread. The reader does (`gate`), for a horizon, and no longer than STALL_MS:
+ * a disk that stalls costs what it was to hold, never the run.
  */
 export class Checkpoints {
   /** To be told of the run, after whoever counts. */
@@ -78,12 +87,18 @@ export class Checkpoints {
   #highestBefore = -1;
   /** On the disk. */
   #horizon = -1;
-  /** Number of the newest checkpoint that was begun to be written. */
-  #newest = 0;
-  /** The one that is written off this thread. */
+  readonly #stage: string;
+  /** The checkpoint that is written off this thread, and since when. */
   #saving: Promise<void> | undefined;
+  #savingSince = 0;
+  /** It was said that it takes too long. */
+  #isStalled = false;
+  /** How often the disk took no writes. */
+  readonly stalls: StallSums = { count: 0, ms: 0, longestMs: 0 };
   /** Something could not be written: nobody can go on from here. */
   #broken = false;
+  /** Resolves when the checkpoint is gone that nobody is to go on from. */
+  #removed: Promise<void> | undefined;
 
   /**
    * Makes the files. `count` returns what this run has counted of the share so far. `say` is called where records of runs before this one
@@ -97,6 +112,7 @@ export class Checkpoints {
     say: (line: string) => void,
   ) {
     this.#of = { folder, run, share, copies };
+    this.#stage = stageOf(run);
     this.#count = count;
     this.#say = say;
     this.#closed = new ClosedSessions(copies, (id, accounts) =>
@@ -157,9 +173,36 @@ export class Checkpoints {
     this.#timer ??= setInterval(() => this.#saveLater(), CHECKPOINT_MS);
   }
 
+  /** `events`, which begin no session before a horizon beyond it is on the disk, or the disk stalls. They are read ahead of what is due. */
+  async *gate(events: AsyncIterable<readonly FlowEvent[]>): AsyncGenerator<readonly FlowEvent[]> {
+    for await (const batch of events) {
+      for (const { type, session } of batch)
+        if (type === 'open') this.#highest = Math.max(this.#highest, session.id);
+      if (this.#highest > this.#horizon) await this.#widen();
+      yield batch;
+    }
+  }
+
+  async #widen(): Promise<void> {
+    const until = performance.now() + STALL_MS;
+    while (this.#highest > this.#horizon && !this.#broken && !this.#isStalled) {
+      const leftMs = until - performance.now();
+      if (leftMs <= 0) break;
+      this.#saveLater();
+      const saving = this.#saving;
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, leftMs);
+      });
+      await Promise.race([saving, patience]);
+      clearTimeout(timer);
+    }
+  }
+
   /** The recording was read to its end, and all is over. The next pass begins the sessions anew. */
   async passed(): Promise<void> {
     await this.#saving;
+    this.#tellStall();
     this.#whole = this.#count();
     this.#settled = accountsOf(this.#whole.tally);
     // The log that had them goes.
@@ -184,9 +227,12 @@ export class Checkpoints {
   /** Nothing is written any more. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#tellStall();
     await this.#saving;
     this.#whole = this.#count();
-    this.#guarded(() => this.#saveNow());
+    // All of it is on the disk then.
+    this.#guarded(() => this.#saveNow(NO_STAGE));
+    await this.#removed;
     this.#log.close();
   }
 
@@ -196,7 +242,7 @@ export class Checkpoints {
 
   #newLog(): SessionLog {
     const { run, share } = this.#of;
-    return SessionLog.create(this.#logPath, { run, share, pass: this.#pass });
+    return SessionLog.create(this.#logPath, { run, share, pass: this.#pass }, this.#stage);
   }
 
   #sameLog({ file, log, logPath, logOctets, doubt }: ShareLeft): SessionLog {
@@ -205,17 +251,14 @@ export class Checkpoints {
         `${doubt}. Sessions up to ${file.horizon} that it does not name may have been replayed: they are lost, unknown-after-crash, ` +
           'and not replayed a second time',
       );
-    return SessionLog.resume(logPath, log, logOctets, doubt === undefined ? undefined : file.horizon);
+    const horizon = doubt === undefined ? undefined : file.horizon;
+    return SessionLog.resume(logPath, log, this.#stage, { octets: logOctets, horizon });
   }
 
   #noteBegun(id: number, copy: number): void {
     if (!this.#sessions.begin(id, copy)) return;
     this.#highest = Math.max(this.#highest, id);
-    this.#guarded(() => {
-      if (id > this.#horizon) this.#saveNow();
-      else if (id > this.#horizon - LEAST_AHEAD / 2) this.#saveLater();
-      this.#log.begun(id, copy);
-    });
+    this.#guarded(() => this.#log.begun(id, copy));
   }
 
   #noteOpened(id: number, copy: number): void {
@@ -225,7 +268,7 @@ export class Checkpoints {
   }
 
   /** As it is now, but for what need not add up. */
-  #describe(): CheckpointFile {
+  #describe(stage = this.#stage): CheckpointFile {
     const { tally, transport } = this.#whole;
     const begun = this.#highestBefore < 0 ? 0 : this.#highest - this.#highestBefore;
     const ahead = Math.max(LEAST_AHEAD, 2 * begun);
@@ -238,6 +281,7 @@ export class Checkpoints {
       logOctets: this.#log.octets,
       horizon: Math.max(this.#horizon, this.#highest + ahead),
       boot: this.#boot,
+      stage,
       elapsedMs: this.#beforeMs + (this.#startedMs === undefined ? 0 : performance.now() - this.#startedMs),
       before: this.#before,
       tally: withAccounts(tally, this.#settled),
@@ -246,9 +290,8 @@ export class Checkpoints {
   }
 
   /** Returns when it is on the disk. */
-  #saveNow(): void {
-    this.#newest++;
-    const file = this.#describe();
+  #saveNow(stage?: string): void {
+    const file = this.#describe(stage);
     this.#log.syncNow();
     writeDurably(checkpointPath(this.#of.folder, this.#of.share), seal(file));
     this.#horizon = file.horizon;
@@ -256,23 +299,48 @@ export class Checkpoints {
 
   /** Without waiting for the disk, which takes milliseconds: commands are due meanwhile. */
   #saveLater(): void {
+    if (this.#saving !== undefined) this.#tellStall();
     if (this.#broken || this.#saving !== undefined) return;
+    this.#savingSince = performance.now();
     this.#saving = this.#save()
       .catch((error: Error) => this.#breakOff(error))
       .finally(() => {
         this.#saving = undefined;
+        this.#countStall(performance.now() - this.#savingSince);
       });
   }
 
+  /** Says so once where the disk takes no writes, while it takes none. */
+  #tellStall(): void {
+    const ms = performance.now() - this.#savingSince;
+    if (this.#saving === undefined || this.#isStalled || ms < STALL_MS) return;
+    this.#isStalled = true;
+    this.#say(
+      `the disk of ${this.#of.folder} takes no writes: the run goes on without it. Should this host go down before it does, a run that is ` +
+        'resumed may send sessions twice',
+    );
+  }
+
+  #countStall(ms: number): void {
+    if (ms < STALL_MS) return;
+    this.stalls.count++;
+    this.stalls.ms += ms;
+    this.stalls.longestMs = Math.max(this.stalls.longestMs, ms);
+    if (this.#isStalled)
+      this.#say(`the disk of ${this.#of.folder} takes writes again, after ${Math.round(ms / 1000)} s`);
+    this.#isStalled = false;
+  }
+
   async #save(): Promise<void> {
-    const number = ++this.#newest;
     if (++this.#saves % WHOLE_EVERY === 0) this.#whole = this.#count();
     const file = this.#describe();
     const text = seal(file);
     await this.#log.sync();
-    const isWanted = () => number === this.#newest && !this.#broken;
-    await writeDurablyLater(checkpointPath(this.#of.folder, this.#of.share), text, isWanted);
-    if (isWanted()) this.#horizon = file.horizon;
+    const path = checkpointPath(this.#of.folder, this.#of.share);
+    await writeDurablyLater(path, text);
+    // What broke off meanwhile is not to be resumed.
+    if (this.#broken) await rm(path, { force: true });
+    else this.#horizon = file.horizon;
   }
 
   #guarded(write: () => void): void {
@@ -289,12 +357,13 @@ export class Checkpoints {
     if (this.#broken) return;
     this.#broken = true;
     const { folder, share } = this.#of;
+    // In memory, whatever becomes of the disk.
     try {
-      rmSync(checkpointPath(folder, share), { force: true });
-      syncFolder(folder);
+      condemnStage(folder, this.#stage);
     } catch {
-      // Nothing can be written there, and what is there is older than what follows: `say` warns of it.
+      // What is there is older than what follows: `say` warns of it.
     }
+    this.#removed = rm(checkpointPath(folder, share), { force: true }).catch(() => {});
     this.#say(`cannot write a checkpoint into ${folder}: ${message}: this run can't be resumed`);
   }
 }

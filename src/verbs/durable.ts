@@ -3,7 +3,7 @@
  * folder is synced, which has the name.
  */
 import { closeSync, fdatasyncSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OPEN, openRegular, openRegularHandle, syncFolder } from '../files.ts';
 
@@ -29,12 +29,12 @@ export function writeDurably(path: string, text: string): void {
 }
 
 /**
- * As `writeDurably`, off this thread. `isWanted` is asked when all but the name is done: where it returns false, because something newer
- * was written meanwhile, `path` stays as it is.
+ * As `writeDurably`, off this thread: a disk that takes no writes holds up nobody but who waits for this. One at a time for a path, and not
+ * together with `writeDurably`.
  */
-export async function writeDurablyLater(path: string, text: string, isWanted: () => boolean): Promise<void> {
+export async function writeDurablyLater(path: string, text: string): Promise<void> {
   const beside = `${path}.later.tmp`;
-  rmSync(beside, { force: true });
+  await rm(beside, { force: true });
   const file = await openRegularHandle(beside, OPEN.createNew);
   try {
     try {
@@ -43,12 +43,10 @@ export async function writeDurablyLater(path: string, text: string, isWanted: ()
     } finally {
       await file.close();
     }
-    if (!isWanted()) return;
-    // On this thread, so that nothing newer comes in between.
-    renameSync(beside, path);
-  } finally {
-    // Gone already where it was given its name.
-    rmSync(beside, { force: true });
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
   }
   const folder = await open(dirname(path), 'r');
   try {

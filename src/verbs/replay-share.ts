@@ -17,7 +17,7 @@ import { partOf, type Share } from '../replay/share.ts';
 import type { FloodFacts } from '../report/flood.ts';
 import type { GapTotals } from '../report/gaps.ts';
 import { SummaryObserver } from '../report/summary.ts';
-import type { Tally } from '../report/tally.ts';
+import type { StallSums, Tally } from '../report/tally.ts';
 import { type CaptureNs, realClock } from '../time.ts';
 import type { ClientAddresses } from '../transport/clients.ts';
 import type { HostLimit, Transport, TransportStats } from '../transport/transport.ts';
@@ -123,10 +123,23 @@ export interface ShareResult {
   unread: string | undefined;
   /** Packets of blocks of the archive that can't be read. */
   damagedPackets: number;
+  /** How often the disk of the run's folder took no writes. */
+  disk: StallSums | undefined;
   /** Rules of `--rewrite` that no statement matched. */
   unusedRules: string[];
   /** What a live run captured; undefined: it was none. */
   captured: (SourceStats & FloodFacts & { gaps: GapTotals }) | undefined;
+}
+
+/** Returns what tells which part of the time since it was last called this thread was at work, of 1. */
+function loadSinceLast(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
+  };
 }
 
 /** One share of a replay, in the thread that made it: an engine over the archive, with a transport of its own. */
@@ -246,6 +259,7 @@ export class ReplayShare {
         speed: this.#speed,
         clock: realClock,
         openAlarm,
+        load: loadSinceLast(),
         ...openTiming(this.#job.timing, anchor.at),
         connectTimeoutMs,
         replyTimeoutMs,
@@ -287,7 +301,8 @@ export class ReplayShare {
         serverPorts: new Set(serverPorts),
         openTls: tlsReader(this.#job.archive, this.#job.keyLog),
       });
-      await engine.run(source.damaged?.named(this.#decoded) ?? this.#decoded);
+      const named = source.damaged?.named(this.#decoded) ?? this.#decoded;
+      await engine.run(checkpoints?.gate(named) ?? named);
     } catch (error) {
       this.#unread = (error as Error).message;
       engine.cut();
@@ -330,6 +345,7 @@ export class ReplayShare {
       ...this.#checkpoints?.total(),
       unread: this.#unread,
       damagedPackets: this.#damagedPackets,
+      disk: this.#checkpoints?.stalls,
       unusedRules: this.#rules?.unused() ?? [],
       captured: this.#captured(),
     };

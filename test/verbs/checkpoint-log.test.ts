@@ -37,13 +37,14 @@ const steps = fc
 
 /** Writes it, and returns where each step's record ends. */
 function write(path: string, all: readonly Step[]): number[] {
-  const log = SessionLog.create(path, ID);
+  const log = SessionLog.create(path, ID, '.');
   const ends = all.map((step) => {
     if (step.does === 'close') log.closed(step.session, ONE);
     else if (step.does === 'begin') log.begun(step.session, step.copy);
     else log.opened(step.session, step.copy);
     return log.octets;
   });
+  log.syncNow();
   log.close();
   return ends;
 }
@@ -80,12 +81,13 @@ describe('the log of a share', () => {
         const before = read(path);
         assert.deepEqual([before.octets, before.damage], [before.size, undefined]);
         assertHas(before.sessions, first);
-        const log = SessionLog.resume(path, ID, before.octets, undefined);
+        const log = SessionLog.resume(path, ID, '.', { octets: before.octets, horizon: undefined });
         for (const step of all.slice(cut)) {
           if (step.does === 'close') log.closed(step.session, ONE);
           else if (step.does === 'begin') log.begun(step.session, step.copy);
           else log.opened(step.session, step.copy);
         }
+        log.syncNow();
         log.close();
         assertHas(read(path).sessions, all);
       }),
@@ -161,11 +163,12 @@ describe('the log of a share', () => {
       [(log) => log.begun(7, 0), /session 7 began when it was closed/],
     ];
     for (const [act, message] of cases) {
-      const log = SessionLog.create(path, ID);
+      const log = SessionLog.create(path, ID, '.');
       log.begun(5, 1);
       log.closed(7, ONE);
       const { octets } = log;
       act(log);
+      log.syncNow();
       log.close();
       const found = read(path);
       assert.equal(found.octets, octets);
@@ -182,8 +185,9 @@ describe('the log of a share', () => {
   test('says up to where nobody knows what was begun, and what is cut off stays cut off', (t) => {
     const path = join(temporaryFolder(t), 'log');
     const ends = write(path, [BEGIN, { does: 'begin', session: 6, copy: 0 }, { does: 'close', session: 8 }]);
-    const log = SessionLog.resume(path, ID, ends[0], 9);
+    const log = SessionLog.resume(path, ID, '.', { octets: ends[0], horizon: 9 });
     log.begun(10, 0);
+    log.syncNow();
     log.close();
     const { sessions, damage } = read(path);
     assert.equal(damage, undefined);

@@ -14,6 +14,7 @@ import {
   newRunId,
   readCheckpoint,
 } from '../../src/verbs/checkpoint-file.ts';
+import { removeStage, stageOf } from '../../src/verbs/log-stage.ts';
 import { seal } from '../../src/verbs/sealed.ts';
 import { temporaryFolder } from '../archive/support.ts';
 import { Tape } from '../replay/tape.ts';
@@ -62,6 +63,8 @@ class Lives {
   readonly #run = newRunId();
   #folder: string;
   #lives = 0;
+  /** Shares that wait for what they read. */
+  #reads = 0;
 
   constructor(folder: string, shares: number, loops = 1) {
     this.#loops = loops;
@@ -89,6 +92,8 @@ class Lives {
       };
       const die = ({ engines }: Run) => {
         cpSync(folder, next, { recursive: true });
+        // What memory has outlives the process.
+        cpSync(stageOf(this.#run), `${next}-stage`, { recursive: true });
         isDead = true;
         for (const engine of engines) engine.cut();
       };
@@ -102,6 +107,8 @@ class Lives {
         target: { users: { app: 'secret' }, reacts: (...command) => this.#receive(pass, isDead, ...command) },
         engineOf: ({ index }) => ({ done: opened[index].checkpoints.done }),
         observersOf: ({ index }) => opened[index].observers,
+        eventsOf: ({ index }, events) => this.#reading(opened[index].checkpoints.gate(events)),
+        waits: () => this.#reads > 0,
         at: happens,
       });
       if (leftMs !== undefined) leftMs -= elapsedMs;
@@ -111,6 +118,8 @@ class Lives {
     this.#lives++;
     if (isDead) {
       this.#folder = next;
+      removeStage(this.#run);
+      cpSync(`${next}-stage`, stageOf(this.#run), { recursive: true });
       if (end !== undefined && end.keeps !== 'all') this.#damage(end.keeps);
       return undefined;
     }
@@ -124,6 +133,16 @@ class Lives {
       transport: TRANSPORT,
       interrupted: false,
     });
+  }
+
+  /** `events`, as one who knows when they are waited for. */
+  async *#reading<T>(events: AsyncGenerator<T>): AsyncGenerator<T> {
+    for (;;) {
+      this.#reads++;
+      const next = await events.next().finally(() => this.#reads--);
+      if (next.done === true) return;
+      yield next.value;
+    }
   }
 
   #receive(pass: number, isDead: boolean, { sql }: Received, { identity }: FakeConnection): undefined {
@@ -153,6 +172,7 @@ class Lives {
       else {
         truncateSync(log, file.logOctets + Math.floor((length - file.logOctets) * keeps.ofTheEnd));
         edit(this.#folder, { ...file, boot: 'another' });
+        removeStage(this.#run);
       }
     }
   }
@@ -209,7 +229,9 @@ describe('a run that ends too early again and again', () => {
           } else
             assert.ok(
               lives.said.some((line) =>
-                /may lack its last records|and its checkpoint names|header is cut off/.test(line),
+                /may lack its last records|and its checkpoint names|header is cut off|lacks octets/.test(
+                  line,
+                ),
               ),
             );
           const answered = summary.commands.answered - summary.sessions.completed;

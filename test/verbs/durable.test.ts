@@ -8,7 +8,7 @@ import { temporaryFolder } from '../archive/support.ts';
 
 const WRITERS: Readonly<Record<string, (path: string, text: string) => Promise<void>>> = {
   'at once': async (path, text) => writeDurably(path, text),
-  'off this thread': (path, text) => writeDurablyLater(path, text, () => true),
+  'off this thread': (path, text) => writeDurablyLater(path, text),
 };
 
 for (const [how, write] of Object.entries(WRITERS)) {
@@ -48,12 +48,3 @@ for (const [how, write] of Object.entries(WRITERS)) {
     });
   });
 }
-
-test('one that nobody wants any more leaves what is there, and nothing beside it', async (t) => {
-  const folder = temporaryFolder(t);
-  const path = join(folder, 'file');
-  writeFileSync(path, 'newer');
-  await writeDurablyLater(path, 'older', () => false);
-  assert.equal(readFileSync(path, 'utf8'), 'newer');
-  assert.deepEqual(readdirSync(folder), ['file']);
-});
