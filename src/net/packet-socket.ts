@@ -30,6 +30,17 @@ export interface RingReader {
   hasReady(count: number): boolean;
 }
 
+/** struct sockaddr_ll, which a ring has behind each packet's header: the interface's index, and PACKET_OUTGOING or another type. */
+const SLL_INDEX = 4;
+const SLL_TYPE = 10;
+const PACKET_OUTGOING = 4;
+
+/** Which interface shows a packet, and which way it goes; `at`: where its sockaddr_ll begins. */
+export function placeOf(view: DataView, at: number): number {
+  const isOutgoing = view.getUint8(at + SLL_TYPE) === PACKET_OUTGOING;
+  return 2 * view.getInt32(at + SLL_INDEX, true) + (isOutgoing ? 1 : 0);
+}
+
 /** The memory of a ring, in words of its headers' sizes. */
 export interface RingMemory {
   octets: Uint8Array;

@@ -1,6 +1,7 @@
 import { captureNs, makeBlock, type PacketBlock } from '../wire/packets.ts';
+import type { InterfaceCopies } from './interface-copies.ts';
 import { addressOf, libc, MSG_DONTWAIT, setOption, setReceiveBuffer } from './libc.ts';
-import { makeRing, type RingReader, SOL_PACKET, STATUS_USER } from './packet-socket.ts';
+import { makeRing, placeOf, type RingReader, SOL_PACKET, STATUS_USER } from './packet-socket.ts';
 
 /**
  * TPACKET_V2: a slot a packet, ours the moment the kernel has filled it. Costs ten times as much a packet as V3 and
@@ -32,6 +33,8 @@ const TP_SNAPLEN = 2;
 const TP_SEC = 4;
 const TP_NSEC = 5;
 const TP_MAC = 6;
+/** Its sockaddr_ll, octets behind its beginning. */
+const TP_SLL = 32;
 
 export class LatencyRing implements RingReader {
   #fd: number;
@@ -44,16 +47,26 @@ export class LatencyRing implements RingReader {
   #wholeAddress: number;
   #slots: number;
   #originSec: number;
+  #copies: InterfaceCopies | undefined;
+  /** The memory of the slots. */
+  #view: DataView;
   /** The slot to look at next, and how many before it are lent out. */
   #next = 0;
   #lent = 0;
 
-  /** Makes the ring on a packet socket that is not yet bound to a protocol. */
-  constructor(fd: number, bufferOctets: number, linkType: number, originSec: number) {
+  /** Makes the ring on a packet socket that is not yet bound to a protocol. `copies`: packets that it knows are left out. */
+  constructor(
+    fd: number,
+    bufferOctets: number,
+    linkType: number,
+    originSec: number,
+    copies: InterfaceCopies | undefined,
+  ) {
     const rows = Math.max(1, Math.floor(bufferOctets / ROW_OCTETS));
     this.#fd = fd;
     this.#slots = (rows * ROW_OCTETS) / SLOT_OCTETS;
     this.#originSec = originSec;
+    this.#copies = copies;
     setOption(fd, SOL_PACKET, PACKET_COPY_THRESH, 1, 'PACKET_COPY_THRESH');
     setReceiveBuffer(fd, QUEUE_OCTETS);
     // struct tpacket_req: block size, blocks, frame size, frames.
@@ -63,6 +76,7 @@ export class LatencyRing implements RingReader {
     this.#signed = signed;
     this.#halves = halves;
     this.#block = makeBlock(octets, MAX_PACKETS, linkType);
+    this.#view = this.#block.view;
     const whole = new Uint8Array(new ArrayBuffer(WHOLE_OCTETS));
     this.#whole = makeBlock(whole, MAX_PACKETS, linkType);
     this.#wholeAddress = addressOf(whole);
@@ -99,7 +113,8 @@ export class LatencyRing implements RingReader {
     const block = this.#block;
     const most = Math.min(MAX_PACKETS, this.#slots >> 1);
     let count = 0;
-    for (; count < most; count++) {
+    let lent = 0;
+    for (; lent < most; lent++) {
       const word = this.#slotWord(this.#next);
       const status = Atomics.load(this.#signed, word + TP_STATUS);
       if ((status & (STATUS_USER | STATUS_COPY)) !== STATUS_USER) break;
@@ -108,9 +123,10 @@ export class LatencyRing implements RingReader {
       block.length[count] = words[word + TP_SNAPLEN];
       block.wireLength[count] = words[word + TP_LEN];
       block.at[count] = captureNs(words[word + TP_SEC], words[word + TP_NSEC], this.#originSec);
+      if (!this.#isCopy(block, count, word)) count++;
       this.#next = this.#next + 1 === this.#slots ? 0 : this.#next + 1;
     }
-    this.#lent = count;
+    this.#lent = lent;
     block.count = count;
     return block;
   }
@@ -121,7 +137,7 @@ export class LatencyRing implements RingReader {
     const block = this.#whole;
     let count = 0;
     let end = 0;
-    for (; count < MAX_PACKETS; count++) {
+    while (count < MAX_PACKETS) {
       const word = this.#slotWord(this.#next);
       const status = Atomics.load(this.#signed, word + TP_STATUS);
       if ((status & (STATUS_USER | STATUS_COPY)) !== (STATUS_USER | STATUS_COPY)) break;
@@ -132,11 +148,21 @@ export class LatencyRing implements RingReader {
       block.length[count] = Math.max(0, got);
       block.wireLength[count] = wire;
       block.at[count] = captureNs(words[word + TP_SEC], words[word + TP_NSEC], this.#originSec);
-      end += block.length[count];
+      if (!this.#isCopy(block, count, word)) {
+        end += block.length[count];
+        count++;
+      }
       this.#next = this.#next + 1 === this.#slots ? 0 : this.#next + 1;
       this.#lent++;
     }
     block.count = count;
     return block;
+  }
+
+  /** Whether packet `i`, whose slot begins at `word`, was handed over already, as another interface showed it. */
+  #isCopy({ view, offset, length, at }: PacketBlock, i: number, word: number): boolean {
+    const copies = this.#copies;
+    if (copies === undefined) return false;
+    return copies.isCopy(view, offset[i], length[i], placeOf(this.#view, 4 * word + TP_SLL), at[i]);
   }
 }

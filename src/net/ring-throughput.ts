@@ -1,5 +1,6 @@
 import { captureNs, makeBlock, type PacketBlock } from '../wire/packets.ts';
-import { makeRing, type RingReader, STATUS_USER } from './packet-socket.ts';
+import type { InterfaceCopies } from './interface-copies.ts';
+import { makeRing, placeOf, type RingReader, STATUS_USER } from './packet-socket.ts';
 
 /**
  * TPACKET_V3: the kernel packs packets into large blocks and hands over whole ones, when full or `RETIRE_MS` old.
@@ -38,6 +39,8 @@ const TP_NSEC = 2;
 const TP_SNAPLEN = 3;
 const TP_LEN = 4;
 const TP_MAC = 12;
+/** Its sockaddr_ll, octets behind its beginning. */
+const TP_SLL = 48;
 
 /** Where ring blocks lie, and the packets of one of them. */
 interface Place {
@@ -57,16 +60,24 @@ export class ThroughputRing implements RingReader {
   #backlogOctets = 0;
   #copy: Place | undefined;
   #originSec: number;
+  #copies: InterfaceCopies | undefined;
   /** The ring block to look at next. */
   #next = 0;
   /** The status word of the ring block that is lent out, or -1. */
   #lent = -1;
 
-  /** Makes the ring on a packet socket that is not yet bound to a protocol. */
-  constructor(fd: number, bufferOctets: number, linkType: number, originSec: number) {
+  /** Makes the ring on a packet socket that is not yet bound to a protocol. `copies`: packets that it knows are left out. */
+  constructor(
+    fd: number,
+    bufferOctets: number,
+    linkType: number,
+    originSec: number,
+    copies: InterfaceCopies | undefined,
+  ) {
     this.#blocks = Math.max(2, Math.floor(bufferOctets / BLOCK_OCTETS));
     this.#blockWords = BLOCK_OCTETS / 4;
     this.#originSec = originSec;
+    this.#copies = copies;
     // struct tpacket_req3: block size, blocks, frame size, frames, retire time, private octets, features.
     const request = Uint32Array.of(
       BLOCK_OCTETS,
@@ -152,17 +163,26 @@ export class ThroughputRing implements RingReader {
   #read({ words, halves, block }: Place, base: number): PacketBlock {
     const { offset, length, wireLength, at } = block;
     const originSec = this.#originSec;
-    const count = words[base + BLOCK_PACKETS];
+    const copies = this.#copies;
     let octet = base * 4 + words[base + BLOCK_FIRST];
-    for (let i = 0; i < count; i++) {
+    let i = 0;
+    for (let left = words[base + BLOCK_PACKETS]; left > 0; left--) {
       const word = octet >>> 2;
       offset[i] = octet + halves[(octet >>> 1) + TP_MAC];
       length[i] = words[word + TP_SNAPLEN];
       wireLength[i] = words[word + TP_LEN];
       at[i] = captureNs(words[word + TP_SEC], words[word + TP_NSEC], originSec);
+      const isCopy = copies?.isCopy(
+        block.view,
+        offset[i],
+        length[i],
+        placeOf(block.view, octet + TP_SLL),
+        at[i],
+      );
+      if (isCopy !== true) i++;
       octet += words[word + TP_NEXT];
     }
-    block.count = count;
+    block.count = i;
     return block;
   }
 }

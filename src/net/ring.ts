@@ -8,6 +8,7 @@ import {
   type SourceStats,
 } from '../wire/packets.ts';
 import { attachFilter, compileFilter, DROP_ALL } from './bpf.ts';
+import { InterfaceCopies } from './interface-copies.ts';
 import { interfaceState } from './interface-state.ts';
 import {
   AF_PACKET,
@@ -17,6 +18,7 @@ import {
   libc,
   openSocket,
   SO_ERROR,
+  SOCK_DGRAM,
   SOCK_RAW,
   SOL_SOCKET,
   setOption,
@@ -63,7 +65,11 @@ const CLOSE_MS = 500;
 /** How often an interface that is down is looked at. */
 const LOOK_MS = 100;
 
+/** Stands for all interfaces at once, as in tcpdump. */
+export const ANY_INTERFACE = 'any';
+
 export interface RingOptions {
+  /** A name, or ANY_INTERFACE: then each packet is handed over once, however many interfaces show it, without a link-layer header. */
   iface: string;
   /** tcpdump's syntax; none takes everything. */
   filter?: string;
@@ -71,7 +77,7 @@ export interface RingOptions {
   mode: 'throughput' | 'latency';
   /** Room in the kernel for packets not yet read. Default 64 MiB (throughput), 16 MiB (latency). */
   bufferOctets?: number;
-  /** Takes packets for other machines, too (a mirror port). Default false. */
+  /** Takes packets for other machines, too (a mirror port); not with ANY_INTERFACE. Default false. */
   promiscuous?: boolean;
   /** Leaves out what this host sends, which then is not even copied for us. Default false. */
   incomingOnly?: boolean;
@@ -102,11 +108,13 @@ export function openRing(options: RingOptions): PacketSource {
   const filter = share === undefined ? options.filter : shareFilter(options.filter, share);
   const originSec = options.originSec ?? Math.floor(Date.now() / 1000);
   // Protocol 0: nothing arrives before the filter and the ring stand.
-  const fd = openSocket(AF_PACKET, SOCK_RAW, 0, `capture on ${iface}`);
+  const isAny = iface === ANY_INTERFACE;
+  // Interfaces differ in what their packets begin with: without it (SOCK_DGRAM) all begin with IP.
+  const fd = openSocket(AF_PACKET, isAny ? SOCK_DGRAM : SOCK_RAW, 0, `capture on ${iface}`);
   try {
-    const index = interfaceIndex(iface);
+    const index = isAny ? 0 : interfaceIndex(iface);
     bindPacket(fd, index, 0);
-    const hardware = hardwareType(fd);
+    const hardware = isAny ? ARPHRD_RAWIP : hardwareType(fd);
     const linkType = LINK_TYPES[hardware];
     if (linkType === undefined) {
       throw new MytapeError(
@@ -119,7 +127,8 @@ export function openRing(options: RingOptions): PacketSource {
     if (hardware === ARPHRD_LOOPBACK || options.incomingOnly === true)
       setOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'PACKET_IGNORE_OUTGOING');
     const Ring = mode === 'throughput' ? ThroughputRing : LatencyRing;
-    const reader = new Ring(fd, options.bufferOctets ?? DEFAULT_OCTETS[mode], linkType, originSec);
+    const copies = isAny ? new InterfaceCopies() : undefined;
+    const reader = new Ring(fd, options.bufferOctets ?? DEFAULT_OCTETS[mode], linkType, originSec, copies);
     bindPacket(fd, index, ETH_P_ALL);
     if (getOption(fd, SOL_SOCKET, SO_ERROR, 'SO_ERROR') !== 0) {
       throw new MytapeError(
@@ -127,10 +136,11 @@ export function openRing(options: RingOptions): PacketSource {
         `cannot capture on ${iface}: it is down (try: ip link set ${iface} up)`,
       );
     }
-    const promiscuous = options.promiscuous === true;
+    const promiscuous = options.promiscuous === true && !isAny;
     if (promiscuous) setPromiscuous(fd, index, true);
     const { restMs, onGap } = options;
-    return new RingSource({ fd, iface, index, promiscuous }, linkType, originSec, reader, { restMs, onGap });
+    const device = { fd, iface, index, promiscuous, copies };
+    return new RingSource(device, linkType, originSec, reader, { restMs, onGap });
   } catch (error) {
     libc().close(fd);
     throw error;
@@ -150,6 +160,8 @@ interface Device {
   iface: string;
   index: number;
   promiscuous: boolean;
+  /** Where it is of all interfaces: which packets were left out. */
+  copies: InterfaceCopies | undefined;
 }
 
 class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> {
@@ -342,7 +354,7 @@ class RingSource implements PacketSource, AsyncIterator<PacketBlock, undefined> 
 
   #isDrained(): boolean {
     this.#counts.read();
-    return this.#packets >= this.#counts.captured;
+    return this.#packets + (this.#device.copies?.count ?? 0) >= this.#counts.captured;
   }
 
   #end(): void {

@@ -4,14 +4,14 @@ import { replayedText } from './replayed.ts';
 import type { Percentiles, Summary } from './summary.ts';
 
 /** What has such sessions and commands replayed the next time. */
-const NEXT_MOVES: Readonly<Record<string, string>> = {
+const nextMoves = (isLive: boolean): Readonly<Record<string, string>> => ({
   tls: 'give their keys: --keylog',
-  'joined-late': 'say --adopt, or record with --snapshot-from',
+  'joined-late': `say --adopt, or ${isLive ? 'mirror' : 'record'} with --snapshot-from`,
   'other-server': 'of a server that no -x names',
   'unknown-user': 'name them in the file of --users, or say --as',
   'out-of-time': 'the run was ended before',
   'damaged-block': 'replay an undamaged copy of the archive',
-};
+});
 
 /** The lines of the summary as people read it: the same numbers as summary.json, and how they add up. */
 export function summaryLines(summary: Summary, folder: string | undefined): string[] {
@@ -32,7 +32,7 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
       ? []
       : [row(`  × ${copies} copies`, captured.sessions * copies, captured.commands * copies)]),
     row('  skipped', skippedSessions, skippedCommands),
-    ...causes(sessions.skipped, commands.skipped, NEXT_MOVES),
+    ...causes(sessions.skipped, commands.skipped, nextMoves(summary.speed === 'live')),
     row('scheduled', sessions.scheduled, commands.scheduled),
     row('  completed / answered', sessions.completed, commands.answered),
     row('  lost', sessions.lost, lostCommands),
@@ -43,7 +43,7 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
       : [
           `Flood        ${counted(captured.flood.packets, 'packet')} of connections beyond those that are kept`,
         ]),
-    ...logins(sessions),
+    ...logins(sessions, summary.speed === 'live'),
     ...reconnections(sessions),
     ...waits(summary),
     '',
@@ -62,12 +62,10 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
 }
 
 /** Sessions that began in another way than by a login that succeeded. */
-function logins({
-  refused,
-  refused_for_room: byErrno,
-  adopted,
-  open_at_from,
-}: Summary['sessions']): string[] {
+function logins(
+  { refused, refused_for_room: byErrno, adopted, open_at_from }: Summary['sessions'],
+  isLive: boolean,
+): string[] {
   const forRoom = Object.values(byErrno).reduce((sum, n) => sum + n, 0);
   const errors = Object.keys(byErrno).join(', ');
   const said = [
@@ -75,7 +73,9 @@ function logins({
     ...(forRoom > 0
       ? [`${counted(forRoom, 'login')} that production had no room for (${errors}), each closed at once`]
       : []),
-    ...(adopted > 0 ? [`${counted(adopted, 'session')} adopted that began before the recording`] : []),
+    ...(adopted > 0
+      ? [`${counted(adopted, 'session')} adopted that began before the ${isLive ? 'mirror' : 'recording'}`]
+      : []),
     ...(open_at_from > 0 ? [`${counted(open_at_from, 'session')} set up that began before --from`] : []),
   ];
   return said.length === 0 ? [] : ['', `Logins       ${said.join('; ')}`];

@@ -1,7 +1,9 @@
 /** Where to capture, where nobody says so. */
 import { networkInterfaces } from 'node:os';
 import { MytapeError } from '../errors.ts';
+import { leadsToNetwork } from '../net/interface-kind.ts';
 import { interfaceWith, listenersOn } from '../net/listeners.ts';
+import { ANY_INTERFACE } from '../net/ring.ts';
 import { pathTo } from '../net/route.ts';
 import { type Address, isLoopback, parseAddress } from '../wire/address.ts';
 
@@ -37,7 +39,7 @@ export function placeToCapture(
   const place = { port, isHere, servers, alike: listeners?.any && isHere ? (servers ?? []) : [] };
   if (named !== undefined) {
     // An interface without address takes what is for others.
-    const takesOwn = isHere && (networkInterfaces()[named] ?? []).length > 0;
+    const takesOwn = isHere && (named === ANY_INTERFACE || (networkInterfaces()[named] ?? []).length > 0);
     const anybody = source === undefined && !takesOwn;
     return {
       ...place,
@@ -69,12 +71,33 @@ export function placeToCapture(
       ? (listeners.addresses.find((each) => !isLoopback(each)) ?? listeners.addresses[0])
       : (parseAddress(source) as Address);
   const iface = interfaceWith(address);
-  if (iface !== undefined)
-    return { ...place, iface, why: `it has ${address.text}, which the server of port ${port} listens on` };
+  const listens = `${address.text}, which the server of port ${port} listens on`;
+  if (iface !== undefined && isReachedBy(iface, address))
+    return { ...place, iface, why: `it has ${listens}` };
+  if (iface !== undefined) {
+    const why = `${iface} has ${listens}, but its packets may come by another one`;
+    return { ...place, iface: ANY_INTERFACE, why };
+  }
   throw new MytapeError(
     'usage',
     `no interface has ${address.text}, which the server of port ${port} listens on: name one with -i`,
   );
+}
+
+/**
+ * Whether packets for `address`, which `iface` has, surely come by it. A virtual address (a VIP) often stands on an interface that no packet
+ * ever comes by: a dummy, a veth, loopback.
+ */
+function isReachedBy(iface: string, address: Address): boolean {
+  if (isLoopback(address)) return true;
+  try {
+    if (defaultInterface() === iface) return true;
+  } catch {
+    // No default route.
+  }
+  const own = networkInterfaces()[iface]?.find((each) => each.address === address.text);
+  const isAlone = /\/(32|128)$/.test(own?.cidr ?? '');
+  return !isAlone && leadsToNetwork(iface);
 }
 
 /** The interface that strangers' packets leave by, or the only one there is beside loopback. */
@@ -90,7 +113,7 @@ export function defaultInterface(): string {
     const known = Object.keys(networkInterfaces()).join(', ');
     throw new MytapeError(
       'usage',
-      `no default route tells where to capture: name the interface with -i (${known})`,
+      `no default route tells where to capture: name the interface with -i (${known}; any: all of them)`,
     );
   }
 }

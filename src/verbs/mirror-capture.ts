@@ -1,5 +1,6 @@
 /** Where a mirror captures, and what. */
 import { MytapeError } from '../errors.ts';
+import { ANY_INTERFACE } from '../net/ring.ts';
 import { LiveMappings } from '../replay/live-mappings.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { type CapturePlace, placeToCapture } from './interfaces.ts';
@@ -31,7 +32,7 @@ export function planLive(
     const [one, other] = [plan.mappings[0], plan.mappings[elsewhere]].map(mappingWords);
     throw new MytapeError(
       'usage',
-      `-x ${one} is to be captured on ${iface}, -x ${other} on ${places[elsewhere].iface}: name one interface for both with -i, or run two mirrors`,
+      `-x ${one} is to be captured on ${iface}, -x ${other} on ${places[elsewhere].iface}: capture both with -i ${ANY_INTERFACE}, or run two mirrors`,
     );
   }
   if (why !== undefined) sayLine(`capturing on ${iface}: ${why}`);

@@ -64,7 +64,7 @@ function mirrorOptions() {
     .optionsGroup('Capture:')
     .option(
       '-i, --interface <name>',
-      'where to capture (default: the interface whose address the server of the recorded port listens on)',
+      'where to capture; any: on all interfaces, each packet once (default: the interface whose address the server of the recorded port listens on, or any where packets may come by another one)',
     )
     .option(
       '-F, --filter <expression>',

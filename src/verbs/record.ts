@@ -27,6 +27,7 @@ import { readPassword } from './passwords.ts';
 import { type CaptureChoices, discard, openRecordCapture, type RecordCapture } from './record-capture.ts';
 import { checkWritable, goOnAs, planRunAs, type RunAs, userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY, serverKeyOf } from './server-key.ts';
+import { SilenceTeller } from './silence-teller.ts';
 import type { Snapshotter, SnapshotterOptions } from './snapshot.ts';
 import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
 
@@ -64,7 +65,10 @@ export function recordCommand() {
   return new Command('record')
     .description('record MySQL traffic off an interface into an archive')
     .requiredOption('-o, --output <dir>', 'the archive: a folder that must not exist yet, or be empty')
-    .option('-i, --interface <name>', 'where to capture (default: the interface of the default route)')
+    .option(
+      '-i, --interface <name>',
+      'where to capture; any: on all interfaces, each packet once (default: the interface of the default route)',
+    )
     .option(
       '-p, --port <ports>',
       `ports that the servers listen on, e.g. 3307,3308 (default: ${DEFAULT_PORT})`,
@@ -198,6 +202,7 @@ async function record(
   const end = options.for === undefined ? undefined : setTimeout(stop, options.for);
   const clock = new ClockStepTeller(source.originSec, 'hold');
   let isTlsTold = false;
+  const silence = new SilenceTeller(iface, filter, sayLine);
   const tick = setInterval(() => {
     const stats = source.stats();
     writer.tick(stats);
@@ -205,6 +210,7 @@ async function record(
     // While there is time to do something about it.
     if (writer.tls > 0 && !isTlsTold)
       isTlsTold = sayTls({ sessions: writer.sessions, tls: writer.tls, keyed: 0 });
+    silence.look(stats.packets, performance.now() - begun);
     progress.show(describe(writer, stats.dropped, performance.now() - begun));
   }, TICK_MS);
   if (snapshots === undefined || servers.length > 0) noteServers(options.output, servers);

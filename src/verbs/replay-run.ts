@@ -35,6 +35,7 @@ import { RestTeller } from './rest-teller.ts';
 import { giveRunReserveBack, writeSummary } from './run-folder.ts';
 import { type OpenedRun, type OpeningFacts, openRun } from './run-opening.ts';
 import { showProgress } from './run-progress.ts';
+import { SilenceTeller } from './silence-teller.ts';
 import { refuseLive, TargetCheck } from './target-check.ts';
 
 const PROGRESS_MS = 1_000;
@@ -104,8 +105,11 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   await source.begun?.(() => threads.stop());
   const { originSec = 0 } = recording ?? {};
   const rests = new RestTeller({ originSec, skipsIdle: job.timing.idle !== undefined, say: sayLine });
+  const silence = job.live && new SilenceTeller(job.live.iface, job.live.filter, sayLine);
+  const begunAt = realClock.now();
   // What is live waits for what happens.
   const look = () => {
+    silence?.look(threads.progress.captured, realClock.now() - begunAt);
     if (job.live === undefined) rests.look(threads.progress, now());
     // A thread that hears nothing else would not know what another has heard.
     else if (heardItself(job) !== undefined) threads.cut();

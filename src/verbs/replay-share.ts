@@ -113,6 +113,8 @@ export interface Progress {
   restsUntilMs: number;
   /** What was recorded then, where that is known. */
   restsTo: CaptureNs | undefined;
+  /** Packets that a live run has captured so far. */
+  captured: number;
 }
 
 /** What became of a share. Plain data. */
@@ -233,6 +235,7 @@ export class ReplayShare {
       sentTo: this.#engine?.sentTo ?? 0,
       restsUntilMs: this.#engine?.isOver === true ? Number.POSITIVE_INFINITY : restsUntilMs,
       restsTo: rest?.at,
+      captured: this.#capture?.stats().packets ?? 0,
     };
   }
 

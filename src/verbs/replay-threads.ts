@@ -24,6 +24,7 @@ const NO_PROGRESS: Progress = {
   sentTo: 0,
   restsUntilMs: 0,
   restsTo: undefined,
+  captured: 0,
 };
 
 /** All shares of a run, in as many threads. */
@@ -109,6 +110,7 @@ class WorkerThreads implements ReplayThreads {
       sum.answered += progress.answered;
       sum.lost += progress.lost;
       sum.open += progress.open;
+      sum.captured += progress.captured;
       sum.reconnected += progress.reconnected;
       sum.sentTo = Math.max(sum.sentTo, progress.sentTo);
       if (progress.restsUntilMs >= sum.restsUntilMs) continue;

@@ -18,6 +18,9 @@ function byIntercept(bed: TestBed): string[] {
   return ['-s', `${bed.lab.addresses.assistant}:${RELAY_PORT}`, '--key-file', bed.files.key];
 }
 
+/** An address of online's that no interface with a network has. */
+const VIP = '10.79.0.9';
+
 const BY_SOCKET = ['--transport', 'socket'];
 
 labTests('mirror', (it) => {
@@ -68,6 +71,27 @@ labTests('mirror', (it) => {
     });
     assertMirrored(run);
     assert.equal(run.code, 0, run.stderr);
+  });
+
+  it('a virtual address on a veth, whose packets come by another interface: all are captured, each once', async (bed) => {
+    const { online, target } = bed.lab.addresses;
+    const add = 'ip link add vip0 type veth peer name vip1 && ip link set vip0 up && ip link set vip1 up';
+    await bed.lines('online', `${add} && ip addr add ${VIP}/32 dev vip0`);
+    await bed.lines('client', `ip route add ${VIP}/32 via ${online}`);
+    try {
+      const run = await mirrored(bed, {
+        args: [...BY_SOCKET, '-x', `${VIP}:${PORT}-${target}:${PORT}`, '-C', '2'],
+        workload: () => sysbench(bed, { to: VIP, threads: 8, transactions: 100 }),
+      });
+      assertMirrored(run);
+      assert.match(
+        run.stderr,
+        /capturing on any: vip0 has 10\.79\.0\.9, which the server of port 3307 listens on/,
+      );
+    } finally {
+      await bed.lines('client', `ip route del ${VIP}/32`);
+      await bed.lines('online', 'ip link del vip0');
+    }
   });
 
   it('goes on when the interface that it captures on was down, and says what it missed', async (bed) => {

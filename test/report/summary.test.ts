@@ -295,6 +295,15 @@ function linesText(lines: readonly string[]): string {
 }
 
 describe('on the terminal', () => {
+  test('of a mirror it speaks as of a mirror', () => {
+    const { sessions } = EVENTFUL;
+    const live: Summary = { ...EVENTFUL, speed: 'live', sessions: { ...sessions, adopted: 3 } };
+    const said = linesText(summaryLines(live, undefined));
+    assert.match(said, /joined-late .*\(say --adopt, or mirror with --snapshot-from\)/);
+    assert.match(said, /3 sessions adopted that began before the mirror/);
+    assert.doesNotMatch(said, /the recording|record with/);
+  });
+
   test('the same numbers, with how they add up', () => {
     assert.equal(
       linesText(summaryLines(EVENTFUL, 'runs/monday')),

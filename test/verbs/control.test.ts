@@ -66,6 +66,7 @@ function fakeRun({
         reconnected: 0,
         restsUntilMs: 0,
         restsTo: undefined,
+        captured: 0,
         sentTo: 3e9,
       },
       prepare() {},

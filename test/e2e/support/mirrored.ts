@@ -26,10 +26,10 @@ export interface Mirrored {
   code: number;
 }
 
-/** The command line of a mirror on online. */
+/** The command line of a mirror on online; `args` may say another mapping by `-x`. */
 export function mirrorArguments(bed: TestBed, args: readonly string[]): string[] {
-  const target = `${PORT}-${bed.lab.addresses.target}:${PORT}`;
-  return ['-x', target, '--users', bed.files.users, ...bed.target.brand.loginOptions, ...args];
+  const x = args.includes('-x') ? [] : ['-x', `${PORT}-${bed.lab.addresses.target}:${PORT}`];
+  return [...x, '--users', bed.files.users, ...bed.target.brand.loginOptions, ...args];
 }
 
 /** Starts a mirror on online; resolves when it captures. */
