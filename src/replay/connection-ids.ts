@@ -3,6 +3,8 @@
  * replays a KILL need not be the one that has the connection it means.
  */
 
+import type { CaptureNs } from '../time.ts';
+
 /** A run whose table would be larger has none. */
 const MOST_OCTETS = 64 * 1024 * 1024;
 
@@ -16,6 +18,14 @@ const WORD_OCTETS = 4;
 /** No session, no connection. Sessions are stored plus 1; servers give no connection the id 0. */
 const NONE = 0;
 
+/** In the place of a target's id: the connection is still to be opened. */
+export const AWAITED = 0xffff_ffff;
+
+/** Times are kept in whole ms. */
+export function tableMs(at: CaptureNs): number {
+  return Math.floor(at / 1e6) >>> 0;
+}
+
 export class ConnectionIds {
   /** What another thread's `of` is to be given. */
   readonly buffer: SharedArrayBuffer;
@@ -24,11 +34,13 @@ export class ConnectionIds {
   readonly #recorded: Uint32Array;
   /** the recorded server that gave it, */
   readonly #servers: Uint32Array;
+  /** when the session began, */
+  readonly #began: Uint32Array;
   /** the next session in the list of its bucket, */
   readonly #next: Uint32Array;
   /** the first of each bucket's list, */
   readonly #buckets: Uint32Array;
-  /** and the target's id of each session's copies, NONE while that has no connection. */
+  /** and the target's id of each session's copies, NONE while that has no connection, AWAITED before it has its first. */
   readonly #open: Uint32Array;
 
   private constructor(buffer: SharedArrayBuffer) {
@@ -44,6 +56,7 @@ export class ConnectionIds {
     };
     this.#recorded = words(sessions);
     this.#servers = words(sessions);
+    this.#began = words(sessions);
     this.#next = words(sessions);
     this.#buckets = words(head[BUCKETS]);
     this.#open = words(sessions * this.#copies);
@@ -52,7 +65,7 @@ export class ConnectionIds {
   /** For a run of so many sessions, with ids (SessionMeta) from 0, and copies of each. Where that is too many, not `available`. */
   static create(sessions: number, copies: number): ConnectionIds {
     const buckets = 2 ** Math.ceil(Math.log2(sessions + 1));
-    const octets = (HEAD_WORDS + sessions * (3 + copies) + buckets) * WORD_OCTETS;
+    const octets = (HEAD_WORDS + sessions * (4 + copies) + buckets) * WORD_OCTETS;
     const isAvailable = octets <= MOST_OCTETS;
     const buffer = new SharedArrayBuffer(isAvailable ? octets : HEAD_WORDS * WORD_OCTETS);
     if (isAvailable) new Uint32Array(buffer).set([sessions, copies, buckets]);
@@ -86,6 +99,13 @@ export class ConnectionIds {
     }
   }
 
+  /** A copy is to have a connection, of a session that was recorded as in `recorded`, and began at this moment. */
+  awaited(session: number, copy: number, at: CaptureNs): void {
+    if (!this.#has(session, copy)) return;
+    Atomics.store(this.#began, session, tableMs(at));
+    this.opened(session, copy, AWAITED);
+  }
+
   /** A copy has a connection, to which the target gave this id. */
   opened(session: number, copy: number, targetId: number): void {
     if (this.#has(session, copy)) Atomics.store(this.#open, session * this.#copies + copy, targetId);
@@ -98,22 +118,38 @@ export class ConnectionIds {
 
   /**
    * The target's id of the connection that, in this copy, stands for the recorded one: of the newest session that had this
-   * id from `server` and is open now (a server that was restarted counts anew). undefined where there is none.
+   * id from `server` and is open now (a server that was restarted counts anew), whatever was `_at` the recorded moment. undefined
+   * where there is none.
    */
-  find(connectionId: number, copy: number, server = 0): number | undefined {
-    if (!this.available || copy >= this.#copies) return undefined;
+  find(connectionId: number, copy: number, server = 0, _at?: CaptureNs): number | undefined {
     let newest = NONE;
     let targetId = NONE;
-    let session = Atomics.load(this.#buckets, this.#bucketOf(connectionId));
-    for (; session !== NONE; session = Atomics.load(this.#next, session - 1)) {
-      if (session < newest || Atomics.load(this.#recorded, session - 1) !== connectionId) continue;
-      if (Atomics.load(this.#servers, session - 1) !== server) continue;
+    for (const session of this.#sessionsOf(connectionId, copy, server)) {
       const open = Atomics.load(this.#open, (session - 1) * this.#copies + copy);
-      if (open === NONE) continue;
+      if (session < newest || open === NONE || open === AWAITED) continue;
       newest = session;
       targetId = open;
     }
     return targetId === NONE ? undefined : targetId;
+  }
+
+  /** Whether such a connection, of a session that had begun by `at`, is still to be opened. */
+  isAwaited(connectionId: number, copy: number, server: number, at: CaptureNs): boolean {
+    for (const session of this.#sessionsOf(connectionId, copy, server)) {
+      const open = Atomics.load(this.#open, (session - 1) * this.#copies + copy);
+      if (open === AWAITED && Atomics.load(this.#began, session - 1) <= tableMs(at)) return true;
+    }
+    return false;
+  }
+
+  /** Sessions, plus 1, that were recorded with this id. */
+  *#sessionsOf(connectionId: number, copy: number, server: number): Iterable<number> {
+    if (!this.available || copy >= this.#copies) return;
+    let session = Atomics.load(this.#buckets, this.#bucketOf(connectionId));
+    for (; session !== NONE; session = Atomics.load(this.#next, session - 1)) {
+      if (Atomics.load(this.#recorded, session - 1) !== connectionId) continue;
+      if (Atomics.load(this.#servers, session - 1) === server) yield session;
+    }
   }
 
   #has(session: number, copy: number): boolean {

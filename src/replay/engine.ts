@@ -85,7 +85,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   readonly #pins: Pins | undefined;
   /** By number of the target. */
   readonly #sides: readonly TargetSide[];
-  readonly #connectTimeoutMs: number;
+  readonly connectTimeoutMs: number;
   readonly #replyTimeoutMs: number;
   readonly #closeTimeoutMs: number;
   /** How much later than copy 0 each copy is due, ms. */
@@ -114,7 +114,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#observers = observers;
     this.#share = options.share ?? WHOLE;
     if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
-    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    this.connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
     this.#closeTimeoutMs = Math.min(CLOSE_TIMEOUT_MS, this.#replyTimeoutMs);
     this.#alarm = (options.openAlarm ?? openPlainAlarm)(() => this.#wake());
@@ -311,8 +311,13 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#options.voice?.greeted(nonce);
   }
 
-  connectionOf(connectionId: number, { recorded, copy }: ReplayedSession): number | undefined {
-    return this.#options.connections?.find(connectionId, copy, recorded.destination.server);
+  connectionOf(connectionId: number, { recorded, copy }: ReplayedSession, at: CaptureNs): number | undefined {
+    return this.#options.connections?.find(connectionId, copy, recorded.destination.server, at);
+  }
+
+  awaitsConnection(connectionId: number, { recorded, copy }: ReplayedSession, at: CaptureNs): boolean {
+    const { server } = recorded.destination;
+    return this.#options.connections?.isAwaited(connectionId, copy, server, at) === true;
   }
 
   get isPooled(): boolean {
@@ -546,6 +551,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       this.#sideOf(session).contact.blocked();
       this.#tellTrouble();
     }
+    this.#options.connections?.closed(meta.id, session.copy);
     this.#live.delete(session);
     this.#opened.delete(session);
     // Once stopped, no place is given to the next: it would connect only to be cut.
@@ -589,6 +595,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
           : new SessionReplay(recorded, copy, own ?? plan, this);
       recorded.copies.push(session);
       this.#live.add(session);
+      const { connections } = this.#options;
+      connections?.recorded(meta.id, meta.connectionId, recorded.destination.server);
+      connections?.awaited(meta.id, copy, meta.at);
       for (const observer of this.#observers) observer.scheduled?.(meta, copy);
     }
     for (const session of recorded.copies) {
@@ -650,7 +659,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   ended(recorded: RecordedSession): void {
     this.#tellParked(recorded);
-    for (const observer of this.#observers) observer.ended?.(recorded.meta);
+    for (const observer of this.#observers) observer.ended?.(recorded.meta, recorded.close?.at);
     for (const copy of recorded.copies) {
       if (this.#lostBefore(copy) === undefined) this.#sideOf(copy).admission.ended(copy.copy);
       copy.advance();
@@ -837,7 +846,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       case 'rebuilding':
         return session.patienceMs(this.#replyTimeoutMs, REPLY_TIMEOUT_FACTOR);
       case 'connecting':
-        return this.#connectTimeoutMs;
+        return this.connectTimeoutMs;
       case 'closing':
         return this.#closeTimeoutMs;
       default:

@@ -2,10 +2,14 @@
  * The same as connection-ids.ts for a run whose sessions nobody has counted: a table that forgets. It knows the connections
  * that are open, at most SLOTS, in memory that the threads of the run share.
  */
-import type { ConnectionIds } from './connection-ids.ts';
+import type { CaptureNs } from '../time.ts';
+import { AWAITED, type ConnectionIds, tableMs } from './connection-ids.ts';
 
 /** What an engine tells of connections, and asks. */
-export type ConnectionTable = Pick<ConnectionIds, 'buffer' | 'recorded' | 'opened' | 'closed' | 'find'>;
+export type ConnectionTable = Pick<
+  ConnectionIds,
+  'recorded' | 'awaited' | 'opened' | 'closed' | 'find' | 'isAwaited'
+>;
 
 /** Slots that an id may be in: all of them are looked at. */
 const BUCKET_SLOTS = 8;
@@ -15,11 +19,12 @@ const SLOTS = 65_536;
 
 const MOST_OCTETS = 64 * 1024 * 1024;
 
-/** A slot: the recorded id, the session that has it, the recorded server that gave it, and the target's id of each copy. */
+/** A slot: the recorded id, the session that has it, when that began, the recorded server that gave it, and the target's id of each copy. */
 const ID = 0;
 const SESSION = 1;
 const SERVER = 2;
-const FIRST_COPY = 3;
+const BEGAN = 3;
+const FIRST_COPY = 4;
 
 /** What the memory begins with. */
 const COPIES = 0;
@@ -29,11 +34,11 @@ const WORD_OCTETS = 4;
 /** No connection. Servers give none the id 0. */
 const NONE = 0;
 
-/** A session of this thread that has connections now. */
+/** A session of this thread that has connections now, or is to have some. */
 interface Entry {
   /** Where its slot begins; -1: there was none left in its bucket. */
   slot: number;
-  open: number;
+  copies: Set<number>;
 }
 
 export class LiveConnectionIds implements ConnectionTable {
@@ -71,44 +76,65 @@ export class LiveConnectionIds implements ConnectionTable {
   /** The recorded server `server` gave `session` this id; 0: not known. It is in the table from then on until its last copy is closed. */
   recorded(session: number, connectionId: number, server = 0): void {
     if (connectionId === NONE || this.#entries.has(session)) return;
-    this.#entries.set(session, { slot: this.#claim(session, connectionId, server), open: 0 });
+    this.#entries.set(session, { slot: this.#claim(session, connectionId, server), copies: new Set() });
+  }
+
+  awaited(session: number, copy: number, at: CaptureNs): void {
+    const slot = this.#entries.get(session)?.slot ?? -1;
+    if (slot >= 0) Atomics.store(this.#words, slot + BEGAN, tableMs(at));
+    this.opened(session, copy, AWAITED);
   }
 
   opened(session: number, copy: number, targetId: number): void {
     const entry = this.#entries.get(session);
     if (entry === undefined) return;
-    if (entry.slot < 0) entry.open++;
-    else if (Atomics.exchange(this.#words, entry.slot + FIRST_COPY + copy, targetId) === NONE) entry.open++;
+    entry.copies.add(copy);
+    if (entry.slot >= 0) Atomics.store(this.#words, entry.slot + FIRST_COPY + copy, targetId);
   }
 
   closed(session: number, copy: number): void {
     const entry = this.#entries.get(session);
     if (entry === undefined) return;
-    if (entry.slot < 0) entry.open--;
-    else if (Atomics.exchange(this.#words, entry.slot + FIRST_COPY + copy, NONE) !== NONE) entry.open--;
-    if (entry.open > 0) return;
+    entry.copies.delete(copy);
+    if (entry.slot >= 0) Atomics.store(this.#words, entry.slot + FIRST_COPY + copy, NONE);
+    if (entry.copies.size > 0) return;
     this.#entries.delete(session);
     if (entry.slot >= 0) Atomics.store(this.#words, entry.slot + ID, NONE);
   }
 
   /** As ConnectionIds has it. */
   find(connectionId: number, copy: number, server = 0): number | undefined {
-    if (connectionId === NONE) return undefined;
     const words = this.#words;
     let newest = -1;
     let targetId = NONE;
-    const first = this.#bucketOf(connectionId);
-    for (let i = 0; i < BUCKET_SLOTS; i++) {
-      const slot = first + i * this.#slotWords;
-      if (Atomics.load(words, slot + ID) !== connectionId) continue;
-      if (Atomics.load(words, slot + SERVER) !== server) continue;
+    for (const slot of this.#slotsOf(connectionId, server)) {
       const open = Atomics.load(words, slot + FIRST_COPY + copy);
       const session = Atomics.load(words, slot + SESSION);
-      if (open === NONE || session <= newest) continue;
+      if (open === NONE || open === AWAITED || session <= newest) continue;
       newest = session;
       targetId = open;
     }
     return targetId === NONE ? undefined : targetId;
+  }
+
+  /** As ConnectionIds has it. */
+  isAwaited(connectionId: number, copy: number, server: number, at: CaptureNs): boolean {
+    const words = this.#words;
+    for (const slot of this.#slotsOf(connectionId, server)) {
+      const isAwaited = Atomics.load(words, slot + FIRST_COPY + copy) === AWAITED;
+      if (isAwaited && Atomics.load(words, slot + BEGAN) <= tableMs(at)) return true;
+    }
+    return false;
+  }
+
+  *#slotsOf(connectionId: number, server: number): Iterable<number> {
+    if (connectionId === NONE) return;
+    const first = this.#bucketOf(connectionId);
+    for (let i = 0; i < BUCKET_SLOTS; i++) {
+      const slot = first + i * this.#slotWords;
+      if (Atomics.load(this.#words, slot + ID) !== connectionId) continue;
+      if (Atomics.load(this.#words, slot + SERVER) === server) yield slot;
+    }
   }
 
   /** A free slot of the id's bucket, now its own; -1: there is none, and nobody will find it. */

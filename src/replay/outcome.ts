@@ -1,7 +1,7 @@
 import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
-import type { MonotonicMs } from '../time.ts';
+import type { CaptureNs, MonotonicMs } from '../time.ts';
 import type { HostLimit } from '../transport/transport.ts';
 import type { Trouble } from './contact.ts';
 import type { PoolEvent } from './pool-connection.ts';
@@ -131,7 +131,7 @@ export interface Observer {
   /** The end of a recorded session was read: how much the capture holds of it is known. */
   covered?(session: SessionMeta): void;
   /** The end of a scheduled session was read: what is captured of it was told, what becomes of it may not be. */
-  ended?(session: SessionMeta): void;
+  ended?(session: SessionMeta, at?: CaptureNs): void;
   /** Commands of a recorded session that the capture holds only in part: nobody can replay them. All copies. */
   unreadable?(session: SessionMeta, cause: string, commands: number): void;
   /** Each command captured ends, for each copy, as exactly one of answered, lost and skipped. */

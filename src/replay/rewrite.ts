@@ -32,6 +32,13 @@ export function isSendable({ file }: Command): boolean {
   return file?.whole === true && !file.tooLong;
 }
 
+/** The recorded connection that `command` kills, which it names by its number; undefined: none, or in another way. */
+export function killedBy({ com, packet }: Command): number | undefined {
+  if (com === COM.processKill) return processKillId(packet);
+  const kill = killOf(packet, sqlAt(packet), true);
+  return kill === undefined || kill.what === 'other' ? undefined : kill.id;
+}
+
 /**
  * The packet to send for a command that `mayKill`: `find` answers the target's connection in the place of the recorded one. undefined where there is none: the number would hit somebody else's.
  */

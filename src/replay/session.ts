@@ -21,7 +21,7 @@ import type { Borrower, Lease } from './pool-connection.ts';
 import type { LateRead, RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
 import type { ReplayedSession, SessionPhase } from './replayed-session.ts';
-import { isSendable } from './rewrite.ts';
+import { isSendable, killedBy } from './rewrite.ts';
 import {
   adoptedState,
   learn,
@@ -33,6 +33,9 @@ import {
 import { Debt } from './stalls.ts';
 import { namesStatement, type Statements } from './statements.ts';
 import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
+
+/** Another thread may open what a KILL waits for: it looks again after so long. */
+const LOOK_AGAIN_MS = 2;
 
 const ROLLBACK = Buffer.from('ROLLBACK');
 
@@ -85,8 +88,12 @@ export interface SessionOwner {
   numbered(session: ReplayedSession, connectionId: number | undefined): void;
   /** Its connection was greeted with this nonce. */
   voiced(nonce: Uint8Array): void;
-  /** The target's number in place of that of `session`'s recorded server, in its copy; undefined: there is no such connection. */
-  connectionOf(connectionId: number, session: ReplayedSession): number | undefined;
+  /** The target's number in place of that of `session`'s recorded server, as of `at`, in its copy; undefined: there is no such connection. */
+  connectionOf(connectionId: number, session: ReplayedSession, at: CaptureNs): number | undefined;
+  /** Whether that one had begun by `at`, in the recording, and is still to be opened here. */
+  awaitsConnection(connectionId: number, session: ReplayedSession, at: CaptureNs): boolean;
+  /** How long a connection and its login may take. */
+  readonly connectTimeoutMs: MonotonicMs;
   /** The target took a connection; its login may begin. */
   accepted(session: ReplayedSession): void;
   /** It spoke. */
@@ -171,6 +178,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Position of the next command to send. */
   #next = 0;
   #current: InFlight | undefined;
+  /** Since when its KILL waits for the connection that it names. */
+  #killSince: MonotonicMs | undefined;
   /** Our ROLLBACK is under way in the place of that command. */
   #rollsBack = false;
   /** Commands without an answer, sent since the last answer: known to have arrived when the next answer comes. */
@@ -269,6 +278,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       const freeAt = this.#owner.freeAt(this, recorded);
       if (freeAt === Number.POSITIVE_INFINITY) return;
       this.#readyAt = Math.max(this.#readyAt, freeAt);
+      if (command.mayKill && this.#awaitsWhomItKills(command, now)) return;
       this.#send(command, due, now);
     }
     if (this.#stopping === 'shed') this.#loseRest('shed');
@@ -295,6 +305,24 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   get inTransaction(): boolean {
     return this.#inTransaction;
+  }
+
+  /** Whether `command` is to kill a connection that is about to be opened; looks again soon, but not for ever. */
+  #awaitsWhomItKills(command: Command, now: MonotonicMs): boolean {
+    const { connectTimeoutMs } = this.#owner;
+    const id = killedBy(command);
+    this.#killSince ??= now;
+    if (
+      id !== undefined &&
+      now < this.#killSince + connectTimeoutMs &&
+      this.#owner.awaitsConnection(id, this, command.at)
+    ) {
+      this.#wakeAt(now + LOOK_AGAIN_MS);
+      return true;
+    }
+    if (now > this.#killSince) this.#readyAt = Math.max(this.#readyAt, now);
+    this.#killSince = undefined;
+    return false;
   }
 
   /** How long the answer under way may take: `leastMs`, or `factor` times the recorded one. */
@@ -860,7 +888,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     if (command.com === COM.changeUser) return this.#beginChange(command);
     const fitted = command.mayKill
-      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, this))
+      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, this, command.at))
       : this.#fitting?.fit(command, namesStatement(command) ? this.#statements() : undefined);
     if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
     if ('skipped' in fitted) this.#owner.skipped(this, command, fitted.skipped);

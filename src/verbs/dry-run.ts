@@ -20,6 +20,7 @@ import type { Transport } from '../transport/transport.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
+import { DryConnections } from './dry-connections.ts';
 import {
   type ChangedStatement,
   type DryPlace,
@@ -149,6 +150,7 @@ async function routesOf(
 export class DryRun implements Observer {
   /** To all targets. */
   readonly transport: Transport;
+  readonly connections = new DryConnections();
   readonly #targets: readonly DryTarget[];
   /** Sessions and commands of each target that would be sent, copies included. */
   readonly #counts: readonly { sessions: number; commands: number }[];
@@ -191,8 +193,13 @@ export class DryRun implements Observer {
   scheduled(session: SessionMeta, copy: number): void {
     this.#countsOf(session).sessions++;
     if (copy > 0) return;
+    this.connections.scheduled(session, this.#mappings.of(session)?.server ?? 0);
     this.#clients.add(session.client.text);
     this.#user(session, true);
+  }
+
+  ended(session: SessionMeta, at?: CaptureNs): void {
+    if (at !== undefined) this.connections.ended(session, at);
   }
 
   sessionSkipped(session: SessionMeta, cause: string): void {

@@ -270,6 +270,7 @@ export class ReplayShare {
         filters: new Filters(this.#job.filters),
         ...openLogins(this.#job.logins, source.snapshots),
         ...source.engine,
+        ...(this.#dry === undefined ? {} : { connections: this.#dry.connections }),
         targets: targets.length,
         maxConnections: maxConnections && partOf(share, maxConnections),
         connectRate: connectRate && connectRate / share.of,

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { ConnectionIds } from '../../src/replay/connection-ids.ts';
+import { LiveConnectionIds } from '../../src/replay/live-connection-ids.ts';
 
 test('a recorded id leads to the connection of its copy while that is open', () => {
   const ids = ConnectionIds.create(3, 2);
@@ -27,6 +28,29 @@ test('of several sessions with one id it is the newest that is open', () => {
   ids.closed(2, 0);
   assert.equal(ids.find(17, 0), 100);
 });
+
+for (const [name, make] of [
+  ['a recording', () => ConnectionIds.create(4, 2)],
+  ['a live source', () => LiveConnectionIds.create(2)],
+] as const)
+  test(`of ${name}: a connection is awaited from when its session is scheduled until it is open or over`, () => {
+    const ids = make();
+    const MS = 1e6;
+    ids.recorded(1, 17);
+    ids.awaited(1, 0, 50 * MS);
+    ids.awaited(1, 1, 50 * MS);
+    assert.equal(ids.find(17, 0), undefined);
+    const awaited = (copy: number, ms: number) => ids.isAwaited(17, copy, 0, ms * MS);
+    assert.deepEqual(
+      [awaited(0, 49), awaited(0, 50), awaited(1, 60), ids.isAwaited(18, 0, 0, 60 * MS)],
+      [false, true, true, false],
+    );
+    ids.opened(1, 0, 1001);
+    ids.closed(1, 1);
+    assert.deepEqual([awaited(0, 60), awaited(1, 60), ids.find(17, 0)], [false, false, 1001]);
+    ids.closed(1, 0);
+    assert.deepEqual([awaited(0, 60), ids.find(17, 0)], [false, undefined]);
+  });
 
 test('an id is that of the recorded server that gave it', () => {
   const ids = ConnectionIds.create(2, 1);

@@ -7,7 +7,7 @@ import { processKillId } from '../../src/replay/kill.ts';
 import { type FakeConnection, FIRST_CONNECTION } from '../transport/fake.ts';
 import { dies, sent, USERS } from './killed.ts';
 import { id4, Tape } from './tape.ts';
-import { replay } from './world.ts';
+import { replay, START_MS } from './world.ts';
 
 const FIRST = FIRST_CONNECTION;
 
@@ -100,6 +100,43 @@ describe('a KILL of a session that runs', () => {
     const run = await replay(tape, known(tape));
     assert.deepEqual(kills(run.transport.connections[1]), [`SELECT 2; KILL ${FIRST}`]);
     assert.deepEqual(run.book.story(1), ['answered', 'answered']);
+  });
+});
+
+describe('a KILL of a connection that is not open yet', () => {
+  for (const shares of [1, 2])
+    test(`waits for its login${shares > 1 ? ', in another thread too' : ''}`, async () => {
+      const tape = new Tape();
+      tape.session(0).query(1).query(30, 'KILL QUERY 2').query(31).quit(600);
+      tape.session(20).query(21).query(500).quit(600);
+      // As fast as recorded the second would have been let in by then.
+      const run = await replay(tape, { ...known(tape), shares, target: { users: USERS, greetMs: 50 } });
+      const [killer] = run.transport.connections;
+      assert.deepEqual(kills(killer), [`KILL QUERY ${FIRST + 1}`]);
+      const { at } = killer.received[1];
+      assert.ok(at >= START_MS + 70 && at < START_MS + 80, `sent at ${at}`);
+      assert.deepEqual(run.summary.commands.skipped, {});
+      assert.equal(run.summary.lateness_ms.max, 0, 'that is not our lateness');
+    });
+
+  test('does not wait for one that began after it was recorded', async () => {
+    const later = new Tape();
+    later.session(0).query(100, 'KILL 2').quit(600);
+    later.session(200).query(300).quit(600);
+    const run = await replay(later, { ...known(later), speed: Number.POSITIVE_INFINITY });
+    assert.deepEqual(run.book.story(0), ['skipped kill', 'answered']);
+  });
+
+  test('waits no longer than a connection may take', async () => {
+    const tape = new Tape();
+    tape.session(0).query(1).quit(600);
+    tape.session(10).query(11, 'KILL QUERY 1').query(12, 'SELECT 2').quit(600);
+    const run = await replay(tape, {
+      ...known(tape),
+      connectTimeoutMs: 3_000,
+      target: { users: USERS, meets: ({ id }) => (id === 0 ? 'silent' : 'greets') },
+    });
+    assert.deepEqual(run.book.story(1), ['skipped kill', 'answered', 'answered']);
   });
 });
 

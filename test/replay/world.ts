@@ -261,7 +261,8 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
   const logins = new Logins({ users, ...setup.logins });
   const options = { copies, speed, clock, connectTimeoutMs, replyTimeoutMs, logins, ...setup.engine };
   const engines = Array.from({ length: of }, (_, index) => {
-    const connections = options.connections && ConnectionIds.of(options.connections.buffer);
+    const connections =
+      options.connections && ConnectionIds.of((options.connections as ConnectionIds).buffer);
     const order =
       setup.order === 'commit' ? { orderBy: new CommandKinds(), share: { index, of, byCopy: true } } : {};
     const share = { index, of };

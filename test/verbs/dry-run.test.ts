@@ -118,7 +118,12 @@ describe('mytape replay --dry-run', () => {
     assert.ok(unsent.some(({ digest }) => digest.startsWith('CREATE TABLE BULK')));
     assert.ok(unsent.every((statement) => !('text' in statement)));
     assert.ok(!('CREATE' in commands.kinds) && commands.kinds.SELECT > 0);
-    assert.deepEqual(report('php', ...SOCKET, '--users', users).commands.skipped, { kill: 1 });
+  });
+
+  test('a KILL names its connection where a run would find it, and is told as skipped where it would not', () => {
+    const php = ['php', ...SOCKET, '--users', users] as const;
+    assert.deepEqual(report(...php).commands.skipped, {});
+    assert.equal(report(...php, '--sessions', '0').commands.skipped.kill, 1);
   });
 
   test('statements that would be sent otherwise than recorded', () => {
