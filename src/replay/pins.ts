@@ -32,13 +32,23 @@ export class Pins {
     return command.reply === undefined && (this.#of(command, text) & PIN.insertId) !== 0;
   }
 
-  /** The SET to send before `command` of `session`, as a COM_QUERY of that session's; undefined: none. Keeps `before`. */
-  before(session: SessionMeta, command: Command, text: Command, before: Pinned): Uint8Array | undefined {
+  /**
+   * The SET to send before `command` of `session`, as a COM_QUERY of that session's; undefined: none. Keeps `before`. `inBulk`: it
+   * is sent as a bulk execution. For that a server reserves more ids than it has rows, but none where it is told an id: those
+   * drawn later would be others.
+   */
+  before(
+    session: SessionMeta,
+    command: Command,
+    text: Command,
+    before: Pinned,
+    inBulk = false,
+  ): Uint8Array | undefined {
     const pins = this.#of(command, text);
     if (pins === 0) return undefined;
     const { ordinal, at, reply } = command;
     const seed = session.id * SEED_STRIDE + ordinal;
-    const insertId = (pins & PIN.insertId) === 0 ? 0 : (reply?.insertId ?? 0);
+    const insertId = (pins & PIN.insertId) === 0 || inBulk ? 0 : (reply?.insertId ?? 0);
     const sql = pinStatement(pins, this.#originSec, at, insertId, seed, before.insertId);
     before.insertId = insertId > 0;
     if (sql === undefined) return undefined;

@@ -872,7 +872,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
     if (this.#state?.setsTime) return undefined;
     this.#pinned ??= { insertId: false };
-    return pins.before(this.recorded.meta, command, text, this.#pinned);
+    const inBulk = command.com === COM.stmtBulkExecute && this.#fitting?.parts === undefined;
+    return pins.before(this.recorded.meta, command, text, this.#pinned, inBulk);
   }
 
   /** What holds the text that `command` executes. */

@@ -253,7 +253,7 @@ export function runCommand(name: string) {
     )
     .option(
       '--pin-time',
-      'tell statements the recorded time, insert ids, and the same random seeds each time (costs a SET before them)',
+      'set the clock that statements read to when they were recorded, their insert ids, and seeds of RAND() that are the same each time: not the recorded random numbers, nor microseconds (costs a SET before them)',
     )
     .optionsGroup('The run:')
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
 import type { Recorded } from '../../scripts/lab/path.ts';
 import { type ReplayPath, startIntercept } from '../../scripts/lab/tape.ts';
@@ -351,6 +352,21 @@ labTests('protocol', (it) => {
     for (const [i, { at }] of target.entries())
       assert.ok(Math.abs(at - online[i].at) < 1, `${at} and ${online[i].at}`);
     await bed.online.sql('DROP TABLE sbtest.pinned');
+  });
+
+  it('--pin-time: ids that are drawn after a bulk execution are those recorded', async (bed) => {
+    const script = fileURLToPath(new URL('support/bulk-inserts.js', import.meta.url));
+    const { archive } = await bed.record(async () => {
+      const { code, stderr } = await bed.lab.run('client', process.execPath, [
+        script,
+        bed.lab.addresses.online,
+      ]);
+      assert.equal(code, 0, stderr);
+    });
+    await bed.restoreTarget();
+    const replay = await bed.replayAnyhow({ path: 'socket', archive, extra: ['--pin-time'] });
+    const { error, rows, data } = replay.summary().divergence;
+    assert.deepEqual([error, rows, data], [0, 0, 0]);
   });
 
   it(

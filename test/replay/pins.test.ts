@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { CLIENT } from '../../src/mysql/capabilities.ts';
+import { CLIENT, EXTENDED } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
 import { CAPABILITIES, type FakeTarget } from '../transport/fake.ts';
 import { dies, sent, USERS } from './killed.ts';
-import { Tape } from './tape.ts';
+import { id4, Tape } from './tape.ts';
 import { replay, START_MS } from './world.ts';
 
 const INSERT = 'INSERT INTO t VALUES (NOW())';
@@ -94,6 +94,30 @@ describe('a SET before the statement', () => {
       ['prepare', 'prepare', 'SET', 'stmtExecute', 'stmtExecute', 'SET', 'stmtExecute', 'quit'],
     );
   });
+
+  for (const takesBulk of [true, false])
+    test(`tells ${takesBulk ? 'no id to a bulk execution' : 'the id to what stands for a bulk execution'}`, async () => {
+      const tape = new Tape();
+      const session = tape.session();
+      const { meta } = session;
+      meta.extendedCapabilities = EXTENDED.stmtBulkOperations;
+      meta.capabilities &= ~CLIENT.mysql;
+      const { capabilities, extendedCapabilities } = meta;
+      meta.login = { ...meta.login!, capabilities, extendedCapabilities };
+      // Rows of 5 and 6, an INT.
+      const rows = [0x80, 0, 3, 0, 0, 5, 0, 0, 0, 0, 6, 0, 0, 0];
+      session
+        .command(1, COM.stmtPrepare, ['INSERT INTO t VALUES (?)'], { reply: { statementId: 7 } })
+        .query(2, INSERT, { reply: { insertId: 5 } })
+        .command(3, COM.stmtBulkExecute, [id4(7), ...rows], { reply: { insertId: 6, affected: 2 } })
+        .quit(9);
+      const target = { users: USERS, ...(takesBulk ? {} : { extendedCapabilities: 0 }) };
+      const run = await replay(tape, { ...PINNED, target });
+      assert.deepEqual(pinsAmong(sent(run.transport.connections[0])), [
+        'SET timestamp=1700000000.002000,insert_id=5',
+        `SET timestamp=1700000000.003000,insert_id=${takesBulk ? 0 : 6}`,
+      ]);
+    });
 
   test('does not go before what a session told the time itself', async () => {
     const tape = new Tape();
