@@ -20,6 +20,8 @@ export interface ServerIdentity {
   startedMs?: number | undefined;
   /** @@version. */
   version?: string | undefined;
+  /** @@global.sql_mode. */
+  sqlMode?: string | undefined;
 }
 
 /** A server of a recording's. */
@@ -37,6 +39,9 @@ export interface AskedServer extends ServerIdentity {
 /** The variables by which a server is recognized. Needs no privilege. */
 export const IDENTITY_QUERY =
   "SHOW VARIABLES WHERE Variable_name IN ('hostname', 'port', 'server_id', 'server_uuid', 'server_uid', 'datadir', 'socket', 'version', 'timestamp')";
+
+/** What new connections begin with: a client's flags may have changed its own. Needs no privilege. */
+export const SQL_MODE_QUERY = "SHOW GLOBAL VARIABLES WHERE Variable_name = 'sql_mode'";
 
 /** How long the server has been up, seconds. Needs no privilege. */
 export const UPTIME_QUERY = "SHOW GLOBAL STATUS WHERE Variable_name = 'Uptime'";
@@ -145,13 +150,15 @@ export function tellsApart({ uuid, uid, serverId, datadir }: ServerIdentity): bo
 
 /** Whether a line of the archive's holds one. */
 export function isIdentity(value: unknown): value is ServerIdentity {
-  const { hostname, port, serverId, startedMs, uuid, uid, datadir, socket, version } = (value ??
+  const { hostname, port, serverId, startedMs, uuid, uid, datadir, socket, version, sqlMode } = (value ??
     {}) as Record<string, unknown>;
   const isNumber = (number: unknown) => number === undefined || Number.isFinite(number);
   return (
     typeof hostname === 'string' &&
     Number.isInteger(port) &&
     [serverId, startedMs].every(isNumber) &&
-    [uuid, uid, datadir, socket, version].every((text) => text === undefined || typeof text === 'string')
+    [uuid, uid, datadir, socket, version, sqlMode].every(
+      (text) => text === undefined || typeof text === 'string',
+    )
   );
 }

@@ -110,6 +110,11 @@ export function refusesPassword(errno: number | undefined): boolean {
   return errno !== undefined && KINDS.get(errno) === 'password';
 }
 
+/** Whether it is one of these that leaves open whether the password, the user or the host was wrong, or TLS was missing. */
+export function saysDenied(errno: number): boolean {
+  return refusesPassword(errno) && errno !== BLOCKED_BY_FAILED_LOGINS && errno !== BLOCKED_BY_PASSWORD_ERRORS;
+}
+
 /** Whether two servers, or one at two moments, refused a login for the same reason. */
 export function sameRefusal(a: number, b: number): boolean {
   const kind = KINDS.get(a);

@@ -187,8 +187,11 @@ function silent(facts: PathFacts): Diagnosis {
   });
   remedies.push({
     host: targetHost(facts),
-    why: `do packets of ${client} come? If not, the network drops foreign source addresses: turn that check off, or use --clients self`,
-    lines: [`tcpdump -ni any 'tcp and host ${client} and port ${port}'`],
+    why:
+      `do packets of ${client} come? If not, the network drops foreign source addresses: turn that check off, or use ` +
+      '--clients self. If they come, and nothing goes out to them by any interface, a firewall there drops them behind tcpdump: ' +
+      'let these clients in, or use --clients self',
+    lines: [`tcpdump -ni any 'tcp and host ${client} and port ${port}'`, 'nft list ruleset'],
   });
   return { what, remedies };
 }

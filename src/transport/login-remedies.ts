@@ -130,7 +130,8 @@ function accountsStatement(user: string | undefined): string {
   return statement(`SELECT user, host, plugin, ssl_type FROM mysql.user${where}`);
 }
 
-function seenHost(message: string): string | undefined {
+/** The client's host, an address or a name, as the server's message has it. */
+export function seenHost(message: string): string | undefined {
   return SEEN_HOST.exec(message)?.[1];
 }
 
@@ -143,6 +144,6 @@ function quoted(text: string): string {
 }
 
 /** `sql` for a shell: it has quotes of its own, and may have a user's name in it. */
-function statement(sql: string): string {
+export function statement(sql: string): string {
   return `mysql -e "${sql.replace(/[\\"$`]/g, '\\$&')}"`;
 }

@@ -15,14 +15,12 @@ import type { Address } from '../wire/address.ts';
 import { holds, parsePrefix } from '../wire/prefixes.ts';
 import { type Clients, failed, ok, type Step } from './doctor-steps.ts';
 import { formatCount } from './output.ts';
+import { compareSettings, plainVersion, type ServerSettings } from './server-settings.ts';
 
 const NAME = 'path';
 
 /** How long an ordinary connection may take, ms. */
 const REACH_MS = 2_000;
-
-/** MariaDB says so first, for the sake of old replication clients. */
-const MARIADB_PREFIX = '5.5.5-';
 
 interface Probed {
   client: Address;
@@ -37,6 +35,7 @@ export async function checkPath(
   transport: Transport,
   clients: Clients,
   facts: CommonFacts,
+  recorded: readonly ServerSettings[],
   signal: AbortSignal,
 ): Promise<Step[]> {
   const now = () => realClock.now();
@@ -46,7 +45,12 @@ export async function checkPath(
   if (signal.aborted) return [];
   const kinds = new Map<string, Probed[]>();
   for (const one of probed) kinds.set(one.result.seen, [...(kinds.get(one.result.seen) ?? []), one]);
-  return Promise.all([...kinds.values()].map((same) => stepOf(same, probed.length, clients, facts)));
+  const steps = await Promise.all(
+    [...kinds.values()].map((same) => stepOf(same, probed.length, clients, facts)),
+  );
+  const greeting = probed.find(({ result }) => result.seen === 'greeting')?.result;
+  if (greeting?.seen !== 'greeting') return steps;
+  return [...steps, ...compareSettings({ version: greeting.version }, recorded, targetHost(facts))];
 }
 
 async function stepOf(
@@ -81,7 +85,7 @@ async function stepOf(
 }
 
 function greeted(same: readonly Probed[], { version, afterMs }: ProbeResult & { seen: 'greeting' }): Step {
-  const server = version.startsWith(MARIADB_PREFIX) ? version.slice(MARIADB_PREFIX.length) : version;
+  const server = plainVersion(version);
   return ok(NAME, `the target greets ${namesOf(same)} in ${afterMs.toFixed(1)} ms: ${server}`);
 }
 

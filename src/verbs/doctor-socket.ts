@@ -1,9 +1,13 @@
 /** `mytape doctor --transport socket`: the steps of an ordinary connection, from the first packet to what a replay asks before it begins. */
+import { saysDenied } from '../mysql/login-errors.ts';
 import { realClock } from '../time.ts';
+import { type Remedy, targetHost } from '../transport/diagnosis.ts';
+import { loginRemedy, type Refusal, statement } from '../transport/login-remedies.ts';
 import { probe } from '../transport/probe.ts';
 import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, endpointText } from '../wire/address.ts';
+import { type AccountFinding, accountFinding, accountsQuery } from './account-finding.ts';
 import {
   checkArchive,
   checkTls,
@@ -19,7 +23,9 @@ import { accountsOf, judge, toSay } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
-import { tryLogin } from './target-client.ts';
+import { compareSettings, plainVersion } from './server-settings.ts';
+import { troubleText } from './server-trouble.ts';
+import { type Account, type TargetAddress, TargetClient, tryLogin } from './target-client.ts';
 import { ANSWER_LIMIT_MS, askTarget } from './target-facts.ts';
 
 /** Of the users, so many log in. */
@@ -63,18 +69,82 @@ export async function examineSocket(options: SocketDoctorOptions, listener: List
   const address = { host: target.text, port, tls, serverKey: logins.serverKey };
   const how =
     tls === undefined ? '' : ` over TLS${tls.verify === 'none' ? ', its certificate not looked at' : ''}`;
-  for (const account of accounts.slice(0, MOST_USERS)) {
-    listener.looking('the login');
-    const why = await tryLogin(address, account, ANSWER_LIMIT_MS);
-    if (why === undefined) tell(ok('login', `${account.user} logs in${how}`));
-    else tell(failed('login', `${account.user} cannot log in${how}: ${why}`));
-  }
+  listener.looking('the login');
+  for (const step of await checkLogins(address, accounts.slice(0, MOST_USERS), how)) tell(step);
   listener.looking('the interlock');
   const facts = await askTarget(address, accounts);
   const found = judge(endpointText(target.text, port), facts, recorded, Date.now());
   for (const { says, advice } of toSay(found)) tell(failed('interlock', `${says}: ${advice}`));
   if (found.length === 0)
     tell(ok('interlock', 'the target is not a recorded server, and does not look live'));
+  const { version, sqlMode } = facts.identity ?? {};
+  if (version === undefined) return;
+  const host = targetHost({ target: target.text });
+  for (const step of compareSettings({ version, sqlMode }, recorded.settings, host)) tell(step);
+}
+
+/** Each user's login, in their order; one that got in may say of the others why they did not. */
+async function checkLogins(
+  address: TargetAddress,
+  accounts: readonly Account[],
+  how: string,
+): Promise<Step[]> {
+  const tried: { account: Account; error: Error | undefined }[] = [];
+  for (const account of accounts)
+    tried.push({ account, error: await tryLogin(address, account, ANSWER_LIMIT_MS) });
+  const insiders = tried.flatMap(({ account, error }) => (error === undefined ? [account] : []));
+  const steps: Step[] = [];
+  for (const { account, error } of tried) {
+    const { user } = account;
+    if (error === undefined) steps.push(ok('login', `${user} logs in${how}`));
+    else steps.push(await refused(address, { user, error, how }, insiders));
+  }
+  return steps;
+}
+
+/** The step of a login that failed by `error`. */
+async function refused(
+  address: TargetAddress,
+  { user, error, how }: { user: string; error: Error; how: string },
+  insiders: readonly Account[],
+): Promise<Step> {
+  const { errno = 0, message } = error as Error & { errno?: number };
+  const refusal = { errno, message, user };
+  const host = targetHost({ target: address.host });
+  const says = `${user} cannot log in${how}: ${troubleText(error)}`;
+  const isOpen = saysDenied(errno);
+  const finding = isOpen ? await findAccount(address, refusal, insiders) : undefined;
+  if (finding !== undefined) {
+    const { why, lines } = finding.remedy;
+    return failed('login', `${says}: ${finding.says}`, [{ host, why, lines: lines.map(statement) }]);
+  }
+  return failed('login', says, remediesOf(refusal, address.host));
+}
+
+/** Asks as each of those who got in, until one may read the accounts; undefined where none may, or they show nothing. */
+async function findAccount(
+  address: TargetAddress,
+  refusal: Refusal,
+  insiders: readonly Account[],
+): Promise<AccountFinding | undefined> {
+  for (const insider of insiders) {
+    const client = new TargetClient(address, insider, ANSWER_LIMIT_MS);
+    try {
+      await client.ready();
+      const rows = await client.ask(accountsQuery(refusal.user ?? ''));
+      return accountFinding(rows, refusal, address.tls !== undefined);
+    } catch {
+      // Without SELECT on mysql.user: the next one may have it.
+    } finally {
+      await client.end();
+    }
+  }
+  return undefined;
+}
+
+function remediesOf(refusal: Refusal, target: string): Remedy[] {
+  const remedy = loginRemedy(refusal);
+  return remedy === undefined ? [] : [{ host: targetHost({ target }), ...remedy }];
 }
 
 async function checkGreeting(target: Address, port: number): Promise<Step> {
@@ -85,12 +155,13 @@ async function checkGreeting(target: Address, port: number): Promise<Step> {
     const result = await probe(transport, target, () => realClock.now(), signal);
     const server = `${target.text} port ${port}`;
     if (result.seen === 'greeting')
-      return ok(
-        name,
-        `${server} greets in ${result.afterMs.toFixed(1)} ms: ${result.version.replace(/^5\.5\.5-/, '')}`,
-      );
+      return ok(name, `${server} greets in ${result.afterMs.toFixed(1)} ms: ${plainVersion(result.version)}`);
     if (result.seen === 'error')
-      return failed(name, `${server} turns this host away: ${result.errno} ${result.message}`);
+      return failed(
+        name,
+        `${server} turns this host away: ${result.errno} ${result.message}`,
+        remediesOf(result, target.text),
+      );
     if (result.seen === 'not-mysql') return failed(name, `what listens at ${server} does not speak MySQL`);
     return failed(
       name,

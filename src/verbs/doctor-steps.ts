@@ -194,6 +194,7 @@ const NOTHING_RECORDED: RecordedSide = {
   endpoints: new Set(),
   identities: [],
   uuids: new Set(),
+  settings: [],
   unidentified: [],
   what: '',
   users: [],

@@ -195,7 +195,8 @@ export class Examination {
         self: plan.from === 'self',
         archive,
       };
-      this.#tell(...(await checkPath(opened, clients, facts, this.#abort.signal)));
+      const { settings } = await this.#side();
+      this.#tell(...(await checkPath(opened, clients, facts, settings, this.#abort.signal)));
       for (const line of complaints) this.#tell(warning(name, line));
     } finally {
       await opened.close();

@@ -44,6 +44,7 @@ export async function mirroredSide(
       ...(asked === undefined ? [] : [{ ...asked, identifiedMs: nowMs - CLOCKS_DIFFER_MS }]),
     ],
     uuids: new Set(),
+    settings: [],
     unidentified: mappings
       .filter((mapping) => !isKnown(mapping))
       .map(({ source, port }) => ({

@@ -12,6 +12,7 @@ import { endpointText } from '../wire/address.ts';
 import { endpointKey } from './endpoints.ts';
 import { sayLine } from './output.ts';
 import { type ShownGreeting, shownGreetings, shownUuids } from './server-evidence.ts';
+import { plainVersion, type ServerSettings } from './server-settings.ts';
 
 /** The servers that were recorded, or are being recorded. */
 export interface RecordedSide {
@@ -21,6 +22,8 @@ export interface RecordedSide {
   identities: readonly IdentifiedServer[];
   /** @@server_uuid of servers, as recorded results show them. */
   uuids: ReadonlySet<string>;
+  /** How they are set up, as far as that is known. */
+  settings: readonly ServerSettings[];
   /** Recorded servers that nothing identifies. */
   unidentified: readonly UnidentifiedServer[];
   /** For words: `the server that peak.tape was recorded from`. */
@@ -80,6 +83,7 @@ export async function recordedSide(archive: Archive, dir: string, isWaived = fal
       ...file.servers.map(({ identity }) => ({ ...identity, identifiedMs: beganMs })),
       ...snapshots.servers.map((server) => ({ ...server, identifiedMs: beganMs - CLOCKS_DIFFER_MS })),
     ],
+    settings: await settingsOf([...known.map(({ identity }) => identity), ...asked], archive, spoken),
     uuids: new Set([...shown.values()].flatMap((uuids) => [...uuids])),
     unidentified,
     what: `${served.size === 1 ? 'the server' : 'a server'} that ${dir} was recorded from`,
@@ -104,6 +108,21 @@ function readIndex(archive: Archive): { served: Map<string, Served>; users: Set<
     if (server.last.length > LAST_SESSIONS) server.last.shift();
   }
   return { served, users };
+}
+
+/** What those who were asked said; where nobody was, the versions of the first greetings. */
+async function settingsOf(
+  identities: readonly ServerIdentity[],
+  archive: Archive,
+  spoken: readonly Served[],
+): Promise<ServerSettings[]> {
+  const asked = identities.flatMap(({ version, sqlMode }) =>
+    version === undefined ? [] : [{ version, sqlMode }],
+  );
+  if (asked.length > 0) return asked;
+  const firsts = spoken.flatMap(({ first }) => (first === undefined ? [] : [first]));
+  const greetings = await shownGreetings(archive, firsts);
+  return greetings.map(({ version }) => ({ version: plainVersion(version) }));
 }
 
 /** Whether something in the archive identifies this server. */

@@ -5,6 +5,7 @@ import { type Greeting, parseGreeting } from '../mysql/handshake.ts';
 import { addressFromOctets } from '../wire/address.ts';
 import { Segment } from '../wire/segment.ts';
 import { endpointKey } from './endpoints.ts';
+import { plainVersion } from './server-settings.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 /** A greeting that the recorded server sent. */
@@ -103,11 +104,6 @@ export function whySame(
   const isWithin = grown <= expected * RATE_FACTOR + SLACK_IDS && grown >= expected / RATE_FACTOR - SLACK_IDS;
   if (!isWithin) return undefined;
   return `its version ${version}, its uptime, and its connection ${connectionId}, which goes on from the recorded ${last.connectionId}`;
-}
-
-/** MariaDB's greetings begin with what old replicas want to read. */
-function plainVersion(version: string): string {
-  return version.replace(/^5\.5\.5-(?=\d)/, '');
 }
 
 /** A scan for rows that show the server ends after this. */

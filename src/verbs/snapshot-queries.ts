@@ -1,6 +1,13 @@
 /** What a server is asked for a snapshot of its sessions: a few statements, none of which joins what is large. */
 
-import { IDENTITY_QUERY, identityOf, startOf, UPTIME_QUERY } from '../archive/server-identity.ts';
+import {
+  IDENTITY_QUERY,
+  identityOf,
+  SQL_MODE_QUERY,
+  startOf,
+  UPTIME_QUERY,
+  variablesOf,
+} from '../archive/server-identity.ts';
 import type { Snapshot, SnapshotSession } from '../archive/snapshots.ts';
 import { parseAddress } from '../wire/address.ts';
 
@@ -76,7 +83,11 @@ export async function askSessions(ask: Ask, user: string): Promise<Omit<Snapshot
     userVariables: [],
   }));
   const identity = identityOf(await ask(IDENTITY_QUERY));
-  const server = identity && { ...identity, startedMs: startOf(await ask(UPTIME_QUERY), Date.now()) };
+  const server = identity && {
+    ...identity,
+    startedMs: startOf(await ask(UPTIME_QUERY), Date.now()),
+    sqlMode: variablesOf(await ask(SQL_MODE_QUERY)).get('sql_mode'),
+  };
   await askParts(ask, new Map(sessions.map((session) => [session.id, session])), lacks);
   // In an order of their own, so that the same is the same in the next snapshot.
   for (const { statements, variables, userVariables } of sessions) {

@@ -2,7 +2,7 @@
 import type { ServerKey } from '../mysql/auth/plugin.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { ServerConnection } from './server-connection.ts';
-import { ServerTrouble, troubleText } from './server-trouble.ts';
+import { ServerTrouble } from './server-trouble.ts';
 
 /** An answer to one question has a few rows. */
 const MOST_ANSWER_OCTETS = 1024 ** 2;
@@ -81,18 +81,18 @@ export class TargetClient {
   }
 }
 
-/** Why the user can't log in, in the server's words or ours; undefined: they can. */
+/** Why the user can't log in: the server's error, with its `errno`, or a ServerTrouble; undefined: they can. */
 export async function tryLogin(
   target: TargetAddress,
   account: Account,
   limitMs: number,
-): Promise<string | undefined> {
+): Promise<Error | undefined> {
   const client = new TargetClient(target, account, limitMs);
   try {
     await client.ready();
     return undefined;
   } catch (error) {
-    return troubleText(error as Error);
+    return error as Error;
   } finally {
     await client.end();
   }

@@ -68,9 +68,9 @@ export class Inquiry {
   }
 }
 
-/** Server variables that are signs of a live server; those of a plugin that is not there are missing. Needs no privilege. */
+/** Server variables that are signs of a live server, and what makes its answers differ; those of a plugin that is not there are missing. Needs no privilege. */
 const SIGNS =
-  "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'log_bin', 'wsrep_on', 'wsrep_cluster_address', 'group_replication_group_name')";
+  "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only', 'log_bin', 'wsrep_on', 'wsrep_cluster_address', 'group_replication_group_name', 'sql_mode')";
 
 /** Needs no privilege. Each server has Threads_connected. */
 const COUNTS =
@@ -104,6 +104,7 @@ export async function askAs(inquiry: Inquiry, user: string, ask: AskTarget): Pro
   const signs = variablesOf((await asking.rows(SIGNS)) ?? []);
   const counts = variablesOf((await asking.rows(COUNTS)) ?? []);
   const isMariadb = /mariadb/i.test(inquiry.identity?.version ?? '');
+  if (inquiry.identity !== undefined) inquiry.identity.sqlMode ??= signs.get('sql_mode');
   asking.readOnly(signs);
   asking.galera(signs, counts);
   await asking.attached(isMariadb, signs, counts);

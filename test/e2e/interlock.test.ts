@@ -233,11 +233,13 @@ describe('the interlock', { skip: labObstacle() ?? false }, () => {
     };
     const well = await doctor(toTarget(), '--users', files.users, '--archive', told);
     assert.equal(well.code, 0, well.steps.join('\n'));
-    const [archive, greeting, app, sbtest, lock, verdict] = well.steps;
+    const [archive, greeting, app, sbtest, lock, version, mode, verdict] = well.steps;
     assert.match(archive, /^ok +archive .*the target is none of its servers/);
     assert.match(greeting, /^ok +greeting +10\.77\.0\.3 port 3307 greets in [\d.]+ ms: 10\./);
     assert.match(`${app}\n${sbtest}`, /^ok +login +app logs in\nok +login +sbtest logs in$/);
     assert.match(lock, /^ok +interlock +the target is not a recorded server/);
+    assert.match(version, /^ok +version +the target is MariaDB 10\.\d+\.\d+, recorded was MariaDB 10\./);
+    assert.match(mode, /^ok +sql_mode +STRICT_TRANS_TABLES,.*, as recorded$/);
     assert.equal(verdict, 'ready to replay');
     const again = await doctor(at(SECOND), '--users', files.users, '--archive', told);
     assert.match(

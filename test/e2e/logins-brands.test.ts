@@ -1,12 +1,16 @@
 /** Logins on a real MySQL 9.7 and a real MariaDB 11.8: what only these have. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Lab } from '../../scripts/lab/lab.ts';
+import { CLI } from '../../scripts/lab/tape.ts';
 import type { ServerKey } from '../../src/mysql/auth/plugin.ts';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import type { ChangeUser } from '../../src/mysql/change-user.ts';
 import type { HandshakeResponse } from '../../src/mysql/handshake.ts';
 import { loginErrorKind } from '../../src/mysql/login-errors.ts';
+import type { Step } from '../../src/verbs/doctor-steps.ts';
 import { Session } from '../mysql/support/login-driver.ts';
 import { brandsObstacle } from './support/capability.ts';
 
@@ -120,5 +124,58 @@ test('logins on MySQL and MariaDB 11', { skip: brandsObstacle('mysql', 'mariadb1
       'locked',
       'password',
     ]);
+  });
+
+  const usersFile = (name: string, users: Record<string, string>): string[] => {
+    const file = join(lab.runFolder, name);
+    const lines = Object.entries(users).map(([user, password]) => `${user}: ${password}\n`);
+    writeFileSync(file, lines.join(''), { mode: 0o600 });
+    return ['--users', file];
+  };
+  const doctor = async (address: string, ...args: string[]) => {
+    const way = ['-x', `3307-${address}:3307`, '--transport', 'socket', '--json', ...args];
+    const { stdout } = await lab.run('assistant', process.execPath, [CLI, 'doctor', ...way]);
+    const steps: Step[] = JSON.parse(stdout).steps;
+    return steps.filter(({ name }) => name === 'login');
+  };
+
+  await t.test('doctor: why a user cannot log in, by the accounts that another one may read', async () => {
+    for (const sql of [
+      "CREATE USER elsewhere@'10.1.%' IDENTIFIED BY 'pw'",
+      "CREATE USER secure IDENTIFIED BY 'pw' REQUIRE SSL",
+      "CREATE USER mistyped IDENTIFIED BY 'pw'",
+      "CREATE USER dba IDENTIFIED BY 'pw'",
+      'GRANT SELECT ON mysql.* TO dba',
+    ])
+      await mariadb.sql(sql);
+    const { target, assistant } = lab.addresses;
+    const users = { elsewhere: 'pw', secure: 'pw', mistyped: 'wrong', nobody: 'pw', dba: 'pw' };
+    const [elsewhere, secure, mistyped, nobody, dba] = await doctor(target, ...usersFile('users', users));
+    assert.equal(dba.status, 'ok');
+    assert.match(elsewhere.says, new RegExp(`sees ${assistant}, .* only .*'elsewhere'@'10\\.1\\.%'`));
+    const rename = elsewhere.remedies[0].lines[0];
+    assert.match(rename, /RENAME USER 'elsewhere'@'10\.1\.%' TO 'elsewhere'@'%'/);
+    assert.match(secure.says, /'secure'@'%' lets nobody in without TLS/);
+    assert.match(mistyped.remedies[0].lines.join(), /SELECT user, host, plugin, ssl_type FROM mysql\.user/);
+    assert.match(nobody.says, /there is no such account/);
+    // What it says to type mends it.
+    const [, sql = ''] = /^mysql -e "(.*)"$/.exec(rename) ?? [];
+    await mariadb.sql(sql);
+    const alone = { elsewhere: 'pw', secure: 'pw' };
+    const [isIn, still] = await doctor(target, ...usersFile('alone', alone));
+    assert.deepEqual([isIn.status, still.status], ['ok', 'failed']);
+    const tls = await doctor(target, ...usersFile('tls', { secure: 'pw' }), '--target-tls', 'none');
+    assert.deepEqual(
+      tls.map(({ status }) => status),
+      ['ok'],
+    );
+  });
+
+  await t.test('doctor: a server that wants TLS of all', async () => {
+    await mariadb.sql('SET GLOBAL require_secure_transport = ON');
+    const [step] = await doctor(lab.addresses.target, ...usersFile('one', { dba: 'pw' }));
+    assert.match(step.says, /insecure transport/);
+    assert.match(step.remedies[0].why, /--target-tls/);
+    await mariadb.sql('SET GLOBAL require_secure_transport = OFF');
   });
 });

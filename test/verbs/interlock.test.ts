@@ -32,6 +32,7 @@ function recorded(address: string, port = 3307): RecordedSide {
     endpoints: new Set([endpointKey(address, port)]),
     identities: [],
     uuids: new Set(),
+    settings: [],
     unidentified: [],
     what: 'the server that a.tape was recorded from',
     users: [],

@@ -126,7 +126,7 @@ async function ends(
   { tls, serverKey }: { tls?: TargetTls; serverKey?: ServerKey } = {},
 ): Promise<string | undefined> {
   const address = { host: '127.0.0.1', port, tls, serverKey };
-  return tryLogin(address, { user: 'app', password: PASSWORD }, 5_000);
+  return (await tryLogin(address, { user: 'app', password: PASSWORD }, 5_000))?.message;
 }
 
 test('mysql2 logs in by parsec, whose ext-salt comes without a mark', async (t) => {

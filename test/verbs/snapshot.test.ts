@@ -50,6 +50,7 @@ function scripted(tables: Record<string, Table>): Ask {
       { Variable_name: 'datadir', Value: '/data/' },
       { Variable_name: 'version', Value: '8.4.2' },
     ],
+    'SHOW GLOBAL VARIABLES': [{ Variable_name: 'sql_mode', Value: 'ANSI_QUOTES' }],
     Uptime: [{ Variable_name: 'Uptime', Value: '60' }],
     Prepared_stmt_count: [{ Variable_name: 'Prepared_stmt_count', Value: '0' }],
     '@@performance_schema': [{ is: 1 }],
@@ -115,6 +116,7 @@ test('scripted MySQL 8 peer: sessions with statements and variables of theirs', 
     uuid: 'aa-1',
     datadir: '/data',
     version: '8.4.2',
+    sqlMode: 'ANSI_QUOTES',
   });
   assert.deepEqual(answered, {
     sessions: [
