@@ -19,6 +19,8 @@ export interface RecordSummary {
   packets: number;
   dropped: number;
   sessions: number;
+  /** Of them, under TLS. */
+  tls: number;
   commands: number;
 }
 

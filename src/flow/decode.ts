@@ -17,6 +17,7 @@ import {
 } from './decoder.ts';
 import type { CloseHow, FlowEvent, SessionMeta, SkipCause } from './events.ts';
 import { type Endpoints, Flow } from './flow.ts';
+import { type HeldCall, HeldCalls } from './held-calls.ts';
 import { newSession } from './session-meta.ts';
 
 export interface DecodeOptions extends FlowOptions {
@@ -50,6 +51,9 @@ interface Reading {
   watched: WatchedConnection;
   /** Reads the conversation; once that is given up before it opened, what is left counts its commands. */
   dialogue: Dialogue;
+  /** The FINs that were read: those of `watched` may be ahead, where keys are awaited. */
+  clientEnded: boolean;
+  serverEnded: boolean;
 }
 
 /** One connection: from its segments to its events. */
@@ -71,6 +75,10 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   #skippedCommands = 0;
   /** Since a reset, until it is sure: what came after it. */
   #afterReset: FlowEvent[] | undefined;
+  /** It is over, which counts once the keys of its TLS are there, or can't come any more. */
+  #closesLater: { how: CloseHow; at: CaptureNs } | undefined;
+  /** What came since these keys are awaited; undefined: none are. */
+  #held: HeldCalls | undefined;
   /** Of what is told now: never runs backwards. */
   #at: CaptureNs;
 
@@ -86,7 +94,10 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
 
   /** Whether the passing of time may change something: `settle` is to be called. */
   get unsettled(): boolean {
-    return !this.#closed && (this.#afterReset !== undefined || this.#reading?.watched.waits === true);
+    if (this.#closed) return false;
+    return (
+      this.#afterReset !== undefined || this.#held !== undefined || this.#reading?.watched.waits === true
+    );
   }
 
   segment(segment: Segment, fromClient: boolean, at: CaptureNs, now: CaptureNs): boolean {
@@ -128,9 +139,15 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   settle(now: CaptureNs): void {
     if (this.#closed) return;
     this.#reading?.watched.settle(now);
+    if (this.#held !== undefined) this.#lookForKeys(false);
     // One that is not quite as expected shows to be one by the silence behind it: the table knows when.
     if (this.#afterReset === undefined || !this.resetIsExact) return;
     if (now - this.resetAt > RESET_GRACE_NS) this.#close('rst', this.resetAt);
+  }
+
+  /** Nothing follows: neither packets nor keys. */
+  finish(): void {
+    if (!this.#closed && this.#held !== undefined) this.#lookForKeys(true);
   }
 
   /** The table gives it up: closed a while ago, idle for too long, its ports used anew, or the capture is over. */
@@ -150,13 +167,46 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     at: CaptureNs,
     caughtUp: boolean,
   ): void {
+    if (this.#held !== undefined) {
+      this.#hold({ what: 'data', fromClient, octets: octets.slice(from, to), at, caughtUp });
+      return;
+    }
     const dialogue = (this.#reading as Reading).dialogue;
     this.#comes(at);
     if (fromClient) dialogue.fromClient(octets, from, to, this.#at, caughtUp);
     else dialogue.fromServer(octets, from, to, this.#at, caughtUp);
+    if (dialogue.awaitsKeys) this.#held = new HeldCalls((this.#sink as FlowSink).budget);
+  }
+
+  #hold(call: HeldCall): void {
+    this.#held?.add(call);
+    if (this.#held?.isFull === true) this.#lookForKeys(true);
+  }
+
+  /** Looks for the keys that are awaited; where they are there, or too late (`isLast`), what was held is read as it came. */
+  #lookForKeys(isLast: boolean): void {
+    const dialogue = (this.#reading as Reading).dialogue;
+    dialogue.lookForKeys(isLast);
+    if (dialogue.awaitsKeys) return;
+    const held = this.#held?.take() ?? [];
+    this.#held = undefined;
+    for (const call of held) {
+      // Without keys there is nothing to read.
+      if (this.#reading === undefined) break;
+      const { fromClient, at } = call;
+      if (call.what === 'data') this.data(fromClient, call.octets, 0, call.octets.length, at, call.caughtUp);
+      else if (call.what === 'gap') this.gap(fromClient, call.octets, at);
+      else this.end(fromClient, at);
+    }
+    const close = this.#closesLater;
+    if (close !== undefined) this.#close(close.how, close.at);
   }
 
   gap(fromClient: boolean, octets: number, at: CaptureNs): void {
+    if (this.#held !== undefined) {
+      this.#hold({ what: 'gap', fromClient, octets, at });
+      return;
+    }
     this.#comes(at);
     this.#reading?.dialogue.gap(fromClient, octets);
   }
@@ -171,12 +221,20 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
 
   /** The client's FIN closes the session, once the answers still due have come. */
   end(fromClient: boolean, at: CaptureNs): void {
+    if (this.#held !== undefined) {
+      this.#hold({ what: 'end', fromClient, at });
+      return;
+    }
     this.#comes(at);
-    const { watched, dialogue } = this.#reading as Reading;
-    if (fromClient) dialogue.clientEnded();
+    const reading = this.#reading as Reading;
+    const { dialogue } = reading;
+    if (fromClient) {
+      reading.clientEnded = true;
+      dialogue.clientEnded();
+    } else reading.serverEnded = true;
     // What never opened is told once nothing of it can come any more.
-    if (!this.#opened || !watched.client.ended) return;
-    if (watched.server.ended || dialogue.pending === 0) this.#close('fin', at);
+    if (!this.#opened || !reading.clientEnded) return;
+    if (reading.serverEnded || dialogue.pending === 0) this.#close('fin', at);
   }
 
   // What the dialogue tells.
@@ -204,7 +262,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
 
   command(command: Command): void {
     // Behind its FIN the server hears nothing: a client that did not look will say it again on another connection.
-    if (this.#reading?.watched.server.ended === true && command.com !== COM.quit) {
+    if (this.#reading?.serverEnded === true && command.com !== COM.quit) {
       this.#push({ type: 'lost', at: this.#at, session: this.#session, cause: 'unheard', commands: 1 });
       return;
     }
@@ -215,8 +273,7 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
   reply(command: Command): void {
     this.#push({ type: 'reply', at: this.#at, session: this.#session, command });
     const reading = this.#reading;
-    if (reading?.watched.client.ended === true && reading.dialogue.pending === 0)
-      this.#close('fin', this.#at);
+    if (reading?.clientEnded === true && reading.dialogue.pending === 0) this.#close('fin', this.#at);
   }
 
   lost(cause: LostCause, commands: number): void {
@@ -260,6 +317,8 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
     return {
       watched: new WatchedConnection(this, waits, budget),
       dialogue: new Dialogue(this, { openTls: this.#openTls, joinedLate: this.#joinedLate, room }),
+      clientEnded: false,
+      serverEnded: false,
     };
   }
 
@@ -325,6 +384,12 @@ class SessionFlow extends Flow implements DialogueSink, WatchedSink {
 
   #close(how: CloseHow, at: CaptureNs): void {
     if (this.#closed || this.#closing) return;
+    if (this.#held !== undefined) {
+      this.#closesLater ??= { how, at };
+      this.#reading?.watched.finish(at);
+      this.#lookForKeys(false);
+      return;
+    }
     this.#closing = true;
     const reading = this.#reading;
     // Delivers what waits behind holes.

@@ -77,6 +77,8 @@ export interface DecodedFlow extends Flow {
   readonly unsettled: boolean;
   /** All packets of before `now` were read. */
   settle(now: CaptureNs): void;
+  /** The capture is over, and the table has given it up. Left out: then it has ended. */
+  finish?(): void;
   /** The table gives it up: closed a while ago, idle for too long, its ports used anew, or the capture is over. */
   ended(at: CaptureNs): void;
 }
@@ -166,6 +168,7 @@ export class FlowDecoder<F extends DecodedFlow> {
   finish(): FlowEvent[] {
     this.#events = [];
     this.#table.finish();
+    for (const flow of this.#unsettled) flow.finish?.();
     return this.#events;
   }
 

@@ -100,6 +100,10 @@ export interface Layer {
   fromServer(octets: Uint8Array, from: number, to: number): LayerState;
   /** So many octets are missing here. */
   gap(fromClient: boolean, octets: number): LayerState;
+  /** Nothing more can be read before keys come, which may still happen. */
+  readonly awaitsKeys: boolean;
+  /** Looks for them; `isLast`: they would be too late from now on. */
+  look(isLast: boolean): LayerState;
 }
 
 /** Where a layer's plain octets go, [from, to) of `octets`, valid during the call. */
@@ -227,6 +231,16 @@ export class Dialogue {
   /** Whether octets came, or were missed. */
   get begun(): boolean {
     return this.#begun;
+  }
+
+  /** Whether nothing more can be read before the keys of its TLS come, which may still happen: what comes meanwhile is to be kept. */
+  get awaitsKeys(): boolean {
+    return this.#tls?.awaitsKeys === true;
+  }
+
+  /** Looks for them. `isLast`: they would be too late from now on. */
+  lookForKeys(isLast: boolean): void {
+    if (this.#tls !== undefined) this.#layer(this.#tls.look(isLast));
   }
 
   /** Commands that wait for their answers. */

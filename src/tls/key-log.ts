@@ -32,6 +32,12 @@ export class KeyLog {
   /** Lines that are neither a secret nor a comment. */
   badLines = 0;
   readonly #sessions = new Map<string, SessionSecrets>();
+  readonly #most: number;
+
+  /** `most`: sessions that are remembered; beyond it the oldest are forgotten. */
+  constructor(most = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+  }
 
   static parse(text: string): KeyLog {
     const log = new KeyLog();
@@ -70,7 +76,14 @@ export class KeyLog {
     if (name === undefined) return;
     const random = found[2].toLowerCase();
     let secrets = this.#sessions.get(random);
-    if (secrets === undefined) this.#sessions.set(random, (secrets = {}));
+    if (secrets === undefined) {
+      this.#sessions.set(random, (secrets = {}));
+      if (this.#sessions.size > this.#most)
+        for (const oldest of this.#sessions.keys()) {
+          this.#sessions.delete(oldest);
+          break;
+        }
+    }
     secrets[name] = new Uint8Array(Buffer.from(found[3], 'hex'));
   }
 }

@@ -17,6 +17,23 @@ import { type Suite, suiteOf, TLS13 } from './suites.ts';
  */
 export type TlsState = 'ok' | 'no-key' | 'unsupported' | 'broken';
 
+/** Where the secrets of sessions come from. */
+export interface SecretSource {
+  /** What is known of the session whose client's random is this: 64 digits in lower case. */
+  of(random: string): SessionSecrets | undefined;
+  /** Whether secrets of that session may still come, if `of` has none or too few. Left out: they never do. */
+  mayCome?(random: string): boolean;
+  /** Nothing waits for that session's secrets any more. */
+  settled?(random: string): void;
+}
+
+/** A session whose secrets may still come. */
+interface Awaited {
+  suite: Suite;
+  clientRandom: Uint8Array;
+  serverRandom: Uint8Array;
+}
+
 /** Told of application data record by record; [from, to) is valid during the call. */
 export interface PlainSink {
   client(octets: Uint8Array, from: number, to: number): void;
@@ -32,14 +49,15 @@ export interface PlainSink {
  * In what order the two sinks are called follows the calls, not the wire, where one had to wait.
  */
 export class TlsStream {
-  readonly #secrets: { of(random: string): SessionSecrets | undefined };
+  readonly #secrets: SecretSource;
   readonly #client: Direction;
   readonly #server: Direction;
   #state: TlsState = 'ok';
   #clientRandom: Uint8Array | undefined;
   #version = 0;
+  #awaited: Awaited | undefined;
 
-  constructor(secrets: { of(random: string): SessionSecrets | undefined }, plain: PlainSink) {
+  constructor(secrets: SecretSource, plain: PlainSink) {
     this.#secrets = secrets;
     const hello = (type: number, body: Uint8Array) => this.#hello(type, body);
     const broken = () => this.#end('broken');
@@ -58,6 +76,18 @@ export class TlsStream {
   /** Octets that wait: of records that are not whole, and of those that cannot be opened yet. */
   get heldOctets(): number {
     return this.#client.heldOctets + this.#server.heldOctets;
+  }
+
+  /** Whether nothing more can be read before secrets come, which may still happen: `look` looks for them. */
+  get awaitsKeys(): boolean {
+    return this.#awaited !== undefined;
+  }
+
+  /** Looks for the secrets that are awaited. `isLast`: they would be too late from now on. */
+  look(isLast: boolean): TlsState {
+    if (this.#awaited === undefined) return this.#state;
+    this.#open(this.#awaited, isLast);
+    return this.#settle();
   }
 
   /** The client's next octets, [from, to). */
@@ -125,9 +155,22 @@ export class TlsStream {
       this.#end('unsupported');
       return;
     }
-    const secrets = this.#secrets.of(Buffer.from(clientRandom).toString('hex'));
-    const known = secrets && this.#negotiated(suite, secrets, clientRandom, hello.random);
-    if (!known) this.#end('no-key');
+    this.#open({ suite, clientRandom, serverRandom: hello.random }, false);
+  }
+
+  /** Takes the session's secrets, if they are there; else waits for them, unless they can't come any more. */
+  #open(session: Awaited, isLast: boolean): void {
+    const { suite, clientRandom, serverRandom } = session;
+    const random = Buffer.from(clientRandom).toString('hex');
+    const secrets = this.#secrets.of(random);
+    const isKnown = secrets !== undefined && this.#negotiated(suite, secrets, clientRandom, serverRandom);
+    const waits = !isKnown && !isLast && this.#secrets.mayCome?.(random) === true;
+    this.#awaited = waits ? session : undefined;
+    this.#client.waiting = waits;
+    this.#server.waiting = waits;
+    if (waits) return;
+    this.#secrets.settled?.(random);
+    if (!isKnown) this.#end('no-key');
   }
 
   /** Whether the secrets suffice. */

@@ -14,6 +14,7 @@ interface CaptureChoices {
   filter?: string | undefined;
   buffer?: number | undefined;
   idleSession: number;
+  keylog?: string | undefined;
 }
 
 /**
@@ -21,7 +22,7 @@ interface CaptureChoices {
  * are on several interfaces, or nothing says on which one.
  */
 export function planLive(
-  { filter, buffer, idleSession }: CaptureChoices,
+  { filter, buffer, idleSession, keylog }: CaptureChoices,
   plan: RunPlan,
   named: string | undefined,
 ): { live: LiveJob; mappings: MappingJob[] } {
@@ -46,6 +47,8 @@ export function planLive(
       idleMs: idleSession,
       originSec: Math.floor(Date.now() / 1000),
       places: LiveMappings.share(plan.jobs),
+      keyLog: keylog,
+      saidNoKeys: new SharedArrayBuffer(4),
     },
     mappings: plan.jobs.map((job, i) => ({ ...job, alike: places[i].alike })),
   };

@@ -8,6 +8,7 @@ import { isThisHost } from '../net/this-host.ts';
 import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import { captureNow } from '../time.ts';
+import { KEYS_MS } from './followed-keys.ts';
 import { idleSessionOption } from './idle-session.ts';
 import { targetText } from './mapping.ts';
 import { othersFilter, planLive } from './mirror-capture.ts';
@@ -37,6 +38,8 @@ Examples:
     mytape mirror -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users -C 4 -n 50
   By ordinary connections, for ten minutes, with the sessions that are there already:
     mytape mirror -x 3307-db.test:3307 --transport socket --users users --for 10m --snapshot-from mysql://monitor@127.0.0.1:3307
+  Clients that connect by TLS, and write their keys (SSLKEYLOGFILE=/run/keys.log, node --tls-keylog=/run/keys.log):
+    mytape mirror -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users --keylog /run/keys.log
   On a mirror port of the switch:
     mytape mirror -i eth1 -x 3307-10.128.6.83:3307 -s 10.128.6.84:36525 --key-file k --users users
   Two servers that a mirror port shows, each onto its own target:
@@ -82,6 +85,10 @@ function mirrorOptions() {
     )
     .addOption(idleSessionOption())
     .option(
+      '--keylog <file>',
+      `TLS keys, as SSLKEYLOGFILE has them, of a file that the clients write to meanwhile: it is followed, and a session waits up to ${KEYS_MS / 1000} s for its keys`,
+    )
+    .option(
       '--snapshot-from <url>',
       'ask the recorded server, at once and each minute, for its sessions, so that those which are older than the mirror take part, e.g. mysql://monitor@127.0.0.1:3307; the user needs PROCESS, and SELECT on performance_schema.*',
       parseServerUrl,
@@ -120,6 +127,11 @@ async function mirror(
       '--share deals out the sessions of an archive by their numbers, which live ones do not have (try: --include-client with other clients on each host)',
     );
   }
+  if (options.keylog !== undefined && options.protocol === 'raw')
+    throw new MytapeError(
+      'usage',
+      '--keylog is for MySQL: with --protocol raw octets go as they were captured',
+    );
   if (options.order === 'commit' && options.channels > 1) {
     throw new MytapeError(
       'usage',

@@ -1,4 +1,3 @@
-import { tlsReader } from '../archive/keys.ts';
 import { decodeSessions } from '../flow/decode.ts';
 import type { DecodedSessions } from '../flow/decoder.ts';
 import { decodeRawSessions } from '../flow/raw.ts';
@@ -31,7 +30,14 @@ import { ownVoiceText } from './own-voice-text.ts';
 import { clientAddresses } from './replay-clients.ts';
 import { type LoginJob, openLogins } from './replay-logins.ts';
 import type { RulesFile } from './replay-option-values.ts';
-import { type LiveJob, liveSource, openArchiveSource, openLiveCapture } from './replay-source.ts';
+import {
+  type LiveJob,
+  type LiveKeys,
+  liveSource,
+  openArchiveSource,
+  openLiveCapture,
+  openLiveKeys,
+} from './replay-source.ts';
 import { openTiming, type TimingJob } from './replay-timing.ts';
 import { openTransport, type TransportJob } from './replay-transport.ts';
 import { troubleLines } from './replay-trouble.ts';
@@ -166,6 +172,8 @@ export class ReplayShare {
   readonly #capture: PacketSource | undefined;
   /** Of a live run. */
   #gaps: GapTeller | undefined;
+  /** Of a live run. */
+  #keys: LiveKeys | undefined;
   #decoded: DecodedSessions | undefined;
   readonly #toldLimits = new Set<HostLimit>();
   /** In the passes before this one. */
@@ -204,9 +212,11 @@ export class ReplayShare {
       // All threads capture on one interface: one of them tells.
       const gaps =
         live && new GapTeller(live.iface, live.originSec, (line) => share.index === 0 && say(line));
+      const keys = live && openLiveKeys(live, say);
       const capture = live && (await openLiveCapture(live, job, share, (gap, isUp) => gaps?.take(gap, isUp)));
       const made = new ReplayShare(job, share, clients, transport, capture, say);
       made.#gaps = gaps;
+      made.#keys = keys;
       made.#dry = dry;
       return made;
     } catch (error) {
@@ -253,8 +263,13 @@ export class ReplayShare {
     const source =
       this.#capture === undefined
         ? openArchiveSource(this.#job, share, (line) => this.#damagedPackets === 0 && this.#say(line))
-        : liveSource(this.#capture, this.#job, share, this.#say, (why) => {
-            this.#unread = why;
+        : liveSource(this.#capture, this.#job, {
+            share,
+            keys: this.#keys as LiveKeys,
+            say: this.#say,
+            onGone: (why) => {
+              this.#unread = why;
+            },
           });
     const engine = new Engine(
       {
@@ -303,7 +318,6 @@ export class ReplayShare {
       this.#decoded = decode(source.packets, {
         ...source.decode,
         serverPorts: new Set(serverPorts),
-        openTls: tlsReader(this.#job.archive, this.#job.keyLog),
       });
       const named = source.damaged?.named(this.#decoded) ?? this.#decoded;
       await engine.run(checkpoints?.gate(named) ?? named);

@@ -1,4 +1,7 @@
 /** What one share of a run reads: its part of an archive, or of what goes by on an interface. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tlsReader } from '../archive/keys.ts';
 import { openArchive } from '../archive/reader.ts';
 import { readSnapshots, type Snapshots } from '../archive/snapshots.ts';
 import { MytapeError } from '../errors.ts';
@@ -6,6 +9,7 @@ import type { DecodeOptions } from '../flow/decode.ts';
 import { LIVE_WAITS } from '../flow/decoder.ts';
 import { type FlowLimits, limitsFor } from '../flow/flow-limits.ts';
 import { MendedSource } from '../flow/mended-source.ts';
+import { TickingSource } from '../flow/ticking-source.ts';
 import { clientShareFilter } from '../net/client-share.ts';
 import { openCapture } from '../net/drivers.ts';
 import { ConnectionIds } from '../replay/connection-ids.ts';
@@ -15,11 +19,13 @@ import { LiveMappings } from '../replay/live-mappings.ts';
 import { SnapshotFollower } from '../replay/live-snapshots.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
 import { hasAny, type Share, WHOLE } from '../replay/share.ts';
-import { captureNow } from '../time.ts';
+import { captureNow, realClock } from '../time.ts';
+import { type SecretSource, TlsStream } from '../tls/stream.ts';
 import { endpointText } from '../wire/address.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import { DamagedBlocks } from './damaged-blocks.ts';
+import { FollowedKeys, KEYS_MS } from './followed-keys.ts';
 import type { OpeningJob, ReplayJob } from './replay-share.ts';
 
 /** Where a live run captures. Plain data: it crosses to worker threads. */
@@ -36,11 +42,18 @@ export interface LiveJob {
   idleMs: number;
   /** What the threads' LiveMappings share. */
   places: SharedArrayBuffer;
+  /** A file that TLS keys are written to while it goes on. */
+  keyLog: string | undefined;
+  /** Whether one of the threads has said that a session is under TLS without keys. */
+  saidNoKeys: SharedArrayBuffer;
 }
 
 export interface RunSource {
   packets: PacketSource;
-  decode: Pick<DecodeOptions, keyof FlowLimits | 'wants' | 'firstId' | 'idStep' | 'idOf' | 'waits'>;
+  decode: Pick<
+    DecodeOptions,
+    keyof FlowLimits | 'wants' | 'firstId' | 'idStep' | 'idOf' | 'waits' | 'openTls'
+  >;
   engine: Pick<EngineOptions, 'share' | 'connections' | 'live' | 'mappings' | 'lateBy'>;
   snapshots: Pick<Snapshots, 'find'>;
   /** Of an archive: what of it can't be read. */
@@ -49,7 +62,7 @@ export interface RunSource {
 }
 
 export function openArchiveSource(job: ReplayJob, share: Share, say: (line: string) => void): RunSource {
-  const { archive: dir, copies, connections } = job;
+  const { archive: dir, copies, connections, keyLog } = job;
   const archive = openArchive(dir);
   // All threads read all of it: one of them tells.
   const damaged = new DamagedBlocks(archive, (line) => share.index === 0 && say(line));
@@ -57,7 +70,12 @@ export function openArchiveSource(job: ReplayJob, share: Share, say: (line: stri
   const packets = archive.packets(reading.packets);
   return {
     packets,
-    decode: { ...archive.info.limits, ...reading.decode, wants: (id) => hasAny(share, id, copies) },
+    decode: {
+      ...archive.info.limits,
+      ...reading.decode,
+      wants: (id) => hasAny(share, id, copies),
+      openTls: tlsReader(dir, keyLog),
+    },
     damaged,
     engine: {
       share,
@@ -100,6 +118,55 @@ export function openLiveCapture(
   });
 }
 
+/** What a live source is opened with, besides its capture and job. */
+interface LiveFacts {
+  share: Share;
+  keys: LiveKeys;
+  say: (line: string) => void;
+  /** The interface that is captured on was removed. */
+  onGone: (why: string) => void;
+}
+
+/** The keys that a live run's TLS sessions are read with, as they are written; none without --keylog. */
+export interface LiveKeys extends SecretSource {
+  /** A session waits for its keys. */
+  readonly awaited: boolean;
+  close(): void;
+}
+
+/** Opens the file of --keylog. `say` is told, once in all threads, that sessions have no keys. Throws `bad-file` where it can't be had. */
+export function openLiveKeys({ keyLog: path, saidNoKeys }: LiveJob, say: (line: string) => void): LiveKeys {
+  const sayOnce = (line: string) => {
+    if (Atomics.exchange(new Int32Array(saidNoKeys), 0, 1) === 0) say(line);
+  };
+  if (path !== undefined) {
+    const onMissing = () =>
+      sayOnce(
+        `the keys of a session under TLS did not come to ${path} within ${KEYS_MS / 1000} s: it is skipped, as tls, and so is every other such session ` +
+          '(do all clients write there? sessions that were there before the mirror have theirs elsewhere)',
+      );
+    return new FollowedKeys({ path, now: () => realClock.now(), onMissing });
+  }
+  return {
+    awaited: false,
+    close: () => {},
+    of: () => {
+      sayOnce(
+        'a session is under TLS: it is skipped, as tls, and so is every other such session (try: --keylog FILE, the file that SSLKEYLOGFILE ' +
+          'of the clients names; or have the clients connect without TLS)',
+      );
+      return undefined;
+    },
+  };
+}
+
+/** Keys that are awaited are looked for this often, ms. */
+const KEYS_TICK_MS = 10;
+
+async function afterTick(signal: AbortSignal): Promise<void> {
+  await sleep(KEYS_TICK_MS, undefined, { signal }).catch(() => {});
+}
+
 /**
  * What `capture` has, the steps of its clock taken out. `say` is told of these, and of servers whose sessions are not mirrored
  * because another one has their port.
@@ -107,26 +174,28 @@ export function openLiveCapture(
 export function liveSource(
   capture: PacketSource,
   job: ReplayJob,
-  share: Share,
-  say: (line: string) => void,
-  onGone: (why: string) => void,
+  { share, keys, say, onGone }: LiveFacts,
 ): RunSource {
   const { originSec } = capture;
   const { places, idleMs } = job.live as LiveJob;
   const steps = new ClockStepTeller(originSec, 'mirror', say);
   // All threads have the same clock: one of them tells.
-  const packets = new MendedSource(
-    untilGone(capture, onGone),
-    (step) => share.index === 0 && steps.add(step),
-  );
+  const mended = new MendedSource(untilGone(capture, onGone), (step) => share.index === 0 && steps.add(step));
+  const packets = new TickingSource(mended, () => keys.awaited, afterTick);
   const snapshots = new SnapshotFollower(job.archive);
   return {
     packets,
-    decode: { ...limitsFor(idleMs), firstId: share.index, idStep: share.of, waits: LIVE_WAITS },
+    decode: {
+      ...limitsFor(idleMs),
+      firstId: share.index,
+      idStep: share.of,
+      waits: LIVE_WAITS,
+      openTls: (plain) => new TlsStream(keys, plain),
+    },
     engine: {
       share: WHOLE,
       connections: LiveConnectionIds.of(job.connections),
-      live: { now: () => packets.now(captureNow(originSec)) },
+      live: { now: () => mended.now(captureNow(originSec)) },
       mappings: new LiveMappings(job.mappings, places, (server, port, first) => {
         const [other, taken] = [server, first].map(({ text }) => endpointText(text, port));
         say(
@@ -139,6 +208,7 @@ export function liveSource(
     close() {
       packets.close();
       snapshots.close();
+      keys.close();
     },
   };
 }

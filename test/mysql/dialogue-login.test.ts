@@ -225,6 +225,7 @@ test('COM_CHANGE_USER: whether its client gave a password when asked, and its an
 /** A layer that adds 1 to each octet, and refuses when told to. */
 class PlusOne implements Layer {
   readonly #plain: Plain;
+  readonly awaitsKeys = false;
   state: 'ok' | 'no-key' | 'broken' = 'ok';
 
   constructor(plain: Plain) {
@@ -244,6 +245,10 @@ class PlusOne implements Layer {
   }
 
   gap(): 'ok' | 'no-key' | 'broken' {
+    return this.state;
+  }
+
+  look(): 'ok' | 'no-key' | 'broken' {
     return this.state;
   }
 }

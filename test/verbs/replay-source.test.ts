@@ -14,6 +14,13 @@ const JOB = {
   live: { places: [] },
 } as unknown as ReplayJob;
 
+const FACTS = {
+  share: { index: 0, of: 1 },
+  keys: { awaited: false, of: () => undefined, close: () => {} },
+  say: () => {},
+  onGone: () => {},
+};
+
 test('a capture whose interface is removed ends, and any other error is one', async () => {
   for (const [code, ends] of [
     ['no-interface', true],
@@ -31,13 +38,7 @@ test('a capture whose interface is removed ends, and any other error is one', as
       },
     };
     const told: string[] = [];
-    const source = liveSource(
-      capture,
-      JOB,
-      { index: 0, of: 1 },
-      () => {},
-      (why) => told.push(why),
-    );
+    const source = liveSource(capture, JOB, { ...FACTS, onGone: (why) => told.push(why) });
     let blocks = 0;
     const read = (async () => {
       for await (const _ of source.packets) blocks++;
@@ -52,13 +53,7 @@ test('a capture whose interface is removed ends, and any other error is one', as
 
 test('a mirror waits for octets that its ring lost no longer than a live capture should', () => {
   const capture = { originSec: 0, linkType: 1, close: () => {} } as unknown as PacketSource;
-  const { decode, close } = liveSource(
-    capture,
-    JOB,
-    { index: 0, of: 1 },
-    () => {},
-    () => {},
-  );
+  const { decode, close } = liveSource(capture, JOB, FACTS);
   assert.equal(decode.waits, LIVE_WAITS);
   close();
 });
