@@ -91,7 +91,15 @@ export async function runCommandLineClients(lab: Lab, connections: number): Prom
   const statements = 'SELECT COUNT(*) FROM sbtest1; USE sbtest2; SELECT MAX(k) FROM sbtest1; SHOW TABLES';
   for (let n = 0; n < connections; n++) {
     const from = CLIENT_ADDRESSES[n % CLIENT_ADDRESSES.length];
-    const login = ['-h', lab.addresses.online, `-P${PORT}`, '-uapp', `-p${USERS.app}`, '--no-auto-rehash'];
+    const login = [
+      '-h',
+      lab.addresses.online,
+      `-P${PORT}`,
+      '-uapp',
+      `-p${USERS.app}`,
+      '--no-auto-rehash',
+      '--skip-ssl',
+    ];
     must('mariadb', await lab.run('client', 'mariadb', [...login, '-e', statements, 'sbtest'], { from }));
   }
   return { connections, commands: connections * 4 };

@@ -318,6 +318,8 @@ function login(bed: TestBed): string[] {
     '-uapp',
     `-p${USERS.app}`,
     '--no-auto-rehash',
+    // Nobody has keys.
+    '--skip-ssl',
     'sbtest',
   ];
 }

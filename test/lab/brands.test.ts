@@ -1,5 +1,6 @@
 /** Servers and clients of other brands than the machine's own. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Lab } from '../../scripts/lab/lab.ts';
 import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
@@ -39,6 +40,10 @@ test('a lab of MySQL and MariaDB 11, and their clients at their defaults', {
     assert.match(said.stdout, new RegExp(`^app@${as}\t${server === 'online' ? '9' : '11'}\\.`));
     assert.match(said.stdout, /Ssl_cipher\tTLS_AES/);
   }
+
+  // As record finds a server among the processes of its host.
+  assert.equal(readFileSync(`/proc/${online.pid}/comm`, 'utf8'), 'mysqld\n');
+  assert.equal(readFileSync(`/proc/${target.pid}/comm`, 'utf8'), 'mariadbd\n');
 
   await Promise.all([online.stop(), target.kill9()]);
   await Promise.all([online.start(), target.start()]);

@@ -44,13 +44,20 @@ export interface Unpacked {
 /** What packages hold that a lab has no use for: half of the space. */
 const NEEDLESS = ['usr/share/doc', 'usr/share/man', 'usr/share/locale', 'usr/share/info'];
 
+/** Of what `unpack` makes: a change there gives new folders. */
+const LAYOUT = 2;
+
 const noteOf = (name: string) => join(CACHE, `${name}.json`);
+
+function folderOf(name: string, version: string): string {
+  return join(CACHE, `${name}-${version}-layout${LAYOUT}`);
+}
 
 /** The version that is there; undefined: none was fetched yet. */
 export function unpacked(name: string): Unpacked | undefined {
   try {
     const found = JSON.parse(readFileSync(noteOf(name), 'utf8')) as Unpacked;
-    return existsSync(found.folder) ? found : undefined;
+    return existsSync(found.folder) && found.folder === folderOf(name, found.version) ? found : undefined;
   } catch {
     return undefined;
   }
@@ -91,7 +98,7 @@ async function unpack(name: string, work: string, packages: string[], main: stri
     .find(([each]) => each === main)?.[1]
     .replace(/^\d+%3a/, '');
   if (version === undefined) throw new MytapeError('system-call', `apt fetched no ${main}`);
-  const folder = join(CACHE, `${name}-${version}`);
+  const folder = folderOf(name, version);
   if (existsSync(folder)) return { version, folder };
   const made = join(work, 'made');
   mkdirSync(join(made, 'root'), { recursive: true });
@@ -135,22 +142,29 @@ export function loaderIn(folder: string): { libraries: string; command: string[]
 function writeWrappers(made: string, folder: string): void {
   const there = loaderIn(made);
   const lib = there.libraries.replace(made, folder);
-  const enter = `exec ${there.command.join(' ').replaceAll(made, folder)}`;
+  const [loader, ...options] = there.command.map((word) => word.replace(made, folder));
   const usr = join(folder, 'root/usr');
   // Where clients look for their halves of a server's login plugins.
   const plugins =
     `export MARIADB_PLUGIN_DIR=${join(lib, 'libmariadb3/plugin')}\n` +
     `export LIBMYSQL_PLUGIN_DIR=${join(usr, 'lib/mysql/plugin')}`;
   mkdirSync(join(made, 'bin'));
+  mkdirSync(join(made, 'loaders'));
   for (const place of ['bin', 'sbin']) {
     const from = join(made, 'root/usr', place);
     if (!existsSync(from)) continue;
     for (const program of readdirSync(from)) {
       if (!statSync(join(from, program)).isFile()) continue;
       const path = join(usr, place, program);
-      const script = `#!/bin/sh\n${plugins}\n${enter} --argv0 ${path} ${path} "$@"\n`;
-      if (isElf(join(from, program))) writeFileSync(join(made, 'bin', program), script, { mode: 0o755 });
-      else symlinkSync(path, join(made, 'bin', program));
+      if (!isElf(join(from, program))) {
+        symlinkSync(path, join(made, 'bin', program));
+        continue;
+      }
+      // A process is called as what is executed: the loader takes the program's name.
+      symlinkSync(loader, join(made, 'loaders', program));
+      const enter = [join(folder, 'loaders', program), ...options, '--argv0', path, path];
+      const script = `#!/bin/sh\n${plugins}\nexec ${enter.join(' ')} "$@"\n`;
+      writeFileSync(join(made, 'bin', program), script, { mode: 0o755 });
     }
   }
   symlinkSync('bin', join(made, 'sbin'));

@@ -1,4 +1,4 @@
-/** A TCP proxy, as its own process: `node proxy.js PORT HOST:PORT DELAY_MS`. It passes on each piece that comes, so much later. */
+/** A TCP proxy, as its own process: `node proxy.js PORT HOST:PORT DELAY_MS`, or with the path of a unix socket for PORT. It passes on each piece that comes, so much later. */
 import { connect, createServer, type Socket } from 'node:net';
 
 const [, , listen, to, delay] = process.argv;
@@ -15,4 +15,4 @@ createServer({ allowHalfOpen: true }, (client) => {
   const server = connect({ host, port: Number(port), allowHalfOpen: true });
   pass(client, server);
   pass(server, client);
-}).listen(Number(listen), () => process.stderr.write('listening\n'));
+}).listen(/^\d+$/.test(listen) ? Number(listen) : listen, () => process.stderr.write('listening\n'));

@@ -81,11 +81,13 @@ export class Session {
   readonly done: LoginDone;
   readonly #socket: PacketSocket;
   readonly #tls: boolean;
+  readonly #serverKey: LoginOptions['serverKey'];
   #auth: Pick<UserChangeOptions, 'authPlugin' | 'scramble'>;
 
-  private constructor(socket: PacketSocket, tls: boolean, done: LoginDone) {
+  private constructor(socket: PacketSocket, { tls, serverKey }: LoginOptions, done: LoginDone) {
     this.#socket = socket;
-    this.#tls = tls;
+    this.#tls = tls === true;
+    this.#serverKey = serverKey;
     this.done = done;
     this.#auth = done;
   }
@@ -104,7 +106,7 @@ export class Session {
         step = login.secured();
       }
       if (step.type === 'send') socket.write(step.octets);
-      if (step.type === 'done') return new Session(socket, options.tls === true, step);
+      if (step.type === 'done') return new Session(socket, options, step);
       if (step.type === 'failed') {
         socket.destroy();
         return { errno: step.errno, message: step.message };
@@ -118,7 +120,8 @@ export class Session {
     as: { user: string; password: string; wrong?: boolean },
   ): Promise<ServerError | undefined> {
     const { capabilities } = this.done;
-    const exchange = new UserChange({ change, ...as, capabilities, ...this.#auth, secure: this.#tls });
+    const ours = { secure: this.#tls, serverKey: this.#serverKey };
+    const exchange = new UserChange({ change, ...as, capabilities, ...this.#auth, ...ours });
     this.#socket.write(exchange.packet);
     for (;;) {
       const packet = await this.#socket.next();
