@@ -21,8 +21,7 @@ import { readSealed } from './sealed.ts';
 export const BEGIN_ANEW = "this run can't be resumed (set the target's data back, and begin it anew)";
 
 /** Checkpoints and logs have names of this form in the run's folder. */
-const FILES =
-  /^(checkpoint-\d+\.json|sessions-\d+\.\d+\.log(\.staged-[01])?|sessions\.broken)(\.later)?(\.tmp)?$/;
+const FILES = /^(checkpoint-\d+\.json|sessions-\d+\.\d+\.log(\.staged-[01]|\.broken)?)(\.later)?(\.tmp)?$/;
 
 export function isCheckpointFile(name: string): boolean {
   return FILES.test(name);

@@ -1,6 +1,6 @@
 /** Checkpoints of one share of a run, from which `mytape replay --resume` goes on, whatever ended the run. */
 import { rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import type { FlowEvent } from '../flow/events.ts';
 import type { Observer } from '../replay/outcome.ts';
@@ -18,8 +18,8 @@ import {
 } from './checkpoint-file.ts';
 import { readShareLeft, type ShareLeft, type ShareOfRun } from './checkpoint-left.ts';
 import { SessionLog } from './checkpoint-log.ts';
-import { writeDurably, writeDurablyLater } from './durable.ts';
-import { condemnStage, NO_STAGE, stageOf } from './log-stage.ts';
+import { removeDurablyLater, writeDurably, writeDurablyLater } from './durable.ts';
+import { absolveStage, condemnStage, NO_STAGE, stageOf } from './log-stage.ts';
 import { LoggedSessions } from './logged-sessions.ts';
 import { seal } from './sealed.ts';
 
@@ -338,9 +338,7 @@ export class Checkpoints {
     await this.#log.sync();
     const path = checkpointPath(this.#of.folder, this.#of.share);
     await writeDurablyLater(path, text);
-    // What broke off meanwhile is not to be resumed.
-    if (this.#broken) await rm(path, { force: true });
-    else this.#horizon = file.horizon;
+    this.#horizon = file.horizon;
   }
 
   #guarded(write: () => void): void {
@@ -357,13 +355,18 @@ export class Checkpoints {
     if (this.#broken) return;
     this.#broken = true;
     const { folder, share } = this.#of;
+    const log = basename(this.#logPath);
     // In memory, whatever becomes of the disk.
     try {
-      condemnStage(folder, this.#stage);
+      condemnStage(folder, this.#stage, log);
     } catch {
       // What is there is older than what follows: `say` warns of it.
     }
-    this.#removed = rm(checkpointPath(folder, share), { force: true }).catch(() => {});
+    // Behind one that is being written.
+    this.#removed = Promise.resolve(this.#saving)
+      .then(() => removeDurablyLater(checkpointPath(folder, share)))
+      .then(() => absolveStage(folder, this.#stage, log))
+      .catch(() => {});
     this.#say(`cannot write a checkpoint into ${folder}: ${message}: this run can't be resumed`);
   }
 }

@@ -48,7 +48,17 @@ export async function writeDurablyLater(path: string, text: string): Promise<voi
     await rm(beside, { force: true });
     throw error;
   }
-  const folder = await open(dirname(path), 'r');
+  await syncFolderLater(dirname(path));
+}
+
+/** Removes `path`, off this thread: resolves when that is on the disk. */
+export async function removeDurablyLater(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await syncFolderLater(dirname(path));
+}
+
+async function syncFolderLater(path: string): Promise<void> {
+  const folder = await open(path, 'r');
   try {
     await folder.sync();
   } finally {

@@ -23,8 +23,8 @@ const STAGE = /^\/dev\/shm\/mytape-[0-9a-f]{32}$/;
 
 const HEADER_OCTETS = 8;
 
-/** The run can't be resumed: what the stage had is not to be relied on. */
-const BROKEN = 'sessions.broken';
+/** Behind a log's name: nobody is to go on from it, whatever else is there. */
+const BROKEN = '.broken';
 
 /** What is not on the disk may take so much memory. */
 const MOST_OCTETS = 64 << 20;
@@ -122,7 +122,7 @@ class StageFile {
 /** What the stage of an interrupted run has of the log `name`, in order; undefined: it is gone. Throws where it must not be relied on. */
 export function staged(folder: string, stage: string, name: string): Piece[] | undefined {
   const dir = resolve(folder, stage);
-  if (existsSync(join(dir, BROKEN))) throw new Error('not all that was sent could be written down');
+  if (existsSync(join(dir, name + BROKEN))) throw new Error('not all that was sent could be written down');
   const pieces: Piece[] = [];
   for (const path of pathsIn(dir, name)) {
     if (!existsSync(path)) return undefined;
@@ -154,9 +154,16 @@ export function removeStage(run: string): void {
   if (stageOf(run) !== IN_THE_FOLDER) rmSync(stageOf(run), { recursive: true, force: true });
 }
 
-/** Nobody must go on by what is there. */
-export function condemnStage(folder: string, stage: string): void {
-  closeSync(openRegular(join(resolve(folder, stage), BROKEN), OPEN.create));
+/** Nobody must go on from the log `name`, though its checkpoint is there. */
+export function condemnStage(folder: string, stage: string, name: string): void {
+  closeSync(openRegular(join(resolve(folder, stage), name + BROKEN), OPEN.create));
+}
+
+/** Its checkpoint is gone, so nobody can. */
+export function absolveStage(folder: string, stage: string, name: string): void {
+  const dir = resolve(folder, stage);
+  rmSync(join(dir, name + BROKEN), { force: true });
+  removeEmpty(dir, stage);
 }
 
 function pathsIn(dir: string, name: string): [string, string] {

@@ -124,5 +124,6 @@ describe('checkpoints whose log has a stage', () => {
     await until('the checkpoint is gone', () => !existsSync(join(of.folder, 'checkpoint-0.json')));
     await checkpoints.close();
     assert.throws(() => readShareLeft(of));
+    assert.equal(existsSync(stageOf(of.run)), false);
   });
 });
