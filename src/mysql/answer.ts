@@ -16,7 +16,7 @@ import {
 import { REPLY_KINDS, type Reply, type ReplyKind } from './reply.ts';
 import { RowHash, thenRow } from './row-hash.ts';
 
-/** Octets of a packet's beginning that hold all that we read of it: the longest is an OK with two 9-octet numbers. */
+/** Octets of a packet's beginning that hold all that we read of it, an ERR aside: the longest is an OK with two 9-octet numbers. */
 export const ANSWER_HEAD_OCTETS = 32;
 
 /** Octets of an error's message: a server has no longer ones. */
@@ -26,8 +26,8 @@ export const MAX_MESSAGE_OCTETS = 512;
 const SQLSTATE_MARK = 0x23;
 const SQLSTATE_OCTETS = 6;
 
-/** The longest ERR whose message is read. */
-const MAX_ERR_OCTETS = 3 + SQLSTATE_OCTETS + MAX_MESSAGE_OCTETS;
+/** The longest ERR whose message is read; it is needed whole. */
+export const MAX_ERR_OCTETS = 3 + SQLSTATE_OCTETS + MAX_MESSAGE_OCTETS;
 
 /** An EOF packet has 5 octets of payload; the manual tells it from a row by fewer than 9. */
 const EOF_OCTETS = 5;
@@ -313,7 +313,7 @@ export class Answer {
     this.#hashUnordered = (this.#hashUnordered + hash) >>> 0;
   }
 
-  /** A payload that is no row: of its `length` octets, at least the first ANSWER_HEAD_OCTETS stand at `from`. */
+  /** A payload that is no row: of its `length` octets, at least the first ANSWER_HEAD_OCTETS stand at `from`, of an ERR MAX_ERR_OCTETS. */
   control(octets: Uint8Array, from: number, length: number): void {
     if (this.#stage === STAGE.columnDefinition) this.#definition();
     else if (octets[from] === MARK.err) this.#err(octets, from, length);
@@ -388,9 +388,7 @@ export class Answer {
     this.#errno = errno;
     const textAt = from + 3 + (octets[from + 3] === SQLSTATE_MARK ? SQLSTATE_OCTETS : 0);
     const end = from + length;
-    // Of a packet that came in parts no more than its beginning is at hand.
-    if (textAt < end && end <= octets.length && length <= MAX_ERR_OCTETS)
-      this.#message = text(octets.subarray(textAt, end));
+    if (textAt < end && length <= MAX_ERR_OCTETS) this.#message = text(octets.subarray(textAt, end));
     this.#status = 0;
     this.#stage = STAGE.done;
   }

@@ -1,4 +1,4 @@
-import { ANSWER_HEAD_OCTETS } from './answer.ts';
+import { MAX_ERR_OCTETS } from './answer.ts';
 import { HEADER_OCTETS, type OctetReader, type OctetWriter } from './packet.ts';
 
 /**
@@ -16,10 +16,10 @@ export class ReplyPart {
   full = false;
   /** … which is the one that comes now. */
   continues = false;
-  /** The whole payload: length of its first part, whether it is a row, and its beginning. */
+  /** The whole payload: length of its first part, whether it is a row, and its beginning, which is all of an ERR. */
   length = 0;
   isRow = false;
-  readonly head = new Uint8Array(ANSWER_HEAD_OCTETS);
+  readonly head = new Uint8Array(MAX_ERR_OCTETS);
   headLength = 0;
 
   save(writer: OctetWriter): void {
@@ -32,7 +32,7 @@ export class ReplyPart {
       .uint(this.continues ? 1 : 0, 1)
       .uint(this.length, 3)
       .uint(this.isRow ? 1 : 0, 1)
-      .uint(this.headLength, 1)
+      .uint(this.headLength, 2)
       .octets(this.head.subarray(0, this.headLength));
   }
 
@@ -45,7 +45,7 @@ export class ReplyPart {
     this.continues = reader.uint(1) !== 0;
     this.length = reader.uint(3);
     this.isRow = reader.uint(1) !== 0;
-    this.headLength = Math.min(ANSWER_HEAD_OCTETS, reader.uint(1));
+    this.headLength = Math.min(MAX_ERR_OCTETS, reader.uint(2));
     this.head.set(reader.take(this.headLength));
   }
 }

@@ -1,5 +1,5 @@
 import type { CaptureNs } from '../time.ts';
-import { ANSWER_HEAD_OCTETS, Answer } from './answer.ts';
+import { ANSWER_HEAD_OCTETS, Answer, MAX_ERR_OCTETS } from './answer.ts';
 import { PacketAssembler } from './assembler.ts';
 import { EXPECT } from './command.ts';
 import {
@@ -395,9 +395,9 @@ export class ReplyReader {
     }
     if (part.isRow) answer.rowPart(octets, from, to);
     const { head } = part;
-    for (let i = from; i < to && part.headLength < ANSWER_HEAD_OCTETS; i++) {
-      head[part.headLength++] = octets[i];
-    }
+    if (part.headLength === 0) head[part.headLength++] = octets[from++];
+    const headOctets = head[0] === MARK.err ? MAX_ERR_OCTETS : ANSWER_HEAD_OCTETS;
+    for (let i = from; i < to && part.headLength < headOctets; i++) head[part.headLength++] = octets[i];
   }
 
   /** A request for a file that came in parts: its beginning, as a packet. */
