@@ -33,6 +33,7 @@ async function connect(n: number, options: ConnectionConfig = {}): Promise<Conne
     user: 'app',
     password: USERS.app,
     database: 'own',
+    allowPublicKeyRetrieval: true,
     // Its own is a second, which a busy machine may take.
     connectTimeout: 30_000,
     stream: speakFrom(job.host, job.from[n % job.from.length]),

@@ -1,11 +1,11 @@
 /** What the clients of the mixed hour have in common: accounts, their job, and a log of who reads the row that a test changes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Beside the lab's own, one of each plugin; all may do everything in the schemas of the mixed hour. */
+/** Beside the lab's own; all may do everything in the schemas of the mixed hour. Edward's plugin is another than theirs. */
 export const MIXED_USERS = {
-  alice: { password: 'alice-secret', plugin: 'mysql_native_password' },
-  bob: { password: "bob's other secret", plugin: 'mysql_native_password' },
-  edward: { password: 'edward-secret', plugin: 'ed25519' },
+  alice: { password: 'alice-secret' },
+  bob: { password: "bob's other secret" },
+  edward: { password: 'edward-secret' },
 } as const;
 
 /** The row of fixed.item that the target has otherwise. */
@@ -20,6 +20,8 @@ export interface MixedJob {
   folder: string;
   /** Over how long the clients' beginnings are spread. */
   spreadMs: number;
+  /** Of online and target one is MySQL: nothing is said that it does not know. */
+  withMysql: boolean;
 }
 
 /** From it. */
