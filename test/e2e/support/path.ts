@@ -27,6 +27,7 @@ import {
 } from '../../../scripts/lab/tape.ts';
 import { loadTables, runClients, runCommandLineClients, runSysbench } from '../../../scripts/lab/workload.ts';
 import type { Summary } from '../../../src/report/summary.ts';
+import { until } from '../../support/until.ts';
 import { brandsObstacle } from './capability.ts';
 import type { StepsJob } from './steps.ts';
 
@@ -250,11 +251,10 @@ export class TestBed {
 
   /** Resolves when so many connections are open on target. */
   async connectionsOnTarget(least: number): Promise<void> {
-    const deadline = performance.now() + 10_000;
-    while ((await this.target.processlist()).length < least) {
-      assert.ok(performance.now() < deadline, `no ${least} connections on target within 10 s`);
-      await sleep(20);
-    }
+    await until(
+      `${least} connections on target`,
+      async () => (await this.target.processlist()).length >= least,
+    );
   }
 
   async assertNobodyOnTarget(withinMs = 2000): Promise<void> {
