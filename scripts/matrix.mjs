@@ -1,15 +1,21 @@
 // The end-to-end suites with servers of other brands: `npm run test:matrix`, or `npm run test:matrix -- mysql:mysql clients` for some pairs
-// and suites. Prints what was tested; a run of all writes it to docs/tested.md, too. Exit code 1 where a test failed.
+// and suites. What they found is kept in docs/tested.json, after each suite, and docs/tested.md is made of it: a run that was ended half-way
+// leaves what it did. Exit code 1 where a test failed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PAIRS } from '../dist/scripts/lab/servers/pair.js';
-import { clientTable, suiteTable } from '../dist/scripts/lab/servers/table.js';
+import { brandObstacle, programsOf } from '../dist/scripts/lab/servers/brands.js';
+import { PAIRS, parsePair } from '../dist/scripts/lab/servers/pair.js';
+import { CLIENTS, clientTable, suiteTable } from '../dist/scripts/lab/servers/table.js';
 
-const SUITES = ['clients', 'logins', 'protocol', 'round-trip', 'snapshot', 'interlock', 'mirror', 'pool'];
-const PAGE = 'docs/tested.md';
+const SUITES = ['logins', 'protocol', 'round-trip', 'snapshot', 'interlock', 'mirror', 'pool', CLIENTS];
+/** Clients at full speed, and not one packet of theirs dropped: after the others, by itself. */
+const ALONE = 'mirror';
+/** Each makes namespaces and servers of its own, and waits more than it works. */
+const CONCURRENCY = 3;
+const [FOUND, PAGE] = ['docs/tested.json', 'docs/tested.md'];
 const [BEGIN, END] = ['<!-- by npm run test:matrix -->', '<!-- end -->'];
 
 const asked = process.argv.slice(2);
@@ -23,41 +29,74 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'mytape-matrix-'));
-const report = join(folder, 'report');
-const suites = [];
-for (const pair of chosen(PAIRS)) {
-  for (const suite of chosen(SUITES)) {
-    process.stdout.write(`\n${pair}, ${suite}\n`);
-    const child = spawn(process.execPath, ['scripts/test.mjs', `test/e2e/${suite}.test.ts`], {
-      stdio: ['ignore', 'pipe', 2],
-      env: { ...process.env, MYTAPE_PAIR: pair, MYTAPE_MATRIX_REPORT: report },
-    });
-    let said = '';
-    child.stdout.on('data', (text) => {
-      said += text;
-      process.stdout.write(text);
-    });
-    const [code] = await once(child, 'close');
-    const [passed, failed, skipped] = (/(\d+) passed, (\d+) failed, (\d+) skipped/.exec(said) ?? [])
-      .slice(1)
-      .map(Number);
-    suites.push({ pair, suite, code, passed: passed ?? 0, failed: failed ?? 1, skipped: skipped ?? 0 });
-  }
-}
-const replays = existsSync(report)
-  ? readFileSync(report, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-  : [];
-rmSync(folder, { recursive: true });
+const versionOf = (name) => (brandObstacle(name) === undefined ? programsOf(name).version : 'not to be had');
 
-const text = `${suiteTable(suites)}\n${clientTable(replays)}`;
-process.stdout.write(`\n${text}`);
-if (asked.length === 0) {
+/** A suite's run with a pair, and what its clients' replays report. */
+async function runSuite(pair, suite) {
+  const folder = mkdtempSync(join(tmpdir(), 'mytape-matrix-'));
+  const report = join(folder, 'report');
+  const child = spawn(process.execPath, ['scripts/test.mjs', `test/e2e/${suite}.test.ts`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, MYTAPE_PAIR: pair, MYTAPE_MATRIX_REPORT: report },
+  });
+  let said = '';
+  child.stdout.on('data', (text) => {
+    said += text;
+  });
+  const [code] = await once(child, 'close');
+  process.stdout.write(`\n${pair}, ${suite}\n${said}`);
+  const lines = (kind) => [...said.matchAll(new RegExp(`^${kind}: (.+)$`, 'gm'))].map(([, title]) => title);
+  const { online, target } = parsePair(pair);
+  const failed = lines('failed');
+  if (code !== 0 && failed.length === 0) failed.push(`the suite itself, by exit code ${code}`);
+  const replays = existsSync(report) ? readFileSync(report, 'utf8').trimEnd().split('\n') : [];
+  rmSync(folder, { recursive: true });
+  const run = {
+    ...{ pair, suite, online: versionOf(online), target: versionOf(target) },
+    ...{ passed: Number(/^(\d+) passed, /m.exec(said)?.[1] ?? 0), failed, skipped: lines('skipped') },
+  };
+  return { run, replays: replays.map((line) => JSON.parse(line)) };
+}
+
+const found = existsSync(FOUND) ? JSON.parse(readFileSync(FOUND, 'utf8')) : { suites: [], replays: [] };
+const tables = () => `${suiteTable(found, SUITES, PAIRS)}\n${clientTable(found, PAIRS)}`;
+
+/** What was found before of this suite with this pair is forgotten. */
+function keep({ run, replays }) {
+  const { pair, suite } = run;
+  found.suites = found.suites.filter((each) => each.pair !== pair || each.suite !== suite);
+  found.suites.push(run);
+  if (suite === CLIENTS) {
+    found.replays = [...found.replays.filter((each) => each.pair !== pair), ...replays];
+  }
+  writeFileSync(FOUND, `${JSON.stringify(found, null, 2)}\n`);
   const page = readFileSync(PAGE, 'utf8');
   const [before, after] = [page.slice(0, page.indexOf(BEGIN) + BEGIN.length), page.slice(page.indexOf(END))];
-  writeFileSync(PAGE, `${before}\n${text}${after}`);
+  writeFileSync(PAGE, `${before}\n${tables()}${after}`);
+  if (run.failed.length > 0) process.exitCode = 1;
 }
-if (suites.some(({ code }) => code !== 0)) process.exitCode = 1;
+
+async function runAll(pair, suites, concurrency) {
+  const waiting = [...suites];
+  const work = async () => {
+    for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift())
+      keep(await runSuite(pair, suite));
+  };
+  await Promise.all(Array.from({ length: concurrency }, work));
+}
+
+for (const pair of chosen(PAIRS)) {
+  const suites = chosen(SUITES);
+  await runAll(
+    pair,
+    // The longest first.
+    suites.filter((suite) => suite !== ALONE).reverse(),
+    CONCURRENCY,
+  );
+  await runAll(
+    pair,
+    suites.filter((suite) => suite === ALONE),
+    1,
+  );
+}
+process.stdout.write(`\n${tables()}`);

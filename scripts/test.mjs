@@ -36,7 +36,7 @@ if (sources.length === 0) {
 const isAlone = (file) => ALONE.includes(file);
 const isOfLab = (file) => !isAlone(file) && LAB.some((folder) => file.startsWith(folder));
 
-const total = { passed: 0, failed: 0, skipped: [] };
+const total = { passed: 0, failed: [], skipped: [] };
 
 /** Tests are counted where they are leaves: a suite, or a file, is not one more. */
 async function runAll(sources, concurrency) {
@@ -47,7 +47,9 @@ async function runAll(sources, concurrency) {
     if (data.details?.type === 'suite') return;
     if (data.skip !== undefined)
       total.skipped.push(data.name + (data.skip === true ? '' : ` (${data.skip})`));
-    else if (data.todo === undefined) total[passed ? 'passed' : 'failed']++;
+    else if (data.todo !== undefined) return;
+    else if (passed) total.passed++;
+    else total.failed.push(data.name);
   };
   events.on('test:pass', count(true));
   events.on('test:fail', count(false));
@@ -63,7 +65,10 @@ await runAll(sources.filter(isOfLab), LAB_CONCURRENCY);
 await runAll(sources.filter(isAlone), 1);
 
 for (const name of total.skipped) process.stdout.write(`skipped: ${name}\n`);
-process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped\n`);
+for (const name of total.failed) process.stdout.write(`failed: ${name}\n`);
+process.stdout.write(
+  `${total.passed} passed, ${total.failed.length} failed, ${total.skipped.length} skipped\n`,
+);
 const strict = process.env.CI === 'true' && total.skipped.length > 0;
 if (strict) process.stdout.write('CI=true: a skipped test is a failure\n');
-process.exitCode = total.failed > 0 || strict ? 1 : 0;
+process.exitCode = total.failed.length > 0 || strict ? 1 : 0;

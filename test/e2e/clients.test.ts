@@ -68,7 +68,6 @@ async function replayAlike(
   await bed.assertNobodyOnTarget();
   if (REPORT === undefined) return;
   const line = {
-    ...{ online: bed.online.programs.version, target: bed.target.programs.version },
     ...{ pair: nameOf({ online: bed.online.brand.name, target: bed.target.brand.name }), transport: path },
     ...{ client: names.join(', '), version: recording.clients[0].version() },
     ...{ sessions, commands: summary.commands.answered, differing: error + rows + data },

@@ -292,12 +292,26 @@ describe('the interlock', { skip: brandsObstacle(PAIR.online, PAIR.target) ?? fa
     };
     const well = await doctor(toTarget(), '--users', files.users, '--archive', told);
     assert.equal(well.code, 0, well.steps.join('\n'));
-    const [archive, greeting, app, sbtest, lock, verdict] = well.steps;
+    const [archive, greeting, app, sbtest, lock, version, mode, verdict] = well.steps;
     assert.match(archive, /^ok +archive .*the target is none of its servers/);
     assert.match(greeting, /^ok +greeting +10\.77\.0\.3 port 3307 greets in [\d.]+ ms: \d+\.\d/);
     assert.match(`${app}\n${sbtest}`, /^ok +login +app logs in\nok +login +sbtest logs in$/);
     assert.match(lock, /^ok +interlock +the target is not a recorded server/);
-    assert.equal(verdict, 'ready to replay');
+    const [here, there] = [target(), online()].map(
+      ({ brand, programs }) => `${brand.title} ${/^[\d.]+/.exec(programs.version)?.[0]}`,
+    );
+    const isSame = PAIR.target === PAIR.online;
+    assert.match(
+      version,
+      new RegExp(`^${isSame ? 'ok' : 'warning'} +version +the target is ${here}, recorded was ${there}`),
+    );
+    assert.match(
+      mode,
+      online().brand.title === target().brand.title
+        ? /^ok +sql_mode +.*STRICT_TRANS_TABLES,.*, as recorded$/
+        : /^warning +sql_mode +the target's lacks .*(NO_AUTO_CREATE_USER|ONLY_FULL_GROUP_BY)/,
+    );
+    assert.match(verdict, isSame ? /^ready to replay$/ : /^ready to replay, [12] warnings?$/);
     const again = await doctor(at(SECOND), '--users', files.users, '--archive', told);
     assert.match(
       again.steps.join('\n'),

@@ -1,20 +1,23 @@
-/** What `npm run test:matrix` found, as tables of Markdown. */
+/** What `npm run test:matrix` found, as tables of Markdown. What was not run yet is a cell that says so. */
 
 /** One suite's run with a pair of servers. */
 export interface SuiteRun {
   pair: string;
   suite: string;
+  /** Versions of the servers. */
+  online: string;
+  target: string;
   passed: number;
-  failed: number;
-  skipped: number;
+  /** Titles. */
+  failed: readonly string[];
+  /** Titles, each with its reason in parentheses. */
+  skipped: readonly string[];
 }
 
 /** One client's recording, replayed by one transport. Only what went through whole is reported. */
 export interface ReplayRun {
   pair: string;
-  /** Versions of the servers, and of the client. */
-  online: string;
-  target: string;
+  /** The client's. */
   version: string;
   client: string;
   transport: string;
@@ -24,6 +27,16 @@ export interface ReplayRun {
   differing: number;
 }
 
+export interface Tested {
+  suites: SuiteRun[];
+  replays: ReplayRun[];
+}
+
+/** The suite that the replays are of. */
+export const CLIENTS = 'clients';
+
+const NOT_RUN = 'not run yet';
+
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
   return line(head) + line(head.map(() => '---')) + rows.map(line).join('');
@@ -31,41 +44,82 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const unique = <Value>(values: readonly Value[]) => [...new Set(values)];
 
-/** A row for each suite, a column for each pair. */
-export function suiteTable(runs: readonly SuiteRun[]): string {
-  const pairs = unique(runs.map(({ pair }) => pair));
+/** `mysql:mysql (9.7.4)`; of no version where it was not run yet. */
+function headOf(pair: string, suites: readonly SuiteRun[]): string {
+  const versions = unique(
+    suites
+      .filter((run) => run.pair === pair)
+      .map(({ online, target }) => (online === target ? online : `${online}, ${target}`)),
+  );
+  return versions.length === 0 ? pair : `${pair} (${versions.join('; ')})`;
+}
+
+/** A row for each suite, a column for each pair; below it what failed, and what was skipped, by name. */
+export function suiteTable({ suites }: Tested, names: readonly string[], pairs: readonly string[]): string {
   const cell = (suite: string, pair: string) => {
-    const run = runs.find((each) => each.suite === suite && each.pair === pair);
-    if (run === undefined) return '–';
+    const run = suites.find((each) => each.suite === suite && each.pair === pair);
+    if (run === undefined) return NOT_RUN;
     const { passed, failed, skipped } = run;
-    return [`${passed} passed`, failed && `**${failed} failed**`, skipped && `${skipped} skipped`]
-      .filter(Boolean)
-      .join(', ');
+    return [
+      `${passed} passed`,
+      ...(failed.length > 0 ? [`**${failed.length} failed**`] : []),
+      ...(skipped.length > 0 ? [`${skipped.length} skipped`] : []),
+    ].join(', ');
   };
-  const rows = unique(runs.map(({ suite }) => suite)).map((suite) => [
-    suite,
-    ...pairs.map((pair) => cell(suite, pair)),
-  ]);
-  return table(['suite', ...pairs], rows);
+  const head = ['suite', ...pairs.map((pair) => headOf(pair, suites))];
+  const rows = names.map((suite) => [suite, ...pairs.map((pair) => cell(suite, pair))]);
+  const notes = pairs.flatMap((pair) =>
+    suites
+      .filter((run) => run.pair === pair)
+      .flatMap(({ suite, failed, skipped }) => [
+        ...failed.map((title) => `- ${pair}, ${suite}, failed: ${title}\n`),
+        ...skipped.map((title) => `- ${pair}, ${suite}, skipped: ${title}\n`),
+      ]),
+  );
+  return table(head, rows) + (notes.length > 0 ? `\n${notes.join('')}` : '');
+}
+
+interface Outcome {
+  client: string;
+  pair: string;
+  /** Undefined: it was not even recorded. */
+  transport: string | undefined;
+}
+
+/** Of a test's title: `mysql:mysql, PyMySQL: answered alike by socket`. */
+function outcomeOf(title: string): Outcome | undefined {
+  const [, pair, client, transport] =
+    /^([\w:]+), (.+): (?:recorded|answered alike by (\w+))/.exec(title) ?? ([] as undefined[]);
+  return pair === undefined || client === undefined ? undefined : { client, pair, transport };
+}
+
+function outcomesOf(titles: readonly string[]): Outcome[] {
+  return titles.map(outcomeOf).filter((each) => each !== undefined);
 }
 
 /** A row for each client, a column for each pair; a cell has the transports, and the commands that went through. */
-export function clientTable(runs: readonly ReplayRun[]): string {
-  const pairs = unique(runs.map(({ pair }) => pair));
-  const versions = (pair: string) => {
-    const { online, target } = runs.find((each) => each.pair === pair)!;
-    return online === target ? `${pair} (${online})` : `${pair} (${online}, ${target})`;
-  };
+export function clientTable({ suites, replays }: Tested, pairs: readonly string[]): string {
+  const runs = suites.filter(({ suite }) => suite === CLIENTS);
+  const failures = outcomesOf(runs.flatMap(({ failed }) => failed));
+  const skips = outcomesOf(runs.flatMap(({ skipped }) => skipped));
   const cell = (client: string, pair: string) => {
-    const those = runs.filter((each) => each.client === client && each.pair === pair);
-    if (those.length === 0) return '–';
-    const [{ commands, differing }] = those;
-    const answers = differing === 0 ? `${commands} alike` : `${commands}, ${differing} known to differ`;
-    return `${those.map(({ transport }) => transport).join(', ')}: ${answers}`;
+    if (!runs.some((run) => run.pair === pair)) return NOT_RUN;
+    const isThis = (each: { client: string; pair: string }) => each.client === client && each.pair === pair;
+    const those = replays.filter(isThis);
+    const failed = failures.filter(isThis);
+    if (those.length === 0 && failed.length === 0) return skips.some(isThis) ? 'skipped' : '–';
+    const [first] = those;
+    const answers = (run: ReplayRun) =>
+      run.differing === 0 ? `${run.commands} alike` : `${run.commands}, ${run.differing} known to differ`;
+    return [
+      ...(first ? [`${those.map(({ transport }) => transport).join(', ')}: ${answers(first)}`] : []),
+      ...failed.map(({ transport }) => `**${transport ?? 'recording'} failed**`),
+    ].join('; ');
   };
-  const rows = unique(runs.map(({ client }) => client)).map((client) => {
-    const { version } = runs.find((each) => each.client === client)!;
-    return [`${client} ${version}`, ...pairs.map((pair) => cell(client, pair))];
+  const rows = unique([...replays, ...failures, ...skips].map(({ client }) => client)).map((client) => {
+    const version = replays.find((each) => each.client === client)?.version;
+    const name = version === undefined ? client : `${client} ${version}`;
+    return [name, ...pairs.map((pair) => cell(client, pair))];
   });
-  return table(['client', ...pairs.map(versions)], rows);
+  return table(['client', ...pairs.map((pair) => headOf(pair, runs))], rows);
 }
