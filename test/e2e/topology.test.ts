@@ -181,6 +181,8 @@ labTests('topology', (it) => {
       process.kill(run.pid, 'SIGKILL');
       await run.ended;
       for (const name of ['.', ...readdirSync(out)]) assert.equal(statSync(join(out, name)).uid, uid, name);
+      // Idle connections of the killed run would be there until the target's own time-out.
+      for (const { Id } of await bed.target.processlist()) await bed.target.sql(`KILL ${Id}`).catch(() => {});
       const resumed = await bySudo(['replay', '--resume', out]).ended;
       // What was under way is lost.
       assert.equal(resumed.code, EXIT.invalidRun, resumed.stderr);
