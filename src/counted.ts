@@ -1,4 +1,4 @@
-/** Numbers of things, and lists of names, for messages. */
+/** Numbers of things, lists of names, and long texts, for messages. */
 
 /** `1 session`, `2 sessions`, `12,345 sessions`; `many` where it is not `one` with an s. */
 export function counted(value: number, one: string, many = `${one}s`): string {
@@ -12,4 +12,9 @@ const MOST_NAMED = 3;
 export function firstFew(names: readonly string[]): string {
   const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
   return names.slice(0, MOST_NAMED).join(', ') + more;
+}
+
+/** The text's first `most` characters, and whether there are more: `SELECT * FR…`. */
+export function shortened(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { counted, firstFew } from '../src/counted.ts';
+import { counted, firstFew, shortened } from '../src/counted.ts';
 
 test('one thing is one, and no, two or many things are several', () => {
   assert.deepEqual(
@@ -16,4 +16,8 @@ test('of many names the first three stand there, and how many more there are', (
     'app, bob, chg',
     'app, bob, chg and 2 more',
   ]);
+});
+
+test('a long text is cut, and shows that it was', () => {
+  assert.deepEqual([shortened('SELECT 1', 8), shortened('SELECT 12', 8)], ['SELECT 1', 'SELECT 1…']);
 });

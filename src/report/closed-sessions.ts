@@ -141,7 +141,7 @@ export class ClosedSessions implements Observer {
     if (open === undefined) return;
     open.accounts.answered++;
     open.accounts.divergence[reply === undefined ? 'none' : divergence]++;
-    const errno = unrecordedError(outcome);
+    const errno = unrecordedError(outcome, divergence);
     if (errno !== undefined) addCause(open.accounts.unrecorded, String(errno));
   }
 

@@ -13,6 +13,7 @@ import type { RecordingFacts } from './recording.ts';
 import { type Replayed, replayedOf } from './replayed.ts';
 import {
   addCause,
+  addStall,
   byName,
   decodeHistogram,
   encodeHistogram,
@@ -329,10 +330,7 @@ export class SummaryObserver implements Observer {
   }
 
   stalled(ms: number): void {
-    const { stalls } = this.#counted;
-    stalls.count++;
-    stalls.ms += ms;
-    stalls.longestMs = Math.max(stalls.longestMs, ms);
+    addStall(this.#counted.stalls, ms);
   }
 
   pinRefused(): void {
@@ -376,7 +374,7 @@ export class SummaryObserver implements Observer {
       return;
     }
     counted.divergence[divergence]++;
-    const errno = unrecordedError(outcome);
+    const errno = unrecordedError(outcome, divergence);
     if (errno !== undefined) {
       addCause(counted.unrecorded, String(errno));
       if (counted.examples[errno] === undefined && hasRoomFor(counted.examples))

@@ -23,6 +23,13 @@ export interface StallSums {
   longestMs: number;
 }
 
+/** It stood still for `ms`. */
+export function addStall(stalls: StallSums, ms: number): void {
+  stalls.count++;
+  stalls.ms += ms;
+  stalls.longestMs = Math.max(stalls.longestMs, ms);
+}
+
 /** Those of one time and of another. */
 export function addStalls(a: StallSums, b: StallSums): StallSums {
   return { count: a.count + b.count, ms: a.ms + b.ms, longestMs: Math.max(a.longestMs, b.longestMs) };

@@ -1,9 +1,9 @@
 /** Errors that the target answered where the recording has none, or another one. */
-import { counted } from '../counted.ts';
+import { counted, shortened } from '../counted.ts';
 import { comName, hasText } from '../mysql/command.ts';
 import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
-import type { Outcome } from '../replay/outcome.ts';
+import type { Divergence, Outcome } from '../replay/outcome.ts';
 import type { Causes } from './tally.ts';
 
 /** Of so many numbers the reasons say one by one. */
@@ -41,11 +41,9 @@ export interface ErrorExample {
 /** In summary.json, by number. */
 export type UnrecordedErrors = Record<string, { count: number } & Partial<ErrorExample>>;
 
-/** The number of the error that an answer is and the recorded one was not; undefined: it is none. */
-export function unrecordedError({ command, reply }: Outcome): number | undefined {
-  if (reply?.kind !== 'err' || command.reply === undefined || command.reply.errno === reply.errno)
-    return undefined;
-  return reply.errno;
+/** The number of the error that an answer is and the recorded one was not; undefined: it is none, or no difference. */
+export function unrecordedError({ reply }: Outcome, divergence: Divergence): number | undefined {
+  return divergence === 'error' && reply?.kind === 'err' ? reply.errno : undefined;
 }
 
 export function hasRoomFor(examples: Readonly<Record<string, unknown>>): boolean {
@@ -58,8 +56,7 @@ export function exampleOf({ command, text, reply }: Outcome): ErrorExample {
   const octets = textOf(text.packet);
   const digester = new Digester();
   digester.read(octets, 0, octets.length);
-  const whole = digester.text();
-  const shown = whole.length > MOST_CHARACTERS ? `${whole.slice(0, MOST_CHARACTERS)}…` : whole;
+  const shown = shortened(digester.text(), MOST_CHARACTERS);
   return { text: message, digest: digester.hash(), digest_text: shown };
 }
 

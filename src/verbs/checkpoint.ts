@@ -7,7 +7,7 @@ import type { Observer } from '../replay/outcome.ts';
 import type { Done } from '../replay/resume.ts';
 import { type Accounts, accountsOf, addAccounts, emptyAccounts, withAccounts } from '../report/accounts.ts';
 import { ClosedSessions } from '../report/closed-sessions.ts';
-import type { StallSums } from '../report/tally.ts';
+import { addStall, type StallSums } from '../report/tally.ts';
 import {
   bootId,
   type CheckpointFile,
@@ -323,9 +323,7 @@ export class Checkpoints {
 
   #countStall(ms: number): void {
     if (ms < STALL_MS) return;
-    this.stalls.count++;
-    this.stalls.ms += ms;
-    this.stalls.longestMs = Math.max(this.stalls.longestMs, ms);
+    addStall(this.stalls, ms);
     if (this.#isStalled)
       this.#say(`the disk of ${this.#of.folder} takes writes again, after ${Math.round(ms / 1000)} s`);
     this.#isStalled = false;

@@ -1,5 +1,5 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
-import { counted } from '../counted.ts';
+import { counted, shortened } from '../counted.ts';
 import { coverageLines } from '../report/coverage.ts';
 import type { Picked, Summary } from '../report/summary.ts';
 import { tlsHint } from '../report/tls-hint.ts';
@@ -175,7 +175,7 @@ function change({ recorded, sent, recorded_text, sent_text }: ChangedStatement):
 
 /** A line's worth of a digest. */
 function cut(text: string): string {
-  return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
+  return shortened(text, MOST_CHARACTERS);
 }
 
 function row(name: string, left: number | string, right: number | string): string {

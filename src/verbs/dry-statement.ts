@@ -1,4 +1,5 @@
 /** Commands as a dry run shows them to people. A text is shown to those only who ask for it: it may hold a password, or what customers wrote. */
+import { shortened } from '../counted.ts';
 import { COM, type Command, comName, hasText } from '../mysql/command.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { firstWordAt } from '../replay/sql.ts';
@@ -9,8 +10,7 @@ const MOST_CHARACTERS = 160;
 /** The text of a statement as people are shown it. */
 export function shown(packet: Uint8Array): string {
   const text = Buffer.from(textOf(packet).subarray(0, 4 * MOST_CHARACTERS)).toString('utf8');
-  const line = text.replace(/\s+/g, ' ');
-  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS)}…` : line;
+  return shortened(text.replace(/\s+/g, ' '), MOST_CHARACTERS);
 }
 
 /** A statement's first word, or the command's name. */

@@ -1,4 +1,5 @@
 /** What goes wrong on a client's connection to a server that may say anything, in words for the operator. */
+import { shortened } from '../counted.ts';
 import { certificateAdvice } from '../transport/target-tls.ts';
 
 /** Whether a login by another user may do better: not where there is no connection, or no MySQL server at its end. */
@@ -103,7 +104,7 @@ export function notMysql(cause?: Error): ServerTrouble {
 /** The message as part of a line: only the server's own text is cut. */
 export function troubleText(error: Error): string {
   const { message } = error;
-  return isServers(error) && message.length > MOST_TEXT ? `${message.slice(0, MOST_TEXT)}…` : message;
+  return isServers(error) ? shortened(message, MOST_TEXT) : message;
 }
 
 function isServers(error: Error): boolean {

@@ -190,6 +190,7 @@ describe('a change of user that production refused', () => {
       const run = await replay(tape, { passwords, target: TARGET });
       assert.deepEqual(run.book.story(), Array(4).fill('answered'));
       assert.equal(run.summary.divergence.error, 0);
+      assert.deepEqual([run.summary.errors, run.summary.reasons], [{}, []]);
     });
   }
 
