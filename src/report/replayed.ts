@@ -104,8 +104,9 @@ export function tooLittle(
   );
 }
 
-function percentText(part: number): string {
-  return `${Math.round(part * 1000) / 10}%`;
+/** A part of 1 as options take it: `99.95%`. */
+export function percentText(part: number): string {
+  return `${Math.round(part * 1e6) / 1e4}%`;
 }
 
 function countOf(causes: Causes, names: ReadonlySet<string>): number {

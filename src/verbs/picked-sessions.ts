@@ -3,6 +3,7 @@ import type { Archive } from '../archive/reader.ts';
 import { counted, firstFew } from '../counted.ts';
 import { type FilterChoices, pickerOf } from '../replay/filters.ts';
 import type { FixedMappings } from '../replay/mappings.ts';
+import { percentText } from '../report/replayed.ts';
 import type { Picked } from '../report/summary.ts';
 import { mappedSessions } from './mapping.ts';
 import { formatCount, sayLine } from './output.ts';
@@ -28,7 +29,7 @@ export function pickedSessions(
   const shareText = share && `${share.index + 1}/${share.of}`;
   const options = [
     ...(shareText === undefined ? [] : [`--share ${shareText}`]),
-    ...(sample === undefined ? [] : [`--sample ${Math.round(sample * 1e6) / 1e4}%`]),
+    ...(sample === undefined ? [] : [`--sample ${percentText(sample)}`]),
   ];
   const named = ids.length === 0 ? '' : `: ${firstFew(ids.map(String))}`;
   sayLine(`${options.join(', ')}: ${formatCount(ids.length)} of ${counted(of, 'session')}${named}`);

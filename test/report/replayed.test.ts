@@ -39,6 +39,23 @@ describe('how much of a recording was replayed', () => {
     );
   });
 
+  test('the least part is named as it was said', () => {
+    const tally = {
+      sessions: 1,
+      commands: 1000,
+      answered: 999,
+      skipped: { gap: 1 },
+      skippedSessions: {},
+      lost: {},
+    };
+    const found = replayedOf(tally, 1, false);
+    assert.match(
+      tooLittle(found, tally, 0.9995)!,
+      /^only 99\.9 % was replayed, less than --min-replayed 99\.95% /,
+    );
+    assert.match(tooLittle(found, tally, 1)!, /--min-replayed 100% /);
+  });
+
   test("the user's own choice is not held against the run", () => {
     const skipped = {
       filtered: 20,
