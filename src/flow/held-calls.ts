@@ -4,6 +4,9 @@ import type { CaptureNs } from '../time.ts';
 /** What one connection may hold back while the keys of its TLS are awaited. */
 const MOST_OCTETS = 1024 * 1024;
 
+/** What each call takes beside its octets: small segments, and holes, are not to be had for nothing. */
+const CALL_OCTETS = 128;
+
 /** Something of a connection that was handed over and can't be read yet, in order. */
 export type HeldCall =
   | { what: 'data'; fromClient: boolean; octets: Uint8Array; at: CaptureNs; caughtUp: boolean }
@@ -29,9 +32,9 @@ export class HeldCalls {
   /** Octets of `call` are its own. */
   add(call: HeldCall): void {
     this.#calls.push(call);
-    if (call.what !== 'data') return;
-    this.#octets += call.octets.length;
-    this.#budget.octets += call.octets.length;
+    const octets = CALL_OCTETS + (call.what === 'data' ? call.octets.length : 0);
+    this.#octets += octets;
+    this.#budget.octets += octets;
   }
 
   /** All of it, in order; none is left. */
