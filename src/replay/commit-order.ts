@@ -230,33 +230,39 @@ export class CommitOrder {
     }
   }
 
-  /** Whose commands those wait for who are held in `lane`. */
-  *#awaited(lane: Lane): Iterable<Orderly> {
-    if (lane.waiting.size > 0) yield this.#commits[lane.mark - this.#base].copies[lane.index];
-    const holder = lane.forLocks.size > 0 ? this.#locks.firstHolder(lane.index) : undefined;
-    if (holder !== undefined) yield holder as Orderly;
+  /** Whose commit those wait for who are held in `lane`; undefined: nobody waits for one. */
+  #committer({ waiting, mark, index }: Lane): Orderly | undefined {
+    return waiting.size > 0 ? this.#commits[mark - this.#base].copies[index] : undefined;
   }
 
+  /** Whose locks they wait for; undefined: nobody waits for any. */
+  #holder({ forLocks, index }: Lane): Orderly | undefined {
+    return forLocks.size > 0 ? (this.#locks.firstHolder(index) as Orderly | undefined) : undefined;
+  }
+
+  /** Asked at each answer. */
   #isAwaited(lane: Lane, session: Pick<Orderly, 'copy'>): boolean {
-    for (const awaited of this.#awaited(lane)) if (awaited === session) return true;
-    return false;
+    return this.#committer(lane) === session || this.#holder(lane) === session;
   }
 
   #allGoAt(lane: Lane): MonotonicMs {
-    let at = lane.movedAt + PATIENCE_MS;
-    for (const awaited of this.#awaited(lane))
-      if (awaited.underWay !== undefined)
-        at = Math.max(at, awaited.busySince + awaited.patienceMs(PATIENCE_MS, PATIENCE_FACTOR));
-    return at;
+    return Math.max(
+      lane.movedAt + PATIENCE_MS,
+      doneBy(this.#committer(lane), PATIENCE_MS) ?? Number.NEGATIVE_INFINITY,
+      doneBy(this.#holder(lane), PATIENCE_MS) ?? Number.NEGATIVE_INFINITY,
+    );
   }
 
   /** Infinity where no write is waited for. */
   #holdersGoAt(lane: Lane): MonotonicMs {
-    let at = Number.POSITIVE_INFINITY;
-    for (const awaited of this.#awaited(lane))
-      if (awaited.underWay !== undefined && this.#writes.has(awaited.underWay))
-        at = Math.min(at, awaited.busySince + awaited.patienceMs(LOCK_PATIENCE_MS, PATIENCE_FACTOR));
+    const at = Math.min(this.#writeDoneBy(this.#committer(lane)), this.#writeDoneBy(this.#holder(lane)));
     return Math.max(at, lane.triedAt + LOCK_PATIENCE_MS);
+  }
+
+  #writeDoneBy(awaited: Orderly | undefined): MonotonicMs {
+    const command = awaited?.underWay;
+    if (command === undefined || !this.#writes.has(command)) return Number.POSITIVE_INFINITY;
+    return doneBy(awaited, LOCK_PATIENCE_MS) ?? Number.POSITIVE_INFINITY;
   }
 
   #laneOf({ copy }: Pick<Orderly, 'copy'>): Lane {
@@ -286,6 +292,12 @@ export class CommitOrder {
     this.#commits.splice(0, n);
     this.#base += n;
   }
+}
+
+/** By when what it has under way is to be done; undefined: nothing is. */
+function doneBy(awaited: Orderly | undefined, leastMs: number): MonotonicMs | undefined {
+  if (awaited?.underWay === undefined) return undefined;
+  return awaited.busySince + awaited.patienceMs(leastMs, PATIENCE_FACTOR);
 }
 
 function isWaitedIn({ waiting, forLocks }: Lane): boolean {

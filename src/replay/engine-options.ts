@@ -55,9 +55,9 @@ export interface EngineOptions {
   raw?: boolean | undefined;
   /** Who the recorded users are on the target. */
   logins: Logins;
-  /** Which target each recorded server's sessions go to; undefined: all to the only one. */
   /** Why the beginning of a session is missing that seems to have begun before the recording; undefined: it did. */
   lateBy?: ((session: SessionMeta) => string | undefined) | undefined;
+  /** Which target each recorded server's sessions go to; undefined: all to the only one. */
   mappings?: Mappings | undefined;
   /** How many targets there are; default 1. */
   targets?: number | undefined;

@@ -158,7 +158,7 @@ export function removeRun(folder: string): void {
 }
 
 /** Nobody goes on from here. */
-export function removeCheckpoints(folder: string, isToo = (_name: string) => false): void {
+function removeCheckpoints(folder: string, isToo = (_name: string) => false): void {
   try {
     for (const name of readdirSync(folder))
       if (isCheckpointFile(name) || isToo(name)) rmSync(join(folder, name));
