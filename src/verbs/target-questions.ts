@@ -128,15 +128,19 @@ class Asking {
 
   /** Rows of the first of `statements` that the server knows; undefined where it refuses them all. */
   async rows(...statements: string[]): Promise<readonly Row[] | undefined> {
+    let isDenied = false;
     for (const sql of statements) {
       try {
         return await this.#ask(sql);
       } catch (error) {
         const { errno, sqlState } = error as Error & { errno?: number; sqlState?: string };
         if (sqlState === undefined) throw error;
-        this.#refusal = NO_SUCH_THING.has(errno)
-          ? `the target does not know ${sql.split(' ', 3).join(' ')}`
-          : troubleText(error as Error);
+        // The words of other releases say nothing of why this one's own were denied.
+        if (isDenied) continue;
+        isDenied = !NO_SUCH_THING.has(errno);
+        this.#refusal = isDenied
+          ? troubleText(error as Error)
+          : `the target does not know ${sql.split(' ', 3).join(' ')}`;
       }
     }
     return undefined;

@@ -168,6 +168,19 @@ describe('a question stays open', () => {
     assert.equal(inquiry.open.get('replica')?.get('user0')?.grant, 'REPLICATION CLIENT ON *.*');
   });
 
+  test('for what the server said in its own words, and not for words of other releases that it does not know', async () => {
+    const inquiry = await ask({
+      ...MYSQL,
+      'SHOW REPLICAS': DENIED,
+      'SHOW SLAVE HOSTS': SYNTAX,
+      'SHOW REPLICA STATUS': DENIED,
+      'SHOW SLAVE STATUS': SYNTAX,
+      'SELECT HOST AS source_host': 1142,
+    });
+    const why = (['attached', 'replica'] as const).map((name) => inquiry.open.get(name)?.get('user0')?.why);
+    assert.deepEqual(why, ['denied 1227', 'denied 1227']);
+  });
+
   test('until one of the users brings the answer; live by any of them is live', async () => {
     const denied: Answers = { ...MARIADB, 'SHOW ALL SLAVES STATUS': DENIED };
     assert.deepEqual(open(await ask(denied, denied)), ['replica']);

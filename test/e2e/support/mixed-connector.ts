@@ -165,6 +165,8 @@ async function resetting(n: number): Promise<void> {
     await fails(db.query('SELECT * FROM mine'));
     await sleep(PAUSE_MS);
   }
+  // The connector refuses to do it with MySQL (its bug 83472); mysql2 does it with both.
+  if (!db.info?.isMariaDB()) return db.end();
   await db.changeUser({ user: 'bob', password: MIXED_USERS.bob.password, database: 'fixed' });
   await db.query(readings.of(`CALL around(77) -- by bob, ${n}`, 76, 78));
   await db.changeUser({ user: 'edward', password: MIXED_USERS.edward.password, database: 'own' });
