@@ -10,7 +10,8 @@ import { brandObstacle, programsOf } from '../dist/scripts/lab/servers/brands.js
 import { PAIRS, parsePair } from '../dist/scripts/lab/servers/pair.js';
 import { CLIENTS, clientTable, suiteTable } from '../dist/scripts/lab/servers/table.js';
 
-const SUITES = ['logins', 'protocol', 'round-trip', 'snapshot', 'interlock', 'mirror', 'pool', CLIENTS];
+/** The longest first. */
+const SUITES = ['protocol', CLIENTS, 'pool', 'interlock', 'mirror', 'round-trip', 'snapshot', 'logins'];
 /** Clients at full speed, and not one packet of theirs dropped: after the others, by itself. */
 const ALONE = 'mirror';
 /** Each makes namespaces and servers of its own, and waits more than it works. */
@@ -76,27 +77,21 @@ function keep({ run, replays }) {
   if (run.failed.length > 0) process.exitCode = 1;
 }
 
-async function runAll(pair, suites, concurrency) {
-  const waiting = [...suites];
+/** One after another, `concurrency` at a time. */
+async function runAll(cells, concurrency) {
+  const waiting = [...cells];
   const work = async () => {
-    for (let suite = waiting.shift(); suite !== undefined; suite = waiting.shift())
-      keep(await runSuite(pair, suite));
+    for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift())
+      keep(await runSuite(...cell));
   };
   await Promise.all(Array.from({ length: concurrency }, work));
 }
 
-for (const pair of chosen(PAIRS)) {
-  const suites = chosen(SUITES);
-  await runAll(
-    pair,
-    // The longest first.
-    suites.filter((suite) => suite !== ALONE).reverse(),
-    CONCURRENCY,
-  );
-  await runAll(
-    pair,
-    suites.filter((suite) => suite === ALONE),
-    1,
-  );
-}
+const cells = chosen(PAIRS).flatMap((pair) => chosen(SUITES).map((suite) => [pair, suite]));
+const isAlone = ([, suite]) => suite === ALONE;
+await runAll(
+  cells.filter((cell) => !isAlone(cell)),
+  CONCURRENCY,
+);
+await runAll(cells.filter(isAlone), 1);
 process.stdout.write(`\n${tables()}`);

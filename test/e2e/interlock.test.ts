@@ -441,6 +441,7 @@ describe('the interlock', { skip: brandsObstacle(PAIR.online, PAIR.target) ?? fa
         PAIR.target === 'mysql'
           ? /no answer to “is it a replica/
           : /10\.77\.0\.3:3307 looks live: it is a replica itself/,
+        PAIR.target === 'mysql' ? '--allow-unchecked-target' : '--allow-live-target',
       );
       await target().sql(replication.stop);
       await refused(
