@@ -26,10 +26,11 @@ export interface Mirrored {
   code: number;
 }
 
-/** The command line of a mirror on online; `args` may say another mapping by `-x`. */
+/** The command line of a mirror on online, which may ask online for snapshots, too; `args` may say another mapping by `-x`. */
 export function mirrorArguments(bed: TestBed, args: readonly string[]): string[] {
   const x = args.includes('-x') ? [] : ['-x', `${PORT}-${bed.lab.addresses.target}:${PORT}`];
-  return [...x, '--users', bed.files.users, ...bed.target.brand.loginOptions, ...args];
+  const logins = new Set([bed.target, bed.online].flatMap(({ brand }) => brand.loginOptions));
+  return [...x, '--users', bed.files.users, ...logins, ...args];
 }
 
 /** Starts a mirror on online; resolves when it captures. */
