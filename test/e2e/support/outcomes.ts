@@ -79,7 +79,11 @@ const engine = new Engine(
     copies: 1,
     speed: Number.POSITIVE_INFINITY,
     clock: realClock,
-    ...openLogins(await planLogins({ users: job.users }), readSnapshots(job.archive)),
+    // MySQL logs nobody in without it, but by TLS; MariaDB is not asked.
+    ...openLogins(
+      await planLogins({ users: job.users, getServerPublicKey: true }),
+      readSnapshots(job.archive),
+    ),
     connections: ConnectionIds.create(archive.info.sessions, 1),
   },
   transport,
