@@ -76,6 +76,8 @@ export class Checkpoints {
   #sessions: LoggedSessions;
   #log: SessionLog;
   #pass: number;
+  /** That of the checkpoint on the disk. */
+  #savedPass: number;
   /** What this run has counted in passes that are over, and those before it in the first of them. */
   #settled = emptyAccounts();
   #startedMs: number | undefined;
@@ -129,6 +131,7 @@ export class Checkpoints {
     const left = resume ? readShareLeft(this.#of) : undefined;
     this.#beforeMs = left?.file.elapsedMs ?? 0;
     this.#pass = left?.file.pass ?? 0;
+    this.#savedPass = this.#pass;
     // Never lower than before: should the log be damaged, nobody knows but by this what those runs may have begun.
     this.#horizon = left?.file.horizon ?? -1;
     this.#before = left && sumOfCounted(left.file.before, left.file);
@@ -218,8 +221,11 @@ export class Checkpoints {
       this.#highest = -1;
       this.#highestBefore = -1;
       this.#horizon = -1;
-      this.#saveNow();
-      before.close();
+      try {
+        this.#saveNow();
+      } finally {
+        before.close();
+      }
       rmSync(path);
     });
   }
@@ -294,6 +300,7 @@ export class Checkpoints {
     const file = this.#describe(stage);
     this.#log.syncNow();
     writeDurably(checkpointPath(this.#of.folder, this.#of.share), seal(file));
+    this.#savedPass = file.pass;
     this.#horizon = file.horizon;
   }
 
@@ -353,17 +360,21 @@ export class Checkpoints {
     if (this.#broken) return;
     this.#broken = true;
     const { folder, share } = this.#of;
-    const log = basename(this.#logPath);
+    // Between two passes either log may be the one that the checkpoint on the disk names.
+    const passes = new Set([this.#savedPass, this.#pass]);
+    const logs = Array.from(passes, (pass) => basename(logPath(folder, share, pass)));
     // In memory, whatever becomes of the disk.
     try {
-      condemnStage(folder, this.#stage, log);
+      for (const log of logs) condemnStage(folder, this.#stage, log);
     } catch {
       // What is there is older than what follows: `say` warns of it.
     }
     // Behind one that is being written.
     this.#removed = Promise.resolve(this.#saving)
       .then(() => removeDurablyLater(checkpointPath(folder, share)))
-      .then(() => absolveStage(folder, this.#stage, log))
+      .then(() => {
+        for (const log of logs) absolveStage(folder, this.#stage, log);
+      })
       .catch(() => {});
     this.#say(`cannot write a checkpoint into ${folder}: ${message}: this run can't be resumed`);
   }

@@ -126,4 +126,30 @@ describe('checkpoints whose log has a stage', () => {
     assert.throws(() => readShareLeft(of));
     assert.equal(existsSync(stageOf(of.run)), false);
   });
+
+  const failures: Record<string, (t: TestContext) => void> = {
+    'its log': (t) =>
+      t.mock.method(SessionLog, 'create', () => {
+        throw new Error('no room');
+      }),
+    'its checkpoint': (t) =>
+      t.mock.method(SessionLog.prototype, 'syncNow', () => {
+        throw new Error('no room');
+      }),
+  };
+  for (const [what, fail] of Object.entries(failures)) {
+    test(`where ${what} can't be written as the next pass begins, nobody goes on by the last one's`, async (t) => {
+      const { checkpoints, of, said } = begun(t);
+      begin(checkpoints, 1);
+      fail(t);
+      await checkpoints.passed();
+      assert.match(said.join(), /: no room: this run can't be resumed/);
+      // Killed before the checkpoint is gone.
+      assert.ok(existsSync(join(of.folder, 'checkpoint-0.json')));
+      assert.throws(() => readShareLeft(of), /not all that was sent could be written down/);
+      await checkpoints.close();
+      assert.equal(existsSync(join(of.folder, 'checkpoint-0.json')), false);
+      assert.equal(existsSync(stageOf(of.run)), false);
+    });
+  }
 });
