@@ -11,9 +11,11 @@ const OWN_SCHEMAS = "('mysql', 'information_schema', 'performance_schema', 'sys'
 const REWRITES: readonly [RegExp, string][] = [
   [/^\/\*M?!999999.*sandbox mode.*\n/gm, ''],
   [/utf8mb4_(uca1400|0900)_ai_ci/g, 'utf8mb4_general_ci'],
-  [/NO_AUTO_CREATE_USER,?/g, ''],
   [/^CHANGE MASTER .*\n/gm, ''],
 ];
+
+/** What MySQL alone does not read. */
+const REWRITES_FOR_MYSQL: readonly [RegExp, string][] = [[/NO_AUTO_CREATE_USER,?/g, '']];
 
 function isAlike(one: Brand, other: Brand): boolean {
   return one.name === other.name;
@@ -38,9 +40,10 @@ export async function writeStart(online: Server, target: Server, path: string): 
   const more = online.brand.dump === 'mysqldump' ? ['--set-gtid-purged=OFF', '--no-tablespaces'] : [];
   const options = ['--single-transaction', '--routines', '--hex-blob', ...more];
   const dump = run(online, online.brand.dump, [...options, '--databases', ...schemas]);
+  const rewrites = target.brand.name === 'mysql' ? [...REWRITES, ...REWRITES_FOR_MYSQL] : REWRITES;
   writeFileSync(
     path,
-    REWRITES.reduce((text, [what, by]) => text.replace(what, by), dump),
+    rewrites.reduce((text, [what, by]) => text.replace(what, by), dump),
   );
 }
 

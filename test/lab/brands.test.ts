@@ -20,6 +20,9 @@ test('a lab of MySQL and MariaDB 11, and their clients at their defaults', {
   assert.deepEqual(await online.processlist(), []);
   assert.deepEqual(await target.processlist(), []);
 
+  // Their messages are found where each brand has its own.
+  for (const server of [online, target]) await server.sql("SET lc_messages = 'de_DE'");
+
   // As users of no rights, which is how clients of many addresses run; and under TLS, their default.
   for (const [brand, host, server] of [
     ['mysql', 'client', 'online'],

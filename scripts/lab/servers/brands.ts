@@ -1,5 +1,6 @@
 /** The servers that a lab can run, as data: their programs, how their data is first made, their settings and their SQL. */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../../../src/errors.ts';
 import { hasIpv6 } from '../network.ts';
@@ -155,13 +156,17 @@ function ownPrograms(): Programs {
 }
 
 function unpackedPrograms({ version, folder }: Unpacked): Programs {
+  // MariaDB's messages have been in a folder of its own name since 11.
+  const [share] = ['share/mariadb', 'share/mysql']
+    .map((name) => join(folder, name))
+    .filter((path) => existsSync(join(path, 'charsets')));
   return {
     version,
     program: (name) => join(folder, 'bin', name),
     settings: [
       `--basedir=${folder}`,
-      `--lc-messages-dir=${join(folder, 'share/mysql')}`,
-      `--character-sets-dir=${join(folder, 'share/mysql/charsets')}`,
+      `--lc-messages-dir=${share}`,
+      `--character-sets-dir=${join(share, 'charsets')}`,
       `--plugin-dir=${join(folder, 'lib/mysql/plugin')}`,
     ],
   };

@@ -39,3 +39,11 @@ export function differencesOf(online: Brand, target: Brand, names: readonly stri
     return { error: sum.error + error, rows: sum.rows + rows, data: sum.data + data };
   }, NONE);
 }
+
+/**
+ * Of the mixed hour: commands, each once, whose answers have other data on a target of another brand.
+ * A dump makes the procedures anew, and SHOW PROCEDURE STATUS says when.
+ */
+export function mixedDifferencesOf(online: Brand, target: Brand): readonly string[] {
+  return online.name === target.name ? [] : ["SHOW PROCEDURE STATUS WHERE Db = 'fixed'"];
+}
