@@ -32,9 +32,11 @@ const KNOWN_BY =
 /** How the brands speak of replication; of two brands neither replicates from the other. */
 const REPLICATION = {
   mariadb: {
+    // Without TLS, which a replica of MariaDB 11 wants and a source of 10 has not.
     source: (host: string) =>
       `CHANGE MASTER TO MASTER_HOST = '${host}', MASTER_PORT = ${PORT}, MASTER_USER = 'replica',
-         MASTER_PASSWORD = 'replica-secret', MASTER_USE_GTID = slave_pos`,
+         MASTER_PASSWORD = 'replica-secret', MASTER_USE_GTID = slave_pos,
+         MASTER_SSL = 0, MASTER_SSL_VERIFY_SERVER_CERT = 0`,
     start: 'START SLAVE',
     stop: 'STOP SLAVE',
     forget: 'RESET SLAVE ALL',
