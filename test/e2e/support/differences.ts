@@ -47,3 +47,8 @@ export function differencesOf(online: Brand, target: Brand, names: readonly stri
 export function mixedDifferencesOf(online: Brand, target: Brand): readonly string[] {
   return online.name === target.name ? [] : ["SHOW PROCEDURE STATUS WHERE Db = 'fixed'"];
 }
+
+/** SELECT SLEEP(…) that KILL QUERY ends: MySQL answers 1, MariaDB an error (1317). */
+export function killedSleepOf(online: Brand, target: Brand): Partial<Differing> {
+  return { error: online.server === target.server ? 0 : 1 };
+}
