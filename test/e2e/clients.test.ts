@@ -49,6 +49,7 @@ async function replayAlike(
   const summary = replay.summary();
   const { error, rows, data, unknown } = summary.divergence;
   const names = recording.clients.map(({ name }) => name);
+  const { unprepared, ...differing } = differencesOf(bed.online.brand, bed.target.brand, names);
   assert.deepEqual(
     {
       skipped: [summary.sessions.skipped, summary.commands.skipped],
@@ -58,9 +59,9 @@ async function replayAlike(
     },
     {
       skipped: [{}, {}],
-      lost: [{}, {}],
+      lost: [{}, unprepared > 0 ? { unprepared } : {}],
       completed: sessions,
-      divergence: { unknown: 0, ...differencesOf(bed.online.brand, bed.target.brand, names) },
+      divergence: { unknown: 0, ...differing },
     },
     `${names.join(', ')}: ${replay.stdout}${replay.stderr}`,
   );
@@ -70,7 +71,7 @@ async function replayAlike(
   const line = {
     ...{ pair: nameOf({ online: bed.online.brand.name, target: bed.target.brand.name }), transport: path },
     ...{ client: names.join(', '), version: recording.clients[0].version() },
-    ...{ sessions, commands: summary.commands.answered, differing: error + rows + data },
+    ...{ sessions, commands: summary.commands.answered, differing: error + rows + data + unprepared },
   };
   appendFileSync(REPORT, `${JSON.stringify(line)}\n`);
 }
