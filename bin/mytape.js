@@ -13,7 +13,7 @@ try {
   if (error.code !== 'EMFILE' && error.code !== 'ENFILE') throw error;
   const limit = error.code === 'EMFILE' ? 'ulimit -n 1024' : 'sysctl fs.file-max';
   process.stderr.write(
-    `mytape: cannot start: no more files may be opened: ${error.code} (raise the limit, then try again: ${limit})\n`,
+    `mytape: cannot start: no more files can be opened: ${error.code} (raise the limit, then try again: ${limit})\n`,
   );
   process.exit(1);
 }

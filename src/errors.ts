@@ -31,12 +31,15 @@ const REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
   [/^(ENOSPC|EDQUOT|SQLITE_FULL)$/, 'the disk is full: make room on it, then try again'],
   [
     /^EMFILE$/,
-    'this process has as many files open as it may: raise the limit, e.g. ulimit -n 65536, then try again',
+    'this process has reached its limit of open files: raise it, e.g. ulimit -n 65536, then try again',
   ],
-  [/^ENFILE$/, 'this host has as many files open as it may: raise it by sysctl fs.file-max, then try again'],
-  [/^(EROFS|SQLITE_READONLY.*)$/, 'it can only be read: choose another place'],
+  [
+    /^ENFILE$/,
+    'this host has reached its limit of open files: raise it with sysctl fs.file-max, then try again',
+  ],
+  [/^(EROFS|SQLITE_READONLY.*)$/, 'it is read-only: choose another place'],
   [/^(EIO|ESTALE)$/, 'the disk is failing: dmesg may say why'],
-  [/^SQLITE_(IOERR|CANTOPEN).*$/, 'is its disk full, failing, or read-only?'],
+  [/^SQLITE_(IOERR|CANTOPEN).*$/, 'check whether its disk is full, failing, or read-only'],
 ];
 
 /** What to do about an error that is a file's or a limit's, not mytape's: for the end of a sentence; undefined: it is none. */
@@ -58,7 +61,7 @@ export function fileTrouble(error: unknown): string | undefined {
   const remedy = remedyOf(error);
   if (remedy === undefined) return undefined;
   const what = path === undefined || message.includes(path) ? message : `${path}: ${message}`;
-  return `trouble with a file: ${what} (${remedy})`;
+  return `a file operation failed: ${what} (${remedy})`;
 }
 
 /**

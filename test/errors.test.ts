@@ -51,7 +51,7 @@ test('a disk that fails while an archive is closed: a summary, and whose fault i
 
 test("an error of the system's about a file is told as that", () => {
   const error = Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', path: '/a/b' });
-  assert.match(fileTrouble(error)!, /^trouble with a file: \/a\/b: EIO/);
+  assert.match(fileTrouble(error)!, /^a file operation failed: \/a\/b: EIO/);
   assert.match(
     fileTrouble(Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_WRITE' }))!,
     /disk I\/O/,

@@ -135,8 +135,8 @@ function openCopy(dir: string, path: string): Database.Database {
     if (cause instanceof Database.SqliteError && !/^SQLITE_(FULL|IOERR)/.test(cause.code)) throw cause;
     throw new MytapeError(
       'disk',
-      `cannot copy the index of ${dir}, which its recorder did not put in order, into ${tmpdir()}: ${(cause as Error).message} ` +
-        '(make room there, or name another folder: TMPDIR=FOLDER)',
+      `cannot copy the index of ${dir} to ${tmpdir()} to read it there: ${(cause as Error).message} ` +
+        '(make room there, or set another folder: TMPDIR=FOLDER)',
       { cause },
     );
   } finally {

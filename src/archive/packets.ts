@@ -151,7 +151,7 @@ export class ArchivePackets implements PacketSource {
     const end = at + row.stored;
     if (run.missing[i] !== undefined) return run.missing[i];
     const length = codec.unpack(run.octets, at, end, block.octets);
-    if (length < 0) return codec.answer === 'corrupt' ? 'damaged, its checksum is wrong' : 'not a block';
+    if (length < 0) return codec.answer === 'corrupt' ? 'damaged: its checksum is wrong' : 'not a block';
     if (length !== row.octets || codec.checksum(run.octets, at, row.stored) !== row.checksum)
       return 'not the block that the index names: the segment was changed, or belongs to another archive';
     block.count = 0;

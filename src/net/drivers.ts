@@ -22,7 +22,7 @@ export async function openCapture(driver: CaptureDriver, options: RingOptions): 
   if (driver === 'cap' && options.iface === ANY_INTERFACE) {
     throw new MytapeError(
       'usage',
-      `cannot capture on ${ANY_INTERFACE} by cap, which shows a packet once for each interface: name one, or use --capture-driver ring`,
+      `cannot capture on ${ANY_INTERFACE} with --capture-driver cap, which shows a packet once for each interface: name one interface, or use --capture-driver ring`,
     );
   }
   return driver === 'ring' ? openRing(options) : openCap(options);

@@ -99,8 +99,8 @@ export function tooLittle(
     ...(replayed.unread_sessions > 0 ? [`${counted(replayed.unread_sessions, 'session')} under TLS`] : []),
   ];
   return (
-    `only ${replayed.percent} % was replayed, less than --min-replayed ${percentText(least)} (${why.join('; ')}; ` +
-    'mend the causes, or accept it by a lower --min-replayed)'
+    `only ${replayed.percent} % was replayed, and --min-replayed is ${percentText(least)} (${why.join('; ')}; ` +
+    'remove the causes, or accept less with a lower --min-replayed)'
   );
 }
 

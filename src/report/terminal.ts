@@ -6,10 +6,10 @@ import type { Percentiles, Summary } from './summary.ts';
 /** What has such sessions and commands replayed the next time. */
 const nextMoves = (isLive: boolean): Readonly<Record<string, string>> => ({
   tls: 'give their keys: --keylog',
-  'joined-late': `say --adopt, or ${isLive ? 'mirror' : 'record'} with --snapshot-from`,
+  'joined-late': `use --adopt, or ${isLive ? 'mirror' : 'record'} with --snapshot-from`,
   'other-server': 'of a server that no -x names',
-  'unknown-user': 'name them in the file of --users, or say --as',
-  'out-of-time': 'the run was ended before',
+  'unknown-user': 'add them to the file of --users, or use --as',
+  'out-of-time': 'the run had ended',
   'damaged-block': 'replay an undamaged copy of the archive',
 });
 
@@ -129,7 +129,7 @@ function waits({ admission, order, pool }: Summary): string[] {
     ...(order.by === 'time'
       ? []
       : [
-          `Order        ${counted(order.held, 'command')} waited for commits: ${spread(order.held_ms)}; ${count(order.released)} went before them`,
+          `Order        ${counted(order.held, 'command')} waited for commits: ${spread(order.held_ms)}; ${count(order.released)} sent out of order`,
         ]),
   ];
   return lines.length === 0 ? [] : ['', ...lines];

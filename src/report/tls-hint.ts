@@ -12,10 +12,10 @@ export interface TlsFacts {
 export function tlsHint({ sessions, tls, keyed }: TlsFacts): string | undefined {
   if (tls <= keyed) return undefined;
   const are = `${tls.toLocaleString('en-US')} of ${counted(sessions, 'session')} ${tls === 1 ? 'is' : 'are'} under TLS`;
-  const but = keyed === 0 ? '' : `, and keys are there for ${keyed.toLocaleString('en-US')}`;
+  const but = keyed === 0 ? '' : `, with keys for ${keyed.toLocaleString('en-US')}`;
   const it = keyed > 0 ? "the others can't" : tls === 1 ? "it can't" : "they can't";
   return `${are}${but}: ${it} be replayed without keys (${NEXT_MOVE})`;
 }
 
 const NEXT_MOVE =
-  'give them by --keylog FILE, the file that SSLKEYLOGFILE of the clients names; or have the clients connect without TLS and record again';
+  'give the keys with --keylog FILE, the file that the clients wrote through SSLKEYLOGFILE; or have the clients connect without TLS, and record again';

@@ -85,7 +85,7 @@ export function unrecordedReasons(errors: UnrecordedErrors): string[] {
   const all = Object.entries(errors).sort(([, a], [, b]) => b.count - a.count);
   const named = all.slice(0, MOST_NAMED).map(([errno, { count, text = '', digest_text }]) => {
     const example = digest_text === undefined ? '' : ` (the first: ${digest_text})`;
-    return `${counted(count, 'answer was', 'answers were')} error ${errno}, which was not recorded${text === '' ? '' : `: ${text}`}${example}`;
+    return `${counted(count, 'command')} failed with error ${errno}, which was not recorded${text === '' ? '' : `: ${text}`}${example}`;
   });
   const rest = all.slice(MOST_NAMED);
   if (rest.length === 0) return named;
@@ -93,6 +93,6 @@ export function unrecordedReasons(errors: UnrecordedErrors): string[] {
   const numbers = rest.map(([errno]) => errno).join(', ');
   return [
     ...named,
-    `${counted(others, 'answer was', 'answers were')} other errors that were not recorded: ${numbers}`,
+    `${counted(others, 'command')} failed with other errors that were not recorded: ${numbers}`,
   ];
 }

@@ -14,7 +14,7 @@ const MAX_LATENESS_P99_MS = 100;
 const MAX_BEHIND_MS = 1_000;
 
 const TOO_SLOW =
-  'the replay host reads and sends too slowly (try more threads, -C, fewer copies, or a lower speed)';
+  'the replay host reads and sends too slowly (try more threads (-C), fewer copies (-n), or a lower --speed)';
 
 export type Verdict = 'valid' | 'server-bound' | 'replayer-bound' | 'invalid';
 
@@ -45,13 +45,13 @@ export function verdictOf(
   if (tally.scheduledSessions === 0) {
     const unknown = tally.unknownUsers.slice(0, MAX_USERS_NAMED).join(', ');
     const why =
-      unknown === '' ? '' : ` (no password is known of ${unknown}: name them in the file of --users)`;
+      unknown === '' ? '' : ` (no password is known for ${unknown}: add them to the file of --users)`;
     invalid.push(`nothing was replayed: no session could be scheduled${why}`);
   }
   invalid.push(...recordingReasons(facts, facts.live === true));
   if (captureDropped > 0) {
     invalid.push(
-      `the capture of answers lost ${counted(captureDropped, 'packet')}: what they held was sent again, later`,
+      `the capture of answers dropped ${counted(captureDropped, 'packet')}: the target sent them again, later`,
     );
   }
   for (const [cause, n] of Object.entries(byName(tally.lost)))
@@ -63,7 +63,9 @@ export function verdictOf(
     );
   }
   for (const [kind, n] of Object.entries(byName(tally.stateLost)))
-    invalid.push(`${counted(n, 'time')} a session lacked on its connection what it had before: ${kind}`);
+    invalid.push(
+      `a session's state was not set up again on its new connection ${counted(n, 'time')}: ${kind}`,
+    );
   const lost = totalOf(tally.lost);
   if (scheduled !== tally.answered + lost) {
     invalid.push(
@@ -78,7 +80,7 @@ export function verdictOf(
   const besides = [
     ...(tally.reconnected === 0
       ? []
-      : [`the target ended connections early: sessions went on with ${tally.reconnected} others`]),
+      : [`the target closed connections early: sessions went on over ${tally.reconnected} new ones`]),
     ...unrecordedReasons(errors),
     ...diskReasons(facts),
     ...(host.length === 0 && tally.stalls.longestMs > MAX_BEHIND_MS ? [stallText(tally.stalls)] : []),
@@ -98,7 +100,8 @@ function limitReasons({ turnedAway }: Tally): string[] {
   return Object.entries(turnedAway)
     .filter(([by]) => isHostLimit(by))
     .map(
-      ([by, n]) => `${counted(n, 'time')} a session waited because the replay host had no more room: ${by}`,
+      ([by, n]) =>
+        `sessions waited ${counted(n, 'time')} because the replay host had run out of ${by === 'no-port' ? 'ports' : 'descriptors'}: ${by}`,
     );
 }
 
@@ -107,27 +110,29 @@ function hostReasons({ maxOursMs, stalls }: Tally, isTimed: boolean, lateness: P
   const reasons: string[] = [];
   if (isTimed && maxOursMs > MAX_BEHIND_MS) {
     const why = stalls.longestMs > MAX_BEHIND_MS ? stallText(stalls) : TOO_SLOW;
-    reasons.push(`commands went out up to ${Math.round(maxOursMs)} ms behind the recording because ${why}`);
+    reasons.push(`commands were up to ${Math.round(maxOursMs)} ms behind the recording because ${why}`);
   }
   if (lateness.p99 > MAX_LATENESS_P99_MS) {
-    reasons.push(`1 command in 100 went out ${lateness.p99} ms late or more for the replay host's own fault`);
+    reasons.push(`1 command in 100 went out ${lateness.p99} ms late or more, by the replay host's own fault`);
   }
   return reasons;
 }
 
 function targetReasons({ maxSlipMs }: Tally, isTimed: boolean): string[] {
   if (!isTimed || maxSlipMs <= MAX_BEHIND_MS) return [];
-  return [`commands went out up to ${Math.round(maxSlipMs)} ms behind the recording, waiting for answers`];
+  return [
+    `commands were up to ${Math.round(maxSlipMs)} ms behind the recording because they waited for the target`,
+  ];
 }
 
 function diskReasons({ disk }: RunFacts): string[] {
   if (disk === undefined || disk.count === 0) return [];
-  return [`the disk of the run's folder took no writes ${timesText(disk)}: the run did not wait for it`];
+  return [`the disk of the run's folder took no writes ${timesText(disk)}; the run did not wait for it`];
 }
 
 function timesText({ count, ms, longestMs }: StallSums): string {
   const seconds = (of: number) => `${Math.round(of / 100) / 10} s`;
-  const longest = count === 1 ? '' : `, ${seconds(longestMs)} at most`;
+  const longest = count === 1 ? '' : `, the longest ${seconds(longestMs)}`;
   return `${counted(count, 'time')}, for ${seconds(ms)} in all${longest}`;
 }
 

@@ -188,8 +188,8 @@ function silent(facts: PathFacts): Diagnosis {
   remedies.push({
     host: targetHost(facts),
     why:
-      `do packets of ${client} come? If not, the network drops foreign source addresses: turn that check off, or use ` +
-      '--clients self. If they come, and nothing goes out to them by any interface, a firewall there drops them behind tcpdump: ' +
+      `do packets from ${client} arrive? If not, the network drops foreign source addresses: turn that check off, or use ` +
+      '--clients self. If they arrive and nothing goes back to them, a firewall on that host drops them after tcpdump has seen them: ' +
       'let these clients in, or use --clients self',
     lines: [`tcpdump -ni any 'tcp and host ${client} and port ${port}'`, 'nft list ruleset'],
   });

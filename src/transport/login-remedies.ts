@@ -34,14 +34,14 @@ export function loginRemedy({ errno, message, user }: Refusal): LoginRemedy | un
       return ofPassword(errno, message, user);
     case 'account':
       return {
-        why: 'give the user a plugin that the server and mytape know',
+        why: 'set the password again, so that the account has a login plugin that both sides support',
         lines: [statement(`ALTER USER ${account} IDENTIFIED BY 'PASSWORD'`)],
       };
     case 'locked':
       return { why: 'unlock the account', lines: [statement(`ALTER USER ${account} ACCOUNT UNLOCK`)] };
     case 'expired':
       return {
-        why: 'give the user a password that has not expired, and --users the same',
+        why: 'set a new password, since this one has expired, and put it in the file of --users',
         lines: [statement(`ALTER USER ${account} IDENTIFIED BY 'PASSWORD'`)],
       };
     case 'host':
@@ -50,7 +50,7 @@ export function loginRemedy({ errno, message, user }: Refusal): LoginRemedy | un
       return ofLimit(errno, message, account);
     case 'tls':
       return {
-        why: 'it lets nobody in without TLS: replay with --transport socket --target-tls, or end that there',
+        why: 'it requires TLS of every client: replay with --transport socket --target-tls, or turn that off',
         lines: [statement('SET GLOBAL require_secure_transport = OFF')],
       };
     default:
@@ -82,7 +82,7 @@ function ofPassword(errno: number, message: string, user: string | undefined): L
   const host = seenHost(message);
   const who = host === undefined ? 'this client' : accountOf(user, host);
   return {
-    why: `see which accounts there are, for which hosts, and which want TLS (ssl_type); one has to match ${who}, with that password`,
+    why: `list the accounts with their hosts, and whether they require TLS (ssl_type): one must match ${who} and have that password`,
     lines: [accountsStatement(user)],
   };
 }
@@ -90,36 +90,36 @@ function ofPassword(errno: number, message: string, user: string | undefined): L
 function ofHost(errno: number, message: string): LoginRemedy {
   if (errno === HOST_IS_BLOCKED) {
     return {
-      why: 'forget its failures, and allow for more of them',
+      why: 'unblock the host, and allow more failed handshakes',
       lines: ['mariadb-admin flush-hosts', statement('SET GLOBAL max_connect_errors = 1000000')],
     };
   }
   if (errno !== HOST_NOT_PRIVILEGED) {
     return {
-      why: 'have it look up no names of clients',
-      lines: ['skip_name_resolve = ON in its option file, and a restart'],
+      why: "don't look up clients' names",
+      lines: ['set skip_name_resolve = ON in its option file, and restart it'],
     };
   }
   const host = seenHost(message) ?? 'HOST';
   return {
-    why: `no account is for ${host}: see which hosts there are, and widen the host of each that is replayed`,
+    why: `no account admits ${host}: list the accounts with their hosts, and widen the host of each one that is replayed`,
     lines: [accountsStatement(undefined), statement("RENAME USER 'USER'@'HOST' TO 'USER'@'%'")],
   };
 }
 
 function ofLimit(errno: number, message: string, account: string): LoginRemedy | undefined {
   if (errno === TOO_MANY_CONNECTIONS)
-    return { why: 'let more connections in', lines: [statement('SET GLOBAL max_connections = 10000')] };
+    return { why: 'allow more connections', lines: [statement('SET GLOBAL max_connections = 10000')] };
   if (errno === TOO_MANY_USER_CONNECTIONS) {
     return {
-      why: 'let each user have more connections',
+      why: 'allow more connections for each user',
       lines: [statement('SET GLOBAL max_user_connections = 10000')],
     };
   }
   if (errno !== USER_LIMIT_REACHED) return undefined;
   const [, limit = 'max_user_connections'] = /'(max_\w+)'/.exec(message) ?? [];
   return {
-    why: 'lift the limit of this user (0: none)',
+    why: "lift this user's limit (0: no limit)",
     lines: [statement(`ALTER USER ${account} WITH ${limit.toUpperCase()} 0`)],
   };
 }

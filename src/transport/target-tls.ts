@@ -32,7 +32,7 @@ export function tlsOptions(options: TargetTls, target: string): ConnectionOption
 /** What to do about a certificate that was not accepted, by what TLS said; undefined: it spoke of something else. */
 export function certificateAdvice(said: string): string | undefined {
   if (/altname|does not match|not cert's CN/i.test(said)) {
-    return "MySQL's own certificate has nobody's name: hold it against its authority alone, by --target-tls ca";
+    return 'the certificate that MySQL makes for itself names no host: check its authority only, with --target-tls ca';
   }
   if (/self.signed|issuer|unable to verify/i.test(said)) {
     return "try: --target-ca FILE, which is ca.pem in MySQL's data folder, or --target-tls none";

@@ -31,7 +31,7 @@ export function accountFinding(
     return {
       says: 'there is no such account',
       remedy: {
-        why: 'make one, with the grants that SHOW GRANTS shows where it was recorded',
+        why: 'create it, and give it the grants that SHOW GRANTS shows on the recorded server',
         lines: [`CREATE USER '${user}'@'%' IDENTIFIED BY 'PASSWORD'`],
       },
     };
@@ -41,9 +41,9 @@ export function accountFinding(
     const [first] = named.length > 0 ? named : accounts;
     const hosts = accounts.map((account) => `'${account.user}'@'${account.host}'`).join(', ');
     return {
-      says: `the target sees ${host}, and there is no account for that host, only ${hosts}`,
+      says: `the target sees it come from ${host}, and no account admits that host, only ${hosts}`,
       remedy: {
-        why: 'let that account in from everywhere, its password and grants stay; or make one for this host, and grant it the same (SHOW GRANTS FOR it)',
+        why: 'let that account in from any host (it keeps its password and grants); or create one for this host, and grant it the same (SHOW GRANTS)',
         lines: [
           `RENAME USER '${first.user}'@'${first.host}' TO '${first.user}'@'%'`,
           `CREATE USER '${first.user}'@'${host}' IDENTIFIED BY 'PASSWORD'`,
@@ -58,12 +58,12 @@ export function accountFinding(
   if (wanting.tls === 'ANY' && tls) return undefined;
   const says =
     wanting.tls === 'ANY'
-      ? `${account} lets nobody in without TLS (REQUIRE SSL)`
-      : `${account} wants a certificate of the client's (${wanting.tls}), and mytape has none`;
+      ? `${account} requires TLS (REQUIRE SSL)`
+      : `${account} requires a client certificate (${wanting.tls}), and mytape has none`;
   return {
     says,
     remedy: {
-      why: 'replay with --transport socket --target-tls, or let the account in as far as the test server needs it',
+      why: 'replay with --transport socket --target-tls, or relax the requirement on the test server',
       lines: [`ALTER USER ${account} REQUIRE ${wanting.tls === 'ANY' ? 'NONE' : 'SSL'}`],
     },
   };

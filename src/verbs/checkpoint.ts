@@ -323,8 +323,8 @@ export class Checkpoints {
     if (this.#saving === undefined || this.#isStalled || ms < STALL_MS) return;
     this.#isStalled = true;
     this.#say(
-      `the disk of ${this.#of.folder} takes no writes: the run goes on without it. Should this host go down before it does, a run that is ` +
-        'resumed may send sessions twice',
+      `the disk of ${this.#of.folder} takes no writes. The run goes on without it; if this host goes down before the disk recovers, a resumed run ` +
+        'may send some sessions twice',
     );
   }
 

@@ -80,7 +80,7 @@ export class DamagedBlocks {
     if (this.#blocks.size <= MOST_NAMED) return;
     const { dir } = this.#archive.info;
     this.#say(
-      `${dir}: ${counted(this.#blocks.size, 'block')} in all can't be read, and their ${counted(this.#packets, 'packet')} are left out ` +
+      `${dir}: ${counted(this.#blocks.size, 'block')} can't be read in all; their ${counted(this.#packets, 'packet')} are left out ` +
         `(mytape verify ${dir} names them)`,
     );
   }

@@ -159,7 +159,7 @@ async function checkGreeting(target: Address, port: number): Promise<Step> {
     if (result.seen === 'error')
       return failed(
         name,
-        `${server} turns this host away: ${result.errno} ${result.message}`,
+        `${server} refuses this host: ${result.errno} ${result.message}`,
         remediesOf(result, target.text),
       );
     if (result.seen === 'not-mysql') return failed(name, `what listens at ${server} does not speak MySQL`);

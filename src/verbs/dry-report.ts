@@ -108,7 +108,7 @@ export function dryRunLines(report: DryReport): string[] {
     '',
     'A dry run: connected to nothing, sent nothing.',
     ...(report.targets.length === 0
-      ? ['No -x was given: nothing is said of a target, of the way there and of what it would be asked.']
+      ? ['Without -x: what the archive holds, and nothing about a target or the way there.']
       : []),
     ...report.targets.flatMap(({ mappings }) => mappings),
     '',
@@ -143,7 +143,7 @@ export function dryRunLines(report: DryReport): string[] {
         return `${formatCount(commands).padStart(12)}  ${cause}: ${named}${example}`;
       },
     ),
-    ...list('Statements that would be sent otherwise', report.changes, change),
+    ...list('Statements that would be sent changed', report.changes, change),
     ...users(report),
     '',
     `Clients      ${formatCount(clients.recorded)} recorded${clients.addresses === undefined ? '' : `, from ${from(clients.addresses)}`}`,
@@ -169,7 +169,7 @@ function invalidLines(reasons: readonly string[]): string[] {
 
 function change({ recorded, sent, recorded_text, sent_text }: ChangedStatement): string[] {
   if (recorded_text !== undefined) return [`  ${recorded_text}`, `    → ${sent_text}`];
-  const other = sent === recorded ? 'the same with other values (--with-text shows them)' : cut(sent);
+  const other = sent === recorded ? 'the same digest with other values (--with-text shows them)' : cut(sent);
   return [`  ${cut(recorded)}`, `    → ${other}`];
 }
 
@@ -201,7 +201,7 @@ function users({ users, everybody_as: as }: DryReport): string[] {
   return list(title, Object.entries(users), ([name, { sessions, password }]) => {
     const count = counted(sessions, 'session');
     const who = name === '' ? '(not known)' : name;
-    return `  ${who}: ${count}${password ? '' : ', its password is not known: name it in the file of --users'}`;
+    return `  ${who}: ${count}${password ? '' : ', no password is known: add one to the file of --users'}`;
   });
 }
 

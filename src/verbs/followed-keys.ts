@@ -46,8 +46,8 @@ export class FollowedKeys implements SecretSource {
     } catch (cause) {
       const hint =
         (cause as NodeJS.ErrnoException).code === 'ENOENT'
-          ? `make it, writable for the clients: touch ${path}`
-          : 'it is the file that SSLKEYLOGFILE of the clients names, or --tls-keylog of Node';
+          ? `create it so that the clients can write to it: touch ${path}`
+          : 'name the file that the clients write through SSLKEYLOGFILE, or Node through --tls-keylog';
       throw new MytapeError(
         'bad-file',
         `cannot read the key log ${path}: ${(cause as Error).message} (${hint})`,
@@ -59,7 +59,10 @@ export class FollowedKeys implements SecretSource {
     const stats = fstatSync(this.#fd);
     if (!stats.isFile()) {
       closeSync(this.#fd);
-      throw new MytapeError('bad-file', `the key log ${path} is no regular file, which a mirror can follow`);
+      throw new MytapeError(
+        'bad-file',
+        `cannot follow the key log ${path}: it is not a regular file (name the file that the clients write to)`,
+      );
     }
     this.#offset = Math.max(0, stats.size - TAIL_OCTETS);
   }

@@ -36,8 +36,8 @@ export function checkDescriptors(
   const most = Math.max(1, Math.floor(room / targets));
   throw new MytapeError(
     'usage',
-    `this run has up to ${counted(connections, 'connection')}${ofCopies} and needs ${own} files beside, and this process may have ` +
-      `${formatCount(limit)} open: raise that (ulimit -n ${2 ** Math.ceil(Math.log2(connections + own))}), or have sessions wait for a ` +
+    `this run opens up to ${counted(connections, 'connection')}${ofCopies} and ${own} files, and this process may have only ` +
+      `${formatCount(limit)} open: raise the limit (ulimit -n ${2 ** Math.ceil(Math.log2(connections + own))}), or let sessions wait for a ` +
       `place: --max-connections ${most}`,
   );
 }
@@ -64,11 +64,11 @@ function mostAtOnce(sessions: Iterable<Pick<SessionRow, 'firstAt' | 'lastAt'>>):
 export function hostLimitText(limit: HostLimit, transport: 'packet' | 'socket'): string {
   if (limit === 'no-descriptor')
     return (
-      `this process may have ${formatCount(openFilesLimit())} files open, and has no descriptor for another connection: sessions wait until ` +
-      'others end (raise the limit for the next run: ulimit -n 65536; or say --max-connections)'
+      `no descriptor is left for another connection, since this process may have ${formatCount(openFilesLimit())} files open: sessions wait until ` +
+      'others end (for the next run raise the limit: ulimit -n 65536; or use --max-connections)'
     );
   return transport === 'socket'
-    ? 'this host has no port for another connection: sessions wait until others end; a port is free again a minute after its connection ' +
-        '(sysctl -w net.ipv4.ip_local_port_range="1024 65535"; or have fewer connections: --pool, --connect-rate)'
-    : 'all ports of a client are in use: sessions wait until others end (spread the clients over more addresses: --clients CIDR)';
+    ? 'this host has no free port for another connection: sessions wait until others end; a port is free again a minute after its connection closed ' +
+        '(sysctl -w net.ipv4.ip_local_port_range="1024 65535"; or open fewer connections: --pool, --connect-rate)'
+    : 'all ports of a client address are in use: sessions wait until others end (spread the clients over more addresses: --clients CIDR)';
 }

@@ -113,7 +113,7 @@ export function defaultInterface(): string {
     const known = Object.keys(networkInterfaces()).join(', ');
     throw new MytapeError(
       'usage',
-      `no default route tells where to capture: name the interface with -i (${known}; any: all of them)`,
+      `cannot tell where to capture: this host has no default route (name the interface with -i: ${known}; any is all of them)`,
     );
   }
 }

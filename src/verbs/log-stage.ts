@@ -122,7 +122,7 @@ class StageFile {
 /** What the stage of an interrupted run has of the log `name`, in order; undefined: it is gone. Throws where it must not be relied on. */
 export function staged(folder: string, stage: string, name: string): Piece[] | undefined {
   const dir = resolve(folder, stage);
-  if (existsSync(join(dir, name + BROKEN))) throw new Error('not all that was sent could be written down');
+  if (existsSync(join(dir, name + BROKEN))) throw new Error('some of what was sent could not be recorded');
   const pieces: Piece[] = [];
   for (const path of pathsIn(dir, name)) {
     if (!existsSync(path)) return undefined;

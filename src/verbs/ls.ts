@@ -68,7 +68,7 @@ export function lsCommand() {
     .option('--json', 'print a JSON object a line')
     .option(
       '--keylog <file>',
-      'TLS keys of recorded sessions, as SSLKEYLOGFILE has them, besides those in the keys.log of the archive',
+      'TLS keys of recorded sessions, in the format of SSLKEYLOGFILE, beside those in the keys.log of the archive',
     )
     .addHelpText('after', EXAMPLES)
     .action(async (dir, options) => {

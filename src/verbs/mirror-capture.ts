@@ -33,7 +33,7 @@ export function planLive(
     const [one, other] = [plan.mappings[0], plan.mappings[elsewhere]].map(mappingWords);
     throw new MytapeError(
       'usage',
-      `-x ${one} is to be captured on ${iface}, -x ${other} on ${places[elsewhere].iface}: capture both with -i ${ANY_INTERFACE}, or run two mirrors`,
+      `the server of -x ${one} is on ${iface}, that of -x ${other} on ${places[elsewhere].iface}: capture both with -i ${ANY_INTERFACE}, or run two mirrors`,
     );
   }
   if (why !== undefined) sayLine(`capturing on ${iface}: ${why}`);

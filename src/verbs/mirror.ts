@@ -67,7 +67,7 @@ function mirrorOptions() {
     .optionsGroup('Capture:')
     .option(
       '-i, --interface <name>',
-      'where to capture; any: on all interfaces, each packet once (default: the interface whose address the server of the recorded port listens on, or any where packets may come by another one)',
+      'interface to capture on; any: all of them, each packet once (default: the one with the address that the recorded server listens on; any, where its packets may come by another one)',
     )
     .option(
       '-F, --filter <expression>',
@@ -86,7 +86,7 @@ function mirrorOptions() {
     .addOption(idleSessionOption())
     .option(
       '--keylog <file>',
-      `TLS keys, as SSLKEYLOGFILE has them, of a file that the clients write to meanwhile: it is followed, and a session waits up to ${KEYS_MS / 1000} s for its keys`,
+      `file to which the clients write their TLS keys (SSLKEYLOGFILE), followed as it grows; a session waits up to ${KEYS_MS / 1000} s for its keys, e.g. /run/keys.log`,
     )
     .option(
       '--snapshot-from <url>',
@@ -124,13 +124,13 @@ async function mirror(
   if (options.share !== undefined) {
     throw new MytapeError(
       'usage',
-      '--share deals out the sessions of an archive by their numbers, which live ones do not have (try: --include-client with other clients on each host)',
+      '--share splits the sessions of an archive by their numbers, and live sessions have none (try: --include-client with other clients on each host)',
     );
   }
   if (options.keylog !== undefined && options.protocol === 'raw')
     throw new MytapeError(
       'usage',
-      '--keylog is for MySQL: with --protocol raw octets go as they were captured',
+      '--keylog is for MySQL: with --protocol raw octets are sent as they were captured, so leave it out',
     );
   if (options.order === 'commit' && options.channels > 1) {
     throw new MytapeError(

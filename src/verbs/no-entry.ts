@@ -51,9 +51,9 @@ function adviceFor(turned: readonly TurnedAway[]): string {
       if (error instanceof ServerTrouble) return error.advice ?? 'see that the server is well';
       const { errno = 0, message } = error as Error & { errno?: number };
       if (!refusesPassword(errno))
-        return `let one of them log in there from this host${loginHint({ errno, message })}`;
+        return `let one of them log in from this host${loginHint({ errno, message })}`;
       return hasPassword
-        ? `mend the names and passwords, or the users there${loginHint({ errno, message })}`
+        ? `correct the names and passwords, or the users there${loginHint({ errno, message })}`
         : 'give the passwords by --users FILE, or one user by --as USER';
     }),
   );

@@ -60,7 +60,7 @@ export function collectText(text: string, before: string[] = []): string[] {
 export function parsePart(text: string): number {
   const part = parsePartOrNone(text);
   if (part > 0) return part;
-  throw new InvalidArgumentError(`${text} is nothing: say more than 0%, as in 10%.`);
+  throw new InvalidArgumentError(`${text} leaves nothing: give more than 0%, as in 10%.`);
 }
 
 /** `95%`, as a part of 1; `0%` is 0. */
@@ -76,7 +76,7 @@ export function parseShare(text: string): { index: number; of: number } {
   const [, nth, of] = (/^(\d{1,2})\/(\d{1,2})$/.exec(text) ?? []).map(Number);
   if (nth >= 1 && nth <= of) return { index: nth - 1, of };
   throw new InvalidArgumentError(
-    `${text} is no share: say 1/2 on the first of two hosts, 2/2 on the second.`,
+    `${text} is no share: give 1/2 on the first of two hosts, 2/2 on the second.`,
   );
 }
 

@@ -67,7 +67,7 @@ export function recordCommand() {
     .requiredOption('-o, --output <dir>', 'the archive: a folder that must not exist yet, or be empty')
     .option(
       '-i, --interface <name>',
-      'where to capture; any: on all interfaces, each packet once (default: the interface of the default route)',
+      'interface to capture on; any: all of them, each packet once (default: that of the default route)',
     )
     .option(
       '-p, --port <ports>',

@@ -61,7 +61,7 @@ function checkShares({ channels, copies, maxConnections, order, protocol, share 
     refuse('--order commit is for MySQL: with --protocol raw nothing is known of commits');
   if (share !== undefined && share.of > 1)
     refuse(
-      `--order commit sees the commits of one process only, and --share ${share.index + 1}/${share.of} leaves others to other hosts: leave out one of them`,
+      `--order commit sees the commits of one host only, and --share ${share.index + 1}/${share.of} leaves sessions to other hosts: leave out one of the two`,
     );
   if (channels > copies)
     refuse(

@@ -189,7 +189,7 @@ export function runCommand(name: string) {
     .option('--sample <percent>', 'only this part of the sessions, the same ones each time: 10%', parsePart)
     .option(
       '--share <n/of>',
-      "only this host's share of the sessions, where several hosts replay one recording: 1/2 on one of them, 2/2 on the other",
+      "this host's share of the sessions, when several hosts replay one recording: 1/2 on one of them, 2/2 on the other (default: all)",
       parseShare,
     )
     .option('--include-user <user>', 'only sessions of this recorded user; again for others', collectText)
@@ -253,13 +253,13 @@ export function runCommand(name: string) {
     )
     .option(
       '--pin-time',
-      'set the clock that statements read to when they were recorded, their insert ids, and seeds of RAND() that are the same each time: not the recorded random numbers, nor microseconds (costs a SET before them)',
+      'give each statement the time (whole seconds) and insert ids of the recording, and RAND() the same numbers in each replay, but not the recorded ones; costs a SET before it',
     )
     .optionsGroup('The run:')
     .option('--out <folder>', 'where summary.json goes (default: runs/DATE-TIME)')
     .option(
       '--min-replayed <percent>',
-      'the run is invalid (exit code 5) where less of what was chosen is replayed, e.g. 95%; 0% accepts any (default: 90%)',
+      'part of the chosen commands that must be replayed, else the run is invalid (exit code 5), e.g. 95%; 0% accepts any (default: 90%)',
       parsePartOrNone,
     )
     .option(

@@ -290,7 +290,7 @@ function warnOfStatements(dir: string, { commands }: Summary): void {
   if (count === 0 || statements > 0) return;
   sayLine(
     `${counted(unknown, 'command')} skipped (unknown-statement): the recording has ${counted(count, 'snapshot')} and no prepared statement in any ` +
-      "(on the recorded server, does performance_schema.prepared_statements_instances list what SHOW STATUS LIKE 'Prepared_stmt_count' counts?)",
+      "(check on the recorded server that performance_schema.prepared_statements_instances lists as many as SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count' counts)",
   );
 }
 

@@ -142,8 +142,8 @@ export function openLiveKeys({ keyLog: path, saidNoKeys }: LiveJob, say: (line: 
   if (path !== undefined) {
     const onMissing = () =>
       sayOnce(
-        `the keys of a session under TLS did not come to ${path} within ${KEYS_MS / 1000} s: it is skipped, as tls, and so is every other such session ` +
-          '(do all clients write there? sessions that were there before the mirror have theirs elsewhere)',
+        `the keys of a session under TLS did not appear in ${path} within ${KEYS_MS / 1000} s: such sessions are skipped (tls) ` +
+          '(check that all clients write to that file; sessions that began before the mirror cannot be read)',
       );
     return new FollowedKeys({ path, now: () => realClock.now(), onMissing });
   }
@@ -152,8 +152,8 @@ export function openLiveKeys({ keyLog: path, saidNoKeys }: LiveJob, say: (line: 
     close: () => {},
     of: () => {
       sayOnce(
-        'a session is under TLS: it is skipped, as tls, and so is every other such session (try: --keylog FILE, the file that SSLKEYLOGFILE ' +
-          'of the clients names; or have the clients connect without TLS)',
+        'sessions under TLS are skipped (tls), since mytape has no keys for them (try: --keylog FILE, the file that the clients write through ' +
+          'SSLKEYLOGFILE; or have the clients connect without TLS)',
       );
       return undefined;
     },

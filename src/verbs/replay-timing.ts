@@ -139,9 +139,9 @@ function windowOf({ from, to }: TimingChoices, archive: Archive, mappings: Fixed
   const beginsMs = Math.max(fromMs, firstMs);
   const toEndMs =
     to === undefined ? undefined : timeIn(to, span, (atMs) => atMs > beginsMs && atMs <= lastMs);
-  const recorded = `the recording lasts from ${formatTime(firstMs)} to ${formatTime(lastMs)}, local time`;
+  const recorded = `the recording runs from ${formatTime(firstMs)} to ${formatTime(lastMs)}, local time`;
   if (from !== undefined && fromMs >= lastMs)
-    throw new MytapeError('usage', `--from is ${formatTime(fromMs)}, and ${recorded}`);
+    throw new MytapeError('usage', `--from is ${formatTime(fromMs)}, after the recording's end: ${recorded}`);
   if (toEndMs !== undefined && toEndMs <= beginsMs) {
     const begins = beginsMs === firstMs ? '' : ` from ${formatTime(beginsMs)} on`;
     throw new MytapeError(

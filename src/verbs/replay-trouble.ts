@@ -24,7 +24,7 @@ export function troubleLines(trouble: Trouble, job: ReplayJob, to: TargetJob): s
   const target = endpointText(to.target.text, to.targetPort);
   if (kind === 'blocked') {
     return [
-      `${target} has blocked clients of this run, after too many handshakes that came to no end ` +
+      `${target} has blocked client hosts of this run, after too many incomplete handshakes ` +
         `(error ${HOST_IS_BLOCKED})${loginHint({ errno: HOST_IS_BLOCKED, message: '' })}`,
     ];
   }

@@ -99,10 +99,14 @@ function replayOptions() {
     )
     .option(
       '--from <time>',
-      "begin there, with the sessions that were open: RFC 3339, or the recording's 20:00 or 20:00:30, local time",
+      'begin at this moment of the recording, with the sessions open then: RFC 3339, or local time, 20:00 or 20:00:30 (default: its beginning)',
       parseTime,
     )
-    .option('--to <time>', 'end there, as if the recording did: RFC 3339, or 20:00, 20:00:30', parseTime)
+    .option(
+      '--to <time>',
+      'end at this moment of the recording: RFC 3339, or local time, 20:00 or 20:00:30 (default: its end)',
+      parseTime,
+    )
     .addOption(onClockStepOption())
     .option(
       '--loop <n|forever>',
@@ -122,7 +126,7 @@ function replayOptions() {
     .optionsGroup('The run:')
     .option(
       '--dry-run',
-      'connect to nothing: show which sessions and statements (their digests) would be sent, which not and why, as whom and from where; without -x: all but that of the target',
+      'connect to nothing: show which sessions and statements (as digests) would be sent, which not and why, as whom and from where; without -x, what the archive holds',
     )
     .option(
       '--with-text',
@@ -142,7 +146,7 @@ async function replay(dir: string, options: ReplayOptions): Promise<void> {
   if (options.withText === true && options.dryRun !== true)
     throw new MytapeError(
       'usage',
-      '--with-text is for --dry-run: no run prints statements (mytape show does)',
+      '--with-text needs --dry-run: no run prints statements (mytape show does)',
     );
   const runAs = planRunAs(options.user);
   const plan = await planRun(options);

@@ -34,7 +34,7 @@ export function takeRunReserve(folder: string): void {
   } catch (cause) {
     throw new MytapeError(
       'disk',
-      `there is no room for a run in ${folder}: ${(cause as Error).message} (make some, or choose another folder by --out)`,
+      `no room for a run in ${folder}: ${(cause as Error).message} (make room there, or choose another folder with --out)`,
       { cause },
     );
   }

@@ -26,7 +26,7 @@ export class RunLock {
     try {
       lock = asRunAs(runAs, () => ArchiveLock.take(folder, LOCK_FILE));
     } catch (cause) {
-      const what = `cannot lock the folder ${folder}: ${withRemedy(cause)}; or choose another by --out`;
+      const what = `cannot lock the folder ${folder}: ${withRemedy(cause)}; or choose another with --out`;
       throw new MytapeError('disk', what, { cause });
     }
     if (lock instanceof ArchiveLock) return new RunLock(lock);

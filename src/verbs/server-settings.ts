@@ -25,13 +25,14 @@ function compareVersions(target: ServerSettings, recorded: readonly ServerSettin
   const name = 'version';
   const here = releaseOf(target.version);
   const same = recorded.find(({ version }) => releaseOf(version).text === here.text);
-  if (same !== undefined) return ok(name, `the target is ${shown(target)}, recorded was ${shown(same)}`);
+  if (same !== undefined)
+    return ok(name, `the target is ${shown(target)}, the recorded server was ${shown(same)}`);
   const [there] = recorded;
   const isOtherBrand = releaseOf(there.version).brand !== here.brand;
   const what = isOtherBrand
-    ? 'statements, errors and answers may differ that only one of them has'
-    : 'what changed between the releases may be answered otherwise';
-  return warning(name, `the target is ${shown(target)}, recorded was ${shown(there)}: ${what}`);
+    ? 'some statements, errors and answers exist in one of them only'
+    : 'answers may differ where the releases do';
+  return warning(name, `the target is ${shown(target)}, the recorded server was ${shown(there)}: ${what}`);
 }
 
 /** `isAlike`: of one release, whose defaults are the same. */
@@ -46,8 +47,8 @@ function compareModes(
   const known = recorded.flatMap(({ sqlMode }) => (sqlMode === undefined ? [] : [sqlMode]));
   if (known.length === 0) {
     if (isAlike) return [];
-    const says = `the target's is ${shownModes(here)}, that of the recorded server is not known`;
-    return [warning(name, `${says} (record --snapshot-from asks for it)`)];
+    const says = `the target's is ${shownModes(here)}; the recorded server's is not known`;
+    return [warning(name, `${says} (to have it recorded: mytape record --snapshot-from URL)`)];
   }
   const differences = known.map((sqlMode) => ({ sqlMode, ...difference(modesOf(sqlMode), here) }));
   if (differences.some(({ lacks, beside }) => lacks.length + beside.length === 0))
@@ -55,16 +56,14 @@ function compareModes(
   const [{ sqlMode, lacks, beside }] = differences;
   const says = [
     ...(lacks.length > 0 ? [`lacks ${lacks.join(', ')}`] : []),
-    ...(beside.length > 0 ? [`has ${beside.join(', ')} beside`] : []),
+    ...(beside.length > 0 ? [`also has ${beside.join(', ')}`] : []),
   ].join(', and ');
   const remedy: Remedy = {
     host,
-    why: 'set it as it was recorded, for connections to come',
+    why: "set the recorded server's, for new connections",
     lines: [`mysql -e "SET GLOBAL sql_mode = '${modesOf(sqlMode).join(',')}'"`],
   };
-  return [
-    warning(name, `the target's ${says}: statements may fail there, or be carried out otherwise`, [remedy]),
-  ];
+  return [warning(name, `the target's ${says}: statements may fail there, or give other results`, [remedy])];
 }
 
 /** Brand and release: `MySQL 9.7`, `MariaDB 10.11`. */

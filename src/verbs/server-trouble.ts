@@ -78,7 +78,7 @@ export function plainTrouble(error: Error): Error {
     return new ServerTrouble(`${why}: ${name}`, { kind: 'no-connection', advice, cause: error });
   }
   if (code === TLS_FAILED) {
-    const advice = certificateAdvice(message) ?? 'mend its TLS, or leave out --target-tls';
+    const advice = certificateAdvice(message) ?? 'correct its TLS settings, or leave out --target-tls';
     return new ServerTrouble(`TLS: ${message}`, { kind: 'no-connection', advice, cause: error });
   }
   if (code === NO_TLS) {

@@ -22,8 +22,8 @@ export class SilenceTeller {
     this.#isTold = true;
     const elsewhere =
       this.#iface === ANY_INTERFACE
-        ? 'do clients come to this host at all?'
-        : `do the server's clients come by another interface? (try: -i ${ANY_INTERFACE}, which captures on all)`;
+        ? 'check that clients reach this host at all'
+        : `do clients come by another interface? (try: -i ${ANY_INTERFACE}, which captures on all of them)`;
     const what = `no packet has come on ${this.#iface} for ${TOLD_MS / 1000} s (${this.#filter})`;
     this.#say(`${what}: ${elsewhere}`);
   }

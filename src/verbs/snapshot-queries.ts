@@ -50,7 +50,7 @@ const USER_VARIABLES = `SELECT THREAD_ID AS thread, VARIABLE_NAME AS name, LENGT
   FROM performance_schema.user_variables_by_thread LIMIT ${MOST_ROWS + 1}`;
 
 const NONE_LISTED =
-  'prepared_statements_instances: the server has prepared statements and lists none (see performance_schema_max_prepared_statements_instances)';
+  'prepared_statements_instances: the server counts prepared statements but lists none (check performance_schema_max_prepared_statements_instances)';
 
 /** Runs a statement; rejects as mysql2 does: with `sqlState` where the server refused it, without where it is gone. */
 export type Ask = (sql: string) => Promise<readonly unknown[]>;

@@ -143,7 +143,7 @@ describe('archive', () => {
     );
     await assert.rejects(collect(archive.packets({ sessions: [35] })), {
       code: 'bad-archive',
-      message: /000000\.pcap\.lz4, block \d+ at offset \d+: damaged, its checksum is wrong/,
+      message: /000000\.pcap\.lz4, block \d+ at offset \d+: damaged: its checksum is wrong/,
     });
     await assert.rejects(collect(archive.packets()), { code: 'bad-archive' });
     archive.close();

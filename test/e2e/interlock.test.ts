@@ -232,7 +232,7 @@ describe('the interlock', { skip: brandsObstacle(PAIR.online, PAIR.target) ?? fa
     const none = replay('assistant', seen, at(SECOND), ...usersFile('none', unknowns));
     await refused(
       none,
-      /lets no one log in: un, deux, trois: Access denied.*: mend the names and passwords/,
+      /lets no one log in: un, deux, trois: Access denied.*: correct the names and passwords/,
       '--allow-unchecked-target',
     );
     const only = usersFile('only', { chg: 'chg-secret' });

@@ -155,7 +155,7 @@ test('logins on MySQL and MariaDB 11', { skip: brandsObstacle('mysql', 'mariadb1
     assert.match(elsewhere.says, new RegExp(`sees ${assistant}, .* only .*'elsewhere'@'10\\.1\\.%'`));
     const rename = elsewhere.remedies[0].lines[0];
     assert.match(rename, /RENAME USER 'elsewhere'@'10\.1\.%' TO 'elsewhere'@'%'/);
-    assert.match(secure.says, /'secure'@'%' lets nobody in without TLS/);
+    assert.match(secure.says, /'secure'@'%' requires TLS/);
     assert.match(mistyped.remedies[0].lines.join(), /SELECT user, host, plugin, ssl_type FROM mysql\.user/);
     assert.match(nobody.says, /there is no such account/);
     // What it says to type mends it.

@@ -66,7 +66,7 @@ labTests('mirror-tls', (it) => {
       withTls(bed, async () => {
         const { summary, stderr } = await mirrored(bed, { args: BY_SOCKET, workload: () => client(bed) });
         assert.deepEqual(summary.sessions.skipped, { tls: 2 });
-        const said = stderr.match(/a session is under TLS: it is skipped, as tls, .*\(try: --keylog FILE, /g);
+        const said = stderr.match(/sessions under TLS are skipped \(tls\), .*\(try: --keylog FILE, /g);
         assert.equal(said?.length, 1, stderr);
         const recorded = await bed.record(() => client(bed));
         assert.equal(recorded.summary.tls, 2);

@@ -35,7 +35,7 @@ describe('how much of a recording was replayed', () => {
     assert.equal(text, 'replayed 12 % of the recording (12 of 100 commands)');
     assert.equal(
       reason,
-      'only 12 % was replayed, less than --min-replayed 90% (88 commands left out: joined-late 80, unknown-user 8; mend the causes, or accept it by a lower --min-replayed)',
+      'only 12 % was replayed, and --min-replayed is 90% (88 commands left out: joined-late 80, unknown-user 8; remove the causes, or accept less with a lower --min-replayed)',
     );
   });
 

@@ -140,11 +140,11 @@ const EVENTFUL: Summary = {
     '8 commands were lost: reset',
     '2 sessions were lost: connect',
     '2 sessions were lost: reset',
-    '1 time a session lacked on its connection what it had before: lock',
-    '1 time a session lacked on its connection what it had before: prepared-statement',
-    '2 times a session lacked on its connection what it had before: transaction',
-    'only 84.8 % was replayed, less than --min-replayed 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; mend the causes, or accept it by a lower --min-replayed)',
-    'the target ended connections early: sessions went on with 3 others',
+    "a session's state was not set up again on its new connection 1 time: lock",
+    "a session's state was not set up again on its new connection 1 time: prepared-statement",
+    "a session's state was not set up again on its new connection 2 times: transaction",
+    'only 84.8 % was replayed, and --min-replayed is 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; remove the causes, or accept less with a lower --min-replayed)',
+    'the target closed connections early: sessions went on over 3 new ones',
   ],
 };
 
@@ -234,7 +234,7 @@ describe('verdict', () => {
     const behind = [...many(99, {}), { slipMs: 1500 }];
     assert.deepEqual(judge(behind), [
       'server-bound',
-      'commands went out up to 1500 ms behind the recording, waiting for answers',
+      'commands were up to 1500 ms behind the recording because they waited for the target',
     ]);
     assert.deepEqual(judge(behind, { speed: Infinity }, false), ['valid']);
   });
@@ -247,7 +247,7 @@ describe('verdict', () => {
       [verdict, ...reasons],
       [
         'replayer-bound',
-        'commands went out up to 5400 ms behind the recording because the replay host stood still 2 times, for 5.5 s in all, 4 s at most (its process was stopped, had no CPU, or waited for a disk)',
+        'commands were up to 5400 ms behind the recording because the replay host stood still 2 times, for 5.5 s in all, the longest 4 s (its process was stopped, had no CPU, or waited for a disk)',
       ],
     );
     // It is said, though no command was late for it, or there are no times.
@@ -260,7 +260,10 @@ describe('verdict', () => {
   test('bound by both: ours first, and the target is named', () => {
     const [verdict, ...reasons] = judge([{ slipMs: 9000, oursMs: 3000 }], {}, true, [3000]);
     assert.equal(verdict, 'replayer-bound');
-    assert.match(reasons[1], /^commands went out up to 6000 ms behind the recording, waiting for answers/);
+    assert.match(
+      reasons[1],
+      /^commands were up to 6000 ms behind the recording because they waited for the target/,
+    );
   });
 
   test('invalid: stopped, packets lost on either side, and before all else', () => {
@@ -276,7 +279,7 @@ describe('verdict', () => {
     assert.match(why[2], /^the recording lost 4 packets while it was made: its disk was full/);
     const [verdict, reason] = judge([{}], { transport: { ...FACTS.transport, captureDropped: 9 } });
     assert.equal(verdict, 'invalid');
-    assert.match(reason, /^the capture of answers lost 9 packets/);
+    assert.match(reason, /^the capture of answers dropped 9 packets/);
   });
 
   test('invalid: a count that does not add up is told, not hidden', () => {
@@ -299,7 +302,7 @@ describe('on the terminal', () => {
     const { sessions } = EVENTFUL;
     const live: Summary = { ...EVENTFUL, speed: 'live', sessions: { ...sessions, adopted: 3 } };
     const said = linesText(summaryLines(live, undefined));
-    assert.match(said, /joined-late .*\(say --adopt, or mirror with --snapshot-from\)/);
+    assert.match(said, /joined-late .*\(use --adopt, or mirror with --snapshot-from\)/);
     assert.match(said, /3 sessions adopted that began before the mirror/);
     assert.doesNotMatch(said, /before the recording|record with/);
   });
@@ -334,7 +337,7 @@ Reconnected  3 times, set up again by 10 commands; without: lock 1 time, prepare
 
 Admission    3 sessions waited for a place: p50 20 ms, p99 300 ms, max 300 ms
 Turned away  3 connections, tried again: 1040 2 times, 1203 1 time
-Order        2 commands waited for commits: p50 4 ms, p99 9 ms, max 9 ms; 1 went before them
+Order        2 commands waited for commits: p50 4 ms, p99 9 ms, max 9 ms; 1 sent out of order
 
 Answers      1,060 as recorded; different: 50 errors, 30 row counts, 20 data; 10 not to compare
 Latency      recorded p50 4 ms, p99 4 ms, max 4 ms
@@ -350,8 +353,8 @@ Verdict: invalid; replayed 84.8 % of the recording (1,170 of 1,264 commands; 2 s
   - 1 time a session lacked on its connection what it had before: lock
   - 1 time a session lacked on its connection what it had before: prepared-statement
   - 2 times a session lacked on its connection what it had before: transaction
-  - only 84.8 % was replayed, less than --min-replayed 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; mend the causes, or accept it by a lower --min-replayed)
-  - the target ended connections early: sessions went on with 3 others
+  - only 84.8 % was replayed, and --min-replayed is 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; remove the causes, or accept less with a lower --min-replayed)
+  - the target closed connections early: sessions went on over 3 new ones
 Written: runs/monday/summary.json
 `,
     );

@@ -11,6 +11,6 @@ test('sessions under TLS: how many, of which keys are there, and what to do', ()
   );
   assert.match(
     tlsHint({ sessions: 2000, tls: 1500, keyed: 3 }) as string,
-    /^1,500 of 2,000 sessions are under TLS, and keys are there for 3: the others can't be replayed without keys \(/,
+    /^1,500 of 2,000 sessions are under TLS, with keys for 3: the others can't be replayed without keys \(/,
   );
 });

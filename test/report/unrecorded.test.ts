@@ -45,8 +45,8 @@ describe('errors that were not recorded', () => {
       '1213': { ...counted['1213'], count: 1, text: 'Deadlock found', digest_text: 'SELECT ?' },
     });
     assert.deepEqual(reasons, [
-      "3 answers were error 1146, which was not recorded: Table 'shop.orders' doesn't exist (the first: SELECT * FROM `orders` WHERE `card` = ?)",
-      '1 answer was error 1213, which was not recorded: Deadlock found (the first: SELECT ?)',
+      "3 commands failed with error 1146, which was not recorded: Table 'shop.orders' doesn't exist (the first: SELECT * FROM `orders` WHERE `card` = ?)",
+      '1 command failed with error 1213, which was not recorded: Deadlock found (the first: SELECT ?)',
     ]);
     assert.doesNotMatch(JSON.stringify(run.summary), /4111/);
   });
@@ -82,7 +82,7 @@ describe('errors that were not recorded', () => {
     );
     const reasons = unrecordedReasons(errors);
     assert.equal(reasons.length, 6);
-    assert.equal(reasons[0], '8 answers were error 2007, which was not recorded');
-    assert.equal(reasons[5], '6 answers were other errors that were not recorded: 2002, 2001, 2000');
+    assert.equal(reasons[0], '8 commands failed with error 2007, which was not recorded');
+    assert.equal(reasons[5], '6 commands failed with other errors that were not recorded: 2002, 2001, 2000');
   });
 });

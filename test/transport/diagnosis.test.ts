@@ -39,7 +39,7 @@ describe('diagnosis', () => {
   test('silence: a firewall on the target drops behind its own tcpdump, and --clients self is another way', () => {
     assert.match(
       said('silent'),
-      /If they come, and nothing goes out .* a firewall there drops them behind tcpdump: .*--clients self\n {4}tcpdump -ni any 'tcp and host 10\.1\.2\.3 and port 3307'\n {4}nft list ruleset/,
+      /If they arrive and nothing goes back .* a firewall on that host drops them after tcpdump has seen them: .*--clients self\n {4}tcpdump -ni any 'tcp and host 10\.1\.2\.3 and port 3307'\n {4}nft list ruleset/,
     );
   });
 

@@ -18,11 +18,7 @@ test('each kind of refusal has the line that ends it', () => {
       /'app'@'%' WITH MAX_CONNECTIONS_PER_HOUR 0/,
     ],
     [1129, 'Host is blocked', /flush-hosts; .*max_connect_errors/],
-    [
-      1524,
-      "Plugin 'mysql_native_password' is not loaded",
-      /plugin that the server and mytape know; .*IDENTIFIED BY/,
-    ],
+    [1524, "Plugin 'mysql_native_password' is not loaded", /plugin that both sides support; .*IDENTIFIED BY/],
     [3118, 'Account is locked.', /ALTER USER 'app'@'%' ACCOUNT UNLOCK/],
     [4151, 'this account is locked', /ALTER USER 'app'@'%' ACCOUNT UNLOCK/],
     [1862, 'Your password has expired.', /has not expired/],
@@ -42,14 +38,14 @@ test('each kind of refusal has the line that ends it', () => {
 test('a wrong password, or no account for that host: the SELECT that shows which', () => {
   const message = "Access denied for user 'app'@'10.2.0.5' (using password: YES)";
   const { why, lines } = loginRemedy({ errno: 1045, message, user: 'app' }) ?? { why: '', lines: [] };
-  assert.match(why, /one has to match 'app'@'10\.2\.0\.5', with that password/);
+  assert.match(why, /one must match 'app'@'10\.2\.0\.5' and have that password/);
   assert.deepEqual(lines, [ACCOUNTS(" WHERE user IN ('app', '')")]);
 });
 
 test('no account for a host at all: which one, and how to widen one', () => {
   const message = "Host '10.1.2.3' is not allowed to connect to this MySQL server";
   const { why, lines } = loginRemedy({ errno: 1130, message }) ?? { why: '', lines: [] };
-  assert.match(why, /^no account is for 10\.1\.2\.3:/);
+  assert.match(why, /^no account admits 10\.1\.2\.3:/);
   assert.deepEqual(lines, [ACCOUNTS(''), `mysql -e "RENAME USER 'USER'@'HOST' TO 'USER'@'%'"`]);
 });
 

@@ -21,7 +21,7 @@ test('accounts of other hosts alone: which, and the statement that lets one in',
   const { says, remedy } = found([row('app', '10.1.%'), row('app', '10.2.0.6')]) ?? {};
   assert.match(
     says ?? '',
-    /sees 10\.2\.0\.5, and there is no account for that host, only 'app'@'10\.1\.%', 'app'@'10\.2\.0\.6'$/,
+    /sees it come from 10\.2\.0\.5, and no account admits that host, only 'app'@'10\.1\.%', 'app'@'10\.2\.0\.6'$/,
   );
   assert.deepEqual(remedy?.lines, [
     "RENAME USER 'app'@'10.1.%' TO 'app'@'%'",
@@ -42,11 +42,14 @@ test('an account that matches leaves the password alone', () => {
 
 test('an account that wants TLS, or a certificate of the client', () => {
   const ssl = found([row('app', '%', 'ANY')]);
-  assert.match(ssl?.says ?? '', /'app'@'%' lets nobody in without TLS \(REQUIRE SSL\)/);
+  assert.match(ssl?.says ?? '', /'app'@'%' requires TLS \(REQUIRE SSL\)/);
   assert.match(ssl?.remedy.why ?? '', /--target-tls/);
   assert.deepEqual(ssl?.remedy.lines, ["ALTER USER 'app'@'%' REQUIRE NONE"]);
   assert.equal(found([row('app', '%', 'ANY')], { tls: true }), undefined);
-  assert.match(found([row('app', '%', 'X509')], { tls: true })?.says ?? '', /wants a certificate.*X509/);
+  assert.match(
+    found([row('app', '%', 'X509')], { tls: true })?.says ?? '',
+    /requires a client certificate.*X509/,
+  );
 });
 
 test('a name of any kind is quoted in the question', () => {

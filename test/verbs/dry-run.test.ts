@@ -161,7 +161,7 @@ describe('mytape replay --dry-run', () => {
       for (const secret of SECRETS) assert.ok(!text.includes(secret), secret);
       assert.match(text, /SET PASSWORD = \?/);
       assert.match(text, /INSERT INTO `customers` VALUES \(\.\.\.\)/);
-      assert.match(text, /→ the same with other values \(--with-text shows them\)/);
+      assert.match(text, /→ the same digest with other values \(--with-text shows them\)/);
     });
 
     test('are printed where --with-text asks for them; a run has nothing to print', () => {
@@ -172,7 +172,7 @@ describe('mytape replay --dry-run', () => {
       );
       assert.match(text, / {2}INSERT .*'Alice', 4111\)\n {4}→ INSERT .*'Bob', 4112\)/);
       const run = mytape('replay', tape(), '-x', '3307-10.9.9.9:3306', ...SOCKET, '--with-text');
-      assert.match(run.stderr, /--with-text is for --dry-run/);
+      assert.match(run.stderr, /--with-text needs --dry-run/);
       assert.equal(run.status, 2);
     });
   });
@@ -189,7 +189,7 @@ describe('mytape replay --dry-run', () => {
     assert.deepEqual([alone.clients, alone.targets, alone.routes], [{ recorded: 1 }, [], []]);
     assert.deepEqual(alone.interlock, []);
     const text = dry('connector', '--users', users).stdout;
-    assert.match(text, /^No -x was given: nothing is said of a target/m);
+    assert.match(text, /^Without -x: what the archive holds, and nothing about a target/m);
     assert.match(text, /^Clients +1 recorded$/m);
     // A run needs to know where it goes.
     const run = mytape('replay', join(folder, 'connector'), ...SOCKET);

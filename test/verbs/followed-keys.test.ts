@@ -71,5 +71,5 @@ test('a file that is not there, or none that can be followed, is refused with wh
   const folder = temporaryFolder(t);
   const open = (path: string) => () => new FollowedKeys({ path, now: () => 0, onMissing: () => {} });
   assert.throws(open(join(folder, 'none')), /cannot read the key log .*none: .*touch .*none\)$/);
-  assert.throws(open('/dev/null'), /\/dev\/null is no regular file/);
+  assert.throws(open('/dev/null'), /\/dev\/null: it is not a regular file/);
 });

@@ -171,7 +171,7 @@ test('with too few files to start, says so in a line', async () => {
   const { status, stderr } = await shell('ulimit -n 64; node $BIN --help');
   assert.match(
     stderr,
-    /^mytape: cannot start: no more files may be opened: EMFILE \(raise .*ulimit -n 1024\)\n$/,
+    /^mytape: cannot start: no more files can be opened: EMFILE \(raise .*ulimit -n 1024\)\n$/,
   );
   assert.equal(status, 1);
 });

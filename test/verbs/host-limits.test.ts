@@ -15,8 +15,8 @@ describe('descriptors, before a run', () => {
     assert.throws(() => checkDescriptors(BY_SOCKET, 1, sessions, 149 + ownDescriptors(2)), {
       code: 'usage',
       message:
-        'this run has up to 150 connections (3 sessions at once in 50 copies) and needs 96 files beside, and this process may have 245 open: ' +
-        'raise that (ulimit -n 256), or have sessions wait for a place: --max-connections 149',
+        'this run opens up to 150 connections (3 sessions at once in 50 copies) and 96 files, and this process may have only 245 open: ' +
+        'raise the limit (ulimit -n 256), or let sessions wait for a place: --max-connections 149',
     });
     assert.throws(() => checkDescriptors(BY_SOCKET, 2, sessions, 128), /--max-connections 16$/);
   });

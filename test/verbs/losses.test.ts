@@ -183,7 +183,7 @@ test('--dry-run of an archive whose last block is damaged says what a run would 
   const { status, stdout, stderr } = mytape('replay', tape, '--dry-run', ...TO);
   assert.match(stdout, /skipped: damaged-block +2 /);
   assert.match(stdout, /A run would be invalid:\n {2}- the archive lost 19 packets/);
-  assert.match(stderr, /damaged, its checksum is wrong/);
+  assert.match(stderr, /damaged: its checksum is wrong/);
   assert.equal(status, EXIT.done, stderr);
 });
 

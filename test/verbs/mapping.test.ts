@@ -93,7 +93,10 @@ describe('-x with several servers', () => {
     assert.ok(JSON.parse(dry().stdout).schedule.lasts_s < 1);
     assert.match(dry('--skip-idle', '5s').stderr, /--skip-idle: 0 idle stretches/);
     const from = new Date((ORIGIN_SEC + 150) * 1000).toISOString();
-    assert.match(dry('--from', from).stderr, /--from is .*, and the recording lasts from/);
+    assert.match(
+      dry('--from', from).stderr,
+      /--from is .*, after the recording's end: the recording runs from/,
+    );
   });
 
   test('several servers onto one target', () => {

@@ -42,7 +42,7 @@ test('users without a password need --users, those with one a better one', () =>
   assert.match(without.says, /^lets no one log in: app, chg: Access denied for user 'app'/);
   assert.match(without.advice, /^give the passwords by --users FILE/);
   assert.equal(without.canRun, true);
-  assert.match(noEntryOf([turned(denied('app'))]).advice, /^mend the names and passwords/);
+  assert.match(noEntryOf([turned(denied('app'))]).advice, /^correct the names and passwords/);
   assert.match(noEntryOf([]).advice, /--users FILE, or one by --as/);
 });
 

@@ -52,10 +52,10 @@ test('a time of day names the minute, or second, of the recording', async (t) =>
 
 test('a time of day that the recording does not have is refused, and not tomorrow', async (t) => {
   const windowOf = windowsIn(t, 10);
-  const lasts = 'the recording lasts from 2026-01-31 19:33:37.500 to 2026-01-31 19:43:37.500, local time';
+  const lasts = 'the recording runs from 2026-01-31 19:33:37.500 to 2026-01-31 19:43:37.500, local time';
   const refused = (from: string | undefined, to: string | undefined, message: string) =>
     assert.rejects(windowOf(from, to), { code: 'usage', message: `${message}${lasts}` });
-  await refused('19:44', undefined, '--from is 2026-01-31 19:44:00.000, and ');
+  await refused('19:44', undefined, "--from is 2026-01-31 19:44:00.000, after the recording's end: ");
   for (const end of ['19:33', '19:33:37'])
     await refused(
       undefined,

@@ -72,7 +72,7 @@ describe('mytape replay', () => {
     const onto = ['-x', '3307-10.3.0.1:1', ...RELAY];
     fails(2, /5 is no part: say it in percent, as in 10%/, tape, ...onto, '--sample', '5');
     for (const share of ['2', '0/2', '3/2', '1/100'])
-      fails(2, /is no share: say 1\/2 on the first of two hosts/, tape, ...onto, '--share', share);
+      fails(2, /is no share: give 1\/2 on the first of two hosts/, tape, ...onto, '--share', share);
     fails(2, /--order commit sees .*1\/2/, tape, ...onto, '--share', '1/2', '--order', 'commit');
     fails(2, /10\.1 is neither an address nor a range/, tape, ...onto, '--exclude-client', '10.1');
     fails(2, /A session is named by its number/, tape, ...onto, '--sessions', 'first');

@@ -13,7 +13,7 @@ test('nothing is said where nothing is known of what was recorded', () => {
 test('the same release is well, whatever its last number', () => {
   assert.deepEqual(
     said({ version: '10.11.19-MariaDB-0+deb12u1' }, [{ version: '5.5.5-10.11.6-MariaDB' }], HOST),
-    ['ok version: the target is MariaDB 10.11.19, recorded was MariaDB 10.11.6'],
+    ['ok version: the target is MariaDB 10.11.19, the recorded server was MariaDB 10.11.6'],
   );
 });
 
@@ -22,10 +22,10 @@ test('another brand, or another release, is a warning that says which', () => {
   const [brand] = said({ version: '9.7.4-2' }, recorded, HOST);
   assert.match(
     brand,
-    /^warning version: the target is MySQL 9\.7\.4, recorded was MariaDB 10\.11\.6: .*only one of them/,
+    /^warning version: the target is MySQL 9\.7\.4, the recorded server was MariaDB 10\.11\.6: .* one of them only/,
   );
   const [release] = said({ version: '11.8.9-MariaDB' }, recorded, HOST);
-  assert.match(release, /^warning version: the target is MariaDB 11\.8\.9, .* between the releases/);
+  assert.match(release, /^warning version: the target is MariaDB 11\.8\.9, .* where the releases do/);
   // Of several recorded servers one is enough.
   assert.match(said({ version: '9.7.4' }, [...recorded, { version: '9.7.1' }], HOST)[0], /^ok version/);
 });
@@ -39,11 +39,11 @@ test('sql_mode: in any order the same; else what it lacks and has beside, and th
   const target = { version: '9.7.4', sqlMode: 'STRICT_TRANS_TABLES,NO_ZERO_DATE' };
   const [, mode] = compareSettings(target, recorded, HOST);
   assert.equal(mode.status, 'warning');
-  assert.match(mode.says, /^the target's lacks ANSI_QUOTES, and has STRICT_TRANS_TABLES beside:/);
+  assert.match(mode.says, /^the target's lacks ANSI_QUOTES, and also has STRICT_TRANS_TABLES:/);
   assert.deepEqual(mode.remedies, [
     {
       host: HOST,
-      why: 'set it as it was recorded, for connections to come',
+      why: "set the recorded server's, for new connections",
       lines: [`mysql -e "SET GLOBAL sql_mode = 'ANSI_QUOTES,NO_ZERO_DATE'"`],
     },
   ]);

@@ -10,7 +10,7 @@ test('that nothing has come for ten seconds is told once, with where else to loo
   teller.look(0, 10_000);
   teller.look(0, 11_000);
   assert.deepEqual(said, [
-    "no packet has come on vip0 for 10 s (tcp port 3307): do the server's clients come by another interface? (try: -i any, which captures on all)",
+    'no packet has come on vip0 for 10 s (tcp port 3307): do clients come by another interface? (try: -i any, which captures on all of them)',
   ]);
 });
 
@@ -21,6 +21,6 @@ test('nothing is told of a capture that packets come to, and -i any is not propo
   const ofAny: string[] = [];
   new SilenceTeller('any', 'tcp port 3307', (line) => ofAny.push(line)).look(0, 20_000);
   assert.deepEqual(ofAny, [
-    'no packet has come on any for 10 s (tcp port 3307): do clients come to this host at all?',
+    'no packet has come on any for 10 s (tcp port 3307): check that clients reach this host at all',
   ]);
 });

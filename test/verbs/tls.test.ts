@@ -13,7 +13,7 @@ const KEYS = fixture('mysql2-tls13.keys');
 
 /** What is said of the fixture's sessions. */
 const CLOSED =
-  /5 of 5 sessions are under TLS: they can't be replayed without keys \(give them by --keylog FILE, .*SSLKEYLOGFILE.*connect without TLS and record again\)/;
+  /5 of 5 sessions are under TLS: they can't be replayed without keys \(give the keys with --keylog FILE, .*SSLKEYLOGFILE.*connect without TLS, and record again\)/;
 
 describe('sessions under TLS', () => {
   let folder: string;

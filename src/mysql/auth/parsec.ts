@@ -44,7 +44,7 @@ export const parsec: AuthPlugin = {
       return { type: 'refused', why: 'by a key derivation that mytape does not know', advice: OTHER_PLUGIN };
     if (extSalt[FACTOR] > MOST_FACTOR) {
       const iterations = `2^${10 + extSalt[FACTOR]}`;
-      const why = `it wants ${iterations} iterations for the password's key, and mytape does at most 2^${10 + MOST_FACTOR}`;
+      const why = `it asks for ${iterations} iterations to derive the password's key, and mytape's limit is 2^${10 + MOST_FACTOR}`;
       return {
         type: 'refused',
         why,

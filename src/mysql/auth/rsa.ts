@@ -22,9 +22,9 @@ export function encrypted(challenge: Challenge, request: number): AuthAnswer {
  * measured). Goes on from "the target wants PLUGIN for USER: ".
  */
 export const NO_KEY = {
-  why: 'that sends the password under an RSA key, and it gave none when it was asked for one',
+  why: 'that plugin encrypts the password with an RSA key, and the server, asked for its key, sent none',
   advice:
-    'log in over TLS: --transport socket --target-tls; or have it make its keys: caching_sha2_password_auto_generate_rsa_keys=ON, and a restart',
+    'log in over TLS: --transport socket --target-tls; or let the server make its keys: set caching_sha2_password_auto_generate_rsa_keys=ON and restart it',
 };
 
 /** ER_ACCESS_DENIED_ERROR. */
