@@ -32,7 +32,8 @@ export function pickedSessions(
     ...(sample === undefined ? [] : [`--sample ${percentText(sample)}`]),
   ];
   const named = ids.length === 0 ? '' : `: ${firstFew(ids.map(String))}`;
-  sayLine(`${options.join(', ')}: ${formatCount(ids.length)} of ${counted(of, 'session')}${named}`);
+  const pick = options.length === 1 ? 'picks' : 'pick';
+  sayLine(`${options.join(' and ')} ${pick} ${formatCount(ids.length)} of ${counted(of, 'session')}${named}`);
   return {
     ...(shareText === undefined ? {} : { share: shareText }),
     ...(sample === undefined ? {} : { sample }),

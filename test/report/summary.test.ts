@@ -318,7 +318,7 @@ captured                              12           632
   × 2 copies                          24         1,264
   skipped                              4            66
     gap                                0             4
-    joined-late                        2            60  (say --adopt, or record with --snapshot-from)
+    joined-late                        2            60  (use --adopt, or record with --snapshot-from)
     kill                               0             2
     tls                                2             0  (give their keys: --keylog)
 scheduled                             20         1,198

@@ -21,7 +21,7 @@ test('each kind of refusal has the line that ends it', () => {
     [1524, "Plugin 'mysql_native_password' is not loaded", /plugin that both sides support; .*IDENTIFIED BY/],
     [3118, 'Account is locked.', /ALTER USER 'app'@'%' ACCOUNT UNLOCK/],
     [4151, 'this account is locked', /ALTER USER 'app'@'%' ACCOUNT UNLOCK/],
-    [1862, 'Your password has expired.', /has not expired/],
+    [1862, 'Your password has expired.', /has expired, and put it in the file of --users/],
     [3955, "Access denied for user 'app'@'h'. Account is blocked", /FAILED_LOGIN_ATTEMPTS.*ACCOUNT UNLOCK/],
     [4150, 'User is blocked', /FLUSH PRIVILEGES/],
     [

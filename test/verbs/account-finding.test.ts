@@ -36,7 +36,7 @@ test('an account that matches leaves the password alone', () => {
   assert.equal(found([row('app', '127.0.0.1')], { host: 'localhost' }), undefined);
   assert.match(
     found([row('app', 'other.example')], { host: 'localhost' })?.says ?? '',
-    /no account for that host/,
+    /no account admits that host/,
   );
 });
 

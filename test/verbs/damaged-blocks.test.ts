@@ -113,7 +113,7 @@ describe('an archive with one damaged block', () => {
     assert.match(
       stderr,
       new RegExp(
-        `block ${block.number} at offset \\d+: damaged, .*; its ${block.packets} packets of sessions ` +
+        `block ${block.number} at offset \\d+: damaged: .*; its ${block.packets} packets of sessions ` +
           `${first}, ${second}, ${third} and ${more.length} more are left out`,
       ),
     );

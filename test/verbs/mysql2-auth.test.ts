@@ -159,7 +159,7 @@ test('a server without RSA keys is said to have none', async (t) => {
   });
   assert.match(
     (await ends(port, { serverKey: 'ask' })) ?? '',
-    /sha256_password for app: .*gave none.*--target-tls/,
+    /sha256_password for app: .*sent none.*--target-tls/,
   );
 });
 

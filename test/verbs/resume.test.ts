@@ -77,7 +77,10 @@ describe('a run whose folder is in the way', () => {
     mkdirSync(path, { recursive: true });
     chmodSync(out, 0o700);
     const first = replay('--share', '2/2', '--sample', '99%');
-    assert.match(first.stderr, /mytape: --share 2\/2, --sample 99%: (\d) of 3 sessions(: \d(, \d)*)?\n/);
+    assert.match(
+      first.stderr,
+      /mytape: --share 2\/2 and --sample 99% pick (\d) of 3 sessions(: \d(, \d)*)?\n/,
+    );
     rmdirSync(path);
     fails(mytape('replay', '--resume', out, '--share', '1/2'), EXIT.usage, /--resume RUN and nothing else/);
     const again = mytape('replay', '--resume', out);

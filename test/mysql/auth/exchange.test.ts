@@ -170,7 +170,7 @@ test('a server that refuses where it was asked for its key has none: that is sai
     const step = auth.refusedBy(1045);
     assert.match(
       failure(step as AuthStep),
-      new RegExp(`${plugin} for app: .*RSA key.*gave none.*--target-tls`),
+      new RegExp(`${plugin} for app: .*RSA key.*sent none.*--target-tls`),
     );
     assert.equal(auth.refusedBy(3955), undefined);
     auth.onPacket(packets(6, payload(1, publicKey())));
