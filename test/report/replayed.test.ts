@@ -51,9 +51,9 @@ describe('how much of a recording was replayed', () => {
     const found = replayedOf(tally, 1, false);
     assert.match(
       tooLittle(found, tally, 0.9995)!,
-      /^only 99\.9 % was replayed, less than --min-replayed 99\.95% /,
+      /^only 99\.9 % was replayed, and --min-replayed is 99\.95% /,
     );
-    assert.match(tooLittle(found, tally, 1)!, /--min-replayed 100% /);
+    assert.match(tooLittle(found, tally, 1)!, /--min-replayed is 100% /);
   });
 
   test("the user's own choice is not held against the run", () => {

@@ -350,9 +350,9 @@ Verdict: invalid; replayed 84.8 % of the recording (1,170 of 1,264 commands; 2 s
   - 8 commands were lost: reset
   - 2 sessions were lost: connect
   - 2 sessions were lost: reset
-  - 1 time a session lacked on its connection what it had before: lock
-  - 1 time a session lacked on its connection what it had before: prepared-statement
-  - 2 times a session lacked on its connection what it had before: transaction
+  - a session's state was not set up again on its new connection 1 time: lock
+  - a session's state was not set up again on its new connection 1 time: prepared-statement
+  - a session's state was not set up again on its new connection 2 times: transaction
   - only 84.8 % was replayed, and --min-replayed is 90% (94 commands left out: joined-late 60, connect 20, reset 8, gap 4, kill 2; 2 sessions under TLS; remove the causes, or accept less with a lower --min-replayed)
   - the target closed connections early: sessions went on over 3 new ones
 Written: runs/monday/summary.json

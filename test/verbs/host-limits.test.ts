@@ -45,6 +45,9 @@ describe('descriptors, before a run', () => {
   test('what is said when one runs out names the next move', () => {
     assert.match(hostLimitText('no-descriptor', 'socket'), /sessions wait until others end \(.*ulimit -n/);
     assert.match(hostLimitText('no-port', 'socket'), /sessions wait until others end;.*ip_local_port_range/);
-    assert.match(hostLimitText('no-port', 'packet'), /all ports of a client are in use: .*--clients CIDR/);
+    assert.match(
+      hostLimitText('no-port', 'packet'),
+      /all ports of a client address are in use: .*--clients CIDR/,
+    );
   });
 });

@@ -49,7 +49,7 @@ test('sql_mode: in any order the same; else what it lacks and has beside, and th
   ]);
   const mariadb = [{ version: '11.8.9-MariaDB' }];
   const [, unknown] = said({ version: '9.7.4', sqlMode: '' }, mariadb, HOST);
-  assert.match(unknown, /^warning sql_mode: .* is empty, .*not known/);
+  assert.match(unknown, /^warning sql_mode: .* is empty; .*not known/);
   // One release has one default.
   assert.equal(said({ version: '9.7.4', sqlMode: '' }, [{ version: '9.7.1' }], HOST).length, 1);
 });
