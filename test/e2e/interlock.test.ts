@@ -307,7 +307,9 @@ describe('the interlock', { skip: brandsObstacle(PAIR.online, PAIR.target) ?? fa
     const isSame = PAIR.target === PAIR.online;
     assert.match(
       version,
-      new RegExp(`^${isSame ? 'ok' : 'warning'} +version +the target is ${here}, recorded was ${there}`),
+      new RegExp(
+        `^${isSame ? 'ok' : 'warning'} +version +the target is ${here}, the recorded server was ${there}`,
+      ),
     );
     assert.match(
       mode,
