@@ -80,7 +80,9 @@ export function verdictOf(
   const besides = [
     ...(tally.reconnected === 0
       ? []
-      : [`the target closed connections early: sessions went on over ${tally.reconnected} new ones`]),
+      : [
+          `the target closed connections early: sessions went on over ${counted(tally.reconnected, 'new one')}`,
+        ]),
     ...unrecordedReasons(errors),
     ...diskReasons(facts),
     ...(host.length === 0 && tally.stalls.longestMs > MAX_BEHIND_MS ? [stallText(tally.stalls)] : []),

@@ -54,7 +54,7 @@ describe('a connection that ends before its session', () => {
     const run = await replay(tape, { at: [[100, ({ transport }) => transport.connections[0].cut('fin')]] });
     assert.deepEqual(run.book.story(), ['answered', 'answered', 'answered']);
     assert.equal(run.summary.verdict, 'valid');
-    assert.match(run.summary.reasons[0], /sessions went on with 1 others/);
+    assert.match(run.summary.reasons[0], /sessions went on over 1 new one/);
   });
 
   test('the target is gone for five seconds: tries come less and less often, up to every 2 to 3 s', async () => {
