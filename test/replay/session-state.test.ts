@@ -272,7 +272,7 @@ describe('what cannot be set up again is counted by name', () => {
       assert.deepEqual(found.lost, lost);
       assert.deepEqual(Object.keys(run.summary.sessions.state_lost), lost);
       assert.equal(
-        run.summary.reasons.some((reason) => reason.includes('lacked')),
+        run.summary.reasons.some((reason) => reason.includes('not set up again')),
         lost.length > 0,
       );
     });
