@@ -39,7 +39,7 @@ describe('option values', () => {
   test('parts', () => {
     assert.deepEqual(['10%', '0.5%', '100%'].map(parsePart), [0.1, 0.005, 1]);
     assert.deepEqual(['0%', '95%'].map(parsePartOrNone), [0, 0.95]);
-    assert.throws(() => parsePart('0%'), /0% is nothing/);
+    assert.throws(() => parsePart('0%'), /0% leaves nothing/);
     for (const wrong of ['', '10', '101%', '-1%', '%', 'ten%']) {
       assert.throws(() => parsePart(wrong), /in percent, as in 10%/, wrong);
       assert.throws(() => parsePartOrNone(wrong), /in percent, as in 10%/, wrong);
