@@ -71,13 +71,8 @@ export function openArchive(dir: string): Archive {
 /** Puts the index of an archive that is ours in order where its recorder could not, since somebody read it: no log is beside it then. */
 function settleIndex(dir: string): void {
   if (!isInWal(dir) || whyNotOurs(dir) !== undefined) return;
-  let lock: ReturnType<typeof ArchiveLock.take>;
-  try {
-    lock = ArchiveLock.take(dir);
-  } catch {
-    // It can be read as it is.
-    return;
-  }
+  const lock = takeLock(dir);
+  // It can be read as it is.
   if (!(lock instanceof ArchiveLock)) return;
   try {
     settleFile(dir);
@@ -99,14 +94,9 @@ export function repairIfNeeded(dir: string): RepairState {
   if (!needsRepair(dir)) return state;
   state.notRepaired = whyNotOurs(dir);
   if (state.notRepaired !== undefined) return { ...state, live: ArchiveLock.isHeld(dir) };
-  let lock: ReturnType<typeof ArchiveLock.take>;
-  try {
-    lock = ArchiveLock.take(dir);
-  } catch (error) {
-    return { ...state, notRepaired: withRemedy(error) };
-  }
-  if (lock === 'busy') return { ...state, live: true };
-  if (lock === 'denied') return { ...state, notRepaired: 'its folder cannot be written to' };
+  const lock = takeLock(dir);
+  if (!(lock instanceof ArchiveLock))
+    return lock.isBusy ? { ...state, live: true } : { ...state, notRepaired: lock.why };
   try {
     // Somebody else may have done it while we waited for the lock.
     if (needsRepair(dir)) {
@@ -130,19 +120,25 @@ export function rebuildIndex(dir: string, onProgress: (octets: number) => void):
   };
   const notOurs = whyNotOurs(dir);
   if (notOurs !== undefined) throw refuse(notOurs);
-  let lock: ReturnType<typeof ArchiveLock.take>;
-  try {
-    lock = ArchiveLock.take(dir);
-  } catch (error) {
-    throw refuse(withRemedy(error));
-  }
-  if (lock === 'busy') throw refuse('it is being recorded');
-  if (lock === 'denied') throw refuse('its folder cannot be written to');
+  const lock = takeLock(dir);
+  if (!(lock instanceof ArchiveLock)) throw refuse(lock.why);
   try {
     explained(dir, () => repairArchive(dir, { mends: 'known', onProgress }));
   } finally {
     lock.release();
   }
+}
+
+/** The lock of the archive in `dir`, which is ours; or why it can't be had. */
+function takeLock(dir: string): ArchiveLock | { isBusy: boolean; why: string } {
+  let lock: ReturnType<typeof ArchiveLock.take>;
+  try {
+    lock = ArchiveLock.take(dir);
+  } catch (error) {
+    return { isBusy: false, why: withRemedy(error) };
+  }
+  if (lock === 'busy') return { isBusy: true, why: 'it is being recorded' };
+  return lock === 'denied' ? { isBusy: false, why: 'its folder cannot be written to' } : lock;
 }
 
 function needsRepair(dir: string): boolean {
