@@ -102,16 +102,13 @@ export function settle(db: Database.Database): void {
 /** Where someone is at work in the folder, as SQLite has it; else, or where that needs a folder that can be written, a copy. */
 function openWal(dir: string, path: string): Database.Database {
   if (existsSync(`${path}-shm`)) {
+    let db: Database.Database | undefined;
     try {
-      const db = new Database(path, { readonly: true, fileMustExist: true });
-      try {
-        db.pragma('schema_version');
-        return db;
-      } catch (error) {
-        db.close();
-        throw error;
-      }
+      db = new Database(path, { readonly: true, fileMustExist: true });
+      db.pragma('schema_version');
+      return db;
     } catch (error) {
+      db?.close();
       if (!(error instanceof Database.SqliteError && /^SQLITE_(CANTOPEN|READONLY)/.test(error.code)))
         throw error;
     }
