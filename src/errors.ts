@@ -43,7 +43,7 @@ const REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
 ];
 
 /** What to do about an error that is a file's or a limit's, not mytape's: for the end of a sentence; undefined: it is none. */
-export function remedyOf(error: unknown): string | undefined {
+function remedyOf(error: unknown): string | undefined {
   const { code } = error as NodeJS.ErrnoException;
   return typeof code === 'string' ? REMEDIES.find(([known]) => known.test(code))?.[1] : undefined;
 }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 import type Koffi from 'koffi';
-import { MytapeError, remedyOf } from '../errors.ts';
+import { MytapeError, withRemedy } from '../errors.ts';
 
 /**
  * System calls, by koffi: as fast as from C (docs/dependencies.md), and no native code of our own to build. 64-bit
@@ -130,11 +130,8 @@ export function openSocket(domain: number, type: number, protocol: number, doing
       `cannot ${doing}: needs CAP_NET_RAW (try: sudo setcap cap_net_raw+ep $(which node))`,
     );
   }
-  const remedy = remedyOf({ code: name });
-  throw new MytapeError(
-    'system-call',
-    `cannot ${doing}: socket: ${name}${remedy === undefined ? '' : ` (${remedy})`}`,
-  );
+  const error = { code: name, message: `cannot ${doing}: socket: ${name}` };
+  throw new MytapeError('system-call', withRemedy(error));
 }
 
 /** Sets an integer or a struct. Throws 'system-call' with `what`. */
