@@ -27,6 +27,8 @@ export type LoginErrorKind =
 
 /** ER_CON_COUNT_ERROR: max_connections. */
 export const TOO_MANY_CONNECTIONS = 1040;
+/** ER_ACCESS_DENIED_ERROR. */
+export const ACCESS_DENIED = 1045;
 /** ER_HOST_IS_BLOCKED: max_connect_errors handshakes from there, one after the other, came to no end. */
 export const HOST_IS_BLOCKED = 1129;
 /** ER_HOST_NOT_PRIVILEGED: no account at all is for that host. */
@@ -41,8 +43,7 @@ export const BLOCKED_BY_FAILED_LOGINS = 3955;
 export const BLOCKED_BY_PASSWORD_ERRORS = 4150;
 
 const KINDS: ReadonlyMap<number, LoginErrorKind> = new Map([
-  // ER_ACCESS_DENIED_ERROR.
-  [1045, 'password'],
+  [ACCESS_DENIED, 'password'],
   // ER_ACCESS_DENIED_NO_PASSWORD_ERROR: by a plugin that takes no password (auth_socket, unix_socket).
   [1698, 'password'],
   // ER_ACCESS_DENIED_CHANGE_USER_ERROR: 1045 of a COM_CHANGE_USER that ends the connection.

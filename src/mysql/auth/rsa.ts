@@ -1,4 +1,5 @@
 import { constants, createPublicKey, publicEncrypt } from 'node:crypto';
+import { ACCESS_DENIED } from '../login-errors.ts';
 import { type AuthAnswer, answer, type Challenge, withNul } from './plugin.ts';
 
 /**
@@ -26,9 +27,6 @@ export const NO_KEY = {
   advice:
     'log in over TLS: --transport socket --target-tls; or let the server make its keys: set caching_sha2_password_auto_generate_rsa_keys=ON and restart it',
 };
-
-/** ER_ACCESS_DENIED_ERROR. */
-const ACCESS_DENIED = 1045;
 
 /** Whether a login that ended by `errno` after an answer of ours met a server without a key. */
 export function lacksKey(errno: number, asksForKey: boolean): boolean {
