@@ -3,6 +3,7 @@
  * host. `mytape doctor` prints them, and `mytape replay` after its first failures. Pure: whoever saw it says so here.
  */
 import { endpointText } from '../wire/address.ts';
+import { statement } from './login-remedies.ts';
 
 /** How many routes are spelt out. */
 const MOST_ROUTES = 8;
@@ -270,7 +271,7 @@ function mute(facts: PathFacts): Diagnosis {
       {
         host: targetHost(facts),
         why: 'is that port a MySQL server, and not hung? Does it look up the names of clients (skip_name_resolve=OFF) that no name server knows?',
-        lines: ['mysql -e "SHOW VARIABLES LIKE \'skip_name_resolve\'; SHOW PROCESSLIST"'],
+        lines: [statement("SHOW VARIABLES LIKE 'skip_name_resolve'; SHOW PROCESSLIST")],
       },
     ],
   };

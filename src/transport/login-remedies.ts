@@ -139,7 +139,8 @@ function accountOf(user: string | undefined, host: string): string {
   return `${quoted(user ?? 'USER')}@${quoted(host)}`;
 }
 
-function quoted(text: string): string {
+/** `text` as a string of SQL. */
+export function quoted(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
 

@@ -1,11 +1,10 @@
 /** Why a server refused a user's login, by the accounts that it has of that user. Pure. */
-import { type LoginRemedy, type Refusal, seenHost } from '../transport/login-remedies.ts';
+import { type LoginRemedy, quoted, type Refusal, seenHost } from '../transport/login-remedies.ts';
 import type { Row } from './target-client.ts';
 
 /** The accounts that a login of `user` may meet; needs SELECT on mysql.user. */
 export function accountsQuery(user: string): string {
-  const quoted = user.replaceAll('\\', '\\\\').replaceAll("'", "''");
-  return `SELECT user AS user, host AS host, ssl_type AS ssl_type FROM mysql.user WHERE user IN ('${quoted}', '')`;
+  return `SELECT user AS user, host AS host, ssl_type AS ssl_type FROM mysql.user WHERE user IN (${quoted(user)}, '')`;
 }
 
 export interface AccountFinding {

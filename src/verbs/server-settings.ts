@@ -1,5 +1,6 @@
 /** How a target is set up, compared with the recorded servers: what makes answers differ though the data is the same. Pure. */
 import type { Remedy } from '../transport/diagnosis.ts';
+import { statement } from '../transport/login-remedies.ts';
 import { ok, type Step, warning } from './doctor-steps.ts';
 
 /** What is known of a server's settings. */
@@ -61,7 +62,7 @@ function compareModes(
   const remedy: Remedy = {
     host,
     why: "set the recorded server's, for new connections",
-    lines: [`mysql -e "SET GLOBAL sql_mode = '${modesOf(sqlMode).join(',')}'"`],
+    lines: [statement(`SET GLOBAL sql_mode = '${modesOf(sqlMode).join(',')}'`)],
   };
   return [warning(name, `the target's ${says}: statements may fail there, or give other results`, [remedy])];
 }
