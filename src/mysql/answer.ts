@@ -3,6 +3,7 @@ import { CLIENT, EXTENDED, has } from './capabilities.ts';
 import { EXPECT } from './command.ts';
 import {
   ERRNO_PROGRESS,
+  errorMessage,
   HEADER_OCTETS,
   lenenc,
   lenencSize,
@@ -10,8 +11,8 @@ import {
   MAX_PAYLOAD,
   type OctetReader,
   type OctetWriter,
+  SQLSTATE_OCTETS,
   STATUS,
-  text,
 } from './packet.ts';
 import { REPLY_KINDS, type Reply, type ReplyKind } from './reply.ts';
 import { RowHash, thenRow } from './row-hash.ts';
@@ -21,10 +22,6 @@ export const ANSWER_HEAD_OCTETS = 32;
 
 /** Octets of an error's message: a server has no longer ones. */
 export const MAX_MESSAGE_OCTETS = 512;
-
-/** `#` and five characters, in front of an error's message. */
-const SQLSTATE_MARK = 0x23;
-const SQLSTATE_OCTETS = 6;
 
 /** The longest ERR whose message is read; it is needed whole. */
 export const MAX_ERR_OCTETS = 3 + SQLSTATE_OCTETS + MAX_MESSAGE_OCTETS;
@@ -386,9 +383,7 @@ export class Answer {
     if (errno === ERRNO_PROGRESS) return;
     this.#kind = 'err';
     this.#errno = errno;
-    const textAt = from + 3 + (octets[from + 3] === SQLSTATE_MARK ? SQLSTATE_OCTETS : 0);
-    const end = from + length;
-    if (textAt < end && length <= MAX_ERR_OCTETS) this.#message = text(octets.subarray(textAt, end));
+    if (length <= MAX_ERR_OCTETS) this.#message = errorMessage(octets, from + 3, from + length) || undefined;
     this.#status = 0;
     this.#stage = STAGE.done;
   }

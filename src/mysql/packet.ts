@@ -71,15 +71,24 @@ export interface ServerError {
 export function parseError(octets: Uint8Array, from: number, to: number): ServerError {
   const reader = new OctetReader(octets, from + HEADER_OCTETS + 1, to);
   const errno = reader.uint(2);
-  if (octets[reader.at] === 0x23 && reader.left >= 6) reader.skip(6);
-  return { errno, message: text(reader.rest()) };
+  return { errno, message: errorMessage(octets, reader.at, to) };
+}
+
+/** `#` and five characters, in front of an error's message. */
+const SQLSTATE_MARK = 0x23;
+export const SQLSTATE_OCTETS = 6;
+
+/** What an ERR packet says behind its errno, at [from, to), without the SQL state. */
+export function errorMessage(octets: Uint8Array, from: number, to: number): string {
+  const hasState = octets[from] === SQLSTATE_MARK && to - from >= SQLSTATE_OCTETS;
+  return text(octets.subarray(hasState ? from + SQLSTATE_OCTETS : from, to));
 }
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
 /** UTF-8, as far as it is that. */
-export function text(octets: Uint8Array): string {
+function text(octets: Uint8Array): string {
   return decoder.decode(octets);
 }
 
