@@ -1,5 +1,5 @@
 import type { SessionMeta } from '../flow/events.ts';
-import { COM, type Command, EXPECT } from '../mysql/command.ts';
+import { COM, type Command, EXPECT, hasText } from '../mysql/command.ts';
 import { STATUS } from '../mysql/packet.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import { isRolledBack } from '../mysql/rolled-back.ts';
@@ -152,7 +152,7 @@ export class CommandKinds {
       if (com === COM.stmtClose) this.#statements.close(session, command);
       return kind;
     }
-    if (com !== COM.query && com !== COM.stmtPrepare) return kindOfCommand(com);
+    if (!hasText(command)) return kindOfCommand(com);
     const text = textOf(command.packet);
     const kind = this.#reader.gravest(text, 0, text.length, mode);
     if (com === COM.query) {

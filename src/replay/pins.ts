@@ -1,6 +1,6 @@
 import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT, has } from '../mysql/capabilities.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, hasText } from '../mysql/command.ts';
 import { queryPacket } from '../mysql/query-attributes.ts';
 import { PIN, pinStatement, pinsOf } from './pin-time.ts';
 import { sqlAt } from './sql.ts';
@@ -57,7 +57,7 @@ export class Pins {
 
   #of({ com }: Command, text: Command): number {
     const executes = com === COM.query || com === COM.stmtExecute || com === COM.stmtBulkExecute;
-    if (!executes || (text.com !== COM.query && text.com !== COM.stmtPrepare)) return 0;
+    if (!executes || !hasText(text)) return 0;
     let pins = this.#known.get(text);
     if (pins === undefined) {
       pins = pinsOf(text.packet, sqlAt(text.packet));

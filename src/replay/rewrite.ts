@@ -1,4 +1,4 @@
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, hasText } from '../mysql/command.ts';
 import { commandPacket, payloadOf } from '../mysql/framing.ts';
 import { textOf, withText } from '../mysql/query-attributes.ts';
 import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
@@ -58,8 +58,9 @@ export function withTargetOfKill(
 }
 
 /** The packet of `command` with the text that the run's rules make of its statement; its own where they leave it as it is. */
-export function rewrittenPacket({ com, packet }: Command, rules: RewriteRules): Uint8Array {
-  if (com !== COM.query && com !== COM.stmtPrepare) return packet;
+export function rewrittenPacket(command: Command, rules: RewriteRules): Uint8Array {
+  const { packet } = command;
+  if (!hasText(command)) return packet;
   const before = textOf(packet);
   const text = rules.text(before);
   return text === before ? packet : withText(packet, text);

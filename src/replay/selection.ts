@@ -1,6 +1,6 @@
 import { MytapeError } from '../errors.ts';
 import type { SessionMeta } from '../flow/events.ts';
-import { COM, type Command } from '../mysql/command.ts';
+import { COM, type Command, hasText } from '../mysql/command.ts';
 import { Digester, eachStatement } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import type { StatementKind } from '../mysql/statement-kind.ts';
@@ -97,7 +97,7 @@ export class Selection {
       if (com === COM.stmtClose) this.#listed.close(session, command);
       return listed;
     }
-    if (com !== COM.query && com !== COM.stmtPrepare) return true;
+    if (!hasText(command)) return true;
     const listed = lists.has(textOf(packet), kind);
     if (com === COM.stmtPrepare) this.#listed.prepare(session, command, listed);
     return listed;
