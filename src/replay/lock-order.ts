@@ -44,11 +44,9 @@ export class LockOrder {
     const end = { command, at, copies };
     this.#known.set(command, end);
     this.#ends.splice(i, 0, end);
-    for (const [lane, mark] of this.#marks.entries()) {
-      // What came about in the meantime is passed again.
-      if (i < mark) this.#marks[lane] = i;
-      this.passed(lane);
-    }
+    // What came about in the meantime is passed again; in all lanes before one of them cuts.
+    for (const [lane, mark] of this.#marks.entries()) this.#marks[lane] = Math.min(mark, i);
+    for (const lane of this.#marks.keys()) this.passed(lane);
   }
 
   /** `command` was taken for an end, and is none. */

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Command } from '../../src/mysql/command.ts';
 import { CommitOrder, type Orderly } from '../../src/replay/commit-order.ts';
+import { LockOrder } from '../../src/replay/lock-order.ts';
 import { Tape } from './tape.ts';
 
 const MS = 1e6;
@@ -218,4 +219,16 @@ test('whatever locks the recording had, and however fast the target is: nobody w
     }),
     { numRuns: 300 },
   );
+});
+
+test('an end that is known late is waited for in every lane, also where the ends before it are cut at that moment', () => {
+  const order = new LockOrder(2);
+  const session = new Tape().session(0);
+  for (let i = 0; i < 1024; i++) session.query(i);
+  const [over, open] = [{ openFrom: Infinity }, { openFrom: 0 }];
+  const last = session.commands[1023];
+  for (const [i, command] of session.commands.slice(0, 1023).entries())
+    order.ends(command, 10 * i, [over, over]);
+  order.ends(last, 10_005, [over, open]);
+  assert.deepEqual([order.firstOpen(0), order.firstOpen(1)], [Infinity, 10_005]);
 });
