@@ -13,6 +13,7 @@ import {
   openSync,
   readFileSync,
   type Stats,
+  writeSync,
 } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 
@@ -115,6 +116,13 @@ export async function openRegularHandle(
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/** Writes all of `octets` to the file at `position`. Throws the system's errors. */
+export function writeWhole(fd: number, octets: Uint8Array, position: number): void {
+  for (let done = 0; done < octets.length; ) {
+    done += writeSync(fd, octets, done, octets.length - done, position + done);
   }
 }
 

@@ -12,10 +12,9 @@ import {
   openSync,
   readSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { syncFolder } from '../files.ts';
+import { syncFolder, writeWhole } from '../files.ts';
 import { PCAP_HEADER_OCTETS, readPcapHeader, writePcapHeader } from '../wire/pcap.ts';
 import { type BlockAnswer, type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
 
@@ -151,12 +150,6 @@ export class SegmentWriter {
     } catch {
       // The block is lost either way and its caller says so; what is torn now is cut when the archive is opened.
     }
-  }
-}
-
-function writeWhole(fd: number, octets: Uint8Array, position: number): void {
-  for (let done = 0; done < octets.length; ) {
-    done += writeSync(fd, octets, done, octets.length - done, position + done);
   }
 }
 

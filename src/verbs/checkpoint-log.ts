@@ -6,20 +6,11 @@
  * its body, and a check of these 12; where it has a body, that and its check (4 octets) follow. Checks are xxHash (32 bits), mixed with the
  * header's and the record's place, so that no record is taken for one that stood elsewhere.
  */
-import {
-  closeSync,
-  fdatasync,
-  fdatasyncSync,
-  fstatSync,
-  ftruncateSync,
-  readSync,
-  write,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, readSync, write } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { xxh32 } from '../archive/xxh32.ts';
-import { OPEN, openRegular } from '../files.ts';
+import { OPEN, openRegular, writeWhole } from '../files.ts';
 import { type Accounts, packAccounts, unpackAccounts } from '../report/accounts.ts';
 import { LogStage, type Piece, removeStaged } from './log-stage.ts';
 
@@ -249,7 +240,7 @@ export class SessionLog {
   /** As `sync`, before it returns. */
   syncNow(): void {
     const { octets, at } = this.#stage.take(this.octets);
-    writeAll(this.#fd, octets, at);
+    writeWhole(this.#fd, octets, at);
     fdatasyncSync(this.#fd);
     this.#stage.carried();
   }
@@ -280,7 +271,7 @@ export class SessionLog {
   }
 
   #writeThrough(octets: Buffer): void {
-    writeAll(this.#fd, octets, this.octets);
+    writeWhole(this.#fd, octets, this.octets);
     this.octets += octets.length;
   }
 }
@@ -295,17 +286,12 @@ export function carryOver(path: string, pieces: readonly Piece[]): string | unde
     for (const { octets, at } of pieces) {
       const { size } = fstatSync(fd);
       if (at > size) return `lacks octets ${size} to ${at}`;
-      writeAll(fd, octets, at);
+      writeWhole(fd, octets, at);
     }
     return undefined;
   } finally {
     closeSync(fd);
   }
-}
-
-function writeAll(fd: number, octets: Buffer, at: number): void {
-  for (let done = 0; done < octets.length; )
-    done += writeSync(fd, octets, done, octets.length - done, at + done);
 }
 
 function headerOf({ run, share, pass }: LogId): Buffer {

@@ -6,9 +6,9 @@
  * Two files take turns: while one is carried to the disk, the other is written to. Each begins with its place in the log (8 octets,
  * little-endian).
  */
-import { closeSync, existsSync, ftruncateSync, mkdirSync, rmdirSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { OPEN, openRegular, ourUsers, readRegular } from '../files.ts';
+import { OPEN, openRegular, ourUsers, readRegular, writeWhole } from '../files.ts';
 
 /** Where Linux has files in memory. */
 const MEMORY = '/dev/shm';
@@ -105,8 +105,7 @@ class StageFile {
   }
 
   write(octets: Buffer): void {
-    for (let done = 0; done < octets.length; )
-      done += writeSync(this.#fd, octets, done, octets.length - done, this.#at + done);
+    writeWhole(this.#fd, octets, this.#at);
     this.#at += octets.length;
   }
 
