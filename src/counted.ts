@@ -1,8 +1,13 @@
 /** Numbers of things, lists of names, and long texts, for messages. */
 
+/** `1,234,567`. */
+export function formatCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 /** `1 session`, `2 sessions`, `12,345 sessions`; `many` where it is not `one` with an s. */
 export function counted(value: number, one: string, many = `${one}s`): string {
-  return `${value.toLocaleString('en-US')} ${value === 1 ? one : many}`;
+  return `${formatCount(value)} ${value === 1 ? one : many}`;
 }
 
 /** So many of a list's names stand in a message. */

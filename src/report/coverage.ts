@@ -1,5 +1,5 @@
 /** How much of its sessions a capture holds, in words. */
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import type { Coverage } from '../flow/events.ts';
 import type { Causes } from './tally.ts';
 
@@ -14,7 +14,7 @@ export function byCoverage(counts: Causes): Causes {
 function coverageText(counts: Causes): string | undefined {
   const known = Object.entries(byCoverage(counts));
   if (known.every(([coverage]) => coverage === 'whole')) return undefined;
-  return known.map(([coverage, n]) => `${n.toLocaleString('en-US')} ${coverage}`).join(', ');
+  return known.map(([coverage, n]) => `${formatCount(n)} ${coverage}`).join(', ');
 }
 
 /** For people, where `isFlooded` as for coverageHints; none where the capture holds all of every session. */

@@ -1,5 +1,5 @@
 /** How much of a recording a run has replayed, of what its options chose. */
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { type Causes, type Tally, totalOf } from './tally.ts';
 
 /** --min-replayed, as a part of 1. */
@@ -74,7 +74,7 @@ export function replayedText({ percent, commands, chosen, unread_sessions: unrea
   const unreadText = unread === 0 ? '' : `; ${counted(unread, 'session')} under TLS can't be read`;
   return (
     `replayed ${percent} % of ${whole} ` +
-    `(${commands.toLocaleString('en-US')} of ${counted(chosen, 'command')}${unreadText})`
+    `(${formatCount(commands)} of ${counted(chosen, 'command')}${unreadText})`
   );
 }
 
@@ -91,7 +91,7 @@ export function tooLittle(
   }
   const causes = Object.entries(leftOut)
     .sort(([, a], [, b]) => b - a)
-    .map(([cause, n]) => `${cause} ${n.toLocaleString('en-US')}`);
+    .map(([cause, n]) => `${cause} ${formatCount(n)}`);
   const why = [
     ...(totalOf(leftOut) > 0
       ? [`${counted(totalOf(leftOut), 'command')} left out: ${causes.join(', ')}`]

@@ -1,4 +1,4 @@
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { coverageLines } from './coverage.ts';
 import { replayedText } from './replayed.ts';
 import type { Percentiles, Summary } from './summary.ts';
@@ -22,7 +22,7 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
   const incomparable = summary.divergence.unknown + summary.divergence['not-comparable'];
   return [
     '',
-    `Replayed ${copies === 1 ? 'once' : `${copies} copies`} ${speed(summary.speed)} in ${summary.elapsed_s} s: ${count(summary.qps)} commands/s`,
+    `Replayed ${copies === 1 ? 'once' : `${copies} copies`} ${speed(summary.speed)} in ${summary.elapsed_s} s: ${formatCount(summary.qps)} commands/s`,
     ...(summary.mappings ?? []),
     ...course(summary),
     '',
@@ -47,13 +47,13 @@ export function summaryLines(summary: Summary, folder: string | undefined): stri
     ...reconnections(sessions),
     ...waits(summary),
     '',
-    `Answers      ${count(summary.divergence.none)} as recorded; different: ${count(summary.divergence.error)} errors, ` +
-      `${count(summary.divergence.rows)} row counts, ${count(summary.divergence.data)} data` +
-      (incomparable > 0 ? `; ${count(incomparable)} not to compare` : ''),
+    `Answers      ${formatCount(summary.divergence.none)} as recorded; different: ${formatCount(summary.divergence.error)} errors, ` +
+      `${formatCount(summary.divergence.rows)} row counts, ${formatCount(summary.divergence.data)} data` +
+      (incomparable > 0 ? `; ${formatCount(incomparable)} not to compare` : ''),
     `Latency      recorded ${spread(summary.latency_ms.recorded)}`,
     `             replayed ${spread(summary.latency_ms.replayed)}`,
     ...(summary.speed === 'max' ? [] : [`Our lateness          ${spread(summary.lateness_ms)}`]),
-    `Packets      ${count(summary.packets.out)} out, ${count(summary.packets.in)} in, ${count(summary.packets.retransmitted)} sent again`,
+    `Packets      ${formatCount(summary.packets.out)} out, ${formatCount(summary.packets.in)} in, ${formatCount(summary.packets.retransmitted)} sent again`,
     '',
     `Verdict: ${summary.verdict}; ${replayedText(summary.replayed)}`,
     ...summary.reasons.map((reason) => `  - ${reason}`),
@@ -99,7 +99,7 @@ function course({ loops, resumed, speed_changes: changes }: Summary): string[] {
     ...(resumed === undefined
       ? []
       : [
-          `Resumed ${resumed === 1 ? 'once' : `${count(resumed)} times`}: what was under way each time is lost, interrupted`,
+          `Resumed ${resumed === 1 ? 'once' : `${formatCount(resumed)} times`}: what was under way each time is lost, interrupted`,
         ]),
     ...(changes === undefined
       ? []
@@ -124,12 +124,12 @@ function waits({ admission, order, pool }: Summary): string[] {
     ...(pool === undefined
       ? []
       : [
-          `Pool         ${counted(pool.connections, 'connection')} for ${counted(pool.sessions, 'session')}, ${count(pool.waited)} waited: ${spread(pool.wait_ms)}`,
+          `Pool         ${counted(pool.connections, 'connection')} for ${counted(pool.sessions, 'session')}, ${formatCount(pool.waited)} waited: ${spread(pool.wait_ms)}`,
         ]),
     ...(order.by === 'time'
       ? []
       : [
-          `Order        ${counted(order.held, 'command')} waited for commits: ${spread(order.held_ms)}; ${count(order.released)} sent out of order`,
+          `Order        ${counted(order.held, 'command')} waited for commits: ${spread(order.held_ms)}; ${formatCount(order.released)} sent out of order`,
         ]),
   ];
   return lines.length === 0 ? [] : ['', ...lines];
@@ -147,12 +147,9 @@ function total(counts: Record<string, number>): number {
   return sum;
 }
 
-function count(n: number): string {
-  return n.toLocaleString('en-US');
-}
-
 function row(name: string, left: number | string, right: number | string): string {
-  const cell = (value: number | string) => (typeof value === 'number' ? count(value) : value).padStart(14);
+  const cell = (value: number | string) =>
+    (typeof value === 'number' ? formatCount(value) : value).padStart(14);
   return `${name.padEnd(26)}${cell(left)}${cell(right)}`;
 }
 

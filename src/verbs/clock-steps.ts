@@ -1,6 +1,7 @@
 /** What people are told of a clock that was set while it stamped packets. */
+import { formatCount } from '../counted.ts';
 import type { ClockStep } from '../flow/clock.ts';
-import { formatCount, formatTime, sayLine } from './output.ts';
+import { formatTime, sayLine } from './output.ts';
 
 /** So many steps have a line of their own. */
 const MOST_LINES = 5;

@@ -1,4 +1,5 @@
 /** The step of `mytape doctor` that sends real packets: connections of clients to the target, through the very transport of a replay. */
+import { formatCount } from '../counted.ts';
 import { realClock } from '../time.ts';
 import {
   type ConnectFailure,
@@ -14,7 +15,6 @@ import type { Transport } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { holds, parsePrefix } from '../wire/prefixes.ts';
 import { type Clients, failed, ok, type Step } from './doctor-steps.ts';
-import { formatCount } from './output.ts';
 import { compareSettings, plainVersion, type ServerSettings } from './server-settings.ts';
 
 const NAME = 'path';

@@ -1,10 +1,10 @@
 /** What `replay --dry-run` tells: the object that --json prints, and its lines for people. */
-import { counted, shortened } from '../counted.ts';
+import { counted, formatCount, shortened } from '../counted.ts';
 import { coverageLines } from '../report/coverage.ts';
 import type { Picked, Summary } from '../report/summary.ts';
 import { tlsHint } from '../report/tls-hint.ts';
 import type { ClockStepJson, OnClockStep } from './clock-steps.ts';
-import { formatCount, formatDuration } from './output.ts';
+import { formatDuration } from './output.ts';
 
 /** Commands of one statement, but for its literals, that would not be sent for one cause. */
 export interface UnsentStatement {

@@ -1,10 +1,9 @@
 /** What the replay host may run out of: descriptors and ports. Checked before a run, and named when it happens nonetheless. */
 import type { SessionRow } from '../archive/reader.ts';
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { openFilesLimit, ownDescriptors } from '../net/descriptors.ts';
 import type { HostLimit } from '../transport/transport.ts';
-import { formatCount } from './output.ts';
 
 /** What a run's options say of its connections. */
 interface Wanted {

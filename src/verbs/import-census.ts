@@ -1,10 +1,9 @@
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { type Headers, LAYER, STOP } from '../wire/headers.ts';
 import { PROTOCOL } from '../wire/ip.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
 import type { LeftOut } from '../wire/pcapng-interface.ts';
 import { PARSE } from '../wire/segment.ts';
-import { formatCount } from './output.ts';
 
 /** Why packets of a capture are not in the archive. */
 export type Cause =

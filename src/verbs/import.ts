@@ -6,7 +6,7 @@ import { addKeys } from '../archive/keys.ts';
 import { openArchive } from '../archive/reader.ts';
 import { readTlsSessions } from '../archive/tls-sessions.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
 import { KeyLog } from '../tls/key-log.ts';
@@ -17,16 +17,7 @@ import { ImportFilter } from './import-filter.ts';
 import { readKeyLog } from './key-log-file.ts';
 import { sayCopies, sayFlood, sayTls } from './ls.ts';
 import { DEFAULT_PORT, parsePorts, parseSizeOctets } from './options.ts';
-import {
-  formatCount,
-  formatDuration,
-  formatOctets,
-  Progress,
-  print,
-  printJson,
-  say,
-  sayLine,
-} from './output.ts';
+import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from './output.ts';
 import { checkWritable, goOnAs, makeArchiveFolder, planRunAs, userOption } from './run-as.ts';
 
 /** How often what was imported becomes durable. */

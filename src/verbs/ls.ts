@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
 import { type InsideTls, readTlsSessions } from '../archive/tls-sessions.ts';
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { coverageHints } from '../report/coverage.ts';
 import { type FloodFacts, floodLine } from '../report/flood.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
@@ -14,7 +14,6 @@ import { readKeyLog } from './key-log-file.ts';
 import {
   type Column,
   drained,
-  formatCount,
   formatDuration,
   formatOctets,
   formatTime,

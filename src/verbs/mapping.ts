@@ -1,10 +1,9 @@
 /** `-x` made ready for a run: hosts looked up, targets told apart, recorded servers found in the archive. */
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import type { FixedMappings, MappingJob } from '../replay/mappings.ts';
 import { type Address, endpointText } from '../wire/address.ts';
 import { endpointKey, type Mapping, resolveHost, sourceText } from './endpoints.ts';
-import { formatCount } from './output.ts';
 
 /** Servers to choose from: so many are listed. */
 const MOST_CHOICES = 16;

@@ -176,11 +176,6 @@ export class Progress {
   }
 }
 
-/** `1,234,567`. */
-export function formatCount(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
 /** `1.5 MiB`. */
 export function formatOctets(octets: number): string {
   if (octets < 1024) return `${octets} B`;

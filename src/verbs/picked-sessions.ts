@@ -1,12 +1,12 @@
 /** Which sessions of an archive `--sample` and `--share` pick: said when a run begins, and kept in its summary. */
 import type { Archive } from '../archive/reader.ts';
-import { counted, firstFew } from '../counted.ts';
+import { counted, firstFew, formatCount } from '../counted.ts';
 import { type FilterChoices, pickerOf } from '../replay/filters.ts';
 import type { FixedMappings } from '../replay/mappings.ts';
 import { percentText } from '../report/replayed.ts';
 import type { Picked } from '../report/summary.ts';
 import { mappedSessions } from './mapping.ts';
-import { formatCount, sayLine } from './output.ts';
+import { sayLine } from './output.ts';
 
 /** The numbers of so many sessions at most stand in summary.json. */
 const MOST_IDS = 10_000;

@@ -1,7 +1,7 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { type KnownServer, writeKnownServers } from '../archive/known-servers.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
 import { CAPTURE_DRIVERS } from '../net/drivers.ts';
@@ -13,16 +13,7 @@ import { idleSessionOption } from './idle-session.ts';
 import { sayCopies, sayFlood, sayTls } from './ls.ts';
 import { type MirrorBeside, startMirror } from './mirror.ts';
 import { DEFAULT_PORT, parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
-import {
-  formatCount,
-  formatDuration,
-  formatOctets,
-  Progress,
-  print,
-  printJson,
-  say,
-  sayLine,
-} from './output.ts';
+import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from './output.ts';
 import { readPassword } from './passwords.ts';
 import { type CaptureChoices, discard, openRecordCapture, type RecordCapture } from './record-capture.ts';
 import { checkWritable, goOnAs, planRunAs, type RunAs, userOption } from './run-as.ts';

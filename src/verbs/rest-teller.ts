@@ -1,4 +1,5 @@
-import { formatCount, formatTime } from './output.ts';
+import { formatCount } from '../counted.ts';
+import { formatTime } from './output.ts';
 import type { Progress } from './replay-share.ts';
 
 /** So long a time in which nothing is due is told, ms: shorter ones are common, and soon over. */

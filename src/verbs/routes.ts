@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import { routeLine } from '../transport/diagnosis.ts';
@@ -9,7 +9,7 @@ import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
 import { collectMappings, type Mapping } from './endpoints.ts';
 import { sayState } from './ls.ts';
 import { planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
-import { formatCount, print, printJson, sayLine } from './output.ts';
+import { print, printJson, sayLine } from './output.ts';
 import { MAPPING_FLAGS } from './replay-options.ts';
 import {
   type Kept,

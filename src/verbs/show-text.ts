@@ -1,5 +1,5 @@
 /** `mytape show` for people: a session as a conversation, a line a command. */
-import { counted } from '../counted.ts';
+import { counted, formatCount } from '../counted.ts';
 import type { CloseHow, SessionMeta, SkipCause } from '../flow/events.ts';
 import { parseChangeUser } from '../mysql/change-user.ts';
 import { COM, type Command, comName, EXPECT } from '../mysql/command.ts';
@@ -8,7 +8,7 @@ import { printable } from '../printable.ts';
 import { LAST_PREPARED } from '../replay/recorded-ids.ts';
 import type { CaptureNs } from '../time.ts';
 import { endpointText } from '../wire/address.ts';
-import { formatCount, formatDuration, formatLatency, formatTime } from './output.ts';
+import { formatDuration, formatLatency, formatTime } from './output.ts';
 import { type KnownBefore, schemaOf, userOf } from './show-json.ts';
 import type { ShownLine } from './show-lines.ts';
 import { argumentOf, bodyOf, readable, sqlOf, statementOf } from './show-values.ts';
