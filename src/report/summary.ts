@@ -19,6 +19,7 @@ import {
   encodeHistogram,
   histogram,
   MAX_USERS_NAMED,
+  noStalls,
   recordMs,
   type StallSums,
   type Tally,
@@ -209,7 +210,7 @@ export class SummaryObserver implements Observer {
     pool: { connections: 0, sessions: 0, resets: 0, changes: 0, waited: 0 },
     maxSlipMs: 0,
     maxOursMs: 0,
-    stalls: { count: 0, ms: 0, longestMs: 0 },
+    stalls: noStalls(),
     examples: {},
   };
   readonly #unknownUsers = new Set<string>();

@@ -23,6 +23,15 @@ export interface StallSums {
   longestMs: number;
 }
 
+export function noStalls(): StallSums {
+  return { count: 0, ms: 0, longestMs: 0 };
+}
+
+/** Of those who saw the same stalls, the one that saw most of them. */
+export function worstStalls(each: readonly StallSums[]): StallSums {
+  return each.reduce((worst, one) => (one.ms > worst.ms ? one : worst), noStalls());
+}
+
 /** It stood still for `ms`. */
 export function addStall(stalls: StallSums, ms: number): void {
   stalls.count++;
@@ -121,7 +130,7 @@ export function mergeTallies(each: readonly Tally[]): Tally {
     maxSlipMs: Math.max(sum.maxSlipMs, tally.maxSlipMs),
     maxOursMs: Math.max(sum.maxOursMs, tally.maxOursMs),
     // What stops a process stops all its threads.
-    stalls: tally.stalls.ms > sum.stalls.ms ? tally.stalls : sum.stalls,
+    stalls: worstStalls([sum.stalls, tally.stalls]),
     divergence: sumOf(sum.divergence, tally.divergence) as Record<Divergence, number>,
     unrecorded: sumOf(sum.unrecorded, tally.unrecorded),
     examples: { ...tally.examples, ...sum.examples },

@@ -7,7 +7,7 @@ import type { Observer } from '../replay/outcome.ts';
 import type { Done } from '../replay/resume.ts';
 import { type Accounts, accountsOf, addAccounts, emptyAccounts, withAccounts } from '../report/accounts.ts';
 import { ClosedSessions } from '../report/closed-sessions.ts';
-import { addStall, type StallSums } from '../report/tally.ts';
+import { addStall, noStalls } from '../report/tally.ts';
 import {
   bootId,
   type CheckpointFile,
@@ -96,7 +96,7 @@ export class Checkpoints {
   /** It was said that it takes too long. */
   #isStalled = false;
   /** How often the disk took no writes. */
-  readonly stalls: StallSums = { count: 0, ms: 0, longestMs: 0 };
+  readonly stalls = noStalls();
   /** Something could not be written: nobody can go on from here. */
   #broken = false;
   /** Resolves when the checkpoint is gone that nobody is to go on from. */

@@ -5,7 +5,7 @@ import { EXIT, MytapeError } from '../errors.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import type { RecordingFacts } from '../report/recording.ts';
 import { type Picked, type Summary, summarize } from '../report/summary.ts';
-import { mergeTallies, type StallSums } from '../report/tally.ts';
+import { mergeTallies, worstStalls } from '../report/tally.ts';
 import { summaryLines } from '../report/terminal.ts';
 import { type CaptureNs, captureNow, realClock } from '../time.ts';
 import { sumStats } from '../transport/targets.ts';
@@ -173,7 +173,8 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     pooled: job.pool !== undefined,
     interrupted,
     endedEarly,
-    disk: worstOfDisk(results),
+    // All threads write to one disk.
+    disk: worstStalls(results.flatMap(({ disk }) => disk ?? [])),
     minReplayed: options.minReplayed,
     ownVoice: heardItself(job),
     speedChanges: control.changes,
@@ -265,12 +266,6 @@ function sumCaptured(results: readonly ShareResult[], source: SourceFacts): Sour
     if (captured.gaps.gaps >= sum.gaps.gaps) sum.gaps = captured.gaps;
   }
   return sum;
-}
-
-/** All threads write to one disk: the one that saw most of it. */
-function worstOfDisk(results: readonly ShareResult[]): StallSums {
-  const each = results.flatMap(({ disk }) => disk ?? []);
-  return each.reduce((worst, one) => (one.ms > worst.ms ? one : worst), { count: 0, ms: 0, longestMs: 0 });
 }
 
 /** A rule that nothing matched is spelt wrong, as a rule. */
