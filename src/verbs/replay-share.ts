@@ -207,12 +207,13 @@ export class ReplayShare {
   ): Promise<ReplayShare> {
     const clients = job.targets.map((to) => clientAddresses(to.clients, to.target.family));
     const transport = dry?.transport ?? (await openTransport(job, share, say, clients));
+    let keys: LiveKeys | undefined;
     try {
       const { live } = job;
       // All threads capture on one interface: one of them tells.
       const gaps =
         live && new GapTeller(live.iface, live.originSec, (line) => share.index === 0 && say(line));
-      const keys = live && openLiveKeys(live, say);
+      keys = live && openLiveKeys(live, say);
       const capture = live && (await openLiveCapture(live, job, share, (gap, isUp) => gaps?.take(gap, isUp)));
       const made = new ReplayShare(job, share, clients, transport, capture, say);
       made.#gaps = gaps;
@@ -220,6 +221,7 @@ export class ReplayShare {
       made.#dry = dry;
       return made;
     } catch (error) {
+      keys?.close();
       await transport.close();
       throw error;
     }
@@ -429,6 +431,7 @@ export class ReplayShare {
   async close(): Promise<void> {
     this.#capture?.close();
     if (this.#capture !== undefined) for await (const _ of this.#capture);
+    this.#keys?.close();
     await this.#transport.close();
   }
 }
