@@ -10,7 +10,7 @@ import type { RecordedSession } from './recorded.ts';
 import { Recovery } from './recovery.ts';
 import type { ReplayedSession, SessionPhase } from './replayed-session.ts';
 import type { InFlight, SessionOwner } from './session.ts';
-import { Debt } from './stalls.ts';
+import { Debt, sendTimes } from './stalls.ts';
 
 /** An answer that is shorter than the recorded one is over after so long a silence, or twice the longest in the recorded one. */
 const QUIET_MS = 200;
@@ -267,11 +267,8 @@ export class RawSession implements ReplayedSession {
       const at = this.#readyAt;
       this.#current = { command, paced: at, due: at, sent: at, oursMs: 0, text: command };
     } else {
-      // A pause is neither our lateness nor the target's delay.
-      paced = Math.max(paced, this.#owner.resumedAt);
-      const due = Math.max(paced, this.#readyAt, Math.min(now, paced + (late?.heldMs ?? 0)));
-      const oursMs = this.#ours.of(now - paced, this.#owner.stalledMs, late?.oursMs);
-      this.#current = { command, paced, due, sent: now, oursMs, text: command };
+      const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#owner, late, this.#ours);
+      this.#current = { command, ...times, text: command };
     }
     this.state = 'busy';
     this.busySince = now;

@@ -30,7 +30,7 @@ import {
   SessionState,
   type StateLost,
 } from './session-state.ts';
-import { Debt } from './stalls.ts';
+import { Debt, sendTimes } from './stalls.ts';
 import { namesStatement, type Statements } from './statements.ts';
 import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
 
@@ -814,11 +814,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   }
 
   #flight(command: Command, paced: MonotonicMs, now: MonotonicMs, late: LateRead | undefined): InFlight {
-    // A pause is neither our lateness nor the target's delay.
-    paced = Math.max(paced, this.#owner.resumedAt);
-    const due = Math.max(paced, this.#readyAt, Math.min(now, paced + (late?.heldMs ?? 0)));
-    const oursMs = this.#ours.of(now - paced, this.#owner.stalledMs, late?.oursMs);
-    return { command, paced, due, sent: now, oursMs, text: this.#textOf(command) };
+    const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#owner, late, this.#ours);
+    return { command, ...times, text: this.#textOf(command) };
   }
 
   /**

@@ -5,6 +5,7 @@
  * The event loop is looked at every TICK_MS. A look that comes much later tells that nothing could be sent meanwhile.
  */
 import type { MonotonicMs } from '../time.ts';
+import type { LateRead } from './recorded.ts';
 
 const TICK_MS = 50;
 
@@ -97,4 +98,25 @@ export class Debt {
     this.#seen = total;
     return this.#ms;
   }
+}
+
+/** When a command goes out, and whose fault it is that it is no earlier: a part of InFlight. */
+export interface SendTimes {
+  paced: MonotonicMs;
+  due: MonotonicMs;
+  sent: MonotonicMs;
+  oursMs: number;
+}
+
+/** The times of a command that is sent `now`; `ours` is its session's debt of our own delays. */
+export function sendTimes(
+  { paced, readyAt, now }: { paced: MonotonicMs; readyAt: MonotonicMs; now: MonotonicMs },
+  { resumedAt, stalledMs }: { resumedAt: MonotonicMs; stalledMs: number },
+  late: LateRead | undefined,
+  ours: Debt,
+): SendTimes {
+  // A pause is neither our lateness nor the target's delay.
+  const from = Math.max(paced, resumedAt);
+  const due = Math.max(from, readyAt, Math.min(now, from + (late?.heldMs ?? 0)));
+  return { paced: from, due, sent: now, oursMs: ours.of(now - from, stalledMs, late?.oursMs) };
 }
