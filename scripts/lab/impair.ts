@@ -27,7 +27,10 @@ async function counted(lab: Lab, family: string, table: string): Promise<number>
   return [...rules.matchAll(/counter packets (\d+)/g)].reduce((sum, match) => sum + Number(match[1]), 0);
 }
 
-/** This part (in percent, to a tenth) of the segments is lost. */
+/**
+ * This part (in percent, to a tenth) of the segments is lost: from one percent on by chance; below it, where chance may spare a short
+ * run altogether, one segment of each so many.
+ */
 export async function losePackets(
   lab: Lab,
   percent: number,
@@ -35,7 +38,12 @@ export async function losePackets(
 ): Promise<Impairment> {
   const table = 'mytape-loss';
   const target = lab.addresses.target;
-  const drop = `numgen random mod 1000 < ${Math.round(percent * 10)} counter drop`;
+  const each = Math.round(100 / percent);
+  const chosen =
+    percent < 1
+      ? `numgen inc mod ${each} ${each >> 1}`
+      : `numgen random mod 1000 < ${Math.round(percent * 10)}`;
+  const drop = `${chosen} counter drop`;
   const chain = `add rule bridge ${table} forward`;
   await nft(
     lab,

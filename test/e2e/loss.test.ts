@@ -48,7 +48,7 @@ labTests('loss', (it) => {
   for (const [percent, direction, kind, path] of LOSSES) {
     it(`${percent} % lost ${WORDS[direction]}, by ${path}: ${kind}`, async (bed) => {
       const impair = () => losePackets(bed.lab, percent, direction);
-      // Of a thousand packets one is lost: so many that some surely are.
+      // Of a thousand packets one is lost: five copies are some thousands.
       const again = await replayThrough(bed, impair, kind, path, percent < 1 ? 5 : 1);
       if (percent >= 1 && direction !== 'from-target') assert.ok(again > 0, 'some of ours were sent again');
     });
