@@ -1,20 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT, fileTrouble, MytapeError, notCompiled, withRemedy } from './errors.ts';
-import { resumedArgs } from './verbs/checkpoint-run.ts';
-import { ctlCommand } from './verbs/ctl.ts';
-import { doctorCommand } from './verbs/doctor.ts';
-import { exportCommand } from './verbs/export.ts';
-import { importCommand } from './verbs/import.ts';
-import { interceptCommand } from './verbs/intercept.ts';
-import { lsCommand } from './verbs/ls.ts';
-import { mirrorCommand } from './verbs/mirror.ts';
 import { linesOf, muteLibraries, print, say, sayLine } from './verbs/output.ts';
-import { recordCommand } from './verbs/record.ts';
-import { replayCommand } from './verbs/replay.ts';
-import { routesCommand } from './verbs/routes.ts';
-import { showCommand } from './verbs/show.ts';
-import { verifyCommand } from './verbs/verify.ts';
+import { VERBS } from './verbs/verbs.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -49,22 +37,20 @@ Run \`mytape COMMAND --help\` for a command's own options. Exit code: 0 done, 1 
 `,
 );
 
-for (const make of [
-  recordCommand,
-  lsCommand,
-  showCommand,
-  exportCommand,
-  importCommand,
-  interceptCommand,
-  replayCommand,
-  mirrorCommand,
-  ctlCommand,
-  routesCommand,
-  doctorCommand,
-  verifyCommand,
-]) {
-  const command = make() as Command;
-  program.addCommand(command.copyInheritedSettings(program));
+/** The verb that is asked for, or whose help is: `mytape help replay`. */
+function verbAsked(argv: readonly string[]): string | undefined {
+  const [first, second] = argv.slice(2).filter((word) => !word.startsWith('-'));
+  return first === 'help' ? second : first;
+}
+
+/** Of all other verbs only the name and the summary are wanted: for the list of commands, and to guess what was meant. */
+async function addVerbs(asked: string | undefined): Promise<void> {
+  for (const { name, summary, load } of VERBS) {
+    const command = name === asked ? await load() : new Command(name);
+    command.summary(summary).copyInheritedSettings(program);
+    if (command.description() === '') command.description(summary);
+    program.addCommand(command);
+  }
 }
 
 /** A stack's line ends are Node's own, those in the message it begins with are not. */
@@ -116,11 +102,20 @@ function withMirrorApart(argv: readonly string[]): readonly string[] {
   return argv[2] === 'record' && end > 0 ? [...argv.slice(0, end), '--', ...argv.slice(end)] : argv;
 }
 
+/** What a run was started with, where it is one that is to be resumed. */
+async function withResumed(argv: readonly string[]): Promise<readonly string[]> {
+  if (argv[2] !== 'replay') return argv;
+  const { resumedArgs } = await import('./verbs/checkpoint-run.ts');
+  return resumedArgs(argv);
+}
+
 async function main(): Promise<void> {
   // Our files hold people's data. One that others may read gets its mode where it is made.
   process.umask(0o077);
   muteLibraries();
-  await program.parseAsync(resumedArgs(withMirrorApart(process.argv)));
+  const argv = withMirrorApart(process.argv);
+  await addVerbs(verbAsked(argv));
+  await program.parseAsync(await withResumed(argv));
 }
 
 // Thrown where no one catches, as in a timer's callback: Node would print the message as it is.

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { describe, test } from 'node:test';
+import { VERBS } from '../src/verbs/verbs.ts';
 import { ROOT } from './support/root.ts';
 
 /** A folder imports only from itself and from rows above its own. */
@@ -127,9 +128,17 @@ function loadedWith(path: string, loaded = new Set<string>()): Set<string> {
 describe('imports', () => {
   test('no verb waits for mysql2 at its start: those that ask a server import it later', () => {
     assert.ok(loadedWith('verbs/snapshot.ts').has('mysql2'), 'the imports were not found');
+    for (const { name } of VERBS) {
+      const atStart = loadedWith(`verbs/${name}.ts`);
+      assert.ok(atStart.size > 10, 'the imports were not found');
+      assert.ok(!atStart.has('mysql2'), name);
+    }
+  });
+
+  test('no verb is loaded but the one that is asked for', () => {
     const atStart = loadedWith('cli.ts');
-    assert.ok(atStart.has('verbs/record.ts'), 'the imports were not found');
-    assert.ok(!atStart.has('mysql2'));
+    assert.ok(atStart.has('verbs/verbs.ts'), 'the imports were not found');
+    for (const { name } of VERBS) assert.ok(!atStart.has(`verbs/${name}.ts`), name);
   });
 
   test('every source file has its row in the table', () => {

@@ -20,7 +20,6 @@ const ACTIONS = ['status', 'pause', 'resume', 'stop', 'speed'] as const;
 
 export function ctlCommand() {
   return new Command('ctl')
-    .summary('ask a run how far it is, and change it while it runs')
     .description('Asks the run in a folder how far it is, pauses it, changes its speed, or stops it.')
     .argument('<run>', "the run's folder")
     .argument('<what>', 'status, pause, resume, speed or stop')

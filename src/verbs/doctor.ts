@@ -40,7 +40,6 @@ function parseIp(text: string): Address {
 
 export function doctorCommand() {
   return new Command('doctor')
-    .summary('check each step of the path before a replay')
     .description(
       'Checks each step of the path that a replay takes, with real packets, and says of each that is not well what to ' +
         'type on which host.',

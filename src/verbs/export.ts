@@ -37,7 +37,6 @@ interface ExportOptions {
 
 export function exportCommand() {
   return new Command('export')
-    .description('write the packets of an archive to one pcap file')
     .argument('<dir>', 'the archive')
     .requiredOption('-o, --output <file>', 'the pcap file, or - for stdout')
     .option(

@@ -47,7 +47,6 @@ interface ImportOptions {
 
 export function importCommand() {
   return new Command('import')
-    .description('make an archive of a pcap or pcapng file')
     .argument('<file>', 'the capture, or - for stdin')
     .requiredOption('-o, --output <dir>', 'the archive: a folder that must not exist yet, or be empty')
     .option(

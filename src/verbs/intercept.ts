@@ -65,7 +65,6 @@ Exit code: 0 stopped in order, 1 failed, 2 usage.`;
 
 export function interceptCommand(): Command {
   const command = new Command('intercept')
-    .summary("catch the target's answers on the assistant host, and complete its TCP")
     .description(
       "Runs on the host that the target sends its answers to. Captures them, acknowledges them as the clients' " +
         'TCP would, and relays the replies to `mytape replay`. Ctrl-C stops it in order.',

@@ -61,7 +61,6 @@ interface LsOptions {
 
 export function lsCommand() {
   return new Command('ls')
-    .description('list the sessions of an archive')
     .argument('<dir>', 'the archive')
     .option('--user <name>', 'only the sessions of this MySQL user, e.g. app')
     .option('--json', 'print a JSON object a line')

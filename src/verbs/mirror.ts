@@ -59,7 +59,6 @@ export function mirrorCommand() {
 
 function mirrorOptions() {
   return runCommand('mirror')
-    .summary('replay live traffic onto a test server while it happens')
     .description(
       'Captures the sessions of a port on this host, or on a mirror port, and makes each command on a test server as soon as it was seen, ' +
         'with the same means and options as replay. Ctrl-C once: what was seen is replayed to its end; twice: now.',

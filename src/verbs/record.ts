@@ -54,7 +54,6 @@ interface RecordOptions extends CaptureChoices {
 
 export function recordCommand() {
   return new Command('record')
-    .description('record MySQL traffic off an interface into an archive')
     .requiredOption('-o, --output <dir>', 'the archive: a folder that must not exist yet, or be empty')
     .option(
       '-i, --interface <name>',

@@ -65,7 +65,6 @@ export function replayCommand() {
 
 function replayOptions() {
   return runCommand('replay')
-    .summary('replay an archive onto a test server')
     .description(
       "Replays the recorded sessions onto a test server, with the recorded clients' addresses (or, by socket, this host's), real logins and every " +
         'command accounted for. Ctrl-C once: what is under way finishes; twice: now.',

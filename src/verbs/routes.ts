@@ -79,7 +79,6 @@ function parseBits(width: number, least: number) {
 
 export function routesCommand() {
   return new Command('routes')
-    .description("print the routes that the target needs for an archive's clients, the fewest there can be")
     .argument('<archive>', 'folder that `mytape record` made')
     .requiredOption(
       '--via <ip>',

@@ -45,7 +45,6 @@ interface ShowOptions {
 
 export function showCommand() {
   return new Command('show')
-    .description('print the commands of sessions and their answers')
     .argument('<dir>', 'the archive')
     .argument('[session...]', 'sessions, by their numbers in `mytape ls`: 17 18', collectSession)
     .option('--json', 'print a JSON object a line; without a session: all sessions')

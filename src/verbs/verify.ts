@@ -34,7 +34,6 @@ interface VerifyOptions {
 
 export function verifyCommand() {
   return new Command('verify')
-    .description('read all of an archive, and name what is damaged in it')
     .argument('<dir>', 'the archive')
     .option('--rebuild', "make the index again from the segments first; mark what can't be read as lost")
     .option('--json', 'print a JSON object')
