@@ -43,10 +43,20 @@ function verbAsked(argv: readonly string[]): string | undefined {
   return first === 'help' ? second : first;
 }
 
+/** Node opens many modules at once. */
+function refuseToStart(error: NodeJS.ErrnoException): never {
+  if (error.code !== 'EMFILE' && error.code !== 'ENFILE') throw error;
+  const limit = error.code === 'EMFILE' ? 'ulimit -n 1024' : 'sysctl fs.file-max';
+  throw new MytapeError(
+    'system-call',
+    `cannot start: no more files can be opened: ${error.code} (raise the limit, then try again: ${limit})`,
+  );
+}
+
 /** Of all other verbs only the name and the summary are wanted: for the list of commands, and to guess what was meant. */
 async function addVerbs(asked: string | undefined): Promise<void> {
   for (const { name, summary, load } of VERBS) {
-    const command = name === asked ? await load() : new Command(name);
+    const command = name === asked ? await load().catch(refuseToStart) : new Command(name);
     command.summary(summary).copyInheritedSettings(program);
     if (command.description() === '') command.description(summary);
     program.addCommand(command);

@@ -168,7 +168,7 @@ describe('stdout and stderr on a full disk', () => {
 });
 
 test('with too few files to start, says so in a line', async () => {
-  const { status, stderr } = await shell('ulimit -n 64; node $BIN --help');
+  const { status, stderr } = await shell('ulimit -n 64; node $BIN replay --help');
   assert.match(
     stderr,
     /^mytape: cannot start: no more files can be opened: EMFILE \(raise .*ulimit -n 1024\)\n$/,

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Brand, Programs } from './brands.ts';
-import { CACHE } from './unpacked.ts';
+import { CACHE, makeCache } from './unpacked.ts';
 
 /** Replaces `to`. */
 export function copyFolder(from: string, to: string): void {
@@ -31,6 +31,7 @@ export function installData(brand: Brand, programs: Programs, folder: string): v
 }
 
 function makeTemplate(brand: Brand, programs: Programs, template: string): void {
+  makeCache();
   mkdirSync(join(CACHE, 'data'), { recursive: true, mode: 0o700 });
   const work = mkdtempSync(`${template}.new-`);
   try {

@@ -63,15 +63,21 @@ export function unpacked(name: string): Unpacked | undefined {
   }
 }
 
+/** Makes the cache. Everybody may enter it, whatever the umask: clients in the lab run as users without rights. */
+export function makeCache(folder = CACHE): void {
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0o755);
+}
+
 /** Fetches packages unless they are there; `wanted.packages[0]` gives the version. An old version serves where no mirror answers. */
 export async function fetchUnpacked(
   name: string,
   wanted: Wanted,
   say: (text: string) => void,
 ): Promise<Unpacked> {
+  makeCache();
   const present = unpacked(name);
   if (present && Date.now() - statSync(noteOf(name)).mtimeMs < FRESH_MS) return present;
-  mkdirSync(CACHE, { recursive: true, mode: 0o755 });
   // Of this process alone: two at once fetch twice and don't meet.
   const work = mkdtempSync(join(CACHE, `${name}.new-`));
   try {
