@@ -1,4 +1,5 @@
-import { endpointText } from '../wire/address.ts';
+import { resolveHost } from '../net/resolve.ts';
+import { type Address, endpointText, isLoopback } from '../wire/address.ts';
 
 /** Where an intercept listens: by TCP, or, for replays of the same host, a Unix socket by its path. */
 export type RelayAddress = TcpAddress | UnixAddress;
@@ -19,4 +20,11 @@ export function isUnix(address: RelayAddress): address is UnixAddress {
 /** As `-s` has it: `10.128.6.84:36525`, `[fd00::84]:36525`, `/run/mytape.sock`. */
 export function relayText(address: RelayAddress): string {
   return isUnix(address) ? address.path : endpointText(address.host, address.port);
+}
+
+/** The address of the host that an intercept is on; undefined: it is this one. */
+export async function relayHost(relay: RelayAddress | undefined): Promise<Address | undefined> {
+  if (relay === undefined || isUnix(relay)) return undefined;
+  const address = await resolveHost(relay.host);
+  return isLoopback(address) ? undefined : address;
 }

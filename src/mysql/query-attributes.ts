@@ -6,7 +6,7 @@
 import { boundParametersAt, valuesEnd } from './bound-parameters.ts';
 import { COM } from './command.ts';
 import { commandPacket, payloadOf } from './framing.ts';
-import { lenenc, lenencSize } from './packet.ts';
+import { HEADER_OCTETS, lenenc, lenencSize, MAX_PAYLOAD } from './packet.ts';
 
 /** No text of a statement has this octet near its beginning, where a count of 1 stands. */
 const ONE_SET = 1;
@@ -56,4 +56,11 @@ export function withText(packet: Uint8Array, text: Uint8Array): Uint8Array {
 
 function textBegin(payload: Uint8Array): number {
   return payload[0] === COM.query ? queryTextAt(payload, 1, payload.length) : 1;
+}
+
+const BODY = 5;
+
+/** Where the text of a COM_QUERY's packet begins: behind its query attributes, where it has any. */
+export function sqlAt(packet: Uint8Array): number {
+  return queryTextAt(packet, BODY, Math.min(packet.length, HEADER_OCTETS + MAX_PAYLOAD));
 }

@@ -1,9 +1,8 @@
 import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT, has } from '../mysql/capabilities.ts';
 import { COM, type Command, hasText } from '../mysql/command.ts';
-import { queryPacket } from '../mysql/query-attributes.ts';
+import { queryPacket, sqlAt } from '../mysql/query-attributes.ts';
 import { PIN, pinStatement, pinsOf } from './pin-time.ts';
-import { sqlAt } from './sql.ts';
 
 /** A session's seeds differ from each other's, and from command to command. */
 const SEED_STRIDE = 0x1_0000;

@@ -1,6 +1,7 @@
 /** What a session may leave on its connection that COM_RESET_CONNECTION, or nothing at all, takes away. */
 import { COM } from '../mysql/command.ts';
-import { firstWordAt, MOST_SQL_OCTETS, sqlAt, textFrom } from './sql.ts';
+import { sqlAt } from '../mysql/query-attributes.ts';
+import { firstWordAt, MOST_SQL_OCTETS, textFrom } from './sql.ts';
 
 /** What cleans a connection: the worst of all commands that went over it tells. */
 export const CLEANED_BY = {

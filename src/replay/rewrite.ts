@@ -1,11 +1,10 @@
 import { COM, type Command, hasText } from '../mysql/command.ts';
 import { commandPacket, payloadOf } from '../mysql/framing.ts';
-import { textOf, withText } from '../mysql/query-attributes.ts';
+import { sqlAt, textOf, withText } from '../mysql/query-attributes.ts';
 import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
 import type { SchemaRemap } from './remap.ts';
 import type { RewriteRules } from './rules.ts';
 import { endsServer } from './shutdown.ts';
-import { sqlAt } from './sql.ts';
 
 /**
  * Why a command must not be sent to another server than the one it was made for; undefined: it may. Notes what of its text

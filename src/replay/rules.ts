@@ -154,3 +154,9 @@ function encoded(text: string): Uint8Array {
   }
   return new Uint8Array(Buffer.concat([...pieces, Buffer.from(text.slice(done), 'utf8')]));
 }
+
+/** Rules for statements, and the file that they are from. */
+export interface RulesFile {
+  file: string;
+  text: string;
+}

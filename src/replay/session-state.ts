@@ -3,12 +3,11 @@ import { CLIENT, has } from '../mysql/capabilities.ts';
 import { COM, type Command, EXPECT } from '../mysql/command.ts';
 import { commandPacket } from '../mysql/framing.ts';
 import { STATUS } from '../mysql/packet.ts';
-import { queryPacket } from '../mysql/query-attributes.ts';
+import { queryPacket, sqlAt } from '../mysql/query-attributes.ts';
 import { NO_REPLY, type Reply } from '../mysql/reply.ts';
 import type { Adoption } from './adoption.ts';
 import { type Effect, effectsOf, type HeldKind, type SetEffect } from './effects.ts';
 import { readId } from './recorded-ids.ts';
-import { sqlAt } from './sql.ts';
 import { NOT_YET_PREPARED, type Statement, Statements } from './statements.ts';
 
 /** What a session had and its next connection has not. */

@@ -1,8 +1,4 @@
 /** SQL text as far as a replay must understand it: where it stands in a COM_QUERY, and its words. */
-import { HEADER_OCTETS, MAX_PAYLOAD } from '../mysql/packet.ts';
-import { queryTextAt } from '../mysql/query-attributes.ts';
-
-const BODY = 5;
 
 const DASH = 0x2d;
 const HASH = 0x23;
@@ -15,11 +11,6 @@ const LETTER_M = 0x4d;
 
 /** Octets of a statement that are looked at. What changes a session says so at its beginning. */
 export const MOST_SQL_OCTETS = 64 * 1024;
-
-/** Where the text of a COM_QUERY's packet begins: behind its query attributes, where it has any. */
-export function sqlAt(packet: Uint8Array): number {
-  return queryTextAt(packet, BODY, Math.min(packet.length, HEADER_OCTETS + MAX_PAYLOAD));
-}
 
 /** Where the first word of a statement begins, behind blanks, comments and opening brackets. Executable comments are text. */
 export function firstWordAt(octets: Uint8Array, from: number): number {

@@ -2,8 +2,7 @@ import type { SessionMeta } from '../flow/events.ts';
 import { CLIENT, EXTENDED, has } from '../mysql/capabilities.ts';
 import { COM } from '../mysql/command.ts';
 import { withoutAttributes } from '../mysql/execute.ts';
-import { withoutQueryAttributes } from '../mysql/query-attributes.ts';
-import { sqlAt } from './sql.ts';
+import { sqlAt, withoutQueryAttributes } from '../mysql/query-attributes.ts';
 
 /** Behind the header of a COM_STMT_EXECUTE: command octet, statement id, then its flags … */
 const EXECUTE_FLAGS = 9;

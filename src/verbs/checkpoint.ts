@@ -19,6 +19,7 @@ import {
 import { readShareLeft, type ShareLeft, type ShareOfRun } from './checkpoint-left.ts';
 import { SessionLog } from './checkpoint-log.ts';
 import { removeDurablyLater, writeDurably, writeDurablyLater } from './durable.ts';
+import type { CheckpointJob } from './job.ts';
 import { absolveStage, condemnStage, NO_STAGE, stageOf } from './log-stage.ts';
 import { LoggedSessions } from './logged-sessions.ts';
 import { seal } from './sealed.ts';
@@ -36,16 +37,6 @@ const LEAST_AHEAD = 32;
 
 /** A disk that takes no write for so long stalls: nobody waits for it any more. */
 const STALL_MS = 1_000;
-
-/** What of a run a share is told. Plain data. */
-export interface CheckpointJob {
-  /** The run's. */
-  folder: string;
-  /** Its id (RunFile). */
-  run: string;
-  /** Goes on where the checkpoints in the folder are. */
-  resume: boolean;
-}
 
 /**
  * Writes down what a share begins and closes, and, each second, the rest of what it has counted.

@@ -1,5 +1,6 @@
 /** The step of `mytape doctor` that sends real packets: connections of clients to the target, through the very transport of a replay. */
 import { formatCount } from '../counted.ts';
+import { failed, ok, type Step } from '../report/step.ts';
 import { realClock } from '../time.ts';
 import {
   type ConnectFailure,
@@ -14,7 +15,7 @@ import { reach } from '../transport/reach.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Address } from '../wire/address.ts';
 import { holds, parsePrefix } from '../wire/prefixes.ts';
-import { type Clients, failed, ok, type Step } from './doctor-steps.ts';
+import type { Clients } from './doctor-steps.ts';
 import { compareSettings, plainVersion, type ServerSettings } from './server-settings.ts';
 
 const NAME = 'path';

@@ -1,5 +1,6 @@
 /** `mytape doctor --transport socket`: the steps of an ordinary connection, from the first packet to what a replay asks before it begins. */
 import { saysDenied } from '../mysql/login-errors.ts';
+import { failed, ok, type Step, warning } from '../report/step.ts';
 import { realClock } from '../time.ts';
 import { type Remedy, targetHost } from '../transport/diagnosis.ts';
 import { loginRemedy, type Refusal, statement } from '../transport/login-remedies.ts';
@@ -8,16 +9,7 @@ import { SocketTransport } from '../transport/socket.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, endpointText } from '../wire/address.ts';
 import { type AccountFinding, accountFinding, accountsQuery } from './account-finding.ts';
-import {
-  checkArchive,
-  checkTls,
-  checkWhole,
-  failed,
-  ok,
-  readRecorded,
-  type Step,
-  warning,
-} from './doctor-steps.ts';
+import { checkArchive, checkTls, checkWhole, readRecorded } from './doctor-steps.ts';
 import type { Listener } from './examination.ts';
 import { accountsOf, judge, toSay } from './interlock.ts';
 import type { PlannedMappings } from './mapping.ts';

@@ -9,13 +9,14 @@ import { forwardingSetting, hasNetRaw } from '../net/host.ts';
 import { libc } from '../net/libc.ts';
 import { type Path, pathTo } from '../net/route.ts';
 import { FixedMappings, type MappingJob } from '../replay/mappings.ts';
+import { sayState } from '../report/archive-state.ts';
 import { recordingFacts, recordingReasons } from '../report/recording.ts';
+import { failed, ok, type Step, warning } from '../report/step.ts';
 import { tlsHint } from '../report/tls-hint.ts';
-import { forwardOffLine, type Remedy, renderRemedies } from '../transport/diagnosis.ts';
+import { forwardOffLine } from '../transport/diagnosis.ts';
 import { type Address, endpointText, parseAddress } from '../wire/address.ts';
 import { formatPrefix } from '../wire/prefixes.ts';
 import { addressFinding, unidentifiedFinding } from './interlock.ts';
-import { sayState } from './ls.ts';
 import { type PlannedMappings, resolveMappings, type TargetPlace, UnclearMapping } from './mapping.ts';
 import { type RecordedSide, recordedSide } from './recorded-side.ts';
 import {
@@ -29,19 +30,6 @@ import {
   unroutable,
 } from './route-plan.ts';
 
-export type Status = 'ok' | 'warning' | 'failed';
-
-/** What one step found. */
-export interface Step {
-  name: string;
-  status: Status;
-  says: string;
-  /** What to type, and where; empty where all is well. */
-  remedies: Remedy[];
-  /** Which target it is about, where there are several. */
-  target?: string;
-}
-
 /** Who connects to the target, and what routes they need there. */
 export interface Clients {
   /** One of each route, at most as many as are worth a probe. */
@@ -54,23 +42,6 @@ export interface Clients {
 const MOST_PROBES = 8;
 
 const HERE = 'this host';
-
-export function ok(name: string, says: string): Step {
-  return { name, status: 'ok', says, remedies: [] };
-}
-
-export function warning(name: string, says: string, remedies: Remedy[] = []): Step {
-  return { name, status: 'warning', says, remedies };
-}
-
-export function failed(name: string, says: string, remedies: Remedy[] = []): Step {
-  return { name, status: 'failed', says, remedies };
-}
-
-/** The lines that people read. */
-export function stepLines({ status, name, says, remedies }: Step): string[] {
-  return [`${status.padEnd(8)} ${name.padEnd(11)} ${says}`, ...renderRemedies(remedies)];
-}
 
 /** What `work` answers, or a failed step in the words of what it threw; wrong usage is no step. */
 export async function attempt<T>(name: string, work: () => T | Promise<T>): Promise<T | Step> {

@@ -1,18 +1,19 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { counted } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
+import { type Step, stepLines } from '../report/step.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
-import { type Step, sideReader, stepLines } from './doctor-steps.ts';
+import { sideReader } from './doctor-steps.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
 import { type DoctorOptions, Examination } from './examination.ts';
+import { TRANSPORTS } from './job.ts';
 import { planMappings, targetText } from './mapping.ts';
 import { Progress, print, printJson } from './output.ts';
-import { parseClients } from './replay-clients.ts';
-import { type LoginChoices, planLogins } from './replay-logins.ts';
+import { parseClients } from './plan-clients.ts';
+import { type LoginChoices, planLogins } from './plan-logins.ts';
 import { checkKey } from './replay-option-checks.ts';
 import { targetTls } from './replay-option-values.ts';
 import { MAPPING_FLAGS } from './replay-options.ts';
-import { TRANSPORTS } from './replay-transport.ts';
 import { relyOnCaller } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 

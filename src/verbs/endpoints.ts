@@ -1,23 +1,10 @@
-import { lookup } from 'node:dns/promises';
 import { InvalidArgumentError } from 'commander';
-import { MytapeError } from '../errors.ts';
-import { isUnix, type RelayAddress } from '../intercept/relay-address.ts';
-import { type Address, endpointText, isLoopback, parseAddress } from '../wire/address.ts';
+import type { RelayAddress } from '../intercept/relay-address.ts';
+import { parseAddress } from '../wire/address.ts';
+import { type Endpoint, type Mapping, sourceText } from './mapping.ts';
 
 /** Of the environment: where the key is that both ends of a relay share, for command lines that do not say it. */
 export const KEY_FILE_VARIABLE = 'MYTAPE_KEY_FILE';
-
-export interface Endpoint {
-  host: string;
-  port: number;
-}
-
-/** One part of `-x`: which recorded server goes where. */
-export interface Mapping extends Endpoint {
-  /** The recorded server's address; undefined: that of the one server of the port that no other mapping names. */
-  source?: Address | undefined;
-  recordedPort: number;
-}
 
 function parsePort(text: string): number {
   const port = Number(text);
@@ -81,44 +68,4 @@ export function collectMappings(text: string, before: readonly Mapping[] = []): 
     all.push(mapping);
   }
   return all;
-}
-
-/** `10.0.0.5 3307`, by which recorded servers are told apart. */
-export function endpointKey(address: string, port: number): string {
-  return `${address} ${port}`;
-}
-
-/** What such a key is made of. */
-export function endpointOfKey(key: string): { address: string; port: number } {
-  const [address, port] = key.split(' ');
-  return { address, port: Number(port) };
-}
-
-/** The recorded side as `-x` has it: `3307`, `10.0.0.5:3307`. */
-export function sourceText({ source, recordedPort }: Pick<Mapping, 'source' | 'recordedPort'>): string {
-  return source === undefined ? String(recordedPort) : endpointText(source.text, recordedPort);
-}
-
-/** A host's address; a name is looked up, and its IPv4 address taken where it has both. */
-export async function resolveHost(host: string): Promise<Address> {
-  const address = parseAddress(host) ?? parseAddress(await addressOfName(host));
-  if (address !== undefined) return address;
-  throw new MytapeError('usage', `${host} has an address of its link only (try: another address of it)`);
-}
-
-/** The address of the host that an intercept is on; undefined: it is this one. */
-export async function relayHost(relay: RelayAddress | undefined): Promise<Address | undefined> {
-  if (relay === undefined || isUnix(relay)) return undefined;
-  const address = await resolveHost(relay.host);
-  return isLoopback(address) ? undefined : address;
-}
-
-async function addressOfName(name: string): Promise<string> {
-  try {
-    return (await lookup(name, { verbatim: false })).address;
-  } catch (cause) {
-    throw new MytapeError('usage', `there is no host ${name} (${(cause as NodeJS.ErrnoException).code})`, {
-      cause,
-    });
-  }
 }

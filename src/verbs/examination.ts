@@ -1,9 +1,10 @@
 import { networkInterfaces } from 'node:os';
 import { EXIT } from '../errors.ts';
-import { type RelayAddress, relayText } from '../intercept/relay-address.ts';
+import { type RelayAddress, relayHost, relayText } from '../intercept/relay-address.ts';
 import { readKeyFile } from '../intercept/relay-key.ts';
 import { Guard } from '../net/guard.ts';
 import type { Path } from '../net/route.ts';
+import { ok, type Step, warning } from '../report/step.ts';
 import { Range } from '../transport/clients.ts';
 import type { PacketTransport } from '../transport/packet.ts';
 import type { Address } from '../wire/address.ts';
@@ -19,14 +20,10 @@ import {
   checkTls,
   checkWhole,
   namedClients,
-  ok,
   readRecorded,
   recordedClients,
-  type Step,
-  warning,
 } from './doctor-steps.ts';
-import { type Mapping, relayHost } from './endpoints.ts';
-import type { PlannedMappings } from './mapping.ts';
+import type { Mapping, PlannedMappings } from './mapping.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import { type ClientsChoice, type ClientsPlan, planClients } from './replay-clients.ts';
 import { openPacketTransport } from './replay-transport.ts';

@@ -4,6 +4,7 @@ import { type Archive, openArchive } from '../archive/reader.ts';
 import { counted } from '../counted.ts';
 import { EXIT, MytapeError, withRemedy } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
+import { sayState } from '../report/archive-state.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import {
@@ -15,7 +16,6 @@ import {
   writePcapRecord,
 } from '../wire/pcap.ts';
 import { DamagedBlocks } from './damaged-blocks.ts';
-import { sayState } from './ls.ts';
 import { collectSession } from './options.ts';
 import { say, sayLine } from './output.ts';
 

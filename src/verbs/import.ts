@@ -9,14 +9,15 @@ import { ArchiveWriter } from '../archive/writer.ts';
 import { counted, formatCount } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
+import { DEFAULT_PORT } from '../mysql/port.ts';
+import { sayCopies, sayFlood, sayTls } from '../report/archive-state.ts';
 import { KeyLog } from '../tls/key-log.ts';
 import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { idleSessionOption } from './idle-session.ts';
 import { countsInWords, inWords, totalOf } from './import-census.ts';
 import { ImportFilter } from './import-filter.ts';
 import { readKeyLog } from './key-log-file.ts';
-import { sayCopies, sayFlood, sayTls } from './ls.ts';
-import { DEFAULT_PORT, parsePorts, parseSizeOctets } from './options.ts';
+import { parsePorts, parseSizeOctets } from './options.ts';
 import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from './output.ts';
 import { checkWritable, goOnAs, makeArchiveFolder, planRunAs, userOption } from './run-as.ts';
 

@@ -6,7 +6,7 @@ import { endsHere } from '../net/listeners.ts';
 import { isThisHost, thisHostsAddresses, unmapped } from '../net/this-host.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
 import { type Address, endpointText, parseAddress } from '../wire/address.ts';
-import { endpointKey, endpointOfKey } from './endpoints.ts';
+import { endpointKey, endpointOfKey } from '../wire/endpoint.ts';
 import type { NoEntry } from './no-entry.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';

@@ -2,14 +2,11 @@ import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
 import { type InsideTls, readTlsSessions } from '../archive/tls-sessions.ts';
 import { counted, formatCount } from '../counted.ts';
+import { lossObjects, sayState, sayTls } from '../report/archive-state.ts';
 import { coverageHints } from '../report/coverage.ts';
-import { type FloodFacts, floodLine } from '../report/flood.ts';
-import { lossesOfRecording, packetsLost } from '../report/losses.ts';
-import { addCause, totalOf } from '../report/tally.ts';
-import { type TlsFacts, tlsHint } from '../report/tls-hint.ts';
+import { addCause } from '../report/tally.ts';
 import { endpointText } from '../wire/address.ts';
 import { ClockStepTeller } from './clock-steps.ts';
-import { gapLines, gapsAsJson } from './gaps.ts';
 import { readKeyLog } from './key-log-file.ts';
 import {
   type Column,
@@ -80,59 +77,6 @@ export function lsCommand() {
         archive.close();
       }
     });
-}
-
-/** Says that packets were captured twice, where any were. */
-export function sayCopies(copies: number): void {
-  if (copies === 0) return;
-  sayLine(
-    `${counted(copies, 'packet was', 'packets were')} captured twice (before and after address translation, or at ` +
-      'two ports): each counts once',
-  );
-}
-
-/** What `--json` says of what the archive lacks, and of packets that are in no session because there was no room. */
-export function lossObjects(archive: Archive): object[] {
-  const { originSec, flooded, floodedData, partial } = archive.info;
-  const by = packetsLost(archive.info);
-  const dropped = totalOf(by);
-  return [
-    ...(dropped === 0 ? [] : [{ type: 'dropped', dropped, dropped_by: by }]),
-    ...gapsAsJson(archive.gaps(), originSec).map((gap) => ({ type: 'gap', ...gap })),
-    ...(flooded === 0 ? [] : [{ type: 'flood', packets: flooded, with_data: floodedData }]),
-    ...(partial === null ? [] : [{ type: 'partial', why: partial }]),
-  ];
-}
-
-/** Says that there was a flood, where there was one. */
-export function sayFlood(facts: FloodFacts): void {
-  const line = floodLine(facts);
-  if (line !== undefined) sayLine(line);
-}
-
-/** Reports on stderr that sessions are under TLS and closed to us, where some are. Returns whether it did. */
-export function sayTls(facts: TlsFacts): boolean {
-  const line = tlsHint(facts);
-  if (line !== undefined) sayLine(line);
-  return line !== undefined;
-}
-
-/** Reports on stderr what is unusual about an archive. */
-export function sayState(archive: Archive): void {
-  const { dir, live, repairedNow, repaired, complete, partial, copies, notRepaired } = archive.info;
-  for (const loss of lossesOfRecording(packetsLost(archive.info))) sayLine(`${dir}: ${loss}`);
-  // While an import is at work it is no news that it has not finished.
-  if (partial !== null && !live) sayLine(`${dir} is partial: ${partial}`);
-  sayCopies(copies);
-  sayFlood(archive.info);
-  for (const line of gapLines(dir, archive.gaps(), archive.info.originSec)) sayLine(line);
-  if (repairedNow) sayLine(`${dir} was not closed by its recorder; repaired: ${repaired}`);
-  else if (live) sayLine(`${dir} is being recorded: this is what was durable a moment ago`);
-  else if (!complete && repaired === null) {
-    sayLine(
-      `${dir} was not closed by its recorder, and is not repaired: ${notRepaired}; what its index misses is not shown`,
-    );
-  }
 }
 
 async function list(archive: Archive, options: LsOptions, keyLog: string | undefined): Promise<void> {

@@ -1,9 +1,10 @@
 /** `-x` made ready for a run: hosts looked up, targets told apart, recorded servers found in the archive. */
 import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
+import { resolveHost } from '../net/resolve.ts';
 import type { FixedMappings, MappingJob } from '../replay/mappings.ts';
 import { type Address, endpointText } from '../wire/address.ts';
-import { endpointKey, type Mapping, resolveHost, sourceText } from './endpoints.ts';
+import { endpointKey } from '../wire/endpoint.ts';
 
 /** Servers to choose from: so many are listed. */
 const MOST_CHOICES = 16;
@@ -173,4 +174,21 @@ export function* mappedSessions<Row extends Pick<ServedSession, 'server' | 'serv
   mappings: Pick<FixedMappings, 'at'>,
 ): Iterable<Row> {
   for (const row of sessions) if (mappings.at(row.server, row.serverPort) !== undefined) yield row;
+}
+
+export interface Endpoint {
+  host: string;
+  port: number;
+}
+
+/** One part of `-x`: which recorded server goes where. */
+export interface Mapping extends Endpoint {
+  /** The recorded server's address; undefined: that of the one server of the port that no other mapping names. */
+  source?: Address | undefined;
+  recordedPort: number;
+}
+
+/** The recorded side as `-x` has it: `3307`, `10.0.0.5:3307`. */
+export function sourceText({ source, recordedPort }: Pick<Mapping, 'source' | 'recordedPort'>): string {
+  return source === undefined ? String(recordedPort) : endpointText(source.text, recordedPort);
 }

@@ -4,10 +4,9 @@ import { ANY_INTERFACE } from '../net/ring.ts';
 import { LiveMappings } from '../replay/live-mappings.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { type CapturePlace, placeToCapture } from './interfaces.ts';
-import { mappingWords } from './mapping.ts';
+import type { LiveJob } from './job.ts';
+import { mappingWords, type PlannedMappings } from './mapping.ts';
 import { sayLine } from './output.ts';
-import type { RunPlan } from './replay-plan.ts';
-import type { LiveJob } from './replay-source.ts';
 
 /** What the command line says of the capture. */
 interface CaptureChoices {
@@ -23,7 +22,7 @@ interface CaptureChoices {
  */
 export function planLive(
   { filter, buffer, idleSession, keylog }: CaptureChoices,
-  plan: RunPlan,
+  plan: PlannedMappings,
   named: string | undefined,
 ): { live: LiveJob; mappings: MappingJob[] } {
   const places = plan.jobs.map(({ source, port }) => placeToCapture(port, named, source));
@@ -55,7 +54,7 @@ export function planLive(
 }
 
 /** All but what the targets say and hear: the mirror's own packets. */
-export function othersFilter({ targets }: RunPlan): string {
+export function othersFilter({ targets }: PlannedMappings): string {
   return targets.map(({ address, port }) => `not (${endFilter([address.text], port)})`).join(' and ');
 }
 

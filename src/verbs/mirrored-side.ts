@@ -4,7 +4,7 @@ import type { ServerKey } from '../mysql/auth/plugin.ts';
 import { thisHostsAddresses } from '../net/this-host.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import { endpointText } from '../wire/address.ts';
-import { endpointKey } from './endpoints.ts';
+import { endpointKey } from '../wire/endpoint.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import { serversHere } from './server-here.ts';
 import type { SnapshotServer } from './snapshot-server.ts';

@@ -1,9 +1,6 @@
 /** Readers of option values, shared by the verbs. What they can't read they refuse with the form that is right. */
 import { InvalidArgumentError } from 'commander';
 
-/** MySQL's own. */
-export const DEFAULT_PORT = 3306;
-
 const DURATION_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,

@@ -2,8 +2,8 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { markLine, markStatement, type VoiceProof } from '../replay/own-voice.ts';
+import type { TargetJob } from './job.ts';
 import type { LoginJob } from './replay-logins.ts';
-import type { TargetJob } from './replay-transport.ts';
 
 const PROOF: Readonly<Record<VoiceProof, string>> = {
   greeting: 'a connection of its own came back, with the same nonce in the greeting',

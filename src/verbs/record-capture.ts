@@ -1,10 +1,10 @@
 /** What a recording opens while mytape still has the rights that it was started with. */
 import type { KnownServer } from '../archive/known-servers.ts';
+import { DEFAULT_PORT } from '../mysql/port.ts';
 import { type CaptureDriver, openCapture } from '../net/drivers.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { GapTeller } from './gaps.ts';
 import { defaultInterface } from './interfaces.ts';
-import { DEFAULT_PORT } from './options.ts';
 import { sayLine } from './output.ts';
 import { makeArchiveFolder, type RunAs } from './run-as.ts';
 import { serversHere } from './server-here.ts';

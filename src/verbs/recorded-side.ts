@@ -9,7 +9,7 @@ import {
 } from '../archive/server-identity.ts';
 import { readSnapshots } from '../archive/snapshots.ts';
 import { endpointText } from '../wire/address.ts';
-import { endpointKey } from './endpoints.ts';
+import { endpointKey } from '../wire/endpoint.ts';
 import { sayLine } from './output.ts';
 import { type ShownGreeting, shownGreetings, shownUuids } from './server-evidence.ts';
 import { plainVersion, type ServerSettings } from './server-settings.ts';

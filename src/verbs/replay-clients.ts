@@ -1,5 +1,4 @@
 import { networkInterfaces } from 'node:os';
-import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
 import { ownPorts } from '../net/own-ports.ts';
 import { pathTo } from '../net/route.ts';
@@ -16,13 +15,6 @@ import type { Address } from '../wire/address.ts';
 
 /** `--clients`: recorded clients' addresses, this host's own, or those of a range. */
 export type ClientsChoice = 'recorded' | 'self' | Range;
-
-export function parseClients(text: string): ClientsChoice {
-  if (text === 'recorded' || text === 'self') return text;
-  const range = Range.parse(text);
-  if (range instanceof Range) return range;
-  throw new InvalidArgumentError(`${text} is neither recorded nor self, and ${range}.`);
-}
 
 /** Who speaks from where in a run. Plain data: it crosses to worker threads. */
 export type ClientsPlan =

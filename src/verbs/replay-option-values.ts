@@ -2,17 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
 import type { FilterChoices } from '../replay/filters.ts';
-import { RewriteRules } from '../replay/rules.ts';
+import { RewriteRules, type RulesFile } from '../replay/rules.ts';
 import type { SelectionChoices } from '../replay/selection.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import type { Endpoint } from './endpoints.ts';
+import type { Endpoint } from './mapping.ts';
 import type { RunOptions } from './replay-options.ts';
-
-/** Rules for statements, and the file that they are from. */
-export interface RulesFile {
-  file: string;
-  text: string;
-}
 
 export function filtersOf(options: RunOptions): FilterChoices {
   const { sessions, sample, share, includeUser, excludeUser } = options;

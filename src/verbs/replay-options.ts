@@ -3,6 +3,7 @@ import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
 import { parseAdopt } from '../replay/adoption.ts';
 import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
+import { TRANSPORTS } from './job.ts';
 import {
   collectSession,
   collectText,
@@ -11,8 +12,7 @@ import {
   parsePartOrNone,
   parseShare,
 } from './options.ts';
-import { parseClients } from './replay-clients.ts';
-import { TRANSPORTS } from './replay-transport.ts';
+import { parseClients } from './plan-clients.ts';
 import { userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 

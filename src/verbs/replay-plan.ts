@@ -1,20 +1,21 @@
 /** What a run's options amount to: its targets, and who speaks to each from where. */
 import { MytapeError } from '../errors.ts';
+import { relayHost } from '../intercept/relay-address.ts';
 import { readKeyFile } from '../intercept/relay-key.ts';
 import { Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
+import type { RulesFile } from '../replay/rules.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
 import { Selection } from '../replay/selection.ts';
 import type { Address } from '../wire/address.ts';
-import { relayHost } from './endpoints.ts';
+import type { ReplayJob, TargetJob } from './job.ts';
 import { mappingWords, type PlannedMappings, planMappings, targetText } from './mapping.ts';
+import { planLogins } from './plan-logins.ts';
 import { planClients } from './replay-clients.ts';
-import { type LoginJob, planLogins } from './replay-logins.ts';
+import type { LoginJob } from './replay-logins.ts';
 import { checkKey, checkTransport } from './replay-option-checks.ts';
-import { filtersOf, type RulesFile, rulesOf, selectionOf, targetTls } from './replay-option-values.ts';
+import { filtersOf, rulesOf, selectionOf, targetTls } from './replay-option-values.ts';
 import { MAPPING_FLAGS, type RunOptions } from './replay-options.ts';
-import type { ReplayJob } from './replay-share.ts';
-import type { TargetJob } from './replay-transport.ts';
 
 /** What the options amount to, before the source is known. */
 export interface RunPlan extends PlannedMappings {

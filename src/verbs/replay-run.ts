@@ -23,17 +23,17 @@ import {
 import { RunControl } from './control.ts';
 import { type Course, callAt, ONCE } from './control-course.ts';
 import { openControl } from './control-socket.ts';
+import type { WaiverOptions } from './interlock.ts';
+import type { ReplayJob, ShareResult } from './job.ts';
 import { mappingText } from './mapping.ts';
 import { formatTime, jsonLines, print, say, sayLine } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
 import type { RecordedSide } from './recorded-side.ts';
-import type { RunOptions } from './replay-options.ts';
-import type { ReplayJob, ShareResult } from './replay-share.ts';
 import { addressesTaken } from './replay-source.ts';
 import type { ReplayThreads } from './replay-threads.ts';
 import { RestTeller } from './rest-teller.ts';
 import { giveRunReserveBack, writeSummary } from './run-folder.ts';
-import { type OpenedRun, type OpeningFacts, openRun } from './run-opening.ts';
+import { type OpenedRun, type OpeningChoices, type OpeningFacts, openRun } from './run-opening.ts';
 import { showProgress } from './run-progress.ts';
 import { SilenceTeller } from './silence-teller.ts';
 import { refuseLive, TargetCheck } from './target-check.ts';
@@ -63,15 +63,23 @@ export interface SourceFacts extends RecordingFacts, OpeningFacts {
   begun?(stop: () => void): Promise<void>;
 }
 
+/** What the command line says of a run beside its job. */
+export interface RunChoices extends OpeningChoices, WaiverOptions {
+  /** The summary is printed as JSON. */
+  json?: true | undefined;
+  /** Of 1: with less of the recording replayed the run is not valid; undefined: the default of `summarize`. */
+  minReplayed?: number | undefined;
+}
+
 /** Carries `planned` out to its end, and sets the exit code. */
-export async function carryOut(planned: ReplayJob, options: RunOptions, source: SourceFacts): Promise<void> {
+export async function carryOut(planned: ReplayJob, choices: RunChoices, source: SourceFacts): Promise<void> {
   const { copies, speed, targets, logins, raw } = planned;
   const check = new TargetCheck(
-    () => refuseLive(targets, { logins, raw }, source.servers, options),
+    () => refuseLive(targets, { logins, raw }, source.servers, choices),
     () => realClock.now(),
   );
   await check.ask();
-  const run = source.run ?? (await openRun(planned, options, source));
+  const run = source.run ?? (await openRun(planned, choices, source));
   const { out, threads, guard, lock } = run;
   const { course = ONCE, recording, resumable } = source;
   const checkpoint = resumable && {
@@ -167,7 +175,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     elapsedMs,
     transport: sumStats(
       results.map((result) => result.transport),
-      options.intercept !== undefined,
+      job.intercept !== undefined,
     ),
     orderBy: job.order,
     pooled: job.pool !== undefined,
@@ -175,7 +183,7 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
     endedEarly,
     // All threads write to one disk.
     disk: worstStalls(results.flatMap(({ disk }) => disk ?? [])),
-    minReplayed: options.minReplayed,
+    minReplayed: choices.minReplayed,
     ownVoice: heardItself(job),
     speedChanges: control.changes,
     loops: course.loops === undefined ? undefined : control.pass + 1,
@@ -184,10 +192,10 @@ export async function carryOut(planned: ReplayJob, options: RunOptions, source: 
   });
   const json = jsonLines(summary);
   giveRunReserveBack(out);
-  const isResumable = runFile !== undefined && canBeResumed(out, options.channels);
+  const isResumable = runFile !== undefined && canBeResumed(out, choices.channels);
   const unwritten = writeSummary(out, `${json.join('\n')}\n`, isResumable);
   const tell = isBeside ? say : print;
-  tell(options.json === true ? json : summaryLines(summary, unwritten === undefined ? out : undefined));
+  tell(choices.json === true ? json : summaryLines(summary, unwritten === undefined ? out : undefined));
   if (unwritten !== undefined) throw unwritten;
   if (runFile !== undefined && !interrupted && unread === undefined) endRunFile(out, runFile);
   warnOfStatements(job.archive, summary);

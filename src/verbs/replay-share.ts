@@ -4,140 +4,38 @@ import { decodeRawSessions } from '../flow/raw.ts';
 import { openAlarm } from '../net/timer.ts';
 import type { Trouble } from '../replay/contact.ts';
 import { Engine } from '../replay/engine.ts';
-import { type FilterChoices, Filters } from '../replay/filters.ts';
+import { Filters } from '../replay/filters.ts';
 import { CommandKinds } from '../replay/kinds.ts';
-import type { MappingJob } from '../replay/mappings.ts';
-import { OwnVoice, type VoiceJob } from '../replay/own-voice.ts';
+import { OwnVoice } from '../replay/own-voice.ts';
 import { poolShare } from '../replay/pool.ts';
 import { RewriteRules } from '../replay/rules.ts';
 import { SchemaPerCopy } from '../replay/schema-per-copy.ts';
-import { Selection, type SelectionChoices, selects } from '../replay/selection.ts';
+import { Selection, selects } from '../replay/selection.ts';
 import { partOf, type Share } from '../replay/share.ts';
-import type { FloodFacts } from '../report/flood.ts';
-import type { GapTotals } from '../report/gaps.ts';
 import { SummaryObserver } from '../report/summary.ts';
-import type { StallSums, Tally } from '../report/tally.ts';
-import { type CaptureNs, realClock } from '../time.ts';
+import { realClock } from '../time.ts';
 import type { ClientAddresses } from '../transport/clients.ts';
-import type { HostLimit, Transport, TransportStats } from '../transport/transport.ts';
-import type { PacketSource, SourceStats } from '../wire/packets.ts';
-import { type CheckpointJob, Checkpoints } from './checkpoint.ts';
-import type { DryRun } from './dry-run.ts';
+import type { HostLimit, Transport } from '../transport/transport.ts';
+import type { PacketSource } from '../wire/packets.ts';
+import { Checkpoints } from './checkpoint.ts';
+import type { DryRun } from './dry-watch.ts';
 import { GapTeller } from './gaps.ts';
 import { hostLimitText } from './host-limits.ts';
+import type { Anchor, OpeningJob, Progress, ReplayJob, ShareResult, Steering, StopCause } from './job.ts';
 import type { Lines } from './output.ts';
 import { ownVoiceText } from './own-voice-text.ts';
 import { clientAddresses } from './replay-clients.ts';
-import { type LoginJob, openLogins } from './replay-logins.ts';
-import type { RulesFile } from './replay-option-values.ts';
+import { openLogins } from './replay-logins.ts';
 import {
-  type LiveJob,
   type LiveKeys,
   liveSource,
   openArchiveSource,
   openLiveCapture,
   openLiveKeys,
 } from './replay-source.ts';
-import { openTiming, type TimingJob } from './replay-timing.ts';
-import { openTransport, type TransportJob } from './replay-transport.ts';
+import { openTiming } from './replay-timing.ts';
+import { openTransport } from './replay-transport.ts';
 import { troubleLines } from './replay-trouble.ts';
-
-/** Why a run ends before the recording does: somebody wants it to, or it has gone on for as long as it was to. */
-export type StopCause = 'interrupted' | 'out-of-time';
-
-/** What every share of a run is told. Plain data: it crosses to worker threads. */
-export interface ReplayJob extends TransportJob {
-  /** A folder, with what belongs to its packets: snapshots, keys. That of a live run has no packets. */
-  archive: string;
-  /** Replayed is what is captured now; undefined: the archive. */
-  live?: LiveJob | undefined;
-  /** Who listens on these is the server: the archive's own, so that sessions have the same ids as in its index. */
-  serverPorts: readonly number[];
-  /** Which recorded servers' sessions go to which target. */
-  mappings: readonly MappingJob[];
-  copies: number;
-  speed: number;
-  /** The protocol is not known: turns of octets are replayed. */
-  raw?: boolean;
-  /** undefined: the engine's own. */
-  connectTimeoutMs: number | undefined;
-  replyTimeoutMs: number | undefined;
-  logins: LoginJob;
-  filters: FilterChoices;
-  selection: SelectionChoices;
-  schemaPerCopy: string | undefined;
-  rules: RulesFile | undefined;
-  /** The target's numbers of connections (the buffer of ConnectionIds, or of LiveConnectionIds where it is live). */
-  connections: SharedArrayBuffer;
-  /** Text of a key log beside the archive's own. */
-  keyLog: string | undefined;
-  timing: TimingJob;
-  /** Connections to each target at once, and new ones a second, of all shares; undefined: any number. */
-  maxConnections: number | undefined;
-  connectRate: number | undefined;
-  order: 'time' | 'commit';
-  /** Connections to each target kept for each user, by all shares; undefined: none are. */
-  pool: number | undefined;
-  pinTime: boolean;
-  /** Of a mirror: whether it hears itself. */
-  voice?: VoiceJob | undefined;
-  /** Where it is written down how far the run has come; undefined: nowhere. */
-  checkpoint?: CheckpointJob | undefined;
-}
-
-/** What of a job opens sockets: what the options tell. The rest is read of the archive, without rights. */
-export type OpeningJob = TransportJob &
-  Pick<ReplayJob, 'live' | 'copies' | 'speed' | 'order' | 'rules'> &
-  Partial<Pick<ReplayJob, 'serverPorts'>>;
-
-/** What is recorded `at` is due `epochMs`, ms since 1970 by the main thread's clock: the same for every share. */
-export interface Anchor {
-  at: CaptureNs;
-  epochMs: number;
-  /** How often the recording was replayed before. */
-  pass: number;
-}
-
-/** Something else from `epochMs` on, which is the same for every share. */
-export interface Steering {
-  /** Infinity: as fast as the target takes it. */
-  speed?: number;
-  paused?: boolean;
-  epochMs: number;
-}
-
-export interface Progress {
-  answered: number;
-  lost: number;
-  /** Sessions open now. */
-  open: number;
-  /** Connections in the place of others so far. */
-  reconnected: number;
-  /** The latest scheduled moment of which a command was sent. */
-  sentTo: CaptureNs;
-  /** Nothing is due before, ms since 1970; 0: something is under way, Infinity: nothing is left. */
-  restsUntilMs: number;
-  /** What was recorded then, where that is known. */
-  restsTo: CaptureNs | undefined;
-  /** Packets that a live run has captured so far. */
-  captured: number;
-}
-
-/** What became of a share. Plain data. */
-export interface ShareResult {
-  tally: Tally;
-  transport: TransportStats;
-  /** Why the recording could not be read to its end, if it could not. */
-  unread: string | undefined;
-  /** Packets of blocks of the archive that can't be read. */
-  damagedPackets: number;
-  /** How often the disk of the run's folder took no writes. */
-  disk: StallSums | undefined;
-  /** Rules of `--rewrite` that no statement matched. */
-  unusedRules: string[];
-  /** What a live run captured; undefined: it was none. */
-  captured: (SourceStats & FloodFacts & { gaps: GapTotals }) | undefined;
-}
 
 /** Returns what tells which part of the time since it was last called this thread was at work, of 1. */
 function loadSinceLast(): () => number {

@@ -26,27 +26,7 @@ import type { CaptureGap, PacketSource } from '../wire/packets.ts';
 import { ClockStepTeller } from './clock-steps.ts';
 import { DamagedBlocks } from './damaged-blocks.ts';
 import { FollowedKeys, KEYS_MS } from './followed-keys.ts';
-import type { OpeningJob, ReplayJob } from './replay-share.ts';
-
-/** Where a live run captures. Plain data: it crosses to worker threads. */
-export interface LiveJob {
-  iface: string;
-  filter: string;
-  /** Takes in what is for other hosts: a mirror port. */
-  promiscuous: boolean;
-  /** Room in the kernel for each thread's packets; undefined: the ring's own. */
-  bufferOctets: number | undefined;
-  /** The same for all threads. */
-  originSec: number;
-  /** A session that was silent for this long has ended unseen. */
-  idleMs: number;
-  /** What the threads' LiveMappings share. */
-  places: SharedArrayBuffer;
-  /** A file that TLS keys are written to while it goes on. */
-  keyLog: string | undefined;
-  /** Whether one of the threads has said that a session is under TLS without keys. */
-  saidNoKeys: SharedArrayBuffer;
-}
+import type { LiveJob, OpeningJob, ReplayJob } from './job.ts';
 
 export interface RunSource {
   packets: PacketSource;

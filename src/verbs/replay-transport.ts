@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Receiver } from '../intercept/receiver.ts';
-import type { RelayAddress } from '../intercept/relay-address.ts';
 import { connectionsAThread } from '../net/descriptors.ts';
-import { type CaptureDriver, openCapture, openInjector, type SendDriver } from '../net/drivers.ts';
+import { openCapture, openInjector } from '../net/drivers.ts';
 import { pathNow, pathTo } from '../net/route.ts';
 import type { Share } from '../replay/share.ts';
 import { realClock } from '../time.ts';
@@ -10,52 +9,15 @@ import { localAnswers, relayedAnswers } from '../transport/answers.ts';
 import type { ClientAddresses } from '../transport/clients.ts';
 import { PacketTransport } from '../transport/packet.ts';
 import { type Descriptors, SocketTransport } from '../transport/socket.ts';
-import type { TargetTls } from '../transport/target-tls.ts';
 import { TargetsTransport } from '../transport/targets.ts';
 import type { Transport } from '../transport/transport.ts';
-import type { Address } from '../wire/address.ts';
 import { TOO_LONG_FILTER } from '../wire/icmp.ts';
 import { GapTeller } from './gaps.ts';
-import { type ClientsPlan, clientAddresses, clientPorts } from './replay-clients.ts';
+import type { PacketJob, TargetJob, TransportJob } from './job.ts';
+import { clientAddresses, clientPorts } from './replay-clients.ts';
 
 /** An injector's slot beyond the path's MTU: checksums are made a word at a time. */
 const SLOT_SLACK_OCTETS = 16;
-
-export const TRANSPORTS = ['packet', 'socket'] as const;
-
-export interface PacketJob {
-  target: Address;
-  targetPort: number;
-  /** Where `mytape intercept` listens; undefined: answers are caught in this process. */
-  intercept: RelayAddress | undefined;
-  key: Uint8Array | undefined;
-  captureDriver: CaptureDriver;
-  sendDriver: SendDriver;
-  clients: ClientsPlan;
-  /** The target's protocol is not known. */
-  raw?: boolean;
-  /** This host's share of the run, of which other hosts have the rest. */
-  hostShare?: Share | undefined;
-}
-
-/** One target of a run. Plain data: it crosses to worker threads. */
-export interface TargetJob {
-  /** `HOST:PORT`, by the name that it was given. */
-  name: string;
-  /** The part of `-x` that leads there, as it was typed. */
-  mapping: string;
-  target: Address;
-  targetPort: number;
-  clients: ClientsPlan;
-  /** Of the socket transport: connections go on in TLS. */
-  tls: TargetTls | undefined;
-}
-
-export interface TransportJob extends Omit<PacketJob, 'target' | 'targetPort' | 'clients'> {
-  transport: (typeof TRANSPORTS)[number];
-  /** At least one. */
-  targets: readonly TargetJob[];
-}
 
 /**
  * The transport of one share of a run, to all targets. `say` is told, in words for people, what becomes of the way that answers

@@ -7,8 +7,7 @@ import { RECONNECT_MS } from '../replay/recovery.ts';
 import { explainConnectFailure, type PathFacts } from '../transport/diagnosis.ts';
 import { loginHint } from '../transport/login-remedies.ts';
 import { endpointText } from '../wire/address.ts';
-import type { ReplayJob } from './replay-share.ts';
-import type { TargetJob } from './replay-transport.ts';
+import type { ReplayJob, TargetJob } from './job.ts';
 
 /** Ordinary connections need no path of ours: what fails is the target, or the network to it. */
 const SEEN_BY_SOCKET: Readonly<Record<Exclude<TroubleKind, 'blocked'>, string>> = {

@@ -2,17 +2,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { MytapeError } from '../errors.ts';
 import type { Share } from '../replay/share.ts';
+import type { Anchor, OpeningJob, Progress, ReplayJob, ShareResult, Steering, StopCause } from './job.ts';
 import type { Lines } from './output.ts';
-import {
-  type Anchor,
-  type OpeningJob,
-  type Progress,
-  type ReplayJob,
-  ReplayShare,
-  type ShareResult,
-  type Steering,
-  type StopCause,
-} from './replay-share.ts';
+import { ReplayShare } from './replay-share.ts';
 import { shedRights } from './run-as.ts';
 
 export type ToWorker =

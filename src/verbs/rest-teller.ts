@@ -1,6 +1,6 @@
 import { formatCount } from '../counted.ts';
+import type { Progress } from './job.ts';
 import { formatTime } from './output.ts';
-import type { Progress } from './replay-share.ts';
 
 /** So long a time in which nothing is due is told, ms: shorter ones are common, and soon over. */
 const LEAST_TOLD_MS = 60_000;

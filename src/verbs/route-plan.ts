@@ -1,8 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import type { Archive, SessionRow } from '../archive/reader.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
+import { endpointKey, endpointOfKey } from '../wire/endpoint.ts';
 import { aggregate, type Prefix, prefixOf, widestAround, widthOf } from '../wire/prefixes.ts';
-import { endpointKey, endpointOfKey } from './endpoints.ts';
 
 /** Who spoke in an archive. */
 export interface RecordedHosts {

@@ -3,12 +3,12 @@ import { type Archive, openArchive } from '../archive/reader.ts';
 import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { FixedMappings } from '../replay/mappings.ts';
+import { sayState } from '../report/archive-state.ts';
 import { routeLine } from '../transport/diagnosis.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
 import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
-import { collectMappings, type Mapping } from './endpoints.ts';
-import { sayState } from './ls.ts';
-import { planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
+import { collectMappings } from './endpoints.ts';
+import { type Mapping, planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
 import { print, printJson, sayLine } from './output.ts';
 import { MAPPING_FLAGS } from './replay-options.ts';
 import {

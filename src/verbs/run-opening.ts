@@ -7,11 +7,9 @@ import { dirname, join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { Guard } from '../net/guard.ts';
 import { isUnderWay } from './control-socket.ts';
+import type { OpeningJob, TargetJob } from './job.ts';
 import { sayLine } from './output.ts';
-import type { RunOptions } from './replay-options.ts';
-import type { OpeningJob } from './replay-share.ts';
 import { openThreads, type ReplayThreads } from './replay-threads.ts';
-import type { TargetJob } from './replay-transport.ts';
 import { checkWritable, goOnAs, type RunAs } from './run-as.ts';
 import { giveRunReserveBack, makeRunFolder, takeRunReserve } from './run-folder.ts';
 import { LOCK_FILE, RunLock } from './run-lock.ts';
@@ -24,6 +22,14 @@ export interface OpeningFacts {
   isBeside?: boolean;
   /** Called when the sockets are open and the process still has its rights. */
   opened?: (() => Promise<void>) | undefined;
+}
+
+/** What the command line says of a run's folder and threads. */
+export interface OpeningChoices {
+  /** undefined: a new one, under runs/. */
+  out?: string | undefined;
+  /** Threads. */
+  channels: number;
 }
 
 /** Its sockets are open, and the process has become who it goes on as. */
@@ -43,7 +49,7 @@ export interface OpenedRun {
 /** Throws where a socket can't be had, another run is under way in the folder, or the folder can't be written. */
 export async function openRun(
   job: OpeningJob,
-  options: Pick<RunOptions, 'out' | 'channels'>,
+  options: OpeningChoices,
   { runAs, isBeside = false, opened }: OpeningFacts,
 ): Promise<OpenedRun> {
   const wasThere = options.out !== undefined && existsSync(options.out);

@@ -3,8 +3,8 @@ import type { Archive, SessionRow } from '../archive/reader.ts';
 import { CLOCKS_DIFFER_MS } from '../archive/server-identity.ts';
 import { type Greeting, parseGreeting } from '../mysql/handshake.ts';
 import { addressFromOctets } from '../wire/address.ts';
+import { endpointKey } from '../wire/endpoint.ts';
 import { Segment } from '../wire/segment.ts';
-import { endpointKey } from './endpoints.ts';
 import { plainVersion } from './server-settings.ts';
 import type { TargetFacts } from './target-facts.ts';
 

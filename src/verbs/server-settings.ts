@@ -1,7 +1,8 @@
 /** How a target is set up, compared with the recorded servers: what makes answers differ though the data is the same. Pure. */
+
+import { ok, type Step, warning } from '../report/step.ts';
 import type { Remedy } from '../transport/diagnosis.ts';
 import { statement } from '../transport/login-remedies.ts';
-import { ok, type Step, warning } from './doctor-steps.ts';
 
 /** What is known of a server's settings. */
 export interface ServerSettings {

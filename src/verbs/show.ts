@@ -5,10 +5,10 @@ import { type Archive, openArchive, type PacketSelection } from '../archive/read
 import { EXIT, MytapeError } from '../errors.ts';
 import { type DecodeOptions, decodeSessions } from '../flow/decode.ts';
 import type { CloseHow, FlowEvent } from '../flow/events.ts';
+import { lossObjects, sayState } from '../report/archive-state.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { DamagedBlocks } from './damaged-blocks.ts';
 import { readKeyLog } from './key-log-file.ts';
-import { lossObjects, sayState } from './ls.ts';
 import { collectSession } from './options.ts';
 import { drained, LineWriter, sayLine } from './output.ts';
 import { toJson } from './show-json.ts';

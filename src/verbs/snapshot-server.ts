@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { MytapeError } from '../errors.ts';
+import { DEFAULT_PORT } from '../mysql/port.ts';
 import { endpointText } from '../wire/address.ts';
-import { DEFAULT_PORT } from './options.ts';
 
 export interface SnapshotServer {
   user: string;

@@ -2,10 +2,10 @@
 import type { MonotonicMs } from '../time.ts';
 import type { RunControl } from './control.ts';
 import { interlock, refuseRecordedAddress, type WaiverOptions, waiversOf } from './interlock.ts';
+import type { TargetJob } from './job.ts';
 import { sayLine } from './output.ts';
 import type { RecordedSide } from './recorded-side.ts';
 import type { LoginJob } from './replay-logins.ts';
-import type { TargetJob } from './replay-transport.ts';
 
 /** A run that waits asks again this long before it begins: several hosts are to begin at once, and asking takes its time. */
 const AHEAD_MS = 30_000;

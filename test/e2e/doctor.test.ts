@@ -9,8 +9,8 @@ import { CLIENT_ADDRESSES, CLIENTS, type Host } from '../../scripts/lab/network.
 import { CLI, RELAY_PORT, startIntercept, tape } from '../../scripts/lab/tape.ts';
 import { runCommandLineClients } from '../../scripts/lab/workload.ts';
 import { EXIT } from '../../src/errors.ts';
+import type { Step } from '../../src/report/step.ts';
 import type { Remedy } from '../../src/transport/diagnosis.ts';
-import type { Step } from '../../src/verbs/doctor-steps.ts';
 import { labTests, type TestBed } from './support/path.ts';
 
 type Path = 'intercept' | 'local';

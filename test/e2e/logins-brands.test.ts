@@ -10,7 +10,7 @@ import { CLIENT } from '../../src/mysql/capabilities.ts';
 import type { ChangeUser } from '../../src/mysql/change-user.ts';
 import type { HandshakeResponse } from '../../src/mysql/handshake.ts';
 import { loginErrorKind } from '../../src/mysql/login-errors.ts';
-import type { Step } from '../../src/verbs/doctor-steps.ts';
+import type { Step } from '../../src/report/step.ts';
 import { Session } from '../mysql/support/login-driver.ts';
 import { brandsObstacle } from './support/capability.ts';
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { sqlAt } from '../../src/mysql/query-attributes.ts';
 import { type Effect, effectsOf } from '../../src/replay/effects.ts';
-import { sqlAt, statementsOf } from '../../src/replay/sql.ts';
+import { statementsOf } from '../../src/replay/sql.ts';
 
 const effects = (sql: string, multi = false) => effectsOf(Buffer.from(sql, 'latin1'), 0, multi);
 

@@ -20,10 +20,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newRunId } from '../../src/verbs/checkpoint-file.ts';
 import { writeRunFile } from '../../src/verbs/checkpoint-run.ts';
 import { RunControl, type RunStatus } from '../../src/verbs/control.ts';
-import { parseLoops, planCourse } from '../../src/verbs/control-course.ts';
 import { askRun, isUnderWay, openControl } from '../../src/verbs/control-socket.ts';
 import { statusLines } from '../../src/verbs/ctl.ts';
-import type { Steering, StopCause } from '../../src/verbs/replay-share.ts';
+import type { Steering, StopCause } from '../../src/verbs/job.ts';
+import { parseLoops, planCourse } from '../../src/verbs/plan-course.ts';
 import { temporaryFolder } from '../archive/support.ts';
 import { mytape } from './mytape.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { SERVERS_FILE } from '../../src/archive/known-servers.ts';
-import type { Step } from '../../src/verbs/doctor-steps.ts';
+import type { Step } from '../../src/report/step.ts';
 import { blockOf, createWriter, interleave, recordArchive, sessionFrames } from '../archive/support.ts';
 import { labObstacle } from '../e2e/support/capability.ts';
 import { mytape } from './mytape.ts';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { resolveHost } from '../../src/net/resolve.ts';
 import {
   collectMappings,
   parseEndpoint,
   parseListen,
   parseMapping,
   parseRelay,
-  resolveHost,
-  sourceText,
 } from '../../src/verbs/endpoints.ts';
+import { sourceText } from '../../src/verbs/mapping.ts';
 
 describe('endpoints', () => {
   test('HOST:PORT, names and IPv6 in brackets included', () => {

@@ -4,7 +4,6 @@ import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import type { ServerIdentity } from '../../src/archive/server-identity.ts';
 import { thisHostsAddresses } from '../../src/net/this-host.ts';
-import { endpointKey } from '../../src/verbs/endpoints.ts';
 import {
   accountsOf,
   interlock,
@@ -16,6 +15,7 @@ import type { RecordedSide } from '../../src/verbs/recorded-side.ts';
 import type { LoginJob } from '../../src/verbs/replay-logins.ts';
 import type { TargetFacts } from '../../src/verbs/target-facts.ts';
 import { type Address, parseAddress } from '../../src/wire/address.ts';
+import { endpointKey } from '../../src/wire/endpoint.ts';
 
 const NONE: Waivers = { live: false, unchecked: false, unidentified: false };
 

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { writeKnownServers } from '../../src/archive/known-servers.ts';
 import { EXIT } from '../../src/errors.ts';
+import type { Step } from '../../src/report/step.ts';
 import type { Summary } from '../../src/report/summary.ts';
-import type { Step } from '../../src/verbs/doctor-steps.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
 import {
   blockOf,

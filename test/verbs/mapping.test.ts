@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { Step } from '../../src/verbs/doctor-steps.ts';
+import type { Step } from '../../src/report/step.ts';
 import type { DryReport } from '../../src/verbs/dry-report.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { interleave, ORIGIN_SEC, recordArchive, sessionFrames, tcpFrame } from '../archive/support.ts';

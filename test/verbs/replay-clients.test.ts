@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { InvalidArgumentError } from 'commander';
 import { WHOLE } from '../../src/replay/share.ts';
 import { PortAllocator } from '../../src/transport/ports.ts';
-import { clientAddresses, clientPorts, parseClients, planClients } from '../../src/verbs/replay-clients.ts';
+import { parseClients } from '../../src/verbs/plan-clients.ts';
+import { clientAddresses, clientPorts, planClients } from '../../src/verbs/replay-clients.ts';
 import { type Address, parseAddress } from '../../src/wire/address.ts';
 
 const address = (text: string) => parseAddress(text) as Address;

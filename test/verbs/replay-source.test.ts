@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { MytapeError } from '../../src/errors.ts';
 import { LIVE_WAITS } from '../../src/flow/decoder.ts';
 import { LiveConnectionIds } from '../../src/replay/live-connection-ids.ts';
-import type { ReplayJob } from '../../src/verbs/replay-share.ts';
+import type { ReplayJob } from '../../src/verbs/job.ts';
 import { liveSource } from '../../src/verbs/replay-source.ts';
 import { makeBlock, type PacketSource } from '../../src/wire/packets.ts';
 

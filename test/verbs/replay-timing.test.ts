@@ -4,7 +4,7 @@ import { openArchive } from '../../src/archive/reader.ts';
 import type { Window } from '../../src/replay/engine-options.ts';
 import { FixedMappings } from '../../src/replay/mappings.ts';
 import { parseTime } from '../../src/verbs/options.ts';
-import { planTiming } from '../../src/verbs/replay-timing.ts';
+import { planTiming } from '../../src/verbs/plan-timing.ts';
 import { blockOf, createWriter, SERVER_PORT, sessionFrames, temporaryFolder } from '../archive/support.ts';
 
 const BEGAN = new Date(2026, 0, 31, 19, 33, 37, 500).getTime();

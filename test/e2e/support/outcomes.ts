@@ -15,7 +15,8 @@ import { KeyLog } from '../../../src/tls/key-log.ts';
 import { TlsStream } from '../../../src/tls/stream.ts';
 import { SocketTransport } from '../../../src/transport/socket.ts';
 import { readKeyLog } from '../../../src/verbs/key-log-file.ts';
-import { openLogins, planLogins } from '../../../src/verbs/replay-logins.ts';
+import { planLogins } from '../../../src/verbs/plan-logins.ts';
+import { openLogins } from '../../../src/verbs/replay-logins.ts';
 
 export interface OutcomesJob {
   archive: string;

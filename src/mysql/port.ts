@@ -1,0 +1,2 @@
+/** MySQL's own. */
+export const DEFAULT_PORT = 3306;
