@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { EXIT, fileTrouble, MytapeError, notCompiled, withRemedy } from './errors.ts';
-import { linesOf, muteLibraries, print, say, sayLine } from './verbs/output.ts';
+import { linesOf, muteLibraries, print, say, sayLine } from './report/output.ts';
 import { VERBS } from './verbs/verbs.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -115,7 +115,7 @@ function withMirrorApart(argv: readonly string[]): readonly string[] {
 /** What a run was started with, where it is one that is to be resumed. */
 async function withResumed(argv: readonly string[]): Promise<readonly string[]> {
   if (argv[2] !== 'replay') return argv;
-  const { resumedArgs } = await import('./verbs/checkpoint-run.ts');
+  const { resumedArgs } = await import('./run/checkpoint/run-file.ts');
   return resumedArgs(argv);
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Digester } from '../../src/mysql/digest.ts';
+import { Digester } from '../../src/sql/digest/digest.ts';
 import { median, round } from './figures.ts';
 import type { Bench } from './replay-run.ts';
 

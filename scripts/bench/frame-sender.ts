@@ -1,3 +1,4 @@
+import { bindPacket, SOL_PACKET } from '../../src/net/capture/packet-socket.ts';
 import {
   AF_PACKET,
   addressOf,
@@ -10,7 +11,6 @@ import {
   setOption,
   setSendBuffer,
 } from '../../src/net/libc.ts';
-import { bindPacket, SOL_PACKET } from '../../src/net/packet-socket.ts';
 
 /** Frames straight to the driver, past the queueing discipline (packet(7)). */
 const PACKET_QDISC_BYPASS = 20;

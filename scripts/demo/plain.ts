@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EXIT, MytapeError } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
-import type { DryReport } from '../../src/verbs/dry-report.ts';
+import type { DryReport } from '../../src/run/dry/report.ts';
 import { ASKING, lostOf } from '../lab/compare.ts';
 import { collect, type RunResult } from '../lab/lab.ts';
 import { CLI } from '../lab/tape.ts';

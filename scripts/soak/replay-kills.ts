@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from '@commander-js/extra-typings';
 import { EXIT } from '../../src/errors.ts';
-import { type CheckpointFile, logPath } from '../../src/verbs/checkpoint-file.ts';
+import { type CheckpointFile, logPath } from '../../src/run/checkpoint/file.ts';
 import { parseCount } from '../../src/verbs/replay-options.ts';
 import { randomFrom } from '../../test/support/random.ts';
 import { collect, Lab, type RunResult } from '../lab/lab.ts';

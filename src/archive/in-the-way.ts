@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Catalog } from './catalog.ts';
-import { INDEX_FILE } from './index-file.ts';
+import { Catalog } from './index/catalog.ts';
+import { INDEX_FILE } from './index/index-file.ts';
 import { ArchiveLock } from './lock.ts';
 
 /** Why no archive can be made in the folder `dir`, which is not empty, and what to do. */

@@ -1,6 +1,6 @@
 import type { ClockStep } from '../flow/clock.ts';
 import type { PacketBlock } from '../wire/packets.ts';
-import type { Catalog } from './catalog.ts';
+import type { Catalog } from './index/catalog.ts';
 
 /** Takes the steps of the clock out of blocks, in ascending order of their packets. */
 export class MendedTimes {

@@ -6,11 +6,11 @@ import { lstatSync, readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../errors.ts';
 import { whyNotRegular } from '../files.ts';
-import { INDEX_FILE, INDEX_FILES } from './index-file.ts';
+import { DRAFT_FILE } from './check/repair.ts';
+import { INDEX_FILE, INDEX_FILES } from './index/index-file.ts';
 import { KEYS_FILE } from './keys.ts';
 import { SERVERS_FILE } from './known-servers.ts';
 import { LOCK_FILE } from './lock.ts';
-import { DRAFT_FILE } from './repair.ts';
 import { RESERVE_FILE } from './reserve.ts';
 import { SNAPSHOTS_FILE } from './snapshots.ts';
 

@@ -4,13 +4,13 @@ import { checkGivenUp } from '../files.ts';
 import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock, type PacketSource, type SourceStats } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, readPcapRecords, segmentFormat } from '../wire/pcap.ts';
-import type { Catalog } from './catalog.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
+import type { Catalog } from './index/catalog.ts';
+import type { BlockRow } from './index/rows.ts';
+import { SessionFilter } from './index/session-filter.ts';
 import { MendedTimes } from './mended-times.ts';
-import type { BlockRow } from './rows.ts';
 import { type Run, RunReader } from './run-reader.ts';
 import { segmentPath } from './segment.ts';
-import { SessionFilter } from './session-filter.ts';
 
 /** Which packets. Times are CaptureNs of the archive, both ends included. */
 export interface PacketSelection {

@@ -1,17 +1,17 @@
 import { MytapeError, withRemedy } from '../errors.ts';
 import type { ClockStep } from '../flow/clock.ts';
 import type { CaptureGap, PacketSource } from '../wire/packets.ts';
-import { codecOf } from './build-index.ts';
-import { Catalog } from './catalog.ts';
-import { isInWal, settleFile } from './index-file.ts';
+import { repairArchive } from './check/repair.ts';
+import { codecOf } from './index/build-index.ts';
+import { Catalog } from './index/catalog.ts';
+import { isInWal, settleFile } from './index/index-file.ts';
+import type { ArchiveRow, CatalogEnd, SessionRow, Totals } from './index/rows.ts';
 import { ArchiveLock } from './lock.ts';
 import { checkFiles, whyNotOurs } from './ours.ts';
 import { ArchivePackets, type PacketSelection } from './packets.ts';
-import { repairArchive } from './repair.ts';
-import type { ArchiveRow, CatalogEnd, SessionRow, Totals } from './rows.ts';
 
+export type { SessionRow } from './index/rows.ts';
 export type { BlockDamage, PacketSelection } from './packets.ts';
-export type { SessionRow } from './rows.ts';
 
 /** What an archive says of itself. */
 export interface ArchiveInfo extends ArchiveRow, Totals, CatalogEnd {

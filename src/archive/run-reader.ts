@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { MytapeError } from '../errors.ts';
 import { OPEN, openRegularHandle } from '../files.ts';
 import type { Codec } from './codec.ts';
-import type { BlockRow } from './rows.ts';
+import type { BlockRow } from './index/rows.ts';
 import { segmentPath } from './segment.ts';
 
 /** Blocks are read in runs of at most this; one run is read ahead while the last is being used. */

@@ -4,7 +4,7 @@ import type { CaptureNs } from '../time.ts';
 import { makeBlock, type PacketBlock } from '../wire/packets.ts';
 import { PCAP_RECORD_OCTETS, readPcapRecords, segmentFormat } from '../wire/pcap.ts';
 import { type Codec, MAX_BLOCK_OCTETS } from './codec.ts';
-import type { BlockRow } from './rows.ts';
+import type { BlockRow } from './index/rows.ts';
 import {
   mendSegment,
   readLinkType,

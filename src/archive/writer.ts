@@ -4,14 +4,14 @@ import { MytapeError, withRemedy } from '../errors.ts';
 import { type FlowLimits, IDLE_SESSION_MS, limitsFor } from '../flow/flow-limits.ts';
 import type { CaptureNs } from '../time.ts';
 import type { CaptureGap, PacketBlock, SourceStats } from '../wire/packets.ts';
-import { CatalogWriter } from './catalog-writer.ts';
 import { type Codec, DEFAULT_CODEC, makeCodec } from './codec.ts';
 import { whyNotEmpty } from './in-the-way.ts';
-import { type ClockFacts, IndexBuilder } from './index-builder.ts';
+import { CatalogWriter } from './index/catalog-writer.ts';
+import { type ClockFacts, IndexBuilder } from './index/index-builder.ts';
+import type { CatalogBatch } from './index/rows.ts';
 import { ArchiveLock } from './lock.ts';
 import { OpenBlock } from './open-block.ts';
 import { giveReserveBack, takeReserve } from './reserve.ts';
-import type { CatalogBatch } from './rows.ts';
 import { SegmentWriter, type StoredBlock } from './segment.ts';
 import { DiskTrouble } from './trouble.ts';
 

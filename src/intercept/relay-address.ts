@@ -1,4 +1,4 @@
-import { resolveHost } from '../net/resolve.ts';
+import { resolveHost } from '../net/host/resolve.ts';
 import { type Address, endpointText, isLoopback } from '../wire/address.ts';
 
 /** Where an intercept listens: by TCP, or, for replays of the same host, a Unix socket by its path. */

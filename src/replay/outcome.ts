@@ -3,9 +3,9 @@ import type { Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
 import type { HostLimit } from '../transport/transport.ts';
-import type { Trouble } from './contact.ts';
-import type { PoolEvent } from './pool-connection.ts';
-import type { StateLost } from './session-state.ts';
+import type { Trouble } from './engine/contact.ts';
+import type { PoolEvent } from './pool/connection.ts';
+import type { StateLost } from './session/session-state.ts';
 
 /** Why a command that should have run did not, or was not seen to. */
 export type LostCause =

@@ -2,10 +2,10 @@ import type { CloseHow, SessionMeta } from '../flow/events.ts';
 import type { SessionTimes } from '../flow/timetable.ts';
 import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
-import type { EarlySession } from './early.ts';
 import { type Destination, ONLY } from './mappings.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReplayedSession } from './replayed-session.ts';
+import type { EarlySession } from './session/early.ts';
 
 /** Slots let go at the head of the queue before it is cut. */
 const CUT_SLOTS = 1024;

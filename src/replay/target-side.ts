@@ -1,8 +1,8 @@
-import type { Admission } from './admission.ts';
-import type { CommitOrder } from './commit-order.ts';
-import type { Contact } from './contact.ts';
-import type { Pool } from './pool.ts';
-import type { SessionReplay } from './session.ts';
+import type { Admission } from './engine/admission.ts';
+import type { CommitOrder } from './engine/commit-order.ts';
+import type { Contact } from './engine/contact.ts';
+import type { Pool } from './pool/pool.ts';
+import type { SessionReplay } from './session/session.ts';
 
 /**
  * What an engine keeps for each target of a run: one that is full, gone or slow to commit holds back its own sessions, and

@@ -2,7 +2,7 @@ import type { SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import { saysNoRoom } from '../mysql/login-errors.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
-import type { StateLost } from '../replay/session-state.ts';
+import type { StateLost } from '../replay/session/session-state.ts';
 import { type Accounts, emptyAccounts } from './accounts.ts';
 import { addCause } from './tally.ts';
 import { unrecordedError } from './unrecorded.ts';

@@ -1,9 +1,9 @@
 /** Errors that the target answered where the recording has none, or another one. */
 import { counted, shortened } from '../counted.ts';
 import { comName, hasText } from '../mysql/command.ts';
-import { Digester } from '../mysql/digest.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import type { Divergence, Outcome } from '../replay/outcome.ts';
+import { Digester } from '../sql/digest/digest.ts';
 import type { Causes } from './tally.ts';
 
 /** Of so many numbers the reasons say one by one. */

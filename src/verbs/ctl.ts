@@ -1,9 +1,9 @@
 import { Command } from '@commander-js/extra-typings';
 import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
-import { type RunStatus, speedText } from './control.ts';
-import { askRun, type ControlRequest } from './control-socket.ts';
-import { formatDuration, print, printJson } from './output.ts';
+import { formatDuration, print, printJson } from '../report/output.ts';
+import { type RunStatus, speedText } from '../run/control/control.ts';
+import { askRun, type ControlRequest } from '../run/control/socket.ts';
 import { parseSpeed } from './replay-options.ts';
 
 const EXAMPLES = `

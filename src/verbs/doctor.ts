@@ -1,20 +1,20 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { counted } from '../counted.ts';
+import { type DoctorOptions, Examination } from '../doctor/examination.ts';
+import { sideReader } from '../doctor/steps.ts';
 import { EXIT, MytapeError } from '../errors.ts';
+import { relyOnCaller } from '../net/host/run-as.ts';
+import { Progress, print, printJson } from '../report/output.ts';
 import { type Step, stepLines } from '../report/step.ts';
+import { TRANSPORTS } from '../run/job.ts';
+import { planMappings, targetText } from '../run/mapping.ts';
 import { type Address, parseAddress } from '../wire/address.ts';
-import { sideReader } from './doctor-steps.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
-import { type DoctorOptions, Examination } from './examination.ts';
-import { TRANSPORTS } from './job.ts';
-import { planMappings, targetText } from './mapping.ts';
-import { Progress, print, printJson } from './output.ts';
 import { parseClients } from './plan-clients.ts';
 import { type LoginChoices, planLogins } from './plan-logins.ts';
 import { checkKey } from './replay-option-checks.ts';
 import { targetTls } from './replay-option-values.ts';
 import { MAPPING_FLAGS } from './replay-options.ts';
-import { relyOnCaller } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
 const EXAMPLES = `
@@ -104,7 +104,7 @@ async function doctorSocket(options: DoctorOptions & SocketChoices): Promise<voi
   const plan = await planMappings(options.target);
   const side = sideReader(archive);
   // It loads mysql2, which other verbs should not wait for.
-  const { examineSocket } = await import('./doctor-socket.ts');
+  const { examineSocket } = await import('../doctor/socket.ts');
   try {
     for (const [index, place] of plan.targets.entries()) {
       if (plan.targets.length > 1) report.begin(targetText(place));

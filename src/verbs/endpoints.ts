@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { RelayAddress } from '../intercept/relay-address.ts';
+import { type Endpoint, type Mapping, sourceText } from '../run/mapping.ts';
 import { parseAddress } from '../wire/address.ts';
-import { type Endpoint, type Mapping, sourceText } from './mapping.ts';
 
 /** Of the environment: where the key is that both ends of a relay share, for command lines that do not say it. */
 export const KEY_FILE_VARIABLE = 'MYTAPE_KEY_FILE';

@@ -1,10 +1,12 @@
 import { closeSync, writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type Archive, openArchive } from '../archive/reader.ts';
+import { DamagedBlocks } from '../capture/damaged-blocks.ts';
 import { counted } from '../counted.ts';
 import { EXIT, MytapeError, withRemedy } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
 import { sayState } from '../report/archive-state.ts';
+import { say, sayLine } from '../report/output.ts';
 import { nameOfLinkType } from '../wire/link-types.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import {
@@ -15,9 +17,7 @@ import {
   writePcapHeader,
   writePcapRecord,
 } from '../wire/pcap.ts';
-import { DamagedBlocks } from './damaged-blocks.ts';
 import { collectSession } from './options.ts';
-import { say, sayLine } from './output.ts';
 
 const EXAMPLES = `
 Examples:

@@ -6,20 +6,20 @@ import { addKeys } from '../archive/keys.ts';
 import { openArchive } from '../archive/reader.ts';
 import { readTlsSessions } from '../archive/tls-sessions.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
+import { countsInWords, inWords, totalOf } from '../capture/import-census.ts';
+import { ImportFilter } from '../capture/import-filter.ts';
+import { readKeyLog } from '../capture/key-log-file.ts';
 import { counted, formatCount } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
 import { DEFAULT_PORT } from '../mysql/port.ts';
+import { checkWritable, goOnAs, makeArchiveFolder, planRunAs, userOption } from '../net/host/run-as.ts';
 import { sayCopies, sayFlood, sayTls } from '../report/archive-state.ts';
+import { type ClockStepJson, ClockStepTeller, stepsAsJson } from '../report/clock-steps.ts';
+import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from '../report/output.ts';
 import { KeyLog } from '../tls/key-log.ts';
-import { type ClockStepJson, ClockStepTeller, stepsAsJson } from './clock-steps.ts';
 import { idleSessionOption } from './idle-session.ts';
-import { countsInWords, inWords, totalOf } from './import-census.ts';
-import { ImportFilter } from './import-filter.ts';
-import { readKeyLog } from './key-log-file.ts';
 import { parsePorts, parseSizeOctets } from './options.ts';
-import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from './output.ts';
-import { checkWritable, goOnAs, makeArchiveFolder, planRunAs, userOption } from './run-as.ts';
 
 /** How often what was imported becomes durable. */
 const TICK_MS = 1000;

@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { basename } from 'node:path';
 import { Command, Option } from '@commander-js/extra-typings';
+import { openCaptures, sumOf } from '../capture/intercept-captures.ts';
 import { counted } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { OPEN, openRegular, ourUsers } from '../files.ts';
@@ -18,14 +19,13 @@ import { RelayRoom } from '../intercept/relay-room.ts';
 import { RelayChannel } from '../intercept/relay-server.ts';
 import { keyWanted, listenRelay } from '../intercept/relay-socket.ts';
 import { parseTarget, TargetList, type TargetRule } from '../intercept/target-list.ts';
-import { CAPTURE_DRIVERS, openInjector, SEND_DRIVERS } from '../net/drivers.ts';
-import { rpFilterWarning } from '../net/rp-filter.ts';
+import { CAPTURE_DRIVERS, openInjector, SEND_DRIVERS } from '../net/capture/drivers.ts';
+import { rpFilterWarning } from '../net/host/rp-filter.ts';
+import { goOnAs, planRunAs, userOption } from '../net/host/run-as.ts';
+import { print, say } from '../report/output.ts';
 import { captureNow, realClock } from '../time.ts';
 import { KEY_FILE_VARIABLE, parseListen } from './endpoints.ts';
-import { openCaptures, sumOf } from './intercept-captures.ts';
-import { print, say } from './output.ts';
 import { type PidFile, writePidFile } from './pid-file.ts';
-import { goOnAs, planRunAs, userOption } from './run-as.ts';
 
 /** Set for a detached child: the path of its pid file. */
 const DETACHED = 'MYTAPE_DETACHED';

@@ -1,13 +1,11 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Archive, openArchive, type SessionRow } from '../archive/reader.ts';
 import { type InsideTls, readTlsSessions } from '../archive/tls-sessions.ts';
+import { readKeyLog } from '../capture/key-log-file.ts';
 import { counted, formatCount } from '../counted.ts';
 import { lossObjects, sayState, sayTls } from '../report/archive-state.ts';
+import { ClockStepTeller } from '../report/clock-steps.ts';
 import { coverageHints } from '../report/coverage.ts';
-import { addCause } from '../report/tally.ts';
-import { endpointText } from '../wire/address.ts';
-import { ClockStepTeller } from './clock-steps.ts';
-import { readKeyLog } from './key-log-file.ts';
 import {
   type Column,
   drained,
@@ -18,7 +16,9 @@ import {
   printJson,
   sayLine,
   Table,
-} from './output.ts';
+} from '../report/output.ts';
+import { addCause } from '../report/tally.ts';
+import { endpointText } from '../wire/address.ts';
 
 const EXAMPLES = `
 Examples:

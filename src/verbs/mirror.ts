@@ -3,28 +3,28 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SNAPSHOTS_FILE } from '../archive/snapshots.ts';
+import { KEYS_MS } from '../capture/followed-keys.ts';
 import { MytapeError } from '../errors.ts';
-import { isThisHost } from '../net/this-host.ts';
-import { LiveConnectionIds } from '../replay/live-connection-ids.ts';
+import { planRunAs, type RunAs } from '../net/host/run-as.ts';
+import { isThisHost } from '../net/host/this-host.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
+import { LiveConnectionIds } from '../replay/session/live-connection-ids.ts';
+import { say, sayLine } from '../report/output.ts';
+import { makeRunFolder } from '../run/folder.ts';
+import type { ReplayJob } from '../run/job.ts';
+import { targetText } from '../run/mapping.ts';
+import { othersFilter, planLive } from '../run/mirror-capture.ts';
+import { type RawMark, sayMark, sayRawMark } from '../run/own-voice-text.ts';
+import { carryOut } from '../run/run.ts';
+import { liveTiming } from '../run/timing.ts';
+import { nameOfServer, parseServerUrl } from '../snapshot/server.ts';
+import type { Snapshotter } from '../snapshot/snapshot.ts';
 import { captureNow } from '../time.ts';
-import { KEYS_MS } from './followed-keys.ts';
 import { idleSessionOption } from './idle-session.ts';
-import type { ReplayJob } from './job.ts';
-import { targetText } from './mapping.ts';
-import { othersFilter, planLive } from './mirror-capture.ts';
 import { parseDurationMs, parseSizeOctets } from './options.ts';
-import { say, sayLine } from './output.ts';
-import { type RawMark, sayMark, sayRawMark } from './own-voice-text.ts';
 import { readPassword } from './passwords.ts';
 import { runCommand } from './replay-options.ts';
 import { plannedJob, planRun, planTargets } from './replay-plan.ts';
-import { carryOut } from './replay-run.ts';
-import { liveTiming } from './replay-timing.ts';
-import { planRunAs, type RunAs } from './run-as.ts';
-import { makeRunFolder } from './run-folder.ts';
-import type { Snapshotter } from './snapshot.ts';
-import { nameOfServer, parseServerUrl } from './snapshot-server.ts';
 
 /** Sessions that are there already wait this long for the first snapshot to say who they are. */
 const FIRST_SNAPSHOT_MS = 5_000;
@@ -173,8 +173,8 @@ async function mirror(
     keyLog: undefined,
   };
   // They load mysql2, which no other run should wait for.
-  const { mirroredSide } = await import('./mirrored-side.ts');
-  const snapshots = snapshotFrom === undefined ? undefined : await import('./snapshot.ts');
+  const { mirroredSide } = await import('../run/interlock/mirrored-side.ts');
+  const snapshots = snapshotFrom === undefined ? undefined : await import('../snapshot/snapshot.ts');
   let snapshotter: Snapshotter | undefined;
   let end: NodeJS.Timeout | undefined;
   let rawMarks: RawMark[] = [];

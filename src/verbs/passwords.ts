@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { MytapeError } from '../errors.ts';
-import { readPrivateFile } from '../replay/users.ts';
-import { say, prompt as showPrompt } from './output.ts';
+import { readPrivateFile } from '../replay/accounts/users.ts';
+import { say, prompt as showPrompt } from '../report/output.ts';
 
 const VARIABLE = 'MYTAPE_PASSWORD';
 

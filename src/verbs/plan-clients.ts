@@ -1,7 +1,7 @@
 /** `--clients`, as it is typed. */
 import { InvalidArgumentError } from 'commander';
+import type { ClientsChoice } from '../run/clients.ts';
 import { Range } from '../transport/clients.ts';
-import type { ClientsChoice } from './replay-clients.ts';
 
 export function parseClients(text: string): ClientsChoice {
   if (text === 'recorded' || text === 'self') return text;

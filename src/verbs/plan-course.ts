@@ -1,6 +1,6 @@
 /** When a replay begins and ends, and how often: from its options to plain data. */
 import { InvalidArgumentError } from 'commander';
-import type { Course } from './control-course.ts';
+import type { Course } from '../run/control/course.ts';
 import { nextTime, type TimeChoice } from './options.ts';
 
 export interface CourseChoices {

@@ -1,10 +1,10 @@
 /** Who the recorded users are on the target: from a replay's options to plain data. */
 import { MytapeError } from '../errors.ts';
-import type { Adopter } from '../replay/adoption.ts';
-import { parseRemap } from '../replay/remap.ts';
-import { readUsersFile } from '../replay/users.ts';
+import type { Adopter } from '../replay/accounts/adoption.ts';
+import { parseRemap } from '../replay/accounts/remap.ts';
+import { readUsersFile } from '../replay/accounts/users.ts';
+import type { LoginJob } from '../run/logins.ts';
 import { readPassword } from './passwords.ts';
-import type { LoginJob } from './replay-logins.ts';
 import { serverKeyOf } from './server-key.ts';
 
 /** What the command line says of users and schemas. */

@@ -5,14 +5,14 @@ import type { Archive } from '../archive/reader.ts';
 import { MytapeError } from '../errors.ts';
 import { FollowedClock } from '../flow/followed-clock.ts';
 import { findIdle, type IdleData } from '../flow/idle.ts';
-import type { Window } from '../replay/engine-options.ts';
+import type { Window } from '../replay/engine/options.ts';
 import type { FixedMappings } from '../replay/mappings.ts';
+import { CLOCK_STEP_CHOICES, type OnClockStep } from '../report/clock-steps.ts';
+import { formatTime, sayLine } from '../report/output.ts';
+import { mappedSessions } from '../run/mapping.ts';
+import type { TimingJob } from '../run/timing.ts';
 import type { CaptureNs } from '../time.ts';
-import { CLOCK_STEP_CHOICES, type OnClockStep } from './clock-steps.ts';
-import { mappedSessions } from './mapping.ts';
 import { type TimeChoice, timeIn } from './options.ts';
-import { formatTime, sayLine } from './output.ts';
-import type { TimingJob } from './replay-timing.ts';
 
 /** The range of time scales: from nothing left of a time to a thousand times as long. */
 const MOST_SCALE = 1000;

@@ -1,27 +1,32 @@
 import { Command, Option } from '@commander-js/extra-typings';
 import { type KnownServer, writeKnownServers } from '../archive/known-servers.ts';
 import { ArchiveWriter } from '../archive/writer.ts';
+import {
+  type CaptureChoices,
+  discard,
+  openRecordCapture,
+  type RecordCapture,
+} from '../capture/record-capture.ts';
 import { counted, formatCount } from '../counted.ts';
 import { EXIT, MytapeError } from '../errors.ts';
 import { limitsFor } from '../flow/flow-limits.ts';
 import { DEFAULT_PORT } from '../mysql/port.ts';
-import { CAPTURE_DRIVERS } from '../net/drivers.ts';
+import { CAPTURE_DRIVERS } from '../net/capture/drivers.ts';
+import { checkWritable, goOnAs, planRunAs, type RunAs, userOption } from '../net/host/run-as.ts';
 import { sayCopies, sayFlood, sayTls } from '../report/archive-state.ts';
+import { ClockStepTeller, stepsAsJson } from '../report/clock-steps.ts';
+import { type GapTeller, gapsAsJson } from '../report/gap-teller.ts';
+import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from '../report/output.ts';
+import { SilenceTeller } from '../run/silence-teller.ts';
+import { nameOfServer, parseServerUrl, type SnapshotServer } from '../snapshot/server.ts';
+import type { Snapshotter, SnapshotterOptions } from '../snapshot/snapshot.ts';
 import { type CaptureNs, captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
-import { ClockStepTeller, stepsAsJson } from './clock-steps.ts';
-import { type GapTeller, gapsAsJson } from './gaps.ts';
 import { idleSessionOption } from './idle-session.ts';
 import { type MirrorBeside, startMirror } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
-import { formatDuration, formatOctets, Progress, print, printJson, say, sayLine } from './output.ts';
 import { readPassword } from './passwords.ts';
-import { type CaptureChoices, discard, openRecordCapture, type RecordCapture } from './record-capture.ts';
-import { checkWritable, goOnAs, planRunAs, type RunAs, userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY, serverKeyOf } from './server-key.ts';
-import { SilenceTeller } from './silence-teller.ts';
-import type { Snapshotter, SnapshotterOptions } from './snapshot.ts';
-import { nameOfServer, parseServerUrl, type SnapshotServer } from './snapshot-server.ts';
 
 /** How often what was recorded becomes durable. */
 const TICK_MS = 1000;
@@ -248,7 +253,7 @@ function noteServers(dir: string, servers: readonly KnownServer[]): void {
 
 /** Who takes snapshots, of which server, and how they log in. */
 interface SnapshotsToTake extends Pick<SnapshotterOptions, 'server' | 'password' | 'serverKey'> {
-  taking: typeof import('./snapshot.ts');
+  taking: typeof import('../snapshot/snapshot.ts');
 }
 
 /** Before anything is opened: the prompt for a password must not run into the progress. */
@@ -271,7 +276,7 @@ async function prepareSnapshots(options: RecordOptions): Promise<SnapshotsToTake
   });
   const serverKey = serverKeyOf(options);
   // It loads mysql2, which other runs should not wait for.
-  return { taking: await import('./snapshot.ts'), server, password, serverKey };
+  return { taking: await import('../snapshot/snapshot.ts'), server, password, serverKey };
 }
 
 function startSnapshots(

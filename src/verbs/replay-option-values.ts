@@ -1,11 +1,11 @@
 /** What options of a replay stand for: filters, rules, TLS. Reads the files that they name. */
 import { readFileSync } from 'node:fs';
 import { MytapeError } from '../errors.ts';
-import type { FilterChoices } from '../replay/filters.ts';
-import { RewriteRules, type RulesFile } from '../replay/rules.ts';
-import type { SelectionChoices } from '../replay/selection.ts';
+import type { FilterChoices } from '../replay/choice/filters.ts';
+import { RewriteRules, type RulesFile } from '../replay/choice/rules.ts';
+import type { SelectionChoices } from '../replay/choice/selection.ts';
+import type { Endpoint } from '../run/mapping.ts';
 import type { TargetTls } from '../transport/target-tls.ts';
-import type { Endpoint } from './mapping.ts';
 import type { RunOptions } from './replay-options.ts';
 
 export function filtersOf(options: RunOptions): FilterChoices {

@@ -1,9 +1,10 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/drivers.ts';
-import { parseAdopt } from '../replay/adoption.ts';
-import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine-options.ts';
+import { CAPTURE_DRIVERS, SEND_DRIVERS } from '../net/capture/drivers.ts';
+import { userOption } from '../net/host/run-as.ts';
+import { parseAdopt } from '../replay/accounts/adoption.ts';
+import { CONNECT_TIMEOUT_MS, REPLY_TIMEOUT_MS } from '../replay/engine/options.ts';
+import { TRANSPORTS } from '../run/job.ts';
 import { collectMappings, KEY_FILE_VARIABLE, parseRelay } from './endpoints.ts';
-import { TRANSPORTS } from './job.ts';
 import {
   collectSession,
   collectText,
@@ -13,7 +14,6 @@ import {
   parseShare,
 } from './options.ts';
 import { parseClients } from './plan-clients.ts';
-import { userOption } from './run-as.ts';
 import { GET_SERVER_KEY, SERVER_KEY } from './server-key.ts';
 
 export const USERS_FILE_VARIABLE = 'MYTAPE_USERS_FILE';

@@ -4,13 +4,8 @@ import { counted, formatCount } from '../counted.ts';
 import { MytapeError } from '../errors.ts';
 import { FixedMappings } from '../replay/mappings.ts';
 import { sayState } from '../report/archive-state.ts';
-import { routeLine } from '../transport/diagnosis.ts';
-import { type Address, parseAddress } from '../wire/address.ts';
-import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
-import { collectMappings } from './endpoints.ts';
-import { type Mapping, planMappings, resolveMappings, type TargetPlace } from './mapping.ts';
-import { print, printJson, sayLine } from './output.ts';
-import { MAPPING_FLAGS } from './replay-options.ts';
+import { print, printJson, sayLine } from '../report/output.ts';
+import { type Mapping, planMappings, resolveMappings, type TargetPlace } from '../run/mapping.ts';
 import {
   type Kept,
   keep,
@@ -20,7 +15,12 @@ import {
   recordedHosts,
   recordedServers,
   unroutable,
-} from './route-plan.ts';
+} from '../run/route-plan.ts';
+import { routeLine } from '../transport/diagnosis.ts';
+import { type Address, parseAddress } from '../wire/address.ts';
+import { formatPrefix, type Prefix, parsePrefix } from '../wire/prefixes.ts';
+import { collectMappings } from './endpoints.ts';
+import { MAPPING_FLAGS } from './replay-options.ts';
 
 /** More lines than this, and wider prefixes are worth a thought. */
 const MANY_LINES = 32;

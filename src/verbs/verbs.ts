@@ -22,7 +22,7 @@ export const VERBS: readonly Verb[] = [
   {
     name: 'show',
     summary: 'print the commands of sessions and their answers',
-    load: async () => (await import('./show.ts')).showCommand() as Command,
+    load: async () => (await import('./show/show.ts')).showCommand() as Command,
   },
   {
     name: 'export',

@@ -1,13 +1,13 @@
 import { Command } from '@commander-js/extra-typings';
-import { withoutIndex } from '../archive/damage.ts';
+import { withoutIndex } from '../archive/check/damage.ts';
+import { type Finding, type Verification, verifyArchive } from '../archive/check/verify.ts';
 import { rebuildIndex } from '../archive/reader.ts';
-import { type Finding, type Verification, verifyArchive } from '../archive/verify.ts';
 import { counted, formatCount } from '../counted.ts';
 import { EXIT } from '../errors.ts';
 import { printableJson } from '../printable.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
+import { formatOctets, LineWriter, Progress, print, sayLine } from '../report/output.ts';
 import { type Causes, totalOf } from '../report/tally.ts';
-import { formatOctets, LineWriter, Progress, print, sayLine } from './output.ts';
 
 const EXAMPLES = `
 Examples:

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { verifyArchive } from '../../src/archive/check/verify.ts';
 import { type Archive, openArchive, rebuildIndex } from '../../src/archive/reader.ts';
-import { verifyArchive } from '../../src/archive/verify.ts';
 import { MytapeError } from '../../src/errors.ts';
 import { randomFrom } from '../support/random.ts';
 import { blockOf, createWriter, interleave, sessionFrames } from './support.ts';

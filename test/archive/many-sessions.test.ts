@@ -7,11 +7,11 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { packBlocks } from '../../src/archive/block-list.ts';
-import { FORMAT_VERSION } from '../../src/archive/columns.ts';
-import { INDEX_FILE } from '../../src/archive/index-file.ts';
+import { FORMAT_VERSION } from '../../src/archive/index/columns.ts';
+import { INDEX_FILE } from '../../src/archive/index/index-file.ts';
+import { RowTable } from '../../src/archive/index/row-table.ts';
+import type { SessionBlocksRow, SessionRow } from '../../src/archive/index/rows.ts';
 import { openArchive } from '../../src/archive/reader.ts';
-import { RowTable } from '../../src/archive/row-table.ts';
-import type { SessionBlocksRow, SessionRow } from '../../src/archive/rows.ts';
 import { CLI } from '../verbs/mytape.ts';
 import { editIndex, interleave, recordArchive, sessionFrames, temporaryFolder } from './support.ts';
 

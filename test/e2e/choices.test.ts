@@ -5,8 +5,8 @@ import { CLIENT_ADDRESSES } from '../../scripts/lab/network.ts';
 import { makeStart, type Recorded } from '../../scripts/lab/path.ts';
 import type { Server } from '../../scripts/lab/server.ts';
 import { EXIT } from '../../src/errors.ts';
-import { digestOf } from '../../src/mysql/digest.ts';
 import type { Summary } from '../../src/report/summary.ts';
+import { digestOf } from '../../src/sql/digest/digest.ts';
 import {
   countMix,
   GROUPS,

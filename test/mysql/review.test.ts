@@ -7,8 +7,8 @@ import { type HandshakeResponse, parseClientHello } from '../../src/mysql/handsh
 import { Login } from '../../src/mysql/login.ts';
 import { HEADER_OCTETS, payloadLength } from '../../src/mysql/packet.ts';
 import { ReplyReader } from '../../src/mysql/reply-reader.ts';
-import { filePackets } from '../../src/replay/file-packets.ts';
-import { isSendable } from '../../src/replay/rewrite.ts';
+import { filePackets } from '../../src/replay/session/file-packets.ts';
+import { isSendable } from '../../src/replay/session/rewrite.ts';
 import { CAPABILITIES, greeting, hello, Log, ready } from './support/conversation.ts';
 import { command, err, ok, packets, payload } from './support/packets.ts';
 

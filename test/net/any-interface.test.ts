@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket, connect as tcpConnect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { openCapture } from '../../src/net/drivers.ts';
-import { ANY_INTERFACE } from '../../src/net/ring.ts';
+import { openCapture } from '../../src/net/capture/drivers.ts';
+import { ANY_INTERFACE } from '../../src/net/capture/ring.ts';
 import type { PacketSource } from '../../src/wire/packets.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';
 import { Pair, type Side, skip, THERE } from './namespaces.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { openRing } from '../../src/net/capture/ring.ts';
 import type { Injector } from '../../src/net/injector.ts';
-import { openRing } from '../../src/net/ring.ts';
 import { parseAddress } from '../../src/wire/address.ts';
 import type { PacketSource } from '../../src/wire/packets.ts';
 import { HERE, Pair, skip, THERE } from './namespaces.ts';

@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { openRing } from '../../src/net/capture/ring.ts';
 import { errnoName } from '../../src/net/libc.ts';
 import { openMmsgInjector } from '../../src/net/mmsg.ts';
 import { importOptional } from '../../src/net/optional.ts';
-import { openRing } from '../../src/net/ring.ts';
 import { skip } from './namespaces.ts';
 
 const NOBODY = 65534;

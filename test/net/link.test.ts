@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
+import { openRing } from '../../src/net/capture/ring.ts';
 import { openMmsgInjector } from '../../src/net/mmsg.ts';
-import { openRing } from '../../src/net/ring.ts';
 import { HERE, Pair, skip, THERE } from './namespaces.ts';
 import {
   FAMILIES,

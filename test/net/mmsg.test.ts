@@ -1,4 +1,4 @@
-import { openInjector } from '../../src/net/drivers.ts';
+import { openInjector } from '../../src/net/capture/drivers.ts';
 import { injectorContract } from './injector-contract.ts';
 
 injectorContract({ name: 'mmsg', open: (options) => openInjector('mmsg', options) });

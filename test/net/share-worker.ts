@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { openRing } from '../../src/net/ring.ts';
+import { openRing } from '../../src/net/capture/ring.ts';
 import { LINKTYPE } from '../../src/wire/packets.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
+import { openRing } from '../../src/net/capture/ring.ts';
 import { openMmsgInjector } from '../../src/net/mmsg.ts';
-import { openRing } from '../../src/net/ring.ts';
 import { addressFromOctets, parseAddress } from '../../src/wire/address.ts';
 import { SegmentWriter } from '../../src/wire/emit.ts';
 import { IcmpError, TOO_LONG_FILTER } from '../../src/wire/icmp.ts';

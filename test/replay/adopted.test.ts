@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
-import type { Adoption } from '../../src/replay/adoption.ts';
-import { SchemaRemap } from '../../src/replay/remap.ts';
+import type { Adoption } from '../../src/replay/accounts/adoption.ts';
+import { SchemaRemap } from '../../src/replay/accounts/remap.ts';
 import type { FakeTarget } from '../transport/fake.ts';
-import { cutAll, dies, sent, USERS } from './killed.ts';
-import { Tape } from './tape.ts';
-import { replay, START_MS } from './world.ts';
+import { cutAll, dies, sent, USERS } from './support/killed.ts';
+import { Tape } from './support/tape.ts';
+import { replay, START_MS } from './support/world.ts';
 
 const KNOWN: Adoption = {
   user: 'app',

@@ -6,9 +6,9 @@ import { type ChangeUser, parseChangeUser, writeChangeUser } from '../../src/mys
 import { COM } from '../../src/mysql/command.ts';
 import { nativePassword } from '../../src/mysql/native-password.ts';
 import type { FakeConnection, FakeTarget } from '../transport/fake.ts';
-import { dies, sent } from './killed.ts';
-import { Tape, type TapeSession } from './tape.ts';
-import { replay } from './world.ts';
+import { dies, sent } from './support/killed.ts';
+import { Tape, type TapeSession } from './support/tape.ts';
+import { replay } from './support/world.ts';
 
 const PASSWORDS = { app: 'secret', other: 'hidden', open: '' };
 const TARGET: FakeTarget = { users: PASSWORDS };

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
-import type { EngineOptions } from '../../src/replay/engine-options.ts';
-import { CommandKinds } from '../../src/replay/kinds.ts';
-import { RewriteRules } from '../../src/replay/rules.ts';
-import { SchemaPerCopy } from '../../src/replay/schema-per-copy.ts';
-import { Selection, type SelectionChoices } from '../../src/replay/selection.ts';
-import { dies } from './killed.ts';
-import { Tape } from './tape.ts';
-import { type Run, replay } from './world.ts';
+import { SchemaPerCopy } from '../../src/replay/accounts/schema-per-copy.ts';
+import { CommandKinds } from '../../src/replay/choice/kinds.ts';
+import { RewriteRules } from '../../src/replay/choice/rules.ts';
+import { Selection, type SelectionChoices } from '../../src/replay/choice/selection.ts';
+import type { EngineOptions } from '../../src/replay/engine/options.ts';
+import { dies } from './support/killed.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay } from './support/world.ts';
 
 /** Text, or the command's number, of what each connection got. */
 function heard({ transport }: Run): (string | number)[][] {

@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { COM } from '../../src/mysql/command.ts';
 import type { FakeConnection, FakeTarget, Received } from '../transport/fake.ts';
-import { type Combination, combination, setupOf, tapeOf, USERS } from './combination.ts';
-import { type Run, replay, START_MS } from './world.ts';
+import { type Combination, combination, setupOf, tapeOf, USERS } from './support/combination.ts';
+import { type Run, replay, START_MS } from './support/world.ts';
 
 const FINE_MS = 3_000;
 const TOO_MANY_CONNECTIONS = 1040;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { decodeSessions } from '../../src/flow/decode.ts';
 import { COM } from '../../src/mysql/command.ts';
 import { FIXTURE_PORT, fixture, pcapSource } from '../flow/support/capture.ts';
-import { replay, sum } from './world.ts';
+import { replay, sum } from './support/world.ts';
 
 for (const name of ['mariadb-cli', 'mysql2', 'sysbench-text', 'sysbench-prepared']) {
   for (const speed of [Number.POSITIVE_INFINITY, 3]) {

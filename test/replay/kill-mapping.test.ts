@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
-import { ConnectionIds } from '../../src/replay/connection-ids.ts';
-import { processKillId } from '../../src/replay/kill.ts';
+import { ConnectionIds } from '../../src/replay/session/connection-ids.ts';
+import { processKillId } from '../../src/replay/session/kill.ts';
 import { type FakeConnection, FIRST_CONNECTION } from '../transport/fake.ts';
-import { dies, sent, USERS } from './killed.ts';
-import { id4, Tape } from './tape.ts';
-import { replay, START_MS } from './world.ts';
+import { dies, sent, USERS } from './support/killed.ts';
+import { id4, Tape } from './support/tape.ts';
+import { replay, START_MS } from './support/world.ts';
 
 const FIRST = FIRST_CONNECTION;
 

@@ -3,12 +3,12 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { LocalFile } from '../../src/mysql/command.ts';
 import { HEADER_OCTETS, payloadLength } from '../../src/mysql/packet.ts';
-import { filePackets } from '../../src/replay/file-packets.ts';
+import { filePackets } from '../../src/replay/session/file-packets.ts';
 import { packets } from '../mysql/support/packets.ts';
 import type { FakeTarget } from '../transport/fake.ts';
-import { sent, USERS } from './killed.ts';
-import { localFile, Tape } from './tape.ts';
-import { replay, START_MS } from './world.ts';
+import { sent, USERS } from './support/killed.ts';
+import { localFile, Tape } from './support/tape.ts';
+import { replay, START_MS } from './support/world.ts';
 
 const SQL = 'LOAD DATA LOCAL INFILE "x" INTO TABLE t';
 const INFILE = { reply: { kind: 'infile', affected: 2 } } as const;

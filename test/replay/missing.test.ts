@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Coverage } from '../../src/flow/events.ts';
 import { COM } from '../../src/mysql/command.ts';
-import { CommandKinds } from '../../src/replay/kinds.ts';
-import { Selection } from '../../src/replay/selection.ts';
-import { sent } from './killed.ts';
-import { id4, Tape, type TapeSession } from './tape.ts';
-import { replay, sum } from './world.ts';
+import { CommandKinds } from '../../src/replay/choice/kinds.ts';
+import { Selection } from '../../src/replay/choice/selection.ts';
+import { sent } from './support/killed.ts';
+import { id4, Tape, type TapeSession } from './support/tape.ts';
+import { replay, sum } from './support/world.ts';
 
 const LAST = 0xffffffff;
 const LONG = 3;

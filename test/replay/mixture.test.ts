@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { CLIENT, EXTENDED } from '../../src/mysql/capabilities.ts';
 import { writeChangeUser } from '../../src/mysql/change-user.ts';
 import { COM } from '../../src/mysql/command.ts';
-import { ConnectionIds } from '../../src/replay/connection-ids.ts';
+import { ConnectionIds } from '../../src/replay/session/connection-ids.ts';
 import type { FakeTarget } from '../transport/fake.ts';
-import { cutAll, dies } from './killed.ts';
-import { type Answered, id4, localFile, Tape, type TapeSession } from './tape.ts';
-import { replay } from './world.ts';
+import { cutAll, dies } from './support/killed.ts';
+import { type Answered, id4, localFile, Tape, type TapeSession } from './support/tape.ts';
+import { replay } from './support/world.ts';
 
 const PASSWORDS = { app: 'secret', other: 'hidden' };
 const LOAD = 'LOAD DATA LOCAL INFILE "x" INTO TABLE t';

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { COM } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import type { FakeTarget } from '../transport/fake.ts';
-import { USERS } from './killed.ts';
-import { Tape } from './tape.ts';
-import { replay } from './world.ts';
+import { USERS } from './support/killed.ts';
+import { Tape } from './support/tape.ts';
+import { replay } from './support/world.ts';
 
 const ID = 'SELECT CONNECTION_ID()';
 const ROW: Partial<Reply> = { kind: 'rows', rows: 1, columns: 1, hash: 1, hashUnordered: 1 };

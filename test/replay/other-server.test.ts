@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ConnectionIds } from '../../src/replay/connection-ids.ts';
 import { FixedMappings } from '../../src/replay/mappings.ts';
+import { ConnectionIds } from '../../src/replay/session/connection-ids.ts';
 import type { FakeConnection, FakeTarget } from '../transport/fake.ts';
-import { USERS } from './killed.ts';
-import { Tape } from './tape.ts';
-import { type Run, replay, type Setup } from './world.ts';
+import { USERS } from './support/killed.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay, type Setup } from './support/world.ts';
 
 const A = { server: '10.0.0.5' };
 const B = { server: '10.0.0.6' };

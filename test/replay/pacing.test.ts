@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Tape } from './tape.ts';
-import { type Run, replay, START_MS } from './world.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay, START_MS } from './support/world.ts';
 
 /** When the target got each command of the nth connection, ms since the start. */
 function arrivals({ transport }: Run, connection = 0): number[] {

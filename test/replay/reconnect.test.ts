@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { COM } from '../../src/mysql/command.ts';
 import type { CloseCause } from '../../src/transport/transport.ts';
 import type { FakeTarget, Welcome } from '../transport/fake.ts';
-import { cutAll, dies, down, sent, USERS } from './killed.ts';
-import { Tape } from './tape.ts';
-import { replay, START_MS } from './world.ts';
+import { cutAll, dies, down, sent, USERS } from './support/killed.ts';
+import { Tape } from './support/tape.ts';
+import { replay, START_MS } from './support/world.ts';
 
 describe('a connection that ends before its session', () => {
   for (const cause of ['reset', 'fin', 'timeout'] as CloseCause[]) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RecordedSession } from '../../src/replay/recorded.ts';
-import { Tape } from './tape.ts';
+import { Tape } from './support/tape.ts';
 
 test('a command is held until the last copy is through with it, however long the session is', () => {
   const count = 5000;

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { COM } from '../../src/mysql/command.ts';
 import { nativePassword } from '../../src/mysql/native-password.ts';
 import type { FakeTarget } from '../transport/fake.ts';
-import { USERS } from './killed.ts';
-import { Tape } from './tape.ts';
-import { replay, START_MS } from './world.ts';
+import { USERS } from './support/killed.ts';
+import { Tape } from './support/tape.ts';
+import { replay, START_MS } from './support/world.ts';
 
 const DENIED = 1045;
 const UNKNOWN_SCHEMA = 1049;

@@ -4,11 +4,11 @@ import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { parseChangeUser, writeChangeUser } from '../../src/mysql/change-user.ts';
 import { COM } from '../../src/mysql/command.ts';
 import { textOf } from '../../src/mysql/query-attributes.ts';
-import { SchemaRemap } from '../../src/replay/remap.ts';
+import { SchemaRemap } from '../../src/replay/accounts/remap.ts';
 import type { FakeConnection, FakeTarget } from '../transport/fake.ts';
-import { dies, sent, USERS } from './killed.ts';
-import { Tape, type TapeSession } from './tape.ts';
-import { replay } from './world.ts';
+import { dies, sent, USERS } from './support/killed.ts';
+import { Tape, type TapeSession } from './support/tape.ts';
+import { replay } from './support/world.ts';
 
 /** Two of them swap their names, so that a name that is replaced twice shows. */
 const remapSchema = new SchemaRemap(

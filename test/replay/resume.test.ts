@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Done } from '../../src/replay/resume.ts';
-import { Tape } from './tape.ts';
-import { type Run, replay } from './world.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay } from './support/world.ts';
 
 function done(
   counted: readonly number[],

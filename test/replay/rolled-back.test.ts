@@ -4,9 +4,9 @@ import { describe, test } from 'node:test';
 import { COM } from '../../src/mysql/command.ts';
 import { STATUS } from '../../src/mysql/packet.ts';
 import type { FakeTarget } from '../transport/fake.ts';
-import { sent, USERS } from './killed.ts';
-import { id4, Tape } from './tape.ts';
-import { replay } from './world.ts';
+import { sent, USERS } from './support/killed.ts';
+import { id4, Tape } from './support/tape.ts';
+import { replay } from './support/world.ts';
 
 const IN_TRANSACTION = { reply: { status: STATUS.inTransaction } };
 const DEADLOCK = { reply: { kind: 'err', errno: 1213 } } as const;

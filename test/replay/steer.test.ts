@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Tape } from './tape.ts';
-import { type Run, replay, START_MS } from './world.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay, START_MS } from './support/world.ts';
 
 /** Queries every 100 ms. */
 function tape(queries = 10): Tape {

@@ -3,8 +3,8 @@ import { describe, test } from 'node:test';
 import { FollowedClock } from '../../src/flow/followed-clock.ts';
 import { IdleGaps } from '../../src/flow/idle.ts';
 import { Timetable, type TimetableOptions } from '../../src/flow/timetable.ts';
-import { Tape } from './tape.ts';
-import { type Run, replay, START_MS } from './world.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay, START_MS } from './support/world.ts';
 
 const MS = 1e6;
 

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
 import { CAPABILITIES, type FakeConnection } from '../transport/fake.ts';
-import { cutAll, USERS } from './killed.ts';
-import { id4, Tape, type TapeSession } from './tape.ts';
-import { replay } from './world.ts';
+import { cutAll, USERS } from './support/killed.ts';
+import { id4, Tape, type TapeSession } from './support/tape.ts';
+import { replay } from './support/world.ts';
 
 const INT = [3, 0];
 const SHORT = [2, 0];

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { COM } from '../../src/mysql/command.ts';
 import { STATUS } from '../../src/mysql/packet.ts';
-import { Tape } from './tape.ts';
-import { type Run, replay, START_MS } from './world.ts';
+import { Tape } from './support/tape.ts';
+import { type Run, replay, START_MS } from './support/world.ts';
 
 const MS = 1e6;
 

@@ -11,7 +11,7 @@ import {
 } from '../../src/report/accounts.ts';
 import { ClosedSessions } from '../../src/report/closed-sessions.ts';
 import { SummaryObserver } from '../../src/report/summary.ts';
-import { Tape } from '../replay/tape.ts';
+import { Tape } from '../replay/support/tape.ts';
 
 const COPIES = 2;
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Divergence, Outcome } from '../../src/replay/outcome.ts';
 import { type RunFacts, type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
 import { summaryLines } from '../../src/report/terminal.ts';
-import { Tape } from '../replay/tape.ts';
+import { Tape } from '../replay/support/tape.ts';
 import { makeReply } from '../transport/fake.ts';
 
 const session = new Tape()

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SummaryObserver, summarize } from '../../src/report/summary.ts';
 import { mergeTallies } from '../../src/report/tally.ts';
-import { Tape } from '../replay/tape.ts';
+import { Tape } from '../replay/support/tape.ts';
 import { makeReply } from '../transport/fake.ts';
 import { FACTS } from './facts.ts';
 

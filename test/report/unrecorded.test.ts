@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Reply } from '../../src/mysql/reply.ts';
 import { exampleOf, unrecordedReasons, withoutValues } from '../../src/report/unrecorded.ts';
-import { Tape } from '../replay/tape.ts';
-import { replay } from '../replay/world.ts';
+import { Tape } from '../replay/support/tape.ts';
+import { replay } from '../replay/support/world.ts';
 import { makeReply } from '../transport/fake.ts';
 
 const NO_TABLE: Partial<Reply> = { kind: 'err', errno: 1146, message: "Table 'shop.orders' doesn't exist" };

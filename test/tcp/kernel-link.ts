@@ -4,9 +4,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { bindPacket } from '../../src/net/capture/packet-socket.ts';
+import { openRing } from '../../src/net/capture/ring.ts';
 import { AF_PACKET, check, interfaceIndex, koffi, openSocket, SOCK_RAW } from '../../src/net/libc.ts';
-import { bindPacket } from '../../src/net/packet-socket.ts';
-import { openRing } from '../../src/net/ring.ts';
 import { captureNow } from '../../src/time.ts';
 import { type Address, formatIpv4, parseAddress } from '../../src/wire/address.ts';
 import { PARSE, Segment } from '../../src/wire/segment.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { resolveHost } from '../../src/net/resolve.ts';
+import { resolveHost } from '../../src/net/host/resolve.ts';
+import { sourceText } from '../../src/run/mapping.ts';
 import {
   collectMappings,
   parseEndpoint,
@@ -8,7 +9,6 @@ import {
   parseMapping,
   parseRelay,
 } from '../../src/verbs/endpoints.ts';
-import { sourceText } from '../../src/verbs/mapping.ts';
 
 describe('endpoints', () => {
   test('HOST:PORT, names and IPv6 in brackets included', () => {

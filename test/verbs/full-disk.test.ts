@@ -13,9 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { checkpointPath } from '../../src/verbs/checkpoint-file.ts';
-import { canBeResumed, endRunFile, type RunFile, writeRunFile } from '../../src/verbs/checkpoint-run.ts';
-import { giveRunReserveBack, takeRunReserve, writeSummary } from '../../src/verbs/run-folder.ts';
+import { checkpointPath } from '../../src/run/checkpoint/file.ts';
+import { canBeResumed, endRunFile, type RunFile, writeRunFile } from '../../src/run/checkpoint/run-file.ts';
+import { giveRunReserveBack, takeRunReserve, writeSummary } from '../../src/run/folder.ts';
 import { fillUp, interleave, recordArchive, sessionFrames } from '../archive/support.ts';
 import { ROOT } from '../support/root.ts';
 import { noSmallDisk, onSmallDisk } from '../support/small-disk.ts';

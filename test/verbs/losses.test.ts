@@ -8,7 +8,7 @@ import { writeKnownServers } from '../../src/archive/known-servers.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { Step } from '../../src/report/step.ts';
 import type { Summary } from '../../src/report/summary.ts';
-import type { DryReport } from '../../src/verbs/dry-report.ts';
+import type { DryReport } from '../../src/run/dry/report.ts';
 import {
   blockOf,
   createWriter,

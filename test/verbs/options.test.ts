@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { formatDuration, formatOctets } from '../../src/report/output.ts';
 import {
   collectSession,
   nextTime,
@@ -10,7 +11,6 @@ import {
   parseSizeOctets,
   parseTime,
 } from '../../src/verbs/options.ts';
-import { formatDuration, formatOctets } from '../../src/verbs/output.ts';
 
 describe('option values', () => {
   test('durations', () => {

@@ -20,16 +20,16 @@ import * as fc from 'fast-check';
 import { MytapeError } from '../../src/errors.ts';
 import type { SessionMeta } from '../../src/flow/events.ts';
 import { SummaryObserver } from '../../src/report/summary.ts';
-import { Checkpoints } from '../../src/verbs/checkpoint.ts';
-import { newRunId } from '../../src/verbs/checkpoint-file.ts';
+import { Checkpoints } from '../../src/run/checkpoint/checkpoint.ts';
+import { newRunId } from '../../src/run/checkpoint/file.ts';
 import {
   beginRunFile,
   readRunFile,
   readRunLeft,
   resumedArgs,
   writeRunFile,
-} from '../../src/verbs/checkpoint-run.ts';
-import { seal } from '../../src/verbs/sealed.ts';
+} from '../../src/run/checkpoint/run-file.ts';
+import { seal } from '../../src/run/checkpoint/sealed.ts';
 
 const COPIES = 2;
 const BEGUN = 30;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
-import { Snapshotter } from '../../src/verbs/snapshot.ts';
+import { Snapshotter } from '../../src/snapshot/snapshot.ts';
 import { temporaryFolder } from '../archive/support.ts';
 import { greeting, OFFERED } from '../mysql/support/mysql8.ts';
 import { column, eof, ok, packets, payload } from '../mysql/support/packets.ts';

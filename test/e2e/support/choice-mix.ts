@@ -1,6 +1,6 @@
 /** Sessions of every kind of statement, of which is known what each changes: what a replay's choice leaves out can be counted. */
 import type { Server } from '../../../scripts/lab/server.ts';
-import type { StatementKind } from '../../../src/mysql/statement-kind.ts';
+import type { StatementKind } from '../../../src/sql/kind/statement-kind.ts';
 import { runSteps, type TestBed } from './path.ts';
 import type { Step } from './steps.ts';
 

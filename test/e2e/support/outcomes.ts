@@ -4,19 +4,19 @@
  */
 import { openArchive } from '../../../src/archive/reader.ts';
 import { readSnapshots } from '../../../src/archive/snapshots.ts';
+import { readKeyLog } from '../../../src/capture/key-log-file.ts';
 import { decodeSessions } from '../../../src/flow/decode.ts';
 import { COM, type Command } from '../../../src/mysql/command.ts';
 import { textOf } from '../../../src/mysql/query-attributes.ts';
-import { ConnectionIds } from '../../../src/replay/connection-ids.ts';
-import { Engine } from '../../../src/replay/engine.ts';
+import { Engine } from '../../../src/replay/engine/engine.ts';
 import type { Divergence, Observer } from '../../../src/replay/outcome.ts';
+import { ConnectionIds } from '../../../src/replay/session/connection-ids.ts';
+import { openLogins } from '../../../src/run/logins.ts';
 import { realClock } from '../../../src/time.ts';
 import { KeyLog } from '../../../src/tls/key-log.ts';
 import { TlsStream } from '../../../src/tls/stream.ts';
 import { SocketTransport } from '../../../src/transport/socket.ts';
-import { readKeyLog } from '../../../src/verbs/key-log-file.ts';
 import { planLogins } from '../../../src/verbs/plan-logins.ts';
-import { openLogins } from '../../../src/verbs/replay-logins.ts';
 
 export interface OutcomesJob {
   archive: string;

@@ -8,7 +8,7 @@ import { Command } from '@commander-js/extra-typings';
 import { MytapeError } from '../../../src/errors.ts';
 import { importCommand } from '../../../src/verbs/import.ts';
 import { lsCommand } from '../../../src/verbs/ls.ts';
-import { showCommand } from '../../../src/verbs/show.ts';
+import { showCommand } from '../../../src/verbs/show/show.ts';
 
 let stdout = '';
 let stderr = '';

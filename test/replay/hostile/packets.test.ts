@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { CLIENT } from '../../../src/mysql/capabilities.ts';
-import { Engine } from '../../../src/replay/engine.ts';
-import { Logins } from '../../../src/replay/logins.ts';
+import { Logins } from '../../../src/replay/accounts/logins.ts';
+import { Engine } from '../../../src/replay/engine/engine.ts';
 import { SummaryObserver } from '../../../src/report/summary.ts';
 import { greeting, OFFERED } from '../../mysql/support/mysql8.ts';
 import { column, eof, ok, packets, payload, row } from '../../mysql/support/packets.ts';
 import type { SimulatedServer } from '../../tcp/server.ts';
 import { type Bed, setUp, TICK_MS } from '../../transport/bed.ts';
-import { Tape } from '../tape.ts';
-import { Book } from '../world.ts';
+import { Tape } from '../support/tape.ts';
+import { Book } from '../support/world.ts';
 import { summaryOf } from './run.ts';
 import { cycle, OTHER_FILE } from './targets.ts';
 

@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { FlowEvent } from '../../../src/flow/events.ts';
 import { payloadLength } from '../../../src/mysql/packet.ts';
-import { Engine } from '../../../src/replay/engine.ts';
-import { Logins } from '../../../src/replay/logins.ts';
+import { Logins } from '../../../src/replay/accounts/logins.ts';
+import { Engine } from '../../../src/replay/engine/engine.ts';
 import { type Summary, SummaryObserver, summarize } from '../../../src/report/summary.ts';
 import { realClock } from '../../../src/time.ts';
 import { SocketTransport } from '../../../src/transport/socket.ts';
 import type { TargetTls } from '../../../src/transport/target-tls.ts';
 import type { Transport } from '../../../src/transport/transport.ts';
-import { Book } from '../world.ts';
+import { Book } from '../support/world.ts';
 
 /** The run's own time-outs: short, since many targets make use of all of them. */
 const CONNECT_TIMEOUT_MS = 300;

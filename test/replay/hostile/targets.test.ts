@@ -1,7 +1,7 @@
 /** Targets that mean no good: the run ends by its own time-outs, each command has its fate, and no file leaves that was not recorded. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { localFile, Tape } from '../tape.ts';
+import { localFile, Tape } from '../support/tape.ts';
 import { replayOnto } from './run.ts';
 import { OTHER_FILE, TARGETS } from './targets.ts';
 

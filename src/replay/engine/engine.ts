@@ -1,0 +1,866 @@
+import type { FlowEvent, SessionMeta } from '../../flow/events.ts';
+import { Pacer } from '../../flow/pacer.ts';
+import { copyOffset } from '../../flow/timetable.ts';
+import { COM, type Command } from '../../mysql/command.ts';
+import { sqlAt } from '../../mysql/query-attributes.ts';
+import type { Reply } from '../../mysql/reply.ts';
+import { isRolledBack } from '../../mysql/rolled-back.ts';
+import { type Alarm, openPlainAlarm } from '../../net/timer.ts';
+import { notComparable } from '../../sql/comparable.ts';
+import type { CaptureNs, MonotonicMs } from '../../time.ts';
+import type {
+  CloseCause,
+  Connection,
+  ConnectionHandler,
+  HostLimit,
+  Transport,
+} from '../../transport/transport.ts';
+import { type LoginPlan, Logins } from '../accounts/logins.ts';
+import { divergenceOf, type LostCause, type Observer, type Outcome } from '../outcome.ts';
+import type { PoolEvent } from '../pool/connection.ts';
+import { Pool, type PoolOwner } from '../pool/pool.ts';
+import type { RecordedSession } from '../recorded.ts';
+import type { ReplayedSession } from '../replayed-session.ts';
+import { Pins } from '../session/pins.ts';
+import { RawSession } from '../session/raw-session.ts';
+import { remappedPacket } from '../session/rewrite.ts';
+import { type InFlight, type SessionOwner, SessionReplay } from '../session/session.ts';
+import type { StateLost } from '../session/session-state.ts';
+import { isRefusedAgain } from '../session/user-change.ts';
+import { hasCopy, type Share, WHOLE } from '../share.ts';
+import type { TargetSide } from '../target-side.ts';
+import { Admission } from './admission.ts';
+import { CommitOrder } from './commit-order.ts';
+import { Contact, type Stage } from './contact.ts';
+import { DueHeap } from './heap.ts';
+import { Intake, type IntakeOwner } from './intake.ts';
+import { CLOCK_SET_MS, furthestBehind, LIVE_SKEW_MS, type LiveSource } from './live.ts';
+import { CONNECT_TIMEOUT_MS, type EngineOptions, REPLY_TIMEOUT_MS } from './options.ts';
+import { ReadAhead, type ReadAheadOwner } from './read-ahead.ts';
+import { Debt, StallWatch } from './stalls.ts';
+import { starvers } from './starvation.ts';
+
+/** An answer may take REPLY_TIMEOUT_MS, or as many times as long as the recorded one, whichever is more. */
+const REPLY_TIMEOUT_FACTOR = 20;
+
+/** How long the end of a connection may take, ms, where an answer may not take less: a server may talk for ever after COM_QUIT. */
+const CLOSE_TIMEOUT_MS = 60_000;
+
+const SWEEP_MS = 1_000;
+
+/** From one alarm to the next at least: what is due in between goes together, because to be woken costs more than to send. */
+const WAKES_APART_MS = 0.1;
+
+/** A time in which nothing is due is a rest from so much on, ms. */
+const LEAST_REST_MS = 5_000;
+
+/** A time in which nothing is due, because nothing was recorded. */
+export interface Rest {
+  until: MonotonicMs;
+  /** What was recorded when it ends; undefined where times are not as recorded. */
+  at: CaptureNs | undefined;
+}
+
+/** Whether an answer that differs need not have. */
+function isComparable({ command, text }: Outcome): boolean {
+  return command.com !== COM.processInfo && notComparable(text.packet, sqlAt(text.packet)) === undefined;
+}
+
+/**
+ * Replays what a decoder tells (FlowEvents) onto a transport: N copies of each session, each paced from one anchor,
+ * every command accounted for to the observers. Of several engines that share a run, exactly one tells of each
+ * recorded session and command as such.
+ */
+export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwner, ReadAheadOwner {
+  readonly #options: EngineOptions;
+  readonly #transport: Transport;
+  readonly #observers: readonly Observer[];
+  readonly #share: Share;
+  readonly #intake: Intake;
+  readonly #ahead: ReadAhead;
+  readonly #live = new Set<ReplayedSession>();
+  /** Of them, those that are logged in, or were. */
+  readonly #opened = new Set<ReplayedSession>();
+  readonly #due = new DueHeap<ReplayedSession>();
+  readonly #pins: Pins | undefined;
+  /** By number of the target. */
+  readonly #sides: readonly TargetSide[];
+  readonly connectTimeoutMs: number;
+  readonly #replyTimeoutMs: number;
+  readonly #closeTimeoutMs: number;
+  /** How much later than copy 0 each copy is due, ms. */
+  readonly #offsets: Float64Array;
+  readonly #alarm: Alarm;
+  /** While it runs, and after. */
+  #stalls: StallWatch | undefined;
+  /** How much of what is read too late is the target's doing. */
+  readonly #backlog = new Debt(0);
+  #pacer: Pacer | undefined;
+  #alarmDue = Number.POSITIVE_INFINITY;
+  #wokeAt: MonotonicMs = Number.NEGATIVE_INFINITY;
+  /** When the pause ended that was last, or what is due when changed otherwise; what waited for that is not late. */
+  #resumedAt: MonotonicMs = Number.NEGATIVE_INFINITY;
+  /** The latest scheduled moment of which a command was sent. */
+  #sentTo: CaptureNs = 0;
+  #wakeEnd: (() => void) | undefined;
+  #stopped = false;
+  #isOver = false;
+  /** It was stopped because its time was over: what is not begun is skipped. */
+  #outOfTime = false;
+
+  constructor(options: EngineOptions, transport: Transport, observers: readonly Observer[]) {
+    this.#options = options;
+    this.#transport = transport;
+    this.#observers = observers;
+    this.#share = options.share ?? WHOLE;
+    if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
+    this.connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
+    this.#closeTimeoutMs = Math.min(CLOSE_TIMEOUT_MS, this.#replyTimeoutMs);
+    this.#alarm = (options.openAlarm ?? openPlainAlarm)(() => this.#wake());
+    const spreadMs = options.timing?.spreadMs ?? 0;
+    this.#offsets = Float64Array.from({ length: options.copies }, (_, copy) => copyOffset(copy, spreadMs));
+    this.#intake = new Intake(options, this.#share, observers, this);
+    const kind = options.live !== undefined ? 'live' : spreadMs > 0 ? 'spread' : 'archive';
+    this.#ahead = new ReadAhead(kind, this);
+    const { targets = 1 } = options;
+    this.#sides = Array.from({ length: targets }, (_, index) => this.#makeSide(index));
+    if (options.anchor !== undefined)
+      this.#pacer = new Pacer(options.speed, options.anchor.at, options.anchor.now);
+  }
+
+  #makeSide(index: number): TargetSide {
+    const { copies, speed, maxConnections, connectRate, pool, orderBy } = this.#options;
+    const admission = new Admission({
+      copies,
+      asRecorded: !Number.isFinite(speed),
+      mostOpen: maxConnections,
+      perSecond: connectRate,
+      seed: this.#share.index,
+    });
+    return {
+      index,
+      admission,
+      contact: new Contact(SWEEP_MS),
+      pool: pool === undefined ? undefined : new Pool<SessionReplay>(pool, this, maxConnections),
+      order: orderBy === undefined ? undefined : new CommitOrder(copies, this, this.#share),
+    };
+  }
+
+  /** Resolves when every session that was begun is over. Rejects where the recording cannot be read. */
+  async run(events: AsyncIterable<readonly FlowEvent[]>): Promise<void> {
+    const sweep = setInterval(() => this.#sweep(), SWEEP_MS);
+    const stalls = new StallWatch({
+      now: () => this.now(),
+      load: this.#options.load,
+      isFull: () => this.#ahead.isFull,
+      stalled: (ms) => {
+        for (const observer of this.#observers) observer.stalled?.(ms);
+      },
+    });
+    this.#stalls = stalls;
+    try {
+      for await (const batch of events) {
+        // Stopped while this batch was awaited: what it would begin, nobody would end.
+        if (this.#stopped) break;
+        this.#pacer ??= new Pacer(this.#options.speed, batch[0].session.at, this.now());
+        // A session that does not catch up is due when it is: it has nothing of an earlier backlog.
+        if (!this.catchesUp) this.#backlog.forgive();
+        if (!this.#intake.take(batch)) break;
+        this.#transport.flush();
+        const last = batch.at(-1);
+        if (last !== undefined) await this.#room(last.at);
+        if (this.#stopped) break;
+      }
+      this.#intake.finish();
+      this.#transport.flush();
+      await this.#allOver();
+      await this.#leavePools();
+    } finally {
+      clearInterval(sweep);
+      stalls.close();
+      this.#alarm.close();
+      this.#isOver = true;
+    }
+    for (const recorded of this.#intake.recorded) this.#tellParked(recorded);
+  }
+
+  /**
+   * Ends the run early: what is under way may finish. The rest is lost as interrupted, or, as if the recording ended here,
+   * skipped as out-of-time. Returns how long what is under way may take at most, ms; then its time-out ends it.
+   */
+  stop(cause: 'interrupted' | 'out-of-time' = 'interrupted'): number {
+    this.#outOfTime ||= cause === 'out-of-time' && !this.#stopped;
+    this.#stopped = true;
+    this.#ahead.stop();
+    for (const session of [...this.#live]) session.stop();
+    this.#transport.flush();
+    return this.#longestMs();
+  }
+
+  #longestMs(): number {
+    const now = this.now();
+    let longest = 0;
+    for (const session of this.#live) {
+      const ms = this.#patienceMs(session) - (now - session.busySince);
+      if (Number.isFinite(ms)) longest = Math.max(longest, ms);
+    }
+    return longest;
+  }
+
+  /** Sessions that have begun their commands, and are not over. */
+  get openSessions(): number {
+    return this.#opened.size;
+  }
+
+  /** The latest scheduled moment of which a command was sent. */
+  get sentTo(): CaptureNs {
+    return this.#sentTo;
+  }
+
+  /** Nothing is under way, and nothing is due, until when? undefined: something is, or nothing is left. */
+  get rest(): Rest | undefined {
+    const until = this.#dueNext(this.#ahead.nextReadDue);
+    if (until === Infinity || until - this.now() < LEAST_REST_MS || this.#stopped || this.#isPaused)
+      return undefined;
+    for (const { state } of this.#live) if (state !== 'waiting' && state !== 'ready') return undefined;
+    const isAsRecorded = this.#options.timing?.timetable === undefined;
+    return { until, at: isAsRecorded ? this.#pacer?.momentAt(until) : undefined };
+  }
+
+  /** Every session that was read is over, and nothing more is to be read. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** From `now` on: the same for every share of a run. Infinity: as fast as the target takes it. */
+  setSpeed(speed: number, now = this.now()): void {
+    this.#pacer?.setSpeed(speed, now, this.#sentTo);
+    for (const { admission } of this.#sides) admission.asRecorded = !Number.isFinite(speed);
+    // Think times that are under way may be over all at once.
+    if (!this.catchesUp) this.#resumedAt = now;
+    this.#retime();
+  }
+
+  /** No command is sent, no session begins, until `resume`. */
+  pause(now = this.now()): void {
+    this.#pacer?.pause(now, this.#sentTo);
+    this.#retime();
+  }
+
+  resume(now = this.now()): void {
+    if (this.#pacer?.paused !== true) return;
+    this.#resumedAt = now;
+    this.#pacer.resume(this.#resumedAt);
+    for (const { pool } of this.#sides) pool?.resume();
+    this.#retime();
+  }
+
+  /** Ends the run at once, by RST. */
+  cut(): void {
+    this.#stopped = true;
+    this.#outOfTime = false;
+    this.#ahead.stop();
+    for (const session of [...this.#live]) session.cut('interrupted');
+    for (const { pool } of this.#sides) pool?.cut();
+    this.#transport.flush();
+  }
+
+  // SessionOwner
+
+  get logins(): Logins {
+    return this.#options.logins;
+  }
+
+  own(command: Command, copy: number): Command {
+    const { schemaPerCopy } = this.#options;
+    if (schemaPerCopy === undefined) return command;
+    const packet = remappedPacket(command, schemaPerCopy.of(copy));
+    // Its recorded answer may come to be known later: what is not its own it has from the recorded one.
+    return packet === command.packet ? command : Object.create(command, { packet: { value: packet } });
+  }
+
+  schemaName(schema: string | undefined, copy: number): string | undefined {
+    const { logins, schemaPerCopy } = this.#options;
+    const name = logins.schema(schema);
+    return name === undefined ? name : (schemaPerCopy?.of(copy).name(name) ?? name);
+  }
+
+  get pins(): Pins | undefined {
+    return this.#pins;
+  }
+
+  pinRefused({ recorded, copy }: ReplayedSession): void {
+    for (const observer of this.#observers) observer.pinRefused?.(recorded.meta, copy);
+  }
+
+  get tls(): boolean {
+    return this.#transport.tls === true;
+  }
+
+  numbered({ recorded, copy }: ReplayedSession, connectionId: number | undefined): void {
+    const { connections } = this.#options;
+    if (connectionId === undefined) connections?.closed(recorded.meta.id, copy);
+    else {
+      connections?.recorded(recorded.meta.id, recorded.meta.connectionId, recorded.destination.server);
+      connections?.opened(recorded.meta.id, copy, connectionId);
+    }
+  }
+
+  voiced(nonce: Uint8Array): void {
+    this.#options.voice?.greeted(nonce);
+  }
+
+  connectionOf(connectionId: number, { recorded, copy }: ReplayedSession, at: CaptureNs): number | undefined {
+    return this.#options.connections?.find(connectionId, copy, recorded.destination.server, at);
+  }
+
+  awaitsConnection(connectionId: number, { recorded, copy }: ReplayedSession, at: CaptureNs): boolean {
+    const { server } = recorded.destination;
+    return this.#options.connections?.isAwaited(connectionId, copy, server, at) === true;
+  }
+
+  get isPooled(): boolean {
+    return this.#options.pool !== undefined;
+  }
+
+  poolOf(session: SessionReplay): Pool<SessionReplay> | undefined {
+    return this.#sideOf(session).pool;
+  }
+
+  now(): MonotonicMs {
+    return this.#options.clock.now();
+  }
+
+  due(at: CaptureNs, copy: number): MonotonicMs {
+    const pacer = this.#pacer as Pacer;
+    return pacer.paused ? Number.POSITIVE_INFINITY : pacer.due(at) + this.#offsets[copy];
+  }
+
+  soonestDue(at: CaptureNs): MonotonicMs {
+    return this.due(this.#options.timing?.timetable?.soonest(at) ?? at, 0);
+  }
+
+  dueBehind(since: MonotonicMs, thinkNs: number): MonotonicMs {
+    const pacer = this.#pacer as Pacer;
+    return pacer.paused ? Number.POSITIVE_INFINITY : since + pacer.spanMs(thinkNs);
+  }
+
+  get catchesUp(): boolean {
+    return this.#options.timing?.catchUp !== false;
+  }
+
+  get stalledMs(): number {
+    return this.#stalls?.stalledMs ?? 0;
+  }
+
+  get resumedAt(): MonotonicMs {
+    return this.#resumedAt;
+  }
+
+  get skewMs(): number {
+    return this.#options.live === undefined ? 0 : LIVE_SKEW_MS;
+  }
+
+  wakeAt(due: MonotonicMs, session: ReplayedSession): void {
+    this.#due.push(due, session);
+    this.rearm();
+  }
+
+  connect(session: ReplayedSession): Connection {
+    for (const observer of this.#observers) observer.begun?.(session.recorded.meta, session.copy);
+    return this.dial(session, session);
+  }
+
+  // PoolOwner
+
+  get rests(): boolean {
+    return this.#stopped || this.#isPaused;
+  }
+
+  dial(session: ReplayedSession, handler: ConnectionHandler): Connection {
+    const { recorded, copy } = session;
+    const { client } = recorded.meta;
+    const { contact, index: target } = this.#sideOf(session);
+    contact.tried(this.now(), client.text);
+    return this.#transport.connect({ client, copy, target }, handler);
+  }
+
+  lending({ recorded, copy, account }: SessionReplay, waitedMs: number | undefined): void {
+    for (const observer of this.#observers) {
+      observer.begun?.(recorded.meta, copy);
+      if (account !== undefined) observer.lent?.(waitedMs);
+    }
+  }
+
+  pooled(event: PoolEvent): void {
+    for (const observer of this.#observers) observer.pooled?.(event);
+  }
+
+  // SessionOwner, again
+
+  accepted(session: ReplayedSession): void {
+    this.#sideOf(session).contact.accepted();
+  }
+
+  greeted(session: ReplayedSession): void {
+    this.#sideOf(session).contact.greeted();
+  }
+
+  failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs {
+    const until = this.#sideOf(session).contact.failed(this.now(), cause, stage);
+    this.#tellTrouble();
+    return until;
+  }
+
+  again(session: ReplayedSession): void {
+    this.#sideOf(session).admission.again(session);
+    this.#letIn();
+  }
+
+  turnedAway(session: ReplayedSession, by: number | HostLimit): boolean {
+    const { admission, contact } = this.#sideOf(session);
+    if (typeof by !== 'number') contact.notTried();
+    const mayWait = admission.turnedAway(session, this.now());
+    if (mayWait)
+      for (const observer of this.#observers) observer.turnedAway?.(session.recorded.meta, session.copy, by);
+    this.rearm();
+    return mayWait;
+  }
+
+  wasRolledBack({ recorded }: ReplayedSession, { reply }: Command): boolean {
+    return this.#sides[recorded.destination.target].order !== undefined && isRolledBack(reply);
+  }
+
+  waitsForAnswer(session: ReplayedSession, command: Command): boolean {
+    return this.#sideOf(session).order?.waitsForAnswer(command) === true;
+  }
+
+  freeAt(session: SessionReplay, command: Command): MonotonicMs {
+    const freeAt =
+      this.#sideOf(session).order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
+    if (freeAt === Infinity) this.rearm();
+    return freeAt;
+  }
+
+  reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void {
+    const { contact, admission } = this.#sideOf(session);
+    contact.reached();
+    admission.opened(session);
+    for (const observer of this.#observers)
+      observer.reconnected?.(session.recorded.meta, session.copy, lost, commands);
+  }
+
+  adopted(
+    session: ReplayedSession,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void {
+    for (const observer of this.#observers)
+      observer.adopted?.(session.recorded.meta, session.copy, lost, commands, before);
+  }
+
+  opened(session: ReplayedSession, connectMs: number): void {
+    const { contact, admission } = this.#sideOf(session);
+    contact.reached();
+    this.#opened.add(session);
+    const waitedMs = admission.opened(session);
+    if (waitedMs > 0)
+      for (const observer of this.#observers)
+        observer.waited?.(session.recorded.meta, session.copy, waitedMs);
+    for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
+  }
+
+  answered(
+    session: ReplayedSession,
+    inFlight: InFlight,
+    reply: Reply | undefined,
+    answered: MonotonicMs,
+  ): void {
+    const { contact, order } = this.#sideOf(session);
+    contact.reached();
+    order?.done(session, this.now());
+    const { command, text, paced, due, sent, oursMs } = inFlight;
+    const { meta, close, parked, repliedTo } = session.recorded;
+    const outcome: Outcome = {
+      session: meta,
+      copy: session.copy,
+      command,
+      text,
+      paced,
+      due,
+      sent,
+      oursMs,
+      answered,
+      reply,
+    };
+    const mayCome = close === undefined && command.ordinal > repliedTo && !this.#stopped;
+    if (reply !== undefined && command.reply === undefined && mayCome) {
+      const before = parked.get(command);
+      if (before === undefined) parked.set(command, [outcome]);
+      else before.push(outcome);
+      return;
+    }
+    this.#tell(outcome);
+  }
+
+  lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void {
+    const { meta } = session.recorded;
+    if (this.#outOfTime && cause === 'interrupted' && !sent) this.skipped(session, command, 'out-of-time');
+    else for (const observer of this.#observers) observer.lost?.(meta, session.copy, command, cause, sent);
+    this.#sideOf(session).order?.done(session, this.now());
+  }
+
+  // HoldWatcher
+
+  held(ms: number): void {
+    for (const observer of this.#observers) observer.held?.(ms);
+  }
+
+  released(): void {
+    for (const observer of this.#observers) observer.released?.();
+  }
+
+  // SessionOwner
+
+  skipped(session: ReplayedSession, command: Command, cause: string): void {
+    for (const observer of this.#observers) observer.skipped?.(session.recorded.meta, command, cause, 1);
+    this.#sideOf(session).order?.done(session, this.now());
+  }
+
+  letGo(session: ReplayedSession, position: number): void {
+    const { recorded } = session;
+    const command = recorded.at(position);
+    if (command === undefined) return;
+    this.#options.voice?.said(command.packet);
+    const at = recorded.scheduledAt(position);
+    if (at > this.#sentTo) this.#sentTo = at;
+    if (recorded.letGo(position)) this.#ahead.letGo(recorded, command);
+  }
+
+  over(session: ReplayedSession, cause: LostCause | undefined, detail?: string): void {
+    const { meta } = session.recorded;
+    const isOutOfTime = this.#outOfTime && cause === 'interrupted';
+    for (const observer of this.#observers) {
+      if (isOutOfTime && !session.begun) observer.unscheduled?.(meta, session.copy, 'out-of-time');
+      else if (cause === undefined || isOutOfTime) observer.completed?.(meta, session.copy);
+      else observer.sessionLost?.(meta, session.copy, cause, detail);
+    }
+    if (cause === 'host-blocked') {
+      this.#sideOf(session).contact.blocked();
+      this.#tellTrouble();
+    }
+    this.#options.connections?.closed(meta.id, session.copy);
+    this.#live.delete(session);
+    this.#opened.delete(session);
+    // Once stopped, no place is given to the next: it would connect only to be cut.
+    const { order, admission } = this.#sideOf(session);
+    order?.left(session);
+    if (!this.#stopped) {
+      admission.left(session, this.now());
+      this.#letIn();
+    }
+    if (this.#live.size === 0) this.#wakeEnd?.();
+  }
+
+  // IntakeOwner
+
+  refuses({ client }: SessionMeta, target: number): string | undefined {
+    const { live } = this.#options;
+    return (
+      this.#transport.refuses({ client, copy: 0, target }) ??
+      (live === undefined || this.#ahead.hasRoom ? undefined : 'shed')
+    );
+  }
+
+  windowBegins(from: CaptureNs): void {
+    // What comes before was read for a while.
+    const { anchor } = this.#options;
+    const { speed = this.#options.speed, paused = false } = this.#pacer ?? {};
+    const now = Math.max(this.now(), anchor?.now ?? 0);
+    this.#pacer = new Pacer(speed, Math.max(from, anchor?.at ?? from), now);
+    if (paused) this.#pacer.pause(now);
+  }
+
+  schedule(recorded: RecordedSession, plan: LoginPlan | undefined): void {
+    const { copies, schemaPerCopy } = this.#options;
+    const { meta } = recorded;
+    for (let copy = 0; copy < copies; copy++) {
+      if (!hasCopy(this.#share, meta.id, copy)) continue;
+      const own = plan && schemaPerCopy && Logins.renamed(plan, schemaPerCopy.of(copy));
+      const session =
+        plan === undefined
+          ? new RawSession(recorded, copy, this)
+          : new SessionReplay(recorded, copy, own ?? plan, this);
+      recorded.copies.push(session);
+      this.#live.add(session);
+      const { connections } = this.#options;
+      connections?.recorded(meta.id, meta.connectionId, recorded.destination.server);
+      connections?.awaited(meta.id, copy, meta.at);
+      for (const observer of this.#observers) observer.scheduled?.(meta, copy);
+    }
+    for (const session of recorded.copies) {
+      const cause = this.#lostBefore(session);
+      if (cause !== undefined) {
+        this.#tellOpenedBefore(session);
+        session.cut(cause);
+      } else {
+        this.#sideOf(session).admission.began(session);
+        this.#admitOrWait(session);
+      }
+    }
+    this.#letIn();
+  }
+
+  read(recorded: RecordedSession, command: Command): void {
+    const { orderBy } = this.#options;
+    const { order } = this.#sides[recorded.destination.target];
+    if (order !== undefined && orderBy !== undefined) {
+      const writes = orderBy.of(recorded.meta, command) === 'write';
+      const mayEnd = orderBy.mayEnd(recorded.meta, command);
+      order.read(command, writes, mayEnd, recorded.copies as SessionReplay[]);
+    }
+    this.#ahead.add(command);
+    const lateMs = this.now() - this.due(recorded.scheduledAt(recorded.end - 1), 0);
+    const heldMs = this.#backlog.of(lateMs, this.#stalls?.heldMs ?? 0);
+    // At full speed nothing is late.
+    if (lateMs > 0 && this.#pacer?.speed !== Number.POSITIVE_INFINITY)
+      recorded.readLate({ heldMs, oursMs: lateMs - heldMs });
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  replied(recorded: RecordedSession, command: Command): void {
+    const { parked, meta } = recorded;
+    recorded.repliedTo = command.ordinal;
+    // Answers come in the order of their commands: those that are still missing before this one do not come.
+    if (parked.size > 0) {
+      for (const [waiting, outcomes] of parked) {
+        if (waiting.ordinal > command.ordinal) break;
+        parked.delete(waiting);
+        for (const outcome of outcomes) this.#tell(outcome);
+      }
+    }
+    this.#ahead.addFile(recorded, command);
+    const { orderBy } = this.#options;
+    const { order } = this.#sides[recorded.destination.target];
+    if (order !== undefined && orderBy !== undefined) {
+      const ended = { commits: orderBy.commits(meta, command), endedAt: orderBy.endedAt(meta, command) };
+      order.replied(command, ended, recorded.copies as SessionReplay[], this.now());
+    }
+    if (!recorded.awaitsReply) return;
+    recorded.awaitsReply = false;
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  missed(recorded: RecordedSession): void {
+    recorded.missed();
+    this.#tellParked(recorded);
+    for (const copy of recorded.copies) copy.advance();
+  }
+
+  ended(recorded: RecordedSession): void {
+    this.#tellParked(recorded);
+    for (const observer of this.#observers) observer.ended?.(recorded.meta, recorded.close?.at);
+    for (const copy of recorded.copies) {
+      if (this.#lostBefore(copy) === undefined) this.#sideOf(copy).admission.ended(copy.copy);
+      copy.advance();
+    }
+  }
+
+  /** What it was lost by in the run that this one goes on with; undefined: it is left to do. */
+  #lostBefore({ recorded, copy }: ReplayedSession): LostCause | undefined {
+    return this.#options.done?.lostBy(recorded.meta.id, copy);
+  }
+
+  #tellOpenedBefore({ recorded, copy }: ReplayedSession): void {
+    if (this.#options.done?.wasOpened(recorded.meta.id, copy) !== true) return;
+    for (const observer of this.#observers) observer.opened?.(recorded.meta, copy, 0);
+  }
+
+  #admitOrWait(session: ReplayedSession): void {
+    const due = this.due(session.recorded.openAt, session.copy);
+    if (due > this.now()) this.wakeAt(due, session);
+    else this.#sideOf(session).admission.admit(session, due, this.now());
+  }
+
+  /** Opens whoever may connect now. */
+  #letIn(): void {
+    if (!this.#isPaused) for (const { admission } of this.#sides) admission.letIn(this.now());
+    this.rearm();
+  }
+
+  /** The recorded answers that these waited for never came. */
+  #tellParked({ parked }: RecordedSession): void {
+    for (const outcomes of parked.values()) {
+      for (const outcome of outcomes) this.#tell(outcome);
+    }
+    parked.clear();
+  }
+
+  /** Tells observers of `outcome`, now that the recorded answer is known, or known not to come. */
+  #tell(outcome: Outcome): void {
+    let divergence = divergenceOf(outcome.command.reply, outcome.reply);
+    if (divergence === 'error' && isRefusedAgain(outcome.command, outcome.reply)) divergence = 'none';
+    const differs = divergence === 'data' || divergence === 'rows';
+    if (differs && this.#options.raw !== true && !isComparable(outcome)) divergence = 'not-comparable';
+    for (const observer of this.#observers) observer.answered?.(outcome, divergence);
+  }
+
+  // When to read on.
+
+  /** Ends whole sessions, those furthest behind first, where far too much is waiting to be sent, until there is room. */
+  #shed(): void {
+    if (!this.#ahead.isFarTooMuch) return;
+    for (const session of furthestBehind(this.#live)) {
+      session.shed();
+      if (this.#ahead.hasRoom) break;
+    }
+    this.#transport.flush();
+  }
+
+  /** The wall clock, which captures are stamped by, may be set while they run. */
+  #followClock(live: LiveSource): void {
+    const at = live.now();
+    const now = this.now();
+    if (this.#pacer === undefined || Math.abs(this.#pacer.due(at) - now) < CLOCK_SET_MS) return;
+    this.#pacer = new Pacer(1, at, now);
+    this.#retime();
+  }
+
+  /** A live source is not made to wait. */
+  #room(at: CaptureNs): Promise<void> | undefined {
+    if (!this.#intake.windowBegun) return undefined;
+    if (this.#options.live === undefined) return this.#ahead.room(at);
+    this.#shed();
+    return undefined;
+  }
+
+  async #leavePools(): Promise<void> {
+    const left = this.#sides.map(({ pool }) => pool?.close());
+    this.#transport.flush();
+    await Promise.all(left);
+  }
+
+  #allOver(): Promise<void> | undefined {
+    if (this.#live.size === 0) return undefined;
+    return new Promise((resolve) => {
+      this.#wakeEnd = resolve;
+    });
+  }
+
+  // Time.
+
+  /** When something is to be done next; `readAt`: about reading. */
+  #dueNext(readAt: MonotonicMs): MonotonicMs {
+    return Math.min(this.#due.nextDue, readAt, this.#admittedAt, this.#heldUntil);
+  }
+
+  rearm(): void {
+    const next = this.#dueNext(this.#ahead.nextDue);
+    if (next >= this.#alarmDue || next === Infinity) return;
+    this.#alarmDue = next;
+    this.#alarm.set(Math.max(next, this.#wokeAt + WAKES_APART_MS) - this.now());
+  }
+
+  #wake(): void {
+    this.#alarmDue = Number.POSITIVE_INFINITY;
+    const now = this.now();
+    this.#wokeAt = now;
+    while (this.#due.nextDue <= now) this.#goOn(this.#due.pop());
+    for (const { order } of this.#sides) order?.release(now);
+    this.#letIn();
+    this.#ahead.wake();
+    this.#transport.flush();
+    this.rearm();
+  }
+
+  get #isPaused(): boolean {
+    return this.#pacer?.paused === true;
+  }
+
+  /** It is time for `session`, or may be. */
+  #goOn(session: ReplayedSession): void {
+    if (session.state === 'waiting') this.#admitOrWait(session);
+    else session.advance();
+  }
+
+  /** Nothing can be read, nothing is due, and somebody waits for a place. */
+  get #isStuck(): boolean {
+    if (!this.#ahead.isFull || this.#isPaused) return false;
+    const isFull = this.#sides.some(({ admission, pool }) => admission.isFull || pool?.isFull === true);
+    return isFull && this.#due.nextDue === Infinity && this.#heldUntil === Infinity;
+  }
+
+  /** When somebody may be let in by the time alone. */
+  get #admittedAt(): MonotonicMs {
+    let next = Number.POSITIVE_INFINITY;
+    if (this.#isPaused) return next;
+    for (const { admission } of this.#sides) next = Math.min(next, admission.nextAt);
+    return next;
+  }
+
+  /** When somebody may be released who is held for a commit. */
+  get #heldUntil(): MonotonicMs {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { order } of this.#sides) if (order !== undefined) next = Math.min(next, order.nextAt);
+    return next;
+  }
+
+  #sideOf({ recorded }: ReplayedSession): TargetSide {
+    return this.#sides[recorded.destination.target];
+  }
+
+  /** What was due when is not any more: all that wait look again. */
+  #retime(): void {
+    this.#alarm.clear();
+    this.#alarmDue = Number.POSITIVE_INFINITY;
+    for (const session of this.#due.drain()) {
+      if (session.state === 'waiting') this.#admitOrWait(session);
+      else session.retime();
+    }
+    this.#letIn();
+    this.#ahead.wake();
+    this.#transport.flush();
+    this.rearm();
+  }
+
+  #sweep(): void {
+    const now = this.now();
+    const { live } = this.#options;
+    if (live !== undefined) this.#followClock(live);
+    for (const session of [...this.#live]) {
+      if (now - session.busySince <= this.#patienceMs(session)) continue;
+      if (session.state === 'connecting') session.giveUpConnecting();
+      else session.cut('timeout');
+    }
+    if (this.#isStuck)
+      for (const session of starvers(this.#live, this.#ahead.mostCommands / 2)) session.cut('no-place');
+    for (const { pool } of this.#sides) pool?.sweep(this.#closeTimeoutMs);
+    this.#tellTrouble();
+    this.#transport.flush();
+  }
+
+  /** How long `session` may be in the state that it is in. */
+  #patienceMs(session: ReplayedSession): number {
+    switch (session.state) {
+      case 'busy':
+      case 'rebuilding':
+        return session.patienceMs(this.#replyTimeoutMs, REPLY_TIMEOUT_FACTOR);
+      case 'connecting':
+        return this.connectTimeoutMs;
+      case 'closing':
+        return this.#closeTimeoutMs;
+      default:
+        return Number.POSITIVE_INFINITY;
+    }
+  }
+
+  #tellTrouble(): void {
+    for (const { contact, index } of this.#sides) {
+      const trouble = contact.trouble(this.now());
+      if (trouble === undefined) continue;
+      for (const observer of this.#observers) observer.trouble?.(trouble, index);
+    }
+  }
+}

@@ -1,0 +1,295 @@
+import type { CloseHow, FlowEvent, SessionMeta } from '../../flow/events.ts';
+import { SessionTimes } from '../../flow/timetable.ts';
+import { type Command, EXPECT } from '../../mysql/command.ts';
+import type { CaptureNs } from '../../time.ts';
+import { type LoginPlan, Logins } from '../accounts/logins.ts';
+import { type Destination, ONLY } from '../mappings.ts';
+import type { Observer } from '../outcome.ts';
+import { RecordedSession } from '../recorded.ts';
+import { EarlySession } from '../session/early.ts';
+import { look, remappedPacket, rewrittenPacket } from '../session/rewrite.ts';
+import { counts, type Share } from '../share.ts';
+import type { EngineOptions } from './options.ts';
+
+/** What becomes of what is taken in. */
+export interface IntakeOwner {
+  /** Why no connection to its target can carry `session`, now. */
+  refuses(session: SessionMeta, target: number): string | undefined;
+  /** What a copy sends in the place of `command`. */
+  own(command: Command, copy: number): Command;
+  /** The part of the recording to replay begins. */
+  windowBegins(from: CaptureNs): void;
+  /** `recorded` is to run, in copies that log in by `plan`; undefined: no protocol is known. */
+  schedule(recorded: RecordedSession, plan: LoginPlan | undefined): void;
+  /** `command` is in the session's queue. */
+  read(recorded: RecordedSession, command: Command): void;
+  /** Its recorded answer was read. */
+  replied(recorded: RecordedSession, command: Command): void;
+  /** Recorded answers were missed. */
+  missed(recorded: RecordedSession): void;
+  /** The session's end was read. */
+  ended(recorded: RecordedSession): void;
+}
+
+/** Why a session of a server that no mapping names is skipped. */
+const OTHER_SERVER = 'other-server';
+
+/** Where a session begins in the replayed part of the recording; `early`: what it had by then. */
+interface Beginning {
+  at: CaptureNs;
+  loggedInAt: CaptureNs;
+  destination: Destination;
+  early?: EarlySession | undefined;
+}
+
+/**
+ * Takes in what a decoder tells: decides what of it this run replays, once for all copies, and says of the rest by what name it is
+ * left out. Of several that share a run, exactly one tells of each recorded session and command as such.
+ */
+export class Intake {
+  readonly #options: EngineOptions;
+  readonly #share: Share;
+  readonly #observers: readonly Observer[];
+  readonly #owner: IntakeOwner;
+  readonly #recorded = new Map<number, RecordedSession>();
+  /** Recorded sessions of which no copy runs. */
+  readonly #skipped = new Map<number, { meta: SessionMeta; cause: string }>();
+  /** Those that began before the window, and have not reached it. */
+  readonly #early = new Map<number, EarlySession>();
+  #windowBegun: boolean;
+
+  constructor(options: EngineOptions, share: Share, observers: readonly Observer[], owner: IntakeOwner) {
+    this.#options = options;
+    this.#share = share;
+    this.#observers = observers;
+    this.#owner = owner;
+    this.#windowBegun = options.window?.from === undefined;
+  }
+
+  /** Whether what is read is to be replayed, or comes before that. */
+  get windowBegun(): boolean {
+    return this.#windowBegun;
+  }
+
+  /** Sessions that run, whose end was not read. */
+  get recorded(): Iterable<RecordedSession> {
+    return this.#recorded.values();
+  }
+
+  /** Returns false where the window has ended with it. */
+  take(batch: readonly FlowEvent[]): boolean {
+    const { from, to } = this.#options.window ?? {};
+    for (const event of batch) {
+      if (to !== undefined && event.at >= to) {
+        this.#closeAll(to);
+        return false;
+      }
+      if (!this.#windowBegun && event.at >= (from as CaptureNs)) this.#beginWindow(from as CaptureNs);
+      this.#take(event);
+    }
+    return true;
+  }
+
+  /** Nothing more comes. */
+  finish(): void {
+    for (const { meta } of this.#early.values()) this.#tellSkipped(meta, 'out-of-window');
+    for (const { meta } of this.#skipped.values()) this.#tellCovered(meta);
+  }
+
+  /** With the sessions that are open. */
+  #beginWindow(from: CaptureNs): void {
+    this.#windowBegun = true;
+    this.#owner.windowBegins(from);
+    for (const early of this.#early.values()) {
+      if (this.#isCounted(early.meta)) continue;
+      const destination = this.#destinationOf(early.meta);
+      if (early.isKnown && destination !== undefined)
+        this.#schedule(early.meta, early.plan, { at: from, loggedInAt: from, destination, early });
+      else this.#tellSkipped(early.meta, 'out-of-window');
+    }
+    this.#early.clear();
+  }
+
+  /** The recording ends for this run: so do all sessions that are open. */
+  #closeAll(at: CaptureNs): void {
+    for (const recorded of [...this.#recorded.values()]) this.#close(recorded, 'cut', at);
+  }
+
+  #take(event: FlowEvent): void {
+    const { session } = event;
+    // What comes before the window is counted anew by each run.
+    if (this.#windowBegun && this.#isCounted(session)) return;
+    switch (event.type) {
+      case 'open':
+        this.#options.voice?.heardSession(session);
+        this.#begin(session, event.at);
+        break;
+      case 'command':
+        this.#command(session, event.command);
+        break;
+      case 'reply':
+        this.#replied(session, event.command);
+        break;
+      case 'lost': {
+        this.#missed(session);
+        if (!counts(this.#share, session.id)) break;
+        const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
+        for (const observer of this.#observers) observer.unreadable?.(session, cause, event.commands);
+        break;
+      }
+      case 'skip': {
+        this.#tellCovered(session);
+        if (!counts(this.#share, session.id)) break;
+        const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
+        for (const observer of this.#observers) observer.sessionSkipped?.(session, cause, event.commands);
+        break;
+      }
+      case 'close': {
+        if (this.#early.delete(session.id)) this.#tellSkipped(session, 'out-of-window');
+        if (this.#skipped.delete(session.id)) this.#tellCovered(session);
+        const recorded = this.#recorded.get(session.id);
+        if (recorded !== undefined) this.#close(recorded, event.how, event.at);
+        break;
+      }
+    }
+  }
+
+  /** Commands or answers of it are missing. */
+  #missed(meta: SessionMeta): void {
+    this.#options.orderBy?.lost(meta);
+    this.#options.selection?.lost(meta);
+    const recorded = this.#recorded.get(meta.id);
+    if (recorded !== undefined) this.#owner.missed(recorded);
+    else this.#early.get(meta.id)?.lost();
+  }
+
+  #close(recorded: RecordedSession, how: CloseHow, at: CaptureNs): void {
+    const { meta } = recorded;
+    this.#recorded.delete(meta.id);
+    recorded.closed(how, at);
+    this.#tellCovered(meta);
+    this.#options.orderBy?.closed(meta);
+    this.#options.selection?.closed(meta);
+    this.#owner.ended(recorded);
+  }
+
+  #tellCovered(meta: SessionMeta): void {
+    if (!counts(this.#share, meta.id)) return;
+    for (const observer of this.#observers) observer.covered?.(meta);
+  }
+
+  /** No copy of it runs. */
+  #tellSkipped(meta: SessionMeta, cause: string): void {
+    this.#skipped.set(meta.id, { meta, cause });
+    if (!counts(this.#share, meta.id)) return;
+    for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause, 0);
+  }
+
+  #begin(meta: SessionMeta, loggedInAt: CaptureNs): void {
+    const { logins, filters, raw } = this.#options;
+    const destination = this.#destinationOf(meta);
+    if (destination === undefined) {
+      this.#tellSkipped(meta, OTHER_SERVER);
+      return;
+    }
+    // Where no protocol is known nobody logs in.
+    const plan = filters?.has(meta) === false ? 'filtered' : raw === true ? undefined : logins.plan(meta);
+    let cause = typeof plan === 'string' ? plan : this.#owner.refuses(meta, destination.target);
+    if (cause === 'joined-late') cause = this.#options.lateBy?.(meta) ?? cause;
+    // What it had said before nobody can say again.
+    if (plan === undefined && !this.#windowBegun) cause ??= 'out-of-window';
+    if (typeof plan === 'string' || cause !== undefined) {
+      this.#tellSkipped(meta, cause as string);
+      return;
+    }
+    if (plan === undefined) {
+      this.#schedule(meta, plan, { at: meta.at, loggedInAt, destination });
+      return;
+    }
+    // What it logs in with, where that was not captured.
+    meta.login = plan.recorded;
+    if (plan.adoption !== undefined) meta.capabilities = plan.recorded.capabilities;
+    if (this.#windowBegun) this.#schedule(meta, plan, { at: meta.at, loggedInAt, destination });
+    else this.#early.set(meta.id, this.#earlySession(meta, plan));
+  }
+
+  #earlySession(meta: SessionMeta, plan: LoginPlan): EarlySession {
+    const { schemaPerCopy, copies } = this.#options;
+    if (schemaPerCopy === undefined) return new EarlySession(meta, plan);
+    const plans = Array.from({ length: copies }, (_, copy) => Logins.renamed(plan, schemaPerCopy.of(copy)));
+    return new EarlySession(meta, plan, plans, (command, copy) => this.#owner.own(command, copy));
+  }
+
+  /** `plan`: undefined where no protocol is known. */
+  #schedule(meta: SessionMeta, plan: LoginPlan | undefined, beginning: Beginning): void {
+    const { at, loggedInAt, early, destination } = beginning;
+    const { timetable } = this.#options.timing ?? {};
+    const times = timetable === undefined ? undefined : new SessionTimes(timetable, at, loggedInAt);
+    const recorded = new RecordedSession(meta, timetable?.openAt(at) ?? at, times, early, destination);
+    this.#recorded.set(meta.id, recorded);
+    this.#owner.schedule(recorded, plan);
+  }
+
+  #destinationOf(meta: SessionMeta): Destination | undefined {
+    const { mappings } = this.#options;
+    return mappings === undefined ? ONLY : mappings.of(meta);
+  }
+
+  #isOther(meta: SessionMeta): boolean {
+    return this.#options.mappings?.isOther(meta) === true;
+  }
+
+  #isCounted({ id }: SessionMeta): boolean {
+    return this.#options.done?.isCounted(id) === true;
+  }
+
+  #command(meta: SessionMeta, command: Command): void {
+    this.#options.voice?.heard(meta, command.packet);
+    const counted = counts(this.#share, meta.id);
+    if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
+    const recorded = this.#recorded.get(meta.id);
+    const cause = this.#skipped.get(meta.id)?.cause ?? this.#leftOut(meta, command, recorded);
+    if (cause !== undefined || recorded === undefined) {
+      if (!counted) return;
+      for (const observer of this.#observers) {
+        observer.skipped?.(meta, command, cause as string, this.#options.copies);
+      }
+      return;
+    }
+    const { remapSchema } = this.#options;
+    if (remapSchema !== undefined) command.packet = remappedPacket(command, remapSchema);
+    recorded.add(command, recorded.copies.length);
+    this.#owner.read(recorded, command);
+  }
+
+  /** Why no copy sends `command`; notes where only the first does, and what is learnt of it before the window. */
+  #leftOut(meta: SessionMeta, command: Command, recorded: RecordedSession | undefined): string | undefined {
+    const early = recorded === undefined ? this.#early.get(meta.id) : undefined;
+    if (early === undefined && recorded === undefined) return undefined;
+    const { rules, orderBy, selection } = this.#options;
+    if (rules !== undefined) command.packet = rewrittenPacket(command, rules);
+    orderBy?.of(meta, command);
+    const verdict = selection?.select(meta, command);
+    if (early === undefined) {
+      if (verdict?.copies === 'not-first') command.onlyFirst = verdict.cause;
+      return look(command) ?? (verdict?.copies === 'all' ? verdict.cause : undefined);
+    }
+    // No session is to be set up by what would not have been sent.
+    command.onlyFirst = verdict?.cause;
+    if (command.expect === EXPECT.none && verdict === undefined) early.learn(command);
+    return 'out-of-window';
+  }
+
+  #replied(meta: SessionMeta, command: Command): void {
+    const recorded = this.#recorded.get(meta.id);
+    const early = recorded === undefined ? this.#early.get(meta.id) : undefined;
+    if (recorded === undefined && early === undefined) return;
+    this.#options.selection?.replied(meta, command);
+    if (recorded !== undefined) {
+      this.#owner.replied(recorded, command);
+      return;
+    }
+    this.#options.orderBy?.replied(meta, command);
+    if (command.onlyFirst === undefined) early?.learn(command);
+  }
+}

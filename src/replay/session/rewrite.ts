@@ -1,0 +1,88 @@
+import { COM, type Command, hasText } from '../../mysql/command.ts';
+import { commandPacket, payloadOf } from '../../mysql/framing.ts';
+import { sqlAt, textOf, withText } from '../../mysql/query-attributes.ts';
+import { endsServer } from '../../sql/shutdown.ts';
+import type { SchemaRemap } from '../accounts/remap.ts';
+import type { RewriteRules } from '../choice/rules.ts';
+import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
+
+/**
+ * Why a command must not be sent to another server than the one it was made for; undefined: it may. Notes what of its text
+ * matters later: to be called once for each command, whatever the number of its copies.
+ */
+export function look(command: Command): string | undefined {
+  const { com, packet } = command;
+  if (com === COM.shutdown) return 'shutdown';
+  if (com === COM.processKill) command.mayKill = true;
+  if (com !== COM.query) return undefined;
+  const from = sqlAt(packet);
+  if (endsServer(packet, from)) return 'shutdown';
+  if (killOf(packet, from, true) !== undefined) command.mayKill = true;
+  return lacksFile(command) ? 'local-infile' : undefined;
+}
+
+/** Whether it read a file of which the capture lacks something, as far as its recorded answer is known. */
+export function lacksFile(command: Command): boolean {
+  return command.reply?.kind === 'infile' && !isSendable(command);
+}
+
+/** Whether the capture holds the file that `command` read. */
+export function isSendable({ file }: Command): boolean {
+  return file?.whole === true && !file.tooLong;
+}
+
+/** The recorded connection that `command` kills, which it names by its number; undefined: none, or in another way. */
+export function killedBy({ com, packet }: Command): number | undefined {
+  if (com === COM.processKill) return processKillId(packet);
+  const kill = killOf(packet, sqlAt(packet), true);
+  return kill === undefined || kill.what === 'other' ? undefined : kill.id;
+}
+
+/**
+ * The packet to send for a command that `mayKill`: `find` answers the target's connection in the place of the recorded one. undefined where there is none: the number would hit somebody else's.
+ */
+export function withTargetOfKill(
+  { com, packet }: Command,
+  find: (connectionId: number) => number | undefined,
+): Uint8Array | undefined {
+  if (com === COM.processKill) {
+    const recorded = processKillId(packet);
+    const id = recorded === undefined ? undefined : find(recorded);
+    return id === undefined ? undefined : withProcessKillId(packet, id);
+  }
+  const kill = killOf(packet, sqlAt(packet), true);
+  if (kill === undefined) return packet;
+  const id = kill.what === 'other' ? undefined : find(kill.id);
+  return id === undefined || kill.what === 'other' ? undefined : withKillId(packet, kill, id);
+}
+
+/** The packet of `command` with the text that the run's rules make of its statement; its own where they leave it as it is. */
+export function rewrittenPacket(command: Command, rules: RewriteRules): Uint8Array {
+  const { packet } = command;
+  if (!hasText(command)) return packet;
+  const before = textOf(packet);
+  const text = rules.text(before);
+  return text === before ? packet : withText(packet, text);
+}
+
+/** The packet of `command` with the target's names of schemas; its own where it has none of them. */
+export function remappedPacket({ com, packet }: Command, remap: SchemaRemap): Uint8Array {
+  switch (com) {
+    case COM.query:
+    case COM.stmtPrepare: {
+      const before = textOf(packet);
+      const text = remap.text(before);
+      return text === before ? packet : withText(packet, text);
+    }
+    case COM.initDb:
+    case COM.createDb:
+    case COM.dropDb: {
+      // Its octets as characters: whatever the character set, names are told apart by them.
+      const name = Buffer.from(payloadOf(packet).subarray(1)).toString('latin1');
+      const other = remap.name(name);
+      return other === name ? packet : commandPacket([com], Buffer.from(other, 'latin1'));
+    }
+    default:
+      return packet;
+  }
+}

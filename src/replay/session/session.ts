@@ -1,0 +1,1002 @@
+import { CLIENT, has } from '../../mysql/capabilities.ts';
+import { COM, type Command, EXPECT, expectOf } from '../../mysql/command.ts';
+import { Login, type LoginDone, type LoginStep } from '../../mysql/login.ts';
+import { HOST_IS_BLOCKED, sameRefusal, saysUnavailable } from '../../mysql/login-errors.ts';
+import { HEADER_OCTETS, MARK, STATUS } from '../../mysql/packet.ts';
+import { queryPacket } from '../../mysql/query-attributes.ts';
+import type { Reply } from '../../mysql/reply.ts';
+import { isRolledBack } from '../../mysql/rolled-back.ts';
+import type { CaptureNs, MonotonicMs } from '../../time.ts';
+import { loginHint } from '../../transport/login-remedies.ts';
+import { type CloseCause, type Connection, type HostLimit, isHostLimit } from '../../transport/transport.ts';
+import type { LoginPlan, Logins } from '../accounts/logins.ts';
+import type { Stage } from '../engine/contact.ts';
+import { Debt, sendTimes } from '../engine/stalls.ts';
+import type { LostCause } from '../outcome.ts';
+import type { Borrower, Lease } from '../pool/connection.ts';
+import type { Pool } from '../pool/pool.ts';
+import type { LateRead, RecordedSession } from '../recorded.ts';
+import type { ReplayedSession, SessionPhase } from '../replayed-session.ts';
+import { connectHint, isNoRoom, loginLostBy, lostBy, RETRIED, wasOfTheMoment } from './ends.ts';
+import { endOfFile, filePackets } from './file-packets.ts';
+import { Fitting } from './fitting.ts';
+import type { Pinned, Pins } from './pins.ts';
+import { Recovery } from './recovery.ts';
+import { isSendable, killedBy } from './rewrite.ts';
+import {
+  adoptedState,
+  learn,
+  learnRecorded,
+  type SessionFacts,
+  SessionState,
+  type StateLost,
+} from './session-state.ts';
+import { namesStatement, type Statements } from './statements.ts';
+import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
+
+/** Another thread may open what a KILL waits for: it looks again after so long. */
+const LOOK_AGAIN_MS = 2;
+
+const ROLLBACK = Buffer.from('ROLLBACK');
+
+/** A command under way on one copy. */
+export interface InFlight {
+  command: Command;
+  paced: MonotonicMs;
+  due: MonotonicMs;
+  sent: MonotonicMs;
+  /** How much of sent - paced is our doing, ms. */
+  oursMs: number;
+  /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
+  text: Command;
+}
+
+/** What a copy asks of the engine, and tells it. */
+export interface SessionOwner {
+  readonly logins: Logins;
+  /** What this copy sends in the place of `command`: the same, or one with names of its own. */
+  own(command: Command, copy: number): Command;
+  /** The target's name of a schema, for this copy. */
+  schemaName(schema: string | undefined, copy: number): string | undefined;
+  /** What statements are told of the time; undefined: nothing. */
+  readonly pins: Pins | undefined;
+  /** The target refused to be told. */
+  pinRefused(session: ReplayedSession): void;
+  /** Whether logins are to ask for TLS. */
+  readonly tls: boolean;
+  /** Whether sessions have connections one after the other, and not each its own. */
+  readonly isPooled: boolean;
+  /** Those connections, to the target of `session`; undefined: it is not pooled. */
+  poolOf(session: SessionReplay): Pool<SessionReplay> | undefined;
+  now(): MonotonicMs;
+  /** How long this process has stood still so far, ms (StallWatch). */
+  readonly stalledMs: number;
+  /** When the scheduled moment `at` is due for this copy; Infinity while the run is paused. */
+  due(at: number, copy: number): MonotonicMs;
+  /** When what comes `thinkNs` of the recording behind `since` is. */
+  dueBehind(since: MonotonicMs, thinkNs: number): MonotonicMs;
+  /** Whether a session that is late goes on at once. */
+  readonly catchesUp: boolean;
+  /** When a pause ended: what waited for that is not late. */
+  readonly resumedAt: MonotonicMs;
+  /** How long the recorded end of a connection may still be on its way to us when the target's has come, ms. */
+  readonly skewMs: number;
+  /** Wake me (`advance`) at `due`. */
+  wakeAt(due: MonotonicMs, session: ReplayedSession): void;
+  connect(session: ReplayedSession): Connection;
+  /** The target gave its connection this number; undefined: it is gone. */
+  numbered(session: ReplayedSession, connectionId: number | undefined): void;
+  /** Its connection was greeted with this nonce. */
+  voiced(nonce: Uint8Array): void;
+  /** The target's number in place of that of `session`'s recorded server, as of `at`, in its copy; undefined: there is no such connection. */
+  connectionOf(connectionId: number, session: ReplayedSession, at: CaptureNs): number | undefined;
+  /** Whether that one had begun by `at`, in the recording, and is still to be opened here. */
+  awaitsConnection(connectionId: number, session: ReplayedSession, at: CaptureNs): boolean;
+  /** How long a connection and its login may take. */
+  readonly connectTimeoutMs: MonotonicMs;
+  /** The target took a connection; its login may begin. */
+  accepted(session: ReplayedSession): void;
+  /** It spoke. */
+  greeted(session: ReplayedSession): void;
+  opened(session: ReplayedSession, connectMs: number): void;
+  /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
+  adopted(
+    session: ReplayedSession,
+    lost: ReadonlySet<StateLost>,
+    commands: number,
+    before: 'recording' | 'window',
+  ): void;
+  /** It has waited for another connection for long enough: opens it when it may connect. */
+  again(session: ReplayedSession): void;
+  /** The target had no room, by that error, or this host had none. Returns whether one that was never open is to wait for its turn again. */
+  turnedAway(session: ReplayedSession, by: number | HostLimit): boolean;
+  /** Whether the recorded answer to a command has a say in its place in the order of commits. */
+  waitsForAnswer(session: ReplayedSession, command: Command): boolean;
+  /** Whether the recorded server rolled back the transaction in the place of `command`, and so are we to. */
+  wasRolledBack(session: ReplayedSession, command: Command): boolean;
+  /** Since when its next command may go, by the order of commits: -Infinity, unless held. Infinity: not yet, it is told to `advance`. */
+  freeAt(session: SessionReplay, command: Command): MonotonicMs;
+  /** A connection ended before its session. Returns until when to try again: -Infinity where not to. */
+  failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs;
+  /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
+  reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
+  answered(session: ReplayedSession, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
+  lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void;
+  skipped(session: ReplayedSession, command: Command, cause: string): void;
+  /** This copy is through with the command at `position`. */
+  letGo(session: ReplayedSession, position: number): void;
+  /** Over: `cause` is undefined where it ran to its end. */
+  over(session: ReplayedSession, cause: LostCause | undefined, detail?: string): void;
+}
+
+/**
+ * One copy of a recorded session: logs in, sends its commands in order, each when it is due and the one before it was
+ * answered, and ends as the recorded one did. Where the target ends its connection earlier, it goes on with another: what
+ * was under way is lost, what the session had set up is set up again.
+ */
+export class SessionReplay implements ReplayedSession, Borrower {
+  readonly recorded: RecordedSession;
+  readonly copy: number;
+  /** `over` has two faces: with #lostCause set, commands still to come are lost, too. */
+  state: SessionPhase = 'waiting';
+  /** Whether `open` was called. */
+  begun = false;
+  /** Since when the command under way waits for its answer. */
+  busySince: MonotonicMs = 0;
+  readonly #owner: SessionOwner;
+  #plan: LoginPlan;
+  #facts: SessionFacts;
+  readonly #joinedLate: boolean;
+  #connection: (Connection & Partial<Lease>) | undefined;
+  #login: Login | undefined;
+  /** What the target told on login, or, since, on a COM_CHANGE_USER; undefined: it has not let us in. */
+  #done: LoginDone | undefined;
+  #fitting: Fitting | undefined;
+  #change: ChangeUnderWay | undefined;
+  /** The recorded session changed to a user whose password is not known: what its commands would do nobody knows either. */
+  #isSomebodyElse = false;
+  /** The sequence id of a request for a file that was not answered yet, else -1. */
+  #fileAsked = -1;
+  /** Files that the command under way was given. */
+  #filesSent = 0;
+  /** A file that the target asked for was not to be had. */
+  #fileMissing = false;
+  #pinned: Pinned | undefined;
+  /** Answers still to come to commands of ours. */
+  #pins = 0;
+  /** Whether its login succeeded once. */
+  #opened = false;
+  /** What a connection of its own must be given again; undefined: nothing. */
+  #state: SessionState | undefined;
+  #inTransaction = false;
+  /** From the end of a connection until a command was answered on the next. */
+  #recovery: Recovery | undefined;
+  /** What the connection under way has failed by, where its end does not say so, and it may be tried again. */
+  #failedBy: LostCause | undefined;
+  /** The error that said so, where there was no room. */
+  #noRoomBy = 0;
+  /** Position of the next command to send. */
+  #next = 0;
+  #current: InFlight | undefined;
+  /** Since when its KILL waits for the connection that it names. */
+  #killSince: MonotonicMs | undefined;
+  /** Our ROLLBACK is under way in the place of that command. */
+  #rollsBack = false;
+  /** Commands without an answer, sent since the last answer: known to have arrived when the next answer comes. */
+  #unanswered: InFlight[] = [];
+  /** Its next command waits for its recorded answer to be read. */
+  #waitsForAnswer = false;
+  /** Since when the next command could have gone. */
+  #readyAt: MonotonicMs = 0;
+  /** How much of what it is behind is our doing. */
+  readonly #ours: Debt;
+  #connectAt: MonotonicMs = 0;
+  #wakeDue: MonotonicMs = -1;
+  #quit = false;
+  /** Why no other command is to begin; undefined: they may. */
+  #stopping: 'interrupted' | 'shed' | undefined;
+  #lostCause: LostCause | undefined;
+  /** An end of the connection that may be that of the recorded one, which was not read yet. */
+  #heldEnd: { how: CloseCause; detail: string | undefined; until: MonotonicMs } | undefined;
+  #lostDetail: string | undefined;
+
+  constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, owner: SessionOwner) {
+    this.recorded = recorded;
+    this.copy = copy;
+    this.#plan = plan;
+    const { meta } = recorded;
+    this.#facts = plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded };
+    this.#joinedLate = plan.adoption !== undefined;
+    this.#owner = owner;
+    this.#ours = new Debt(owner.stalledMs);
+  }
+
+  /** Connects. */
+  open(): void {
+    const pool = this.#owner.poolOf(this);
+    const kept = pool?.take(this);
+    // It waits its turn, and will be told to open again.
+    if (pool !== undefined && kept === undefined) return;
+    this.begun = true;
+    this.state = 'connecting';
+    this.#failedBy = undefined;
+    this.#connectAt = this.#owner.now();
+    this.busySince = this.#connectAt;
+    this.#connection = kept ?? this.#owner.connect(this);
+    if (kept?.ready !== undefined) this.lent(kept.ready);
+  }
+
+  /** Production refused the login: that is for a connection of its own. */
+  get account(): string | undefined {
+    return this.recorded.meta.refused === undefined ? this.#plan.user : undefined;
+  }
+
+  get plan(): LoginPlan {
+    return this.#plan;
+  }
+
+  /** Sends what is due. To be called when a command or the end was read, and when it is time. */
+  advance(): void {
+    if (this.#holdsEnd()) return;
+    if (this.state === 'disconnected' && (this.#recovery as Recovery).isTimeAt(this.#owner.now()))
+      this.#owner.again(this);
+    if (this.#fileAsked >= 0) this.#sendFile();
+    while (this.state === 'ready') {
+      if (this.#stopping !== undefined) {
+        this.#finish(this.#stopping);
+        return;
+      }
+      const recorded = this.recorded.at(this.#next);
+      if (recorded === undefined) {
+        this.#closeIfDue();
+        return;
+      }
+      const due = this.#dueAt(this.recorded.scheduledAt(this.#next), this.recorded.thinkNs(this.#next));
+      const now = this.#owner.now();
+      if (due > now) {
+        this.#wakeAt(due);
+        return;
+      }
+      if (recorded.onlyFirst !== undefined && this.copy > 0) {
+        if (recorded.followsLoss === true) this.#statements().lost(recorded);
+        this.#owner.letGo(this, this.#next++);
+        this.#owner.skipped(this, recorded, recorded.onlyFirst);
+        this.#thinkFrom(now);
+        continue;
+      }
+      const command = this.#owner.own(recorded, this.copy);
+      if (command.followsLoss === true) this.#statements().lost(command);
+      const needsTold = this.#owner.waitsForAnswer(this, recorded);
+      const needsAnswer = needsTold || this.#needsAnswer(command);
+      if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1, needsTold)) {
+        this.#waitsForAnswer = true;
+        return;
+      }
+      // Of a live source nobody knows it any sooner: that is not late.
+      if (this.#waitsForAnswer) this.#readyAt = Math.max(this.#readyAt, now);
+      this.#waitsForAnswer = false;
+      const freeAt = this.#owner.freeAt(this, recorded);
+      if (freeAt === Number.POSITIVE_INFINITY) return;
+      this.#readyAt = Math.max(this.#readyAt, freeAt);
+      if (command.mayKill && this.#awaitsWhomItKills(command, now)) return;
+      this.#send(command, due, now);
+    }
+    if (this.#stopping === 'shed') this.#loseRest('shed');
+    // It failed, or was stopped: what was read since is lost with it.
+    if (this.state === 'over' && this.#lostCause !== undefined) this.#loseRest(this.#lostCause);
+  }
+
+  /** What is due when has changed: looks again. */
+  retime(): void {
+    this.#wakeDue = -1;
+    const retryAt = this.state === 'disconnected' ? (this.#recovery as Recovery).retryAt : 0;
+    if (retryAt > this.#owner.now()) this.#wakeAt(retryAt);
+    else this.advance();
+  }
+
+  /** Ordinal of the first of its commands, as far as they were read, that it is not done with; Infinity: of none. */
+  get openFrom(): number {
+    return (this.#current?.command ?? this.recorded.at(this.#next))?.ordinal ?? Number.POSITIVE_INFINITY;
+  }
+
+  get underWay(): Command | undefined {
+    return this.#current?.command;
+  }
+
+  get inTransaction(): boolean {
+    return this.#inTransaction;
+  }
+
+  /** Whether `command` is to kill a connection that is about to be opened; looks again soon, but not for ever. */
+  #awaitsWhomItKills(command: Command, now: MonotonicMs): boolean {
+    const { connectTimeoutMs } = this.#owner;
+    const id = killedBy(command);
+    this.#killSince ??= now;
+    if (
+      id !== undefined &&
+      now < this.#killSince + connectTimeoutMs &&
+      this.#owner.awaitsConnection(id, this, command.at)
+    ) {
+      this.#wakeAt(now + LOOK_AGAIN_MS);
+      return true;
+    }
+    if (now > this.#killSince) this.#readyAt = Math.max(this.#readyAt, now);
+    this.#killSince = undefined;
+    return false;
+  }
+
+  /** How long the answer under way may take: `leastMs`, or `factor` times the recorded one. */
+  patienceMs(leastMs: number, factor: number): number {
+    const command = this.#current?.command;
+    const recordedMs = command?.reply === undefined ? 0 : (command.reply.at - command.at) / 1e6;
+    return Math.max(leastMs, factor * recordedMs);
+  }
+
+  /** The run is being stopped: the command under way may finish, no other begins. */
+  stop(): void {
+    this.#stopping = 'interrupted';
+    if (this.state === 'waiting' || this.state === 'disconnected') this.#end('interrupted');
+    else if (this.state === 'ready') this.advance();
+    else if (this.state === 'connecting' || this.state === 'rebuilding') this.cut('interrupted');
+    else if (this.#fileAsked >= 0) this.#sendFile();
+  }
+
+  /** When what is next to send was recorded; undefined: nothing is left of what was read. */
+  get behindSince(): CaptureNs | undefined {
+    return this.recorded.at(this.#next)?.at;
+  }
+
+  /** It is too far behind a live source: the command under way may finish, then it ends in order. The rest is lost, and to come. */
+  shed(): void {
+    this.#stopping = 'shed';
+    this.#lostCause ??= 'shed';
+    this.#loseRest('shed');
+    if (this.state === 'waiting' || this.state === 'disconnected') this.#end('shed');
+    else this.advance();
+  }
+
+  /** Ends at once, by RST. */
+  cut(cause: LostCause): void {
+    if (this.state === 'over') return;
+    this.#lostCause ??= cause;
+    if (this.#connection === undefined) this.#end(cause);
+    else this.#connection.abort();
+  }
+
+  /** The connection, or its login, takes too long. */
+  giveUpConnecting(): void {
+    this.#failedBy = 'timeout';
+    this.#connection?.abort();
+  }
+
+  // ConnectionHandler
+
+  established(): void {
+    this.#owner.accepted(this);
+    this.#login = new Login({ ...this.#plan, tls: this.#owner.tls });
+  }
+
+  secured(): void {
+    if (this.#login !== undefined) this.#step(this.#login.secured());
+  }
+
+  packet(octets: Uint8Array): void {
+    if (this.state === 'connecting' && this.#login !== undefined) {
+      this.#owner.greeted(this);
+      this.#step(this.#login.onPacket(octets));
+    } else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
+    // A progress report may come as well.
+    else if (this.state === 'busy' && octets[HEADER_OCTETS] === MARK.infile) {
+      this.#fileAsked = octets[HEADER_OCTETS - 1];
+      this.#sendFile();
+    }
+  }
+
+  /** The login's next step. */
+  #step(step: LoginStep): void {
+    switch (step.type) {
+      case 'send':
+        this.#connection?.writeLogin(step.octets);
+        break;
+      case 'tls':
+        this.#connection?.writeLogin(step.octets);
+        this.#connection?.startTls?.();
+        break;
+      case 'failed':
+        this.#loginFailed(step.errno, step.message);
+        break;
+      case 'done':
+        this.#login = undefined;
+        this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
+        this.lent(step);
+    }
+  }
+
+  /** The connection is logged in, by us or already. */
+  lent(done: LoginDone): void {
+    this.#lostDetail = undefined;
+    this.#done = done;
+    this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, done);
+    this.#owner.numbered(this, done.connectionId);
+    this.#owner.voiced(done.nonce);
+    this.#loggedIn();
+  }
+
+  #loggedIn(): void {
+    const { refused } = this.recorded.meta;
+    if (wasOfTheMoment(refused)) this.#leaveRefused();
+    else if (refused !== undefined) {
+      this.#lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
+      this.#finish('login-diverged');
+    } else if (this.#opened) this.#rebuild();
+    else if (this.recorded.early !== undefined) {
+      this.#recovery ??= new Recovery(this.#owner.now());
+      this.#state = this.recorded.early.begin(this.copy, this.#recovery.lost);
+      this.#rebuild();
+    } else if (this.#plan.adoption !== undefined) {
+      this.#state ??= adoptedState(this.#facts, this.#plan.adoption);
+      this.#recovery ??= new Recovery(this.#owner.now());
+      this.#rebuild();
+    } else {
+      this.#recovery = undefined;
+      this.#open();
+    }
+  }
+
+  #open(): void {
+    this.#opened = true;
+    this.#owner.opened(this, this.#owner.now() - this.#connectAt);
+    this.#goOn();
+  }
+
+  #loginFailed(errno: number, message: string): void {
+    const { refused } = this.recorded.meta;
+    const isAsRecorded = refused !== undefined && sameRefusal(errno, refused);
+    if (isAsRecorded || (wasOfTheMoment(refused) && errno !== HOST_IS_BLOCKED)) {
+      this.#leaveRefused();
+      return;
+    }
+    const { user } = this.#plan;
+    this.#lostDetail = `user ${user}: ${message}${loginHint({ errno, message, user })}`;
+    // The server closes.
+    if (isNoRoom(errno, message)) {
+      this.#failedBy = 'too-many-connections';
+      this.#noRoomBy = errno;
+    } else if (saysUnavailable(errno)) this.#failedBy = 'connect';
+    else
+      this.#finish(
+        refused === undefined || errno === HOST_IS_BLOCKED ? loginLostBy(errno) : 'login-diverged',
+      );
+  }
+
+  /** It ends as it was recorded: with its login. */
+  #leaveRefused(): void {
+    this.state = 'closing';
+    this.busySince = this.#owner.now();
+    this.#connection?.end();
+  }
+
+  /** A step of COM_CHANGE_USER, whose end its answer tells. */
+  #exchange(step: LoginStep): void {
+    if (step.type === 'send') this.#connection?.writeLogin(step.octets);
+    else if (step.type === 'failed') {
+      this.#lostDetail = `user ${this.#change?.plan.user}: ${step.message}`;
+      this.cut('auth');
+    }
+  }
+
+  /** The target waits for a file: sends it, if it is known whole, or that there is none. */
+  #sendFile(): void {
+    const command = this.#current?.command;
+    if (command === undefined) return;
+    const { file } = command;
+    const first = (this.#fileAsked + 1) & 255;
+    const packets = file && isSendable(command) ? filePackets(file, this.#filesSent, first) : undefined;
+    const isOver = packets !== undefined || file?.tooLong === true;
+    if (!isOver && !this.#isAnswerKnown(command, this.#next)) return;
+    this.#fileAsked = -1;
+    this.#filesSent++;
+    if (packets !== undefined) this.#connection?.writeLogin(packets);
+    else {
+      this.#fileMissing = true;
+      this.#connection?.writeLogin(endOfFile(first));
+    }
+  }
+
+  reply(reply: Reply, receivedAt: MonotonicMs): void {
+    if (this.state === 'rebuilding') {
+      this.#recovery?.answered(reply);
+      this.#rebuildNext();
+      return;
+    }
+    if (this.#pins > 0) {
+      this.#pins--;
+      if (reply.kind === 'err') this.#owner.pinRefused(this);
+      return;
+    }
+    const inFlight = this.#current;
+    if (inFlight === undefined) return;
+    const parts = this.#fitting?.parts;
+    if (this.#fitting !== undefined && parts !== undefined) {
+      const next = parts.answered(reply);
+      if (next !== undefined) {
+        this.#connection?.write(next, EXPECT.result);
+        return;
+      }
+      reply = parts.reply;
+      this.#fitting.parts = undefined;
+    }
+    this.#current = undefined;
+    this.#recovery = undefined;
+    if (this.#rollsBack) this.#inTransaction = false;
+    else this.#learn(inFlight.command, reply);
+    this.#confirm();
+    this.#readyAt = receivedAt;
+    if (this.#rollsBack) this.#owner.skipped(this, inFlight.command, 'rolled-back');
+    else if (this.#fileMissing) this.#owner.lost(this, inFlight.command, 'local-infile', true);
+    else this.#owner.answered(this, inFlight, reply, receivedAt);
+    this.#fileMissing = false;
+    this.#rollsBack = false;
+    if (this.state === 'busy') {
+      this.state = 'ready';
+      this.advance();
+    }
+  }
+
+  closed(how: CloseCause, detail?: string): void {
+    const { skewMs } = this.#owner;
+    const isEarly = (this.state === 'ready' || this.state === 'busy') && this.recorded.close === undefined;
+    if (skewMs > 0 && isEarly && (how === 'fin' || how === 'reset')) {
+      this.#connection = undefined;
+      this.#heldEnd = { how, detail, until: this.#owner.now() + skewMs };
+      this.#wakeAt(this.#heldEnd.until);
+    } else this.#disconnect(how, detail);
+  }
+
+  /** Returns whether the session goes on to wait for the recorded end. */
+  #holdsEnd(): boolean {
+    const held = this.#heldEnd;
+    if (held === undefined || this.state === 'over') return false;
+    if (this.recorded.close === undefined && this.#owner.now() < held.until) {
+      this.#wakeAt(held.until);
+      return true;
+    }
+    this.#heldEnd = undefined;
+    this.#disconnect(held.how, held.detail);
+    return false;
+  }
+
+  /** The connection has ended. */
+  #disconnect(how: CloseCause, detail: string | undefined): void {
+    if (this.state === 'over') return;
+    if (detail !== undefined) this.#lostDetail = detail;
+    const gaveUp = this.state === 'connecting' && how === 'aborted' && this.#failedBy === 'timeout';
+    const cause = gaveUp ? 'timeout' : how;
+    const stage = this.#stage;
+    this.#connection = undefined;
+    this.#login = undefined;
+    if (this.#done !== undefined) this.#owner.numbered(this, undefined);
+    this.#done = undefined;
+    this.#fitting = undefined;
+    if (this.state === 'busy' && this.#endsUnanswered && (cause === 'fin' || cause === 'reset')) {
+      // Killed, say: as in the recording.
+      const inFlight = this.#current as InFlight;
+      this.#current = undefined;
+      this.state = 'closing';
+      this.#owner.answered(this, inFlight, undefined, this.#owner.now());
+    }
+    // The server closed first, as the recorded one did: a little early is no loss.
+    if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) {
+      this.state = 'closing';
+      this.#takeQuit();
+    }
+    // A server that has read COM_QUIT, or answered all, closes in order or not; and our own RST is an end, where the
+    // recorded one was.
+    const inOrder =
+      this.state === 'closing' &&
+      (cause === 'fin' ||
+        cause === 'aborted' ||
+        (cause === 'reset' && (this.#quit || this.#unanswered.length === 0)));
+    // An end that we cut short shows nothing of what arrived.
+    if (inOrder && (cause !== 'aborted' || this.#lostCause === undefined)) this.#confirm();
+    if (inOrder && this.#lostCause === undefined) this.#end(undefined);
+    else if (this.#lostCause !== undefined) this.#end(this.#lostCause);
+    else if (this.state === 'closing' || !RETRIED.has(cause)) this.#end(lostBy(cause, stage));
+    else this.#tryAgain(cause, stage, detail);
+  }
+
+  /** How far the connection has come. */
+  get #stage(): Stage {
+    if (this.state !== 'connecting') return 'commands';
+    return this.#login === undefined ? 'syn' : 'login';
+  }
+
+  /** Nothing is left to be answered or to send but COM_QUIT, and the recorded session ended in order. */
+  get #isIdleToTheEnd(): boolean {
+    const { close, end } = this.recorded;
+    if (close === undefined || this.#unanswered.length > 0) return false;
+    return this.#next === end ? close.how === 'fin' : this.#quitLeft !== undefined;
+  }
+
+  /** The COM_QUIT that is all there is left to send. */
+  get #quitLeft(): Command | undefined {
+    const command = this.#next === this.recorded.end - 1 ? this.recorded.at(this.#next) : undefined;
+    return command?.com === COM.quit ? command : undefined;
+  }
+
+  /** Whom it would have been said to is gone: that is as good. */
+  #takeQuit(): void {
+    const command = this.#quitLeft;
+    if (command === undefined) return;
+    this.#owner.letGo(this, this.#next++);
+    if (this.#owner.isPooled) {
+      this.#owner.skipped(this, command, 'pooled');
+      return;
+    }
+    const now = this.#owner.now();
+    this.#unanswered.push({ command, paced: now, due: now, sent: now, oursMs: 0, text: command });
+  }
+
+  /** The recorded connection ended under the command that is under way, too. */
+  get #endsUnanswered(): boolean {
+    const { close, end } = this.recorded;
+    return close !== undefined && this.#next === end && this.#current?.command.reply === undefined;
+  }
+
+  /** The command phase begins, or goes on. */
+  #goOn(): void {
+    this.#readyAt = this.#owner.now();
+    this.state = 'ready';
+    this.advance();
+  }
+
+  /** The connection ended before the session: waits and tries another, where there is hope. */
+  #tryAgain(cause: CloseCause, stage: Stage, detail: string | undefined): void {
+    const owner = this.#owner;
+    const isOurs = isHostLimit(cause);
+    const noRoomBy = isOurs ? cause : this.#failedBy === 'too-many-connections' ? this.#noRoomBy : undefined;
+    if (noRoomBy !== undefined && this.#stopping === undefined) {
+      const mayWait = owner.turnedAway(this, noRoomBy);
+      if (!this.#opened) {
+        if (!mayWait) this.#end(isOurs ? cause : 'too-many-connections');
+        else {
+          this.begun = false;
+          this.state = 'waiting';
+        }
+        return;
+      }
+    }
+    const until = isOurs ? Number.POSITIVE_INFINITY : owner.failed(this, cause, stage);
+    const now = owner.now();
+    const lost = this.#failedBy ?? lostBy(cause, stage);
+    this.#lostDetail = detail ?? connectHint(cause, stage) ?? this.#lostDetail;
+    this.#recovery ??= new Recovery(now);
+    this.#recovery.beginAnew(now);
+    const seed = this.recorded.meta.id + this.copy;
+    if (this.#stopping !== undefined || !this.#recovery.tryAgain(now, until, seed)) {
+      this.#end(lost);
+      return;
+    }
+    if (stage === 'commands') this.#disconnected(lost, this.#recovery);
+    this.state = 'disconnected';
+    this.#wakeAt(this.#recovery.retryAt);
+  }
+
+  /** What was under way may have been carried out or not: it is lost, and not sent again. */
+  #disconnected(cause: LostCause, { lost }: Recovery): void {
+    if (this.#inTransaction) lost.add('transaction');
+    if (this.#current !== undefined) {
+      const { command } = this.#current;
+      if (command.com === COM.changeUser && command.reply?.kind === 'ok') this.#changed();
+      else this.#state = learnRecorded(this.#state, this.#facts, command);
+      if (command.reply !== undefined) this.#noteTransaction(command, command.reply);
+    }
+    if (this.#inTransaction) lost.add('transaction');
+    this.#inTransaction = false;
+    this.#change = undefined;
+    this.#fileAsked = -1;
+    this.#fileMissing = false;
+    this.#rollsBack = false;
+    this.#pins = 0;
+    this.#pinned = undefined;
+    this.#state?.disconnected(lost);
+    this.#loseUnderWay(cause);
+  }
+
+  /** Sets up on a new connection what the session had on the last. */
+  #rebuild(): void {
+    this.state = 'rebuilding';
+    this.#recovery?.begin(this.#state?.rebuildSteps() ?? []);
+    this.#rebuildNext();
+  }
+
+  #rebuildNext(): void {
+    const recovery = this.#recovery as Recovery;
+    const { step } = recovery;
+    if (step !== undefined) {
+      recovery.commands++;
+      this.busySince = this.#owner.now();
+      const packet = this.#fitting?.ours(step.packet, step.com);
+      if (packet !== undefined) this.#connection?.write(packet, expectOf(step.com));
+      return;
+    }
+    recovery.end();
+    if (this.#opened) {
+      this.#owner.reconnected(this, recovery.lost, recovery.commands);
+      this.#goOn();
+    } else {
+      const before = this.#joinedLate ? 'recording' : 'window';
+      this.#owner.adopted(this, recovery.lost, recovery.commands, before);
+      this.#open();
+    }
+  }
+
+  /** `command` was carried out, or failed, with `reply`. */
+  #learn(command: Command, reply: Reply): void {
+    const change = this.#change;
+    this.#change = undefined;
+    if (change !== undefined && this.#done !== undefined) {
+      const { scramble, authPlugin } = change.exchange;
+      // What the connection's next one begins with.
+      this.#done = { ...this.#done, scramble, authPlugin };
+    }
+    if (change !== undefined && reply.kind === 'ok') this.#changed(change.plan);
+    else if (reply.kind !== 'err' || command.com === COM.stmtPrepare)
+      this.#state = learn(this.#state, this.#facts, command, reply);
+    this.#noteTransaction(command, reply);
+  }
+
+  #noteTransaction({ com }: Command, reply: Reply): void {
+    const { kind, status } = reply;
+    if (kind === 'err') {
+      if (isRolledBack(reply)) this.#inTransaction = false;
+    } else if (kind !== 'text' && com !== COM.stmtPrepare && com !== COM.fieldList) {
+      this.#inTransaction = (status & STATUS.inTransaction) !== 0;
+    }
+  }
+
+  /** COM_CHANGE_USER succeeded: of what the session had on its connection nothing is left. */
+  #changed(plan = this.#change?.plan): void {
+    if (plan === undefined) return;
+    this.#plan = plan;
+    this.#facts = { ...this.#facts, login: plan.recorded };
+    this.#state = undefined;
+    this.#inTransaction = false;
+  }
+
+  #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
+    const position = this.#next++;
+    const late = this.recorded.lateAt(position);
+    this.#owner.letGo(this, position);
+    if (command.com === COM.quit && this.#owner.isPooled) {
+      this.#owner.skipped(this, command, 'pooled');
+      this.state = 'closing';
+      this.busySince = now;
+      this.#leave();
+      return;
+    }
+    const connection = this.#connection;
+    if (connection !== undefined && this.#owner.wasRolledBack(this, command)) {
+      this.#rollBack(this.#flight(command, paced, now, late), connection);
+      return;
+    }
+    const packet = this.#fit(command);
+    if (packet === undefined || connection === undefined) {
+      this.#thinkFrom(now);
+      return;
+    }
+    const inFlight = this.#flight(command, paced, now, late);
+    if (command.expect !== EXPECT.none) {
+      this.#current = inFlight;
+      this.#filesSent = 0;
+      this.state = 'busy';
+      this.busySince = now;
+      const { pins } = this.#owner;
+      const pin = pins === undefined ? undefined : this.#pin(pins, command, inFlight.text);
+      if (pin !== undefined) {
+        this.#pins++;
+        connection.write(this.#fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
+      }
+      connection.write(packet, command.expect);
+      return;
+    }
+    this.#thinkFrom(now);
+    this.#unanswered.push(inFlight);
+    if (command.com !== COM.quit) {
+      connection.write(packet, command.expect);
+      return;
+    }
+    this.#quit = true;
+    this.state = 'closing';
+    this.busySince = now;
+    connection.write(packet, command.expect);
+    connection.end();
+  }
+
+  #flight(command: Command, paced: MonotonicMs, now: MonotonicMs, late: LateRead | undefined): InFlight {
+    const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#owner, late, this.#ours);
+    return { command, ...times, text: this.#textOf(command) };
+  }
+
+  /**
+   * The recorded server met a deadlock, say, and rolled back: the target might not, or choose somebody else. It is told to,
+   * in the place of the command; what the transaction did until then has its traces, such as used up insert ids.
+   */
+  #rollBack(inFlight: InFlight, connection: Connection): void {
+    const { command, sent } = inFlight;
+    const reset = this.#fitting?.leaveOut(command, this.#statements());
+    if (reset !== undefined) {
+      this.#pins++;
+      connection.write(reset, EXPECT.result);
+    }
+    if (!this.#inTransaction) {
+      this.#owner.skipped(this, command, 'rolled-back');
+      this.#thinkFrom(sent);
+      return;
+    }
+    this.#current = inFlight;
+    this.#rollsBack = true;
+    this.state = 'busy';
+    this.busySince = sent;
+    const packet = queryPacket(ROLLBACK, has(this.recorded.meta.capabilities, CLIENT.queryAttributes));
+    connection.write(this.#fitting?.ours(packet, COM.query) ?? packet, EXPECT.result);
+  }
+
+  /** Whether what `command` is to be sent with shows in its recorded answer. */
+  #needsAnswer(command: Command): boolean {
+    if (command.com === COM.changeUser) return true;
+    if (namesStatement(command) && this.#state?.statements.isPending(command) === true) return true;
+    return this.#owner.pins?.waits(command, this.#textOf(command)) === true;
+  }
+
+  /**
+   * Whether the recorded answer to `command` was read, or is known not to come: by the command behind it, at position `next`,
+   * or the end. If not, asks to be told (`advance`). `told`: it is to have had its turn among the events of all sessions; a
+   * batch of them has its answers from the beginning.
+   */
+  #isAnswerKnown({ reply, ordinal, onTrial, unpaired }: Command, next: number, told = false): boolean {
+    const { recorded } = this;
+    if ((reply !== undefined && !told) || recorded.close !== undefined || this.#stopping !== undefined)
+      return true;
+    if (ordinal <= recorded.repliedTo) return true;
+    // A client that pipelines has the answer after its next command.
+    const mayCome = onTrial === true || (told && unpaired !== true);
+    if (recorded.at(next) !== undefined && !mayCome) return true;
+    recorded.awaitsReply = true;
+    return false;
+  }
+
+  #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
+    if (this.#state?.setsTime) return undefined;
+    this.#pinned ??= { insertId: false };
+    const inBulk = command.com === COM.stmtBulkExecute && this.#fitting?.parts === undefined;
+    return pins.before(this.recorded.meta, command, text, this.#pinned, inBulk);
+  }
+
+  /** What holds the text that `command` executes. */
+  #textOf(command: Command): Command {
+    return this.#state?.statements.textOf(command) ?? command;
+  }
+
+  /** What to send for `command` to this target; undefined where it was told as skipped or lost. */
+  #fit(command: Command): Uint8Array | undefined {
+    if (this.#isSomebodyElse && command.com !== COM.quit) {
+      this.#owner.skipped(this, command, 'unknown-user');
+      return undefined;
+    }
+    if (command.com === COM.changeUser) return this.#beginChange(command);
+    const fitted = command.mayKill
+      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, this, command.at))
+      : this.#fitting?.fit(command, namesStatement(command) ? this.#statements() : undefined);
+    if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
+    if ('skipped' in fitted) this.#owner.skipped(this, command, fitted.skipped);
+    else this.#owner.lost(this, command, fitted.lost, false);
+    return undefined;
+  }
+
+  #statements(): Statements {
+    this.#state ??= new SessionState(this.#facts);
+    return this.#state.statements;
+  }
+
+  #beginChange(command: Command): Uint8Array | undefined {
+    const { logins, tls: secure } = this.#owner;
+    const done = this.#done as LoginDone;
+    const schemaName = (schema: string | undefined) => this.#owner.schemaName(schema, this.copy);
+    const from = { plan: this.#plan, done, logins, schemaName, secure };
+    this.#change = beginUserChange(command, this.recorded.meta, from);
+    if (this.#change === undefined) {
+      this.#isSomebodyElse = true;
+      this.#owner.skipped(this, command, 'unknown-user');
+    }
+    return this.#change?.exchange.packet;
+  }
+
+  /** When what is scheduled `at` is due, `thinkNs` behind the answer before it. */
+  #dueAt(at: number, thinkNs: number): MonotonicMs {
+    const owner = this.#owner;
+    return owner.catchesUp ? owner.due(at, this.copy) : owner.dueBehind(this.#readyAt, thinkNs);
+  }
+
+  /** What had no answer is done with: a session that does not catch up thinks from here on. */
+  #thinkFrom(now: MonotonicMs): void {
+    if (!this.#owner.catchesUp) this.#readyAt = now;
+  }
+
+  #closeIfDue(): void {
+    const { close } = this.recorded;
+    if (close === undefined) return;
+    const due = this.#dueAt(close.at, close.thinkNs);
+    const now = this.#owner.now();
+    if (due > now) {
+      this.#wakeAt(due);
+      return;
+    }
+    this.state = 'closing';
+    this.busySince = now;
+    if (close.how === 'rst' && !this.#owner.isPooled) this.#connection?.abort();
+    else this.#leave();
+  }
+
+  /** Asks to be woken; once is enough however often more of the recording is read meanwhile. */
+  #wakeAt(due: MonotonicMs): void {
+    if (due === this.#wakeDue) return;
+    this.#wakeDue = due;
+    this.#owner.wakeAt(due, this);
+  }
+
+  /** Closes in order, but as a session that is lost by `cause`. */
+  #finish(cause: LostCause): void {
+    this.#lostCause = cause;
+    this.state = 'closing';
+    this.busySince = this.#owner.now();
+    this.#leave();
+  }
+
+  /** Ends the connection in order, or gives it back. */
+  #leave(): void {
+    const connection = this.#connection;
+    const done = this.account === undefined ? undefined : this.#done;
+    if (connection?.giveBack === undefined || done === undefined) connection?.end();
+    else connection.giveBack(done);
+  }
+
+  /** What was sent without an answer to come is known to have arrived. */
+  #confirm(): void {
+    if (this.#unanswered.length === 0) return;
+    const unanswered = this.#unanswered;
+    this.#unanswered = [];
+    const now = this.#owner.now();
+    for (const inFlight of unanswered) this.#owner.answered(this, inFlight, undefined, now);
+  }
+
+  #end(cause: LostCause | undefined): void {
+    this.state = 'over';
+    this.#connection = undefined;
+    this.#login = undefined;
+    // Even a session that ended well loses what was recorded behind its end: the count must add up.
+    const behind = cause ?? 'reset';
+    this.#lostCause = behind;
+    this.#loseUnderWay(behind);
+    const lostSome = this.#next < this.recorded.end;
+    this.#loseRest(behind);
+    this.#owner.over(this, cause ?? (lostSome ? 'reset' : undefined), this.#lostDetail);
+  }
+
+  #loseUnderWay(cause: LostCause): void {
+    for (const { command } of this.#unanswered) this.#owner.lost(this, command, cause, true);
+    this.#unanswered = [];
+    const command = this.#current?.command;
+    this.#current = undefined;
+    if (command !== undefined) this.#owner.lost(this, command, cause, true);
+  }
+
+  #loseRest(cause: LostCause): void {
+    while (this.#next < this.recorded.end) {
+      const position = this.#next++;
+      const command = this.recorded.at(position);
+      if (command !== undefined) this.#owner.lost(this, command, cause, false);
+      this.#owner.letGo(this, position);
+    }
+  }
+}

@@ -1,8 +1,0 @@
-import { openCapture } from '../../src/net/drivers.ts';
-import { captureContract } from './capture-contract.ts';
-
-captureContract({
-  name: 'cap',
-  isRing: false,
-  open: (options) => openCapture('cap', { ...options, mode: 'throughput' }),
-});
