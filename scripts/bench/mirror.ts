@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Percentiles } from '../../src/report/summary.ts';
+import type { Percentiles } from '../../src/report/percentiles.ts';
 import { Background } from '../lab/background.ts';
 import { PORT } from '../lab/server.ts';
 import { CLI, RELAY_PORT, type ReplaySummary } from '../lab/tape.ts';

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Percentiles, Summary } from '../../src/report/summary.ts';
+import type { Percentiles } from '../../src/report/percentiles.ts';
+import type { Summary } from '../../src/report/summary.ts';
 import { makeStart, recordWorkload, resetTarget } from '../lab/path.ts';
 import { PORT } from '../lab/server.ts';
 import { loadTables, runSysbench, type SysbenchJob } from '../lab/workload.ts';

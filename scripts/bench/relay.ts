@@ -1,4 +1,4 @@
-import type { Percentiles } from '../../src/report/summary.ts';
+import type { Percentiles } from '../../src/report/percentiles.ts';
 import type { ReplaySummary } from '../lab/tape.ts';
 import { median } from './figures.ts';
 import { NULL_PORT, NullTarget } from './null-target.ts';

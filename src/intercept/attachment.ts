@@ -1,11 +1,12 @@
 import { EXPECT } from '../mysql/command.ts';
 import type { Correction } from '../tcp/peer-progress.ts';
 import { ReceiveHalf } from '../tcp/receive.ts';
+import type { MonotonicMs } from '../time.ts';
 import { seqLt } from '../wire/sequence.ts';
 import type { Tuple } from '../wire/tuple.ts';
-import { InterceptFlow } from './flow.ts';
+import { type FlowAttachment, InterceptFlow } from './flow.ts';
+import type { Flows } from './flows.ts';
 import type { ReceiverOwner, ReceiverPort, Resumption } from './ports.ts';
-import type { Receiver } from './receiver.ts';
 
 export interface AttachOptions {
   /**
@@ -21,10 +22,27 @@ export interface AttachOptions {
 /** Answers that may be announced before the first of them came; a replay announces one at a time. */
 const MOST_ANNOUNCED = 64;
 
+/** What an attachment has its receiver do. */
+export interface FlowReceiver {
+  now: MonotonicMs;
+  capturedAt: MonotonicMs;
+  readonly flows: Flows;
+  flush(): void;
+  detach(attachment: Attachment): void;
+  /** The flow answers the target for a while, and nobody is told. */
+  release(flow: InterceptFlow, aborted: boolean): void;
+  /** The same, and the target is reset at once. Returns whether it was. */
+  reset(flow: InterceptFlow): boolean;
+  /** The flow's owner is gone, and may come back. */
+  orphan(flow: InterceptFlow): void;
+  /** Another flow has its tuple from now on. */
+  replace(flow: InterceptFlow, reset: boolean): void;
+}
+
 /** One owner's way into a receiver, and the flows that it has there. */
-export class Attachment implements ReceiverPort {
+export class Attachment implements ReceiverPort, FlowAttachment {
   readonly owner: ReceiverOwner;
-  readonly receiver: Receiver;
+  readonly receiver: FlowReceiver;
   readonly delivered: AttachOptions['delivered'];
   readonly raw: boolean;
   /** Which replay the owner belongs to: another attachment of the same one may take its flows up. undefined: it has not said. */
@@ -35,7 +53,7 @@ export class Attachment implements ReceiverPort {
   #lastId = -1;
 
   /** By `Receiver.attach`. */
-  constructor(owner: ReceiverOwner, receiver: Receiver, options: AttachOptions) {
+  constructor(owner: ReceiverOwner, receiver: FlowReceiver, options: AttachOptions) {
     this.owner = owner;
     this.receiver = receiver;
     this.delivered = options.delivered;
@@ -85,7 +103,7 @@ export class Attachment implements ReceiverPort {
         before.half.state === 'reset' ||
         seqLt(from.rcvNxt, before.acknowledged);
       if (isLost) {
-        before.attachment.#flows.delete(before.id);
+        before.attachment.forget(before.id);
         this.receiver.release(before, true);
         this.owner.unresumable(id);
         return undefined;
@@ -181,8 +199,12 @@ export class Attachment implements ReceiverPort {
     return before.attachment.replay !== this.replay || before.iss !== iss;
   }
 
+  forget(id: number): void {
+    this.#flows.delete(id);
+  }
+
   #replace(before: InterceptFlow, reset: boolean): void {
-    before.attachment.#flows.delete(before.id);
+    before.attachment.forget(before.id);
     this.receiver.replace(before, reset);
   }
 

@@ -6,11 +6,33 @@ import { NEVER } from '../tcp/send.ts';
 import type { Timed } from '../tcp/wheel.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Tuple } from '../wire/tuple.ts';
-import type { Attachment } from './attachment.ts';
 import type { Member } from './crowd.ts';
 import type { Queued } from './flow-queue.ts';
+import type { ReceiverOwner } from './ports.ts';
 import { partOf } from './raw-part.ts';
 import { RelayedProgress } from './relayed-progress.ts';
+
+/** What flows have in common: whose they are, and by which receiver. */
+export interface FlowAttachment {
+  readonly owner: ReceiverOwner;
+  readonly raw: boolean;
+  /** As `Attachment` has it. */
+  readonly replay: string | undefined;
+  readonly receiver: FlowTimes;
+  /** As `AttachOptions` has it. */
+  readonly delivered: ((then: () => void) => void) | undefined;
+  /** Flows that owe the target an ACK at the end of this turn. */
+  due: InterceptFlow[];
+  /** Flow `id` is another attachment's from now on. */
+  forget(id: number): void;
+}
+
+/** A receiver's clock. */
+interface FlowTimes {
+  now: MonotonicMs;
+  /** When the packet at hand was captured, on that clock. */
+  capturedAt: MonotonicMs;
+}
 
 export type FlowState =
   /** Its owner is told of it. */
@@ -42,7 +64,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Que
   readonly iss: number;
   readonly half: ReceiveHalf;
   /** Whose it is, or was. */
-  readonly attachment: Attachment;
+  readonly attachment: FlowAttachment;
   state: FlowState = 'live';
   /** undefined once nobody is told any more, and where the protocol is not known. */
   reader: ReplyReader | undefined;
@@ -75,7 +97,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Que
   #knownAck: number;
   #knownWindow = -1;
 
-  constructor(id: number, tuple: Tuple, iss: number, half: ReceiveHalf, attachment: Attachment) {
+  constructor(id: number, tuple: Tuple, iss: number, half: ReceiveHalf, attachment: FlowAttachment) {
     this.id = id;
     this.tuple = tuple;
     this.iss = iss;

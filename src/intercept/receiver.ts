@@ -7,9 +7,9 @@ import { IcmpError } from '../wire/icmp.ts';
 import type { PacketBlock } from '../wire/packets.ts';
 import { CTL, PARSE, Segment } from '../wire/segment.ts';
 import { seqLt } from '../wire/sequence.ts';
-import { Attachment, type AttachOptions } from './attachment.ts';
+import { Attachment, type AttachOptions, type FlowReceiver } from './attachment.ts';
 import { Crowd } from './crowd.ts';
-import type { InterceptFlow } from './flow.ts';
+import type { FlowAttachment, InterceptFlow } from './flow.ts';
 import { type FlowLimits, Flows } from './flows.ts';
 import type { ReceiverOwner } from './ports.ts';
 
@@ -25,7 +25,7 @@ const MAX_SACK_BLOCKS = 3;
  *
  * The time is read once a turn, from the clock given.
  */
-export class Receiver {
+export class Receiver implements FlowReceiver {
   now: MonotonicMs;
   /** When the packet at hand was captured, on the clock given. */
   capturedAt: MonotonicMs;
@@ -41,7 +41,7 @@ export class Receiver {
   readonly #attachments = new Set<Attachment>();
   readonly #wheel: TimerWheel<InterceptFlow>;
   /** Those whose flows owe an ACK at the end of this turn. */
-  #indebted: Attachment[] = [];
+  #indebted: FlowAttachment[] = [];
   readonly #crowd = new Crowd();
   readonly #blocks = new Uint32Array(2 * MAX_SACK_BLOCKS);
 
@@ -218,7 +218,7 @@ export class Receiver {
   }
 
   /** Tells the owner what it must know before its flows' ACKs go; those of which it cannot be told are not owed after all. */
-  #presuppose(attachment: Attachment): void {
+  #presuppose(attachment: FlowAttachment): void {
     const owed = attachment.due.filter((flow) => this.#isOwed(flow));
     for (const flow of attachment.due) flow.ackListed = false;
     attachment.due = owed.filter((flow) => flow.checkpoint(MAX_STATE_OCTETS));

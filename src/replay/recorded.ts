@@ -4,7 +4,6 @@ import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
 import { type Destination, ONLY } from './mappings.ts';
 import type { Outcome } from './outcome.ts';
-import type { ReplayedSession } from './replayed-session.ts';
 import type { EarlySession } from './session/early.ts';
 
 /** Slots let go at the head of the queue before it is cut. */
@@ -20,9 +19,9 @@ export interface LateRead {
 
 /**
  * One recorded session as far as it was read, shared by all its copies: decoded once, replayed N times. A command is
- * let go when the last copy is through with it.
+ * let go when the last copy is through with it. `Copy`: what stands for each of them.
  */
-export class RecordedSession {
+export class RecordedSession<Copy = unknown> {
   readonly meta: SessionMeta;
   /** When it is scheduled to connect. */
   readonly openAt: CaptureNs;
@@ -30,7 +29,7 @@ export class RecordedSession {
   readonly early: EarlySession | undefined;
   /** Which target it goes to. */
   readonly destination: Destination;
-  copies: ReplayedSession[] = [];
+  copies: Copy[] = [];
   /** How it ended, and when it is scheduled to; undefined while its end was not read yet. */
   close: { how: CloseHow; at: CaptureNs; thinkNs: number } | undefined;
   /** Outcomes whose recorded answer was not read yet. */

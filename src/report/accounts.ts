@@ -1,12 +1,7 @@
 /** What must add up in a run: of each session all of it, or nothing. */
-import {
-  ACCOUNT_CAUSES as CAUSES,
-  type Causes,
-  ACCOUNT_COUNTS as COUNTS,
-  isCauses,
-  isCount,
-  type Tally,
-} from './tally.ts';
+
+import { type Causes, isCauses, isCount } from './causes.ts';
+import { ACCOUNT_CAUSES as CAUSES, ACCOUNT_COUNTS as COUNTS, type Tally } from './tally.ts';
 
 export type Accounts = Pick<Tally, (typeof COUNTS)[number] | (typeof CAUSES)[number]>;
 

@@ -1,11 +1,11 @@
 /** What is unusual about an archive, for people and for programs. */
 import type { Archive } from '../archive/reader.ts';
 import { counted } from '../counted.ts';
+import { totalOf } from './causes.ts';
 import { type FloodFacts, floodLine } from './flood.ts';
 import { gapLines, gapsAsJson } from './gap-teller.ts';
 import { lossesOfRecording, packetsLost } from './losses.ts';
 import { sayLine } from './output.ts';
-import { totalOf } from './tally.ts';
 import { type TlsFacts, tlsHint } from './tls-hint.ts';
 
 /** Says that packets were captured twice, where any were. */

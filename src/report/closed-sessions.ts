@@ -4,7 +4,7 @@ import { saysNoRoom } from '../mysql/login-errors.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../replay/outcome.ts';
 import type { StateLost } from '../replay/session/session-state.ts';
 import { type Accounts, emptyAccounts } from './accounts.ts';
-import { addCause } from './tally.ts';
+import { addCause } from './causes.ts';
 import { unrecordedError } from './unrecorded.ts';
 
 /** One recorded session whose copies run. */

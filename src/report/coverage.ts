@@ -1,7 +1,7 @@
 /** How much of its sessions a capture holds, in words. */
 import { counted, formatCount } from '../counted.ts';
 import type { Coverage } from '../flow/events.ts';
-import type { Causes } from './tally.ts';
+import type { Causes } from './causes.ts';
 
 const ORDER: readonly Coverage[] = ['whole', 'joined-late', 'gaps', 'cut', 'one-sided'];
 

@@ -1,5 +1,5 @@
 /** Packets that a capture saw go by and does not have, by cause. */
-import { addCause, type Causes } from './tally.ts';
+import { addCause, type Causes } from './causes.ts';
 
 /** What a capture counts of its losses, in the names that archives and rings have for them. */
 export interface CountedLosses {

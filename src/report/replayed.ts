@@ -1,6 +1,7 @@
 /** How much of a recording a run has replayed, of what its options chose. */
 import { counted, formatCount } from '../counted.ts';
-import { type Causes, type Tally, totalOf } from './tally.ts';
+import { type Causes, totalOf } from './causes.ts';
+import type { Tally } from './tally.ts';
 
 /** --min-replayed, as a part of 1. */
 export const DEFAULT_MIN_REPLAYED = 0.9;

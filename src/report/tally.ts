@@ -5,6 +5,7 @@ import {
   type Histogram,
 } from 'hdr-histogram-js';
 import type { Divergence } from '../replay/outcome.ts';
+import { type Causes, isCauses, isCount, isRecord, sumOf } from './causes.ts';
 import type { ErrorExample } from './unrecorded.ts';
 
 /** Histograms count microseconds up to an hour, to three digits. */
@@ -12,9 +13,6 @@ const HIGHEST_US = 3_600_000_000;
 
 /** Of the users whose password is not known, so many are named. */
 export const MAX_USERS_NAMED = 5;
-
-/** How often each cause came. */
-export type Causes = Record<string, number>;
 
 /** How often something stood still, how long in all, and at most. */
 export interface StallSums {
@@ -141,19 +139,6 @@ export function mergeTallies(each: readonly Tally[]): Tally {
   }));
 }
 
-/** Whether `value` is a number of things: whole, and none below zero. */
-export function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-export function isCauses(value: unknown): value is Causes {
-  return isRecord(value) && Object.values(value).every(isCount);
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Numbers that must add up in a run (accounts.ts), in the order in which logs of runs have them. */
 export const ACCOUNT_COUNTS = [
   'sessions',
@@ -228,25 +213,6 @@ function isHistogram(value: unknown): boolean {
   } catch {
     return false;
   }
-}
-
-export function totalOf(causes: Causes): number {
-  return Object.values(causes).reduce((sum, count) => sum + count, 0);
-}
-
-/** By their names. */
-export function byName(causes: Causes): Causes {
-  return Object.fromEntries(Object.entries(causes).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-export function addCause(causes: Causes, cause: string, count = 1): void {
-  if (count > 0) causes[cause] = (causes[cause] ?? 0) + count;
-}
-
-function sumOf(a: Causes, b: Causes): Causes {
-  const sum: Causes = { ...a };
-  for (const [cause, count] of Object.entries(b)) sum[cause] = (sum[cause] ?? 0) + count;
-  return sum;
 }
 
 /** An empty histogram of times. */

@@ -1,7 +1,8 @@
 import { counted, formatCount } from '../counted.ts';
 import { coverageLines } from './coverage.ts';
+import type { Percentiles } from './percentiles.ts';
 import { replayedText } from './replayed.ts';
-import type { Percentiles, Summary } from './summary.ts';
+import type { Summary } from './summary.ts';
 
 /** What has such sessions and commands replayed the next time. */
 const nextMoves = (isLive: boolean): Readonly<Record<string, string>> => ({

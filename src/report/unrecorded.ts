@@ -4,7 +4,7 @@ import { comName, hasText } from '../mysql/command.ts';
 import { textOf } from '../mysql/query-attributes.ts';
 import type { Divergence, Outcome } from '../replay/outcome.ts';
 import { Digester } from '../sql/digest/digest.ts';
-import type { Causes } from './tally.ts';
+import type { Causes } from './causes.ts';
 
 /** Of so many numbers the reasons say one by one. */
 const MOST_NAMED = 5;

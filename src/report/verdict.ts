@@ -1,10 +1,12 @@
 /** What a run is good for as a measurement. */
 import { counted } from '../counted.ts';
 import { isHostLimit } from '../transport/transport.ts';
+import { byName, totalOf } from './causes.ts';
+import type { Percentiles } from './percentiles.ts';
 import { recordingReasons } from './recording.ts';
 import { DEFAULT_MIN_REPLAYED, type replayedOf, tooLittle } from './replayed.ts';
-import type { Percentiles, RunFacts } from './summary.ts';
-import { byName, MAX_USERS_NAMED, type StallSums, type Tally, totalOf } from './tally.ts';
+import type { RunFacts } from './run-facts.ts';
+import { MAX_USERS_NAMED, type StallSums, type Tally } from './tally.ts';
 import { type UnrecordedErrors, unrecordedReasons } from './unrecorded.ts';
 
 /** A timed run whose commands went out later than this, for our own fault, is not what was asked for. */

@@ -5,7 +5,7 @@ import { type FilterChoices, pickerOf } from '../replay/choice/filters.ts';
 import type { FixedMappings } from '../replay/mappings.ts';
 import { sayLine } from '../report/output.ts';
 import { percentText } from '../report/replayed.ts';
-import type { Picked } from '../report/summary.ts';
+import type { Picked } from '../report/run-facts.ts';
 import { mappedSessions } from './mapping.ts';
 
 /** The numbers of so many sessions at most stand in summary.json. */

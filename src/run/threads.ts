@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, MytapeError } from '../errors.ts';
 import type { Share } from '../replay/share.ts';
 import type { Lines } from '../report/output.ts';
-import { latenessOf, type Percentiles } from '../report/summary.ts';
+import { latenessOf, type Percentiles } from '../report/percentiles.ts';
 import type { Anchor, OpeningJob, Progress, ReplayJob, ShareResult, Steering, StopCause } from './job.ts';
 import { ReplayShare } from './share.ts';
 import type { FromWorker, ToWorker } from './worker.ts';

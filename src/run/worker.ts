@@ -1,4 +1,4 @@
-/** A worker thread of `mytape replay -C N`: one share of the run. Talks by messages to replay-threads.ts. */
+/** A worker thread of `mytape replay -C N`: one share of the run. Talks by messages to threads.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { MytapeError } from '../errors.ts';
 import { shedRights } from '../net/host/run-as.ts';

@@ -4,6 +4,7 @@ import { type InsideTls, readTlsSessions } from '../archive/tls-sessions.ts';
 import { readKeyLog } from '../capture/key-log-file.ts';
 import { counted, formatCount } from '../counted.ts';
 import { lossObjects, sayState, sayTls } from '../report/archive-state.ts';
+import { addCause } from '../report/causes.ts';
 import { ClockStepTeller } from '../report/clock-steps.ts';
 import { coverageHints } from '../report/coverage.ts';
 import {
@@ -17,7 +18,6 @@ import {
   sayLine,
   Table,
 } from '../report/output.ts';
-import { addCause } from '../report/tally.ts';
 import { endpointText } from '../wire/address.ts';
 
 const EXAMPLES = `

@@ -5,9 +5,9 @@ import { rebuildIndex } from '../archive/reader.ts';
 import { counted, formatCount } from '../counted.ts';
 import { EXIT } from '../errors.ts';
 import { printableJson } from '../printable.ts';
+import { type Causes, totalOf } from '../report/causes.ts';
 import { lossesOfRecording, packetsLost } from '../report/losses.ts';
 import { formatOctets, LineWriter, Progress, print, sayLine } from '../report/output.ts';
-import { type Causes, totalOf } from '../report/tally.ts';
 
 const EXAMPLES = `
 Examples:

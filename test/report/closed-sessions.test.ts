@@ -10,7 +10,7 @@ import {
   unpackAccounts,
 } from '../../src/report/accounts.ts';
 import { ClosedSessions } from '../../src/report/closed-sessions.ts';
-import { SummaryObserver } from '../../src/report/summary.ts';
+import { SummaryObserver } from '../../src/report/counter.ts';
 import { Tape } from '../replay/support/tape.ts';
 
 const COPIES = 2;

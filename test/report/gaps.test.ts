@@ -1,9 +1,10 @@
 /** What a run says of times without a capture, and of a flood; also of flood.ts. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { SummaryObserver } from '../../src/report/counter.ts';
 import { floodLine, floodReasons } from '../../src/report/flood.ts';
 import { gapReasons, totalsOf } from '../../src/report/gaps.ts';
-import { SummaryObserver, summarize } from '../../src/report/summary.ts';
+import { summarize } from '../../src/report/summary.ts';
 import { FACTS } from './facts.ts';
 
 describe('what a capture lacks', () => {

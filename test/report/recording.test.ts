@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { SummaryObserver } from '../../src/report/counter.ts';
 import { type RecordingFacts, recordingReasons } from '../../src/report/recording.ts';
-import { SummaryObserver, summarize } from '../../src/report/summary.ts';
+import { summarize } from '../../src/report/summary.ts';
 
 const WHOLE: RecordingFacts = {
   dropped: 0,

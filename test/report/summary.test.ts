@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Divergence, Outcome } from '../../src/replay/outcome.ts';
-import { type RunFacts, type Summary, SummaryObserver, summarize } from '../../src/report/summary.ts';
+import { SummaryObserver } from '../../src/report/counter.ts';
+import type { RunFacts } from '../../src/report/run-facts.ts';
+import { type Summary, summarize } from '../../src/report/summary.ts';
 import { summaryLines } from '../../src/report/terminal.ts';
 import { Tape } from '../replay/support/tape.ts';
 import { makeReply } from '../transport/fake.ts';

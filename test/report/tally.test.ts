@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SummaryObserver, summarize } from '../../src/report/summary.ts';
+import { SummaryObserver } from '../../src/report/counter.ts';
+import { summarize } from '../../src/report/summary.ts';
 import { mergeTallies } from '../../src/report/tally.ts';
 import { Tape } from '../replay/support/tape.ts';
 import { makeReply } from '../transport/fake.ts';

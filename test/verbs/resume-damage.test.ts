@@ -19,7 +19,7 @@ import { after, before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { MytapeError } from '../../src/errors.ts';
 import type { SessionMeta } from '../../src/flow/events.ts';
-import { SummaryObserver } from '../../src/report/summary.ts';
+import { SummaryObserver } from '../../src/report/counter.ts';
 import { Checkpoints } from '../../src/run/checkpoint/checkpoint.ts';
 import { newRunId } from '../../src/run/checkpoint/file.ts';
 import {

@@ -583,7 +583,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     if (paused) this.#pacer.pause(now);
   }
 
-  schedule(recorded: RecordedSession, plan: LoginPlan | undefined): void {
+  schedule(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void {
     const { copies, schemaPerCopy } = this.#options;
     const { meta } = recorded;
     for (let copy = 0; copy < copies; copy++) {
@@ -613,7 +613,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#letIn();
   }
 
-  read(recorded: RecordedSession, command: Command): void {
+  read(recorded: RecordedSession<ReplayedSession>, command: Command): void {
     const { orderBy } = this.#options;
     const { order } = this.#sides[recorded.destination.target];
     if (order !== undefined && orderBy !== undefined) {
@@ -630,7 +630,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     for (const copy of recorded.copies) copy.advance();
   }
 
-  replied(recorded: RecordedSession, command: Command): void {
+  replied(recorded: RecordedSession<ReplayedSession>, command: Command): void {
     const { parked, meta } = recorded;
     recorded.repliedTo = command.ordinal;
     // Answers come in the order of their commands: those that are still missing before this one do not come.
@@ -653,13 +653,13 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     for (const copy of recorded.copies) copy.advance();
   }
 
-  missed(recorded: RecordedSession): void {
+  missed(recorded: RecordedSession<ReplayedSession>): void {
     recorded.missed();
     this.#tellParked(recorded);
     for (const copy of recorded.copies) copy.advance();
   }
 
-  ended(recorded: RecordedSession): void {
+  ended(recorded: RecordedSession<ReplayedSession>): void {
     this.#tellParked(recorded);
     for (const observer of this.#observers) observer.ended?.(recorded.meta, recorded.close?.at);
     for (const copy of recorded.copies) {
@@ -691,7 +691,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   /** The recorded answers that these waited for never came. */
-  #tellParked({ parked }: RecordedSession): void {
+  #tellParked({ parked }: RecordedSession<ReplayedSession>): void {
     for (const outcomes of parked.values()) {
       for (const outcome of outcomes) this.#tell(outcome);
     }

@@ -6,6 +6,7 @@ import { type LoginPlan, Logins } from '../accounts/logins.ts';
 import { type Destination, ONLY } from '../mappings.ts';
 import type { Observer } from '../outcome.ts';
 import { RecordedSession } from '../recorded.ts';
+import type { ReplayedSession } from '../replayed-session.ts';
 import { EarlySession } from '../session/early.ts';
 import { look, remappedPacket, rewrittenPacket } from '../session/rewrite.ts';
 import { counts, type Share } from '../share.ts';
@@ -20,15 +21,15 @@ export interface IntakeOwner {
   /** The part of the recording to replay begins. */
   windowBegins(from: CaptureNs): void;
   /** `recorded` is to run, in copies that log in by `plan`; undefined: no protocol is known. */
-  schedule(recorded: RecordedSession, plan: LoginPlan | undefined): void;
+  schedule(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void;
   /** `command` is in the session's queue. */
-  read(recorded: RecordedSession, command: Command): void;
+  read(recorded: RecordedSession<ReplayedSession>, command: Command): void;
   /** Its recorded answer was read. */
-  replied(recorded: RecordedSession, command: Command): void;
+  replied(recorded: RecordedSession<ReplayedSession>, command: Command): void;
   /** Recorded answers were missed. */
-  missed(recorded: RecordedSession): void;
+  missed(recorded: RecordedSession<ReplayedSession>): void;
   /** The session's end was read. */
-  ended(recorded: RecordedSession): void;
+  ended(recorded: RecordedSession<ReplayedSession>): void;
 }
 
 /** Why a session of a server that no mapping names is skipped. */
@@ -51,7 +52,7 @@ export class Intake {
   readonly #share: Share;
   readonly #observers: readonly Observer[];
   readonly #owner: IntakeOwner;
-  readonly #recorded = new Map<number, RecordedSession>();
+  readonly #recorded = new Map<number, RecordedSession<ReplayedSession>>();
   /** Recorded sessions of which no copy runs. */
   readonly #skipped = new Map<number, { meta: SessionMeta; cause: string }>();
   /** Those that began before the window, and have not reached it. */
@@ -72,7 +73,7 @@ export class Intake {
   }
 
   /** Sessions that run, whose end was not read. */
-  get recorded(): Iterable<RecordedSession> {
+  get recorded(): Iterable<RecordedSession<ReplayedSession>> {
     return this.#recorded.values();
   }
 
@@ -163,7 +164,7 @@ export class Intake {
     else this.#early.get(meta.id)?.lost();
   }
 
-  #close(recorded: RecordedSession, how: CloseHow, at: CaptureNs): void {
+  #close(recorded: RecordedSession<ReplayedSession>, how: CloseHow, at: CaptureNs): void {
     const { meta } = recorded;
     this.#recorded.delete(meta.id);
     recorded.closed(how, at);
@@ -225,7 +226,13 @@ export class Intake {
     const { at, loggedInAt, early, destination } = beginning;
     const { timetable } = this.#options.timing ?? {};
     const times = timetable === undefined ? undefined : new SessionTimes(timetable, at, loggedInAt);
-    const recorded = new RecordedSession(meta, timetable?.openAt(at) ?? at, times, early, destination);
+    const recorded = new RecordedSession<ReplayedSession>(
+      meta,
+      timetable?.openAt(at) ?? at,
+      times,
+      early,
+      destination,
+    );
     this.#recorded.set(meta.id, recorded);
     this.#owner.schedule(recorded, plan);
   }
@@ -263,7 +270,11 @@ export class Intake {
   }
 
   /** Why no copy sends `command`; notes where only the first does, and what is learnt of it before the window. */
-  #leftOut(meta: SessionMeta, command: Command, recorded: RecordedSession | undefined): string | undefined {
+  #leftOut(
+    meta: SessionMeta,
+    command: Command,
+    recorded: RecordedSession<ReplayedSession> | undefined,
+  ): string | undefined {
     const early = recorded === undefined ? this.#early.get(meta.id) : undefined;
     if (early === undefined && recorded === undefined) return undefined;
     const { rules, orderBy, selection } = this.#options;

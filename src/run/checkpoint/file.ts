@@ -1,17 +1,10 @@
-/** checkpoint-SHARE.json: how far one share of a run had come, but for what its log says (checkpoint-log.ts). */
+/** checkpoint-SHARE.json: how far one share of a run had come, but for what its log says (log.ts). */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MytapeError } from '../../errors.ts';
-import {
-  addStalls,
-  isCount,
-  isMs,
-  isRecord,
-  mergeTallies,
-  type Tally,
-  tallyProblem,
-} from '../../report/tally.ts';
+import { isCount, isRecord } from '../../report/causes.ts';
+import { addStalls, isMs, mergeTallies, type Tally, tallyProblem } from '../../report/tally.ts';
 import { sumStats } from '../../transport/targets.ts';
 import type { TransportStats } from '../../transport/transport.ts';
 import { isStage } from './log-stage.ts';

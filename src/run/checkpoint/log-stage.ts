@@ -1,5 +1,5 @@
 /**
- * What of a log of sessions (checkpoint-log.ts) is not on the disk yet, in files that lie in memory: a record must outlive this process
+ * What of a log of sessions (log.ts) is not on the disk yet, in files that lie in memory: a record must outlive this process
  * before a session connects, and the thread that sends must never wait for a disk. The kernel's cache would do for the first, but a file
  * system that is frozen, or throttled, makes its writers wait.
  *

@@ -28,7 +28,7 @@ class NumberBits {
   }
 }
 
-/** What the log of a share says (checkpoint-log.ts). A record that can't be, after those before it, is refused: it is damage. */
+/** What the log of a share says (log.ts). A record that can't be, after those before it, is refused: it is damage. */
 export class LoggedSessions implements Done, LogVisitor {
   /** What the closed sessions add. */
   readonly accounts = emptyAccounts();

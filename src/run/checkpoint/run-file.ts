@@ -5,7 +5,7 @@ import { MytapeError, withRemedy } from '../../errors.ts';
 import { checkGivenUp, ourUsers, syncFolder } from '../../files.ts';
 import { relyOnCaller } from '../../net/host/run-as.ts';
 import { hasCopy, type Share } from '../../replay/share.ts';
-import { isCount, isRecord } from '../../report/tally.ts';
+import { isCount, isRecord } from '../../report/causes.ts';
 import type { CaptureNs } from '../../time.ts';
 import type { CheckpointJob } from '../job.ts';
 import { writeDurably } from './durable.ts';

@@ -1,7 +1,8 @@
 /** A run as it is steered while it runs: by `mytape ctl`, by keys, by signals. */
 import { MytapeError } from '../../errors.ts';
 import { formatDuration } from '../../report/output.ts';
-import type { Percentiles, SpeedChange } from '../../report/summary.ts';
+import type { Percentiles } from '../../report/percentiles.ts';
+import type { SpeedChange } from '../../report/run-facts.ts';
 import type { CaptureNs } from '../../time.ts';
 import type { ReplayThreads } from '../threads.ts';
 import { callAt } from './course.ts';

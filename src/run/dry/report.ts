@@ -3,7 +3,8 @@ import { counted, formatCount, shortened } from '../../counted.ts';
 import type { ClockStepJson, OnClockStep } from '../../report/clock-steps.ts';
 import { coverageLines } from '../../report/coverage.ts';
 import { formatDuration } from '../../report/output.ts';
-import type { Picked, Summary } from '../../report/summary.ts';
+import type { Picked } from '../../report/run-facts.ts';
+import type { Summary } from '../../report/summary.ts';
 import { tlsHint } from '../../report/tls-hint.ts';
 
 /** Commands of one statement, but for its literals, that would not be sent for one cause. */

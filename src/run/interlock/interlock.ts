@@ -94,7 +94,7 @@ export function addressFinding(
 
 /**
  * Refuses a target that is a recorded server, looks live, or may be either for all we know: no answer, no run. Asks it on
- * ordinary connections of this host's, within the bounds of target-facts.ts. Calls `say` with what was waived.
+ * ordinary connections of this host's, within the bounds of server/facts.ts. Calls `say` with what was waived.
  */
 export async function interlock(
   side: TargetSide,

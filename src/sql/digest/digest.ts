@@ -1,7 +1,7 @@
 /**
  * Digests: a statement without its literals, in the text that MySQL's performance_schema has for it (MySQL manual, "Performance
  * Schema Statement Digests and Sampling"). MySQL 9.7's text, whoever the server is; MariaDB's and that of
- * MySQL 8 differ in little, and test/sql/digest/digest-corpus.ts says in what. The server tells from its grammar what we tell from a token and those before it, and
+ * MySQL 8 differ in little, and test/mysql/digest-corpus.ts says in what. The server tells from its grammar what we tell from a token and those before it, and
  * has no digest for what it cannot parse; here everything has one.
  */
 

@@ -1,6 +1,6 @@
 /**
  * What a statement may change, told by its text (MySQL manual, "SQL Statements"; MariaDB documentation, the same). The lexical rules
- * are those of sql-text.ts; of the grammar only what announces a change is read. Where in doubt, it is a write.
+ * are those of sql/text.ts; of the grammar only what announces a change is read. Where in doubt, it is a write.
  *
  * A stored function, or a loadable one, that writes cannot be told from one that does not: a query that calls it counts as a read.
  */

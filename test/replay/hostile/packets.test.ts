@@ -4,7 +4,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { CLIENT } from '../../../src/mysql/capabilities.ts';
 import { Logins } from '../../../src/replay/accounts/logins.ts';
 import { Engine } from '../../../src/replay/engine/engine.ts';
-import { SummaryObserver } from '../../../src/report/summary.ts';
+import { SummaryObserver } from '../../../src/report/counter.ts';
 import { greeting, OFFERED } from '../../mysql/support/mysql8.ts';
 import { column, eof, ok, packets, payload, row } from '../../mysql/support/packets.ts';
 import type { SimulatedServer } from '../../tcp/server.ts';

@@ -7,7 +7,8 @@ import { partOf } from '../../../src/intercept/raw-part.ts';
 import { Logins } from '../../../src/replay/accounts/logins.ts';
 import { Engine } from '../../../src/replay/engine/engine.ts';
 import type { EngineOptions } from '../../../src/replay/engine/options.ts';
-import { type Summary, SummaryObserver, summarize } from '../../../src/report/summary.ts';
+import { SummaryObserver } from '../../../src/report/counter.ts';
+import { type Summary, summarize } from '../../../src/report/summary.ts';
 import { ManualClock } from '../../../src/time.ts';
 import type {
   CloseCause,

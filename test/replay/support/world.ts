@@ -11,7 +11,8 @@ import type { Divergence, LostCause, Observer, Outcome } from '../../../src/repl
 import { ConnectionIds } from '../../../src/replay/session/connection-ids.ts';
 import type { StateLost } from '../../../src/replay/session/session-state.ts';
 import type { Share } from '../../../src/replay/share.ts';
-import { type Summary, SummaryObserver, summarize } from '../../../src/report/summary.ts';
+import { SummaryObserver } from '../../../src/report/counter.ts';
+import { type Summary, summarize } from '../../../src/report/summary.ts';
 import { type Clock, ManualClock } from '../../../src/time.ts';
 import { type FakeTarget, FakeTransport } from '../../transport/fake.ts';
 import type { Tape } from './tape.ts';

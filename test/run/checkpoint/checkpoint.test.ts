@@ -4,7 +4,8 @@ import { cpSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { type Summary, SummaryObserver, summarize } from '../../../src/report/summary.ts';
+import { SummaryObserver } from '../../../src/report/counter.ts';
+import { type Summary, summarize } from '../../../src/report/summary.ts';
 import { mergeTallies } from '../../../src/report/tally.ts';
 import { Checkpoints } from '../../../src/run/checkpoint/checkpoint.ts';
 import {

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { SessionMeta } from '../../../src/flow/events.ts';
-import { SummaryObserver } from '../../../src/report/summary.ts';
+import { SummaryObserver } from '../../../src/report/counter.ts';
 import { Checkpoints } from '../../../src/run/checkpoint/checkpoint.ts';
 import { newRunId } from '../../../src/run/checkpoint/file.ts';
 import { readShareLeft } from '../../../src/run/checkpoint/left.ts';
