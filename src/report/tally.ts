@@ -1,12 +1,16 @@
-import {
-  build,
-  decodeFromCompressedBase64,
-  encodeIntoCompressedBase64,
-  type Histogram,
-} from 'hdr-histogram-js';
+import { createRequire } from 'node:module';
+import type { Histogram } from 'hdr-histogram-js';
 import type { Divergence } from '../replay/outcome.ts';
 import { type Causes, isCauses, isCount, isRecord, sumOf } from './causes.ts';
 import type { ErrorExample } from './unrecorded.ts';
+
+let loaded: typeof import('hdr-histogram-js') | undefined;
+
+/** Loaded when something is counted: it takes as long as all the rest of a verb's start that counts nothing. */
+function hdr(): typeof import('hdr-histogram-js') {
+  loaded ??= createRequire(import.meta.url)('hdr-histogram-js') as typeof import('hdr-histogram-js');
+  return loaded;
+}
 
 /** Histograms count microseconds up to an hour, to three digits. */
 const HIGHEST_US = 3_600_000_000;
@@ -217,7 +221,7 @@ function isHistogram(value: unknown): boolean {
 
 /** An empty histogram of times. */
 export function histogram(): Histogram {
-  return build({
+  return hdr().build({
     lowestDiscernibleValue: 1,
     highestTrackableValue: HIGHEST_US,
     numberOfSignificantValueDigits: 3,
@@ -229,11 +233,11 @@ export function recordMs(into: Histogram, ms: number): void {
 }
 
 export function encodeHistogram(of: Histogram): string {
-  return encodeIntoCompressedBase64(of);
+  return hdr().encodeIntoCompressedBase64(of);
 }
 
 export function decodeHistogram(text: string): Histogram {
-  return decodeFromCompressedBase64(text);
+  return hdr().decodeFromCompressedBase64(text);
 }
 
 function mergeHistograms(a: string, b: string): string {

@@ -23,7 +23,7 @@ import type { Snapshotter, SnapshotterOptions } from '../snapshot/snapshot.ts';
 import { type CaptureNs, captureNow } from '../time.ts';
 import type { PacketSource } from '../wire/packets.ts';
 import { idleSessionOption } from './idle-session.ts';
-import { type MirrorBeside, startMirror } from './mirror.ts';
+import type { MirrorBeside } from './mirror.ts';
 import { parseDurationMs, parsePorts, parseSizeOctets } from './options.ts';
 import { readPassword } from './passwords.ts';
 import { GET_SERVER_KEY, SERVER_KEY, serverKeyOf } from './server-key.ts';
@@ -130,6 +130,7 @@ async function recordAndMirror(options: RecordOptions, args: readonly string[]):
   const opened = async (others: string) => {
     capture = await openRecordCapture(options, runAs, others);
   };
+  const { startMirror } = await import('./mirror.ts');
   let mirror: MirrorBeside;
   try {
     mirror = await startMirror(args, { iface: options.interface, runAs, opened });
