@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { describe, test } from 'node:test';
-import { VERBS } from '../src/verbs/verbs.ts';
 import { ROOT } from './support/root.ts';
 
 /** A folder imports only from itself and from rows above its own. */
@@ -125,20 +124,29 @@ function loadedWith(path: string, loaded = new Set<string>()): Set<string> {
   return loaded;
 }
 
+/** A verb is loaded by the only imports that are not there from the start. */
+const VERB_FILES = [
+  ...(SOURCES.find(({ path }) => path === 'verbs/verbs.ts')?.text ?? '').matchAll(/import\('(\.[^']+)'\)/g),
+].map(([, name]) => posix.join('verbs', name));
+
 describe('imports', () => {
+  test('the verbs were found', () => {
+    assert.ok(VERB_FILES.length >= 12);
+  });
+
   test('no verb waits for mysql2 at its start: those that ask a server import it later', () => {
     assert.ok(loadedWith('snapshot/snapshot.ts').has('mysql2'), 'the imports were not found');
-    for (const { name } of VERBS) {
-      const atStart = loadedWith(`verbs/${name}.ts`);
+    for (const path of VERB_FILES) {
+      const atStart = loadedWith(path);
       assert.ok(atStart.size > 10, 'the imports were not found');
-      assert.ok(!atStart.has('mysql2'), name);
+      assert.ok(!atStart.has('mysql2'), path);
     }
   });
 
   test('no verb is loaded but the one that is asked for', () => {
     const atStart = loadedWith('cli.ts');
     assert.ok(atStart.has('verbs/verbs.ts'), 'the imports were not found');
-    for (const { name } of VERBS) assert.ok(!atStart.has(`verbs/${name}.ts`), name);
+    for (const path of VERB_FILES) assert.ok(!atStart.has(path), path);
   });
 
   test('every source file has its row in the table', () => {

@@ -161,13 +161,13 @@ describe('input is not read before root is given up', { skip: SKIP }, () => {
       'for (const read of [() => openArchive(archive), () => readSnapshots(archive), () => readKnownServers(archive), () => readRunLeft(archive, [], 1)])',
       '  try { read(); console.log("read"); } catch (error) { console.log(error.message); }',
     ].join('\n');
-    const from = (module: string) => new URL(`../../src/${module}.js`, import.meta.url).href;
+    const from = (module: string) => new URL(`../../../src/${module}.js`, import.meta.url).href;
     const imports = [
-      `import { planRunAs } from '${from('verbs/run-as')}';`,
+      `import { planRunAs } from '${from('net/host/run-as')}';`,
       `import { openArchive } from '${from('archive/reader')}';`,
       `import { readSnapshots } from '${from('archive/snapshots')}';`,
       `import { readKnownServers } from '${from('archive/known-servers')}';`,
-      `import { readRunLeft } from '${from('verbs/checkpoint-run')}';`,
+      `import { readRunLeft } from '${from('run/checkpoint/run-file')}';`,
       `const archive = ${JSON.stringify(archive)};`,
     ].join('\n');
     const args = ['--input-type=module', '-e', `${imports}\n${script}`];
