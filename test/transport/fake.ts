@@ -59,12 +59,42 @@ export interface FakeTarget {
 }
 
 /** One command as the target got it. */
-export interface Received {
-  at: MonotonicMs;
-  com: number;
-  packet: Uint8Array;
-  /** COM_QUERY's (without its attributes, where they are in force) or COM_STMT_PREPARE's text, else ''. */
-  sql: string;
+export class Received {
+  readonly at: MonotonicMs;
+  readonly com: number;
+  readonly packet: Uint8Array;
+  readonly #hasAttributes: boolean;
+  #sql: string | undefined;
+
+  constructor(at: MonotonicMs, packet: Uint8Array, hasAttributes: boolean) {
+    this.at = at;
+    this.com = packet[4];
+    this.packet = packet;
+    this.#hasAttributes = hasAttributes;
+  }
+
+  /**
+   * COM_QUERY's (without its attributes, where they are in force) or COM_STMT_PREPARE's text; '' where a server finds none. Read when it
+   * is asked for: some are of megabytes.
+   */
+  get sql(): string {
+    this.#sql ??= this.#read();
+    return this.#sql;
+  }
+
+  #read(): string {
+    const { com, packet } = this;
+    if (com !== COM.query && com !== COM.stmtPrepare) return '';
+    if (isMalformed(packet, this.#hasAttributes)) return '';
+    return Buffer.from(
+      com === COM.query && this.#hasAttributes ? textOf(packet) : packet.subarray(5),
+    ).toString();
+  }
+}
+
+/** Whether it is a COM_QUERY without the counts that stand before its text where attributes are in force. */
+function isMalformed(packet: Uint8Array, hasAttributes: boolean): boolean {
+  return packet[4] === COM.query && hasAttributes && textOf(packet).length === packet.length - 5;
 }
 
 /** A transport that ends in a scripted target instead of a network. Delays are timers: mock them. */
@@ -218,34 +248,16 @@ export class FakeConnection implements Connection {
     if (this.over) return;
     assert.ok(this.#inCommandPhase, 'a command before the login was over');
     assert.equal(this.clientEnd, 'none', 'a command behind the end');
-    const com = packet[4];
-    const received = {
-      at: this.#transport.clock.now(),
-      com,
-      packet: packet.slice(),
-      sql: this.#sqlOf(packet),
-    };
+    const received = new Received(this.#transport.clock.now(), packet.slice(), this.#hasAttributes);
+    const { com } = received;
     this.received.push(received);
     const reaction = this.#transport.target.reacts?.(received, this);
     if (reaction === undefined && com === COM.changeUser) this.#changeUser(received.packet);
     else this.#react(reaction ?? this.#serve(received), expect);
   }
 
-  /** The text that a server reads; '' where it finds none. */
-  #sqlOf(packet: Uint8Array): string {
-    const [, , , , com] = packet;
-    if (com !== COM.query && com !== COM.stmtPrepare) return '';
-    const text = com === COM.query && this.#hasAttributes ? textOf(packet) : packet.subarray(5);
-    return this.#isMalformed(packet) ? '' : Buffer.from(text).toString();
-  }
-
   get #hasAttributes(): boolean {
     return has(this.capabilities, CLIENT.queryAttributes);
-  }
-
-  /** Whether it is a COM_QUERY without the counts that stand before its text where attributes are in force. */
-  #isMalformed(packet: Uint8Array): boolean {
-    return packet[4] === COM.query && this.#hasAttributes && textOf(packet).length === packet.length - 5;
   }
 
   #react(reaction: Reaction, expect: number): void {
@@ -315,16 +327,19 @@ export class FakeConnection implements Connection {
     this.#end(cause);
   }
 
-  #serve({ com, packet, sql }: Received): Reaction {
+  #serve(received: Received): Reaction {
+    const { com, packet } = received;
     const named = packet.length >= 9 ? new DataView(packet.buffer, packet.byteOffset).getUint32(5, true) : 0;
     switch (com) {
       case COM.query:
-        return { reply: this.#isMalformed(packet) ? { kind: 'err', errno: MALFORMED_PACKET } : {} };
+        return {
+          reply: isMalformed(packet, this.#hasAttributes) ? { kind: 'err', errno: MALFORMED_PACKET } : {},
+        };
       case COM.stmtPrepare: {
         const statementId = this.#transport.nextStatement++;
-        this.#statements.set(statementId, sql);
+        this.#statements.set(statementId, received.sql);
         this.#lastPrepared = statementId;
-        return { reply: { statementId, params: sql.split('?').length - 1 } };
+        return { reply: { statementId, params: received.sql.split('?').length - 1 } };
       }
       case COM.stmtExecute:
       case COM.stmtReset: {
