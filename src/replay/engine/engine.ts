@@ -1,12 +1,10 @@
 import type { FlowEvent, SessionMeta } from '../../flow/events.ts';
 import { Pacer } from '../../flow/pacer.ts';
 import { copyOffset } from '../../flow/timetable.ts';
-import { COM, type Command } from '../../mysql/command.ts';
-import { sqlAt } from '../../mysql/query-attributes.ts';
+import type { Command } from '../../mysql/command.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
 import { type Alarm, openPlainAlarm } from '../../net/timer.ts';
-import { notComparable } from '../../sql/comparable.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import type {
   CloseCause,
@@ -16,7 +14,7 @@ import type {
   Transport,
 } from '../../transport/transport.ts';
 import { type LoginPlan, Logins } from '../accounts/logins.ts';
-import { divergenceOf, type LostCause, type Observer, type Outcome } from '../outcome.ts';
+import type { LostCause, Observer, Outcome } from '../outcome.ts';
 import type { PoolEvent } from '../pool/connection.ts';
 import { Pool, type PoolOwner } from '../pool/pool.ts';
 import type { RecordedSession } from '../recorded.ts';
@@ -26,15 +24,16 @@ import { RawSession } from '../session/raw-session.ts';
 import { remappedPacket } from '../session/rewrite.ts';
 import { type InFlight, type SessionOwner, SessionReplay } from '../session/session.ts';
 import type { StateLost } from '../session/session-state.ts';
-import { isRefusedAgain } from '../session/user-change.ts';
 import { hasCopy, type Share, WHOLE } from '../share.ts';
 import type { TargetSide } from '../target-side.ts';
 import { Admission } from './admission.ts';
+import { Answers } from './answers.ts';
 import { CommitOrder } from './commit-order.ts';
 import { Contact, type Stage } from './contact.ts';
 import { DueHeap } from './heap.ts';
 import { Intake, type IntakeOwner } from './intake.ts';
 import { CLOCK_SET_MS, furthestBehind, LIVE_SKEW_MS, type LiveSource } from './live.ts';
+import { Observers } from './observers.ts';
 import { CONNECT_TIMEOUT_MS, type EngineOptions, REPLY_TIMEOUT_MS } from './options.ts';
 import { ReadAhead, type ReadAheadOwner } from './read-ahead.ts';
 import { Debt, StallWatch } from './stalls.ts';
@@ -61,11 +60,6 @@ export interface Rest {
   at: CaptureNs | undefined;
 }
 
-/** Whether an answer that differs need not have. */
-function isComparable({ command, text }: Outcome): boolean {
-  return command.com !== COM.processInfo && notComparable(text.packet, sqlAt(text.packet)) === undefined;
-}
-
 /**
  * Replays what a decoder tells (FlowEvents) onto a transport: N copies of each session, each paced from one anchor,
  * every command accounted for to the observers. Of several engines that share a run, exactly one tells of each
@@ -74,7 +68,8 @@ function isComparable({ command, text }: Outcome): boolean {
 export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwner, ReadAheadOwner {
   readonly #options: EngineOptions;
   readonly #transport: Transport;
-  readonly #observers: readonly Observer[];
+  readonly #observers: Observers;
+  readonly #answers: Answers;
   readonly #share: Share;
   readonly #intake: Intake;
   readonly #ahead: ReadAhead;
@@ -111,7 +106,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   constructor(options: EngineOptions, transport: Transport, observers: readonly Observer[]) {
     this.#options = options;
     this.#transport = transport;
-    this.#observers = observers;
+    this.#observers = new Observers(observers);
+    this.#answers = new Answers(this.#observers, options.raw !== true);
     this.#share = options.share ?? WHOLE;
     if (options.pinTime !== undefined) this.#pins = new Pins(options.pinTime.originSec);
     this.connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
@@ -120,7 +116,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#alarm = (options.openAlarm ?? openPlainAlarm)(() => this.#wake());
     const spreadMs = options.timing?.spreadMs ?? 0;
     this.#offsets = Float64Array.from({ length: options.copies }, (_, copy) => copyOffset(copy, spreadMs));
-    this.#intake = new Intake(options, this.#share, observers, this);
+    this.#intake = new Intake(options, this.#share, this.#observers, this);
     const kind = options.live !== undefined ? 'live' : spreadMs > 0 ? 'spread' : 'archive';
     this.#ahead = new ReadAhead(kind, this);
     const { targets = 1 } = options;
@@ -154,9 +150,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       now: () => this.now(),
       load: this.#options.load,
       isFull: () => this.#ahead.isFull,
-      stalled: (ms) => {
-        for (const observer of this.#observers) observer.stalled?.(ms);
-      },
+      stalled: (ms) => this.#observers.stalled(ms),
     });
     this.#stalls = stalls;
     try {
@@ -182,7 +176,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       this.#alarm.close();
       this.#isOver = true;
     }
-    for (const recorded of this.#intake.recorded) this.#tellParked(recorded);
+    for (const recorded of this.#intake.recorded) this.#answers.missed(recorded);
   }
 
   /**
@@ -291,7 +285,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   pinRefused({ recorded, copy }: ReplayedSession): void {
-    for (const observer of this.#observers) observer.pinRefused?.(recorded.meta, copy);
+    this.#observers.pinRefused(recorded.meta, copy);
   }
 
   get tls(): boolean {
@@ -368,7 +362,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   connect(session: ReplayedSession): Connection {
-    for (const observer of this.#observers) observer.begun?.(session.recorded.meta, session.copy);
+    this.#observers.begun(session.recorded.meta, session.copy);
     return this.dial(session, session);
   }
 
@@ -387,14 +381,12 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   lending({ recorded, copy, account }: SessionReplay, waitedMs: number | undefined): void {
-    for (const observer of this.#observers) {
-      observer.begun?.(recorded.meta, copy);
-      if (account !== undefined) observer.lent?.(waitedMs);
-    }
+    this.#observers.begun(recorded.meta, copy);
+    if (account !== undefined) this.#observers.lent(waitedMs);
   }
 
   pooled(event: PoolEvent): void {
-    for (const observer of this.#observers) observer.pooled?.(event);
+    this.#observers.pooled(event);
   }
 
   // SessionOwner, again
@@ -422,8 +414,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const { admission, contact } = this.#sideOf(session);
     if (typeof by !== 'number') contact.notTried();
     const mayWait = admission.turnedAway(session, this.now());
-    if (mayWait)
-      for (const observer of this.#observers) observer.turnedAway?.(session.recorded.meta, session.copy, by);
+    if (mayWait) this.#observers.turnedAway(session.recorded.meta, session.copy, by);
     this.rearm();
     return mayWait;
   }
@@ -447,8 +438,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     const { contact, admission } = this.#sideOf(session);
     contact.reached();
     admission.opened(session);
-    for (const observer of this.#observers)
-      observer.reconnected?.(session.recorded.meta, session.copy, lost, commands);
+    this.#observers.reconnected(session.recorded.meta, session.copy, lost, commands);
   }
 
   adopted(
@@ -457,8 +447,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     commands: number,
     before: 'recording' | 'window',
   ): void {
-    for (const observer of this.#observers)
-      observer.adopted?.(session.recorded.meta, session.copy, lost, commands, before);
+    this.#observers.adopted(session.recorded.meta, session.copy, lost, commands, before);
   }
 
   opened(session: ReplayedSession, connectMs: number): void {
@@ -466,10 +455,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     contact.reached();
     this.#opened.add(session);
     const waitedMs = admission.opened(session);
-    if (waitedMs > 0)
-      for (const observer of this.#observers)
-        observer.waited?.(session.recorded.meta, session.copy, waitedMs);
-    for (const observer of this.#observers) observer.opened?.(session.recorded.meta, session.copy, connectMs);
+    if (waitedMs > 0) this.#observers.waited(session.recorded.meta, session.copy, waitedMs);
+    this.#observers.opened(session.recorded.meta, session.copy, connectMs);
   }
 
   answered(
@@ -482,9 +469,8 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     contact.reached();
     order?.done(session, this.now());
     const { command, text, paced, due, sent, oursMs } = inFlight;
-    const { meta, close, parked, repliedTo } = session.recorded;
     const outcome: Outcome = {
-      session: meta,
+      session: session.recorded.meta,
       copy: session.copy,
       command,
       text,
@@ -495,37 +481,30 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       answered,
       reply,
     };
-    const mayCome = close === undefined && command.ordinal > repliedTo && !this.#stopped;
-    if (reply !== undefined && command.reply === undefined && mayCome) {
-      const before = parked.get(command);
-      if (before === undefined) parked.set(command, [outcome]);
-      else before.push(outcome);
-      return;
-    }
-    this.#tell(outcome);
+    this.#answers.came(outcome, session.recorded, !this.#stopped);
   }
 
   lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void {
     const { meta } = session.recorded;
     if (this.#outOfTime && cause === 'interrupted' && !sent) this.skipped(session, command, 'out-of-time');
-    else for (const observer of this.#observers) observer.lost?.(meta, session.copy, command, cause, sent);
+    else this.#observers.lost(meta, session.copy, command, cause, sent);
     this.#sideOf(session).order?.done(session, this.now());
   }
 
   // HoldWatcher
 
   held(ms: number): void {
-    for (const observer of this.#observers) observer.held?.(ms);
+    this.#observers.held(ms);
   }
 
   released(): void {
-    for (const observer of this.#observers) observer.released?.();
+    this.#observers.released();
   }
 
   // SessionOwner
 
   skipped(session: ReplayedSession, command: Command, cause: string): void {
-    for (const observer of this.#observers) observer.skipped?.(session.recorded.meta, command, cause, 1);
+    this.#observers.skipped(session.recorded.meta, command, cause, 1);
     this.#sideOf(session).order?.done(session, this.now());
   }
 
@@ -542,11 +521,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   over(session: ReplayedSession, cause: LostCause | undefined, detail?: string): void {
     const { meta } = session.recorded;
     const isOutOfTime = this.#outOfTime && cause === 'interrupted';
-    for (const observer of this.#observers) {
-      if (isOutOfTime && !session.begun) observer.unscheduled?.(meta, session.copy, 'out-of-time');
-      else if (cause === undefined || isOutOfTime) observer.completed?.(meta, session.copy);
-      else observer.sessionLost?.(meta, session.copy, cause, detail);
-    }
+    if (isOutOfTime && !session.begun) this.#observers.unscheduled(meta, session.copy, 'out-of-time');
+    else if (cause === undefined || isOutOfTime) this.#observers.completed(meta, session.copy);
+    else this.#observers.sessionLost(meta, session.copy, cause, detail);
     if (cause === 'host-blocked') {
       this.#sideOf(session).contact.blocked();
       this.#tellTrouble();
@@ -598,7 +575,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       const { connections } = this.#options;
       connections?.recorded(meta.id, meta.connectionId, recorded.destination.server);
       connections?.awaited(meta.id, copy, meta.at);
-      for (const observer of this.#observers) observer.scheduled?.(meta, copy);
+      this.#observers.scheduled(meta, copy);
     }
     for (const session of recorded.copies) {
       const cause = this.#lostBefore(session);
@@ -631,16 +608,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   replied(recorded: RecordedSession<ReplayedSession>, command: Command): void {
-    const { parked, meta } = recorded;
+    const { meta } = recorded;
     recorded.repliedTo = command.ordinal;
-    // Answers come in the order of their commands: those that are still missing before this one do not come.
-    if (parked.size > 0) {
-      for (const [waiting, outcomes] of parked) {
-        if (waiting.ordinal > command.ordinal) break;
-        parked.delete(waiting);
-        for (const outcome of outcomes) this.#tell(outcome);
-      }
-    }
+    this.#answers.recorded(command, recorded);
     this.#ahead.addFile(recorded, command);
     const { orderBy } = this.#options;
     const { order } = this.#sides[recorded.destination.target];
@@ -655,13 +625,13 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   missed(recorded: RecordedSession<ReplayedSession>): void {
     recorded.missed();
-    this.#tellParked(recorded);
+    this.#answers.missed(recorded);
     for (const copy of recorded.copies) copy.advance();
   }
 
   ended(recorded: RecordedSession<ReplayedSession>): void {
-    this.#tellParked(recorded);
-    for (const observer of this.#observers) observer.ended?.(recorded.meta, recorded.close?.at);
+    this.#answers.missed(recorded);
+    this.#observers.ended(recorded.meta, recorded.close?.at);
     for (const copy of recorded.copies) {
       if (this.#lostBefore(copy) === undefined) this.#sideOf(copy).admission.ended(copy.copy);
       copy.advance();
@@ -675,7 +645,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   #tellOpenedBefore({ recorded, copy }: ReplayedSession): void {
     if (this.#options.done?.wasOpened(recorded.meta.id, copy) !== true) return;
-    for (const observer of this.#observers) observer.opened?.(recorded.meta, copy, 0);
+    this.#observers.opened(recorded.meta, copy, 0);
   }
 
   #admitOrWait(session: ReplayedSession): void {
@@ -688,23 +658,6 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   #letIn(): void {
     if (!this.#isPaused) for (const { admission } of this.#sides) admission.letIn(this.now());
     this.rearm();
-  }
-
-  /** The recorded answers that these waited for never came. */
-  #tellParked({ parked }: RecordedSession<ReplayedSession>): void {
-    for (const outcomes of parked.values()) {
-      for (const outcome of outcomes) this.#tell(outcome);
-    }
-    parked.clear();
-  }
-
-  /** Tells observers of `outcome`, now that the recorded answer is known, or known not to come. */
-  #tell(outcome: Outcome): void {
-    let divergence = divergenceOf(outcome.command.reply, outcome.reply);
-    if (divergence === 'error' && isRefusedAgain(outcome.command, outcome.reply)) divergence = 'none';
-    const differs = divergence === 'data' || divergence === 'rows';
-    if (differs && this.#options.raw !== true && !isComparable(outcome)) divergence = 'not-comparable';
-    for (const observer of this.#observers) observer.answered?.(outcome, divergence);
   }
 
   // When to read on.
@@ -860,7 +813,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     for (const { contact, index } of this.#sides) {
       const trouble = contact.trouble(this.now());
       if (trouble === undefined) continue;
-      for (const observer of this.#observers) observer.trouble?.(trouble, index);
+      this.#observers.trouble(trouble, index);
     }
   }
 }

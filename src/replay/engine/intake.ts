@@ -4,12 +4,12 @@ import { type Command, EXPECT } from '../../mysql/command.ts';
 import type { CaptureNs } from '../../time.ts';
 import { type LoginPlan, Logins } from '../accounts/logins.ts';
 import { type Destination, ONLY } from '../mappings.ts';
-import type { Observer } from '../outcome.ts';
 import { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
 import { EarlySession } from '../session/early.ts';
 import { look, remappedPacket, rewrittenPacket } from '../session/rewrite.ts';
 import { counts, type Share } from '../share.ts';
+import type { Observers } from './observers.ts';
 import type { EngineOptions } from './options.ts';
 
 /** What becomes of what is taken in. */
@@ -50,7 +50,7 @@ interface Beginning {
 export class Intake {
   readonly #options: EngineOptions;
   readonly #share: Share;
-  readonly #observers: readonly Observer[];
+  readonly #observers: Observers;
   readonly #owner: IntakeOwner;
   readonly #recorded = new Map<number, RecordedSession<ReplayedSession>>();
   /** Recorded sessions of which no copy runs. */
@@ -59,7 +59,7 @@ export class Intake {
   readonly #early = new Map<number, EarlySession>();
   #windowBegun: boolean;
 
-  constructor(options: EngineOptions, share: Share, observers: readonly Observer[], owner: IntakeOwner) {
+  constructor(options: EngineOptions, share: Share, observers: Observers, owner: IntakeOwner) {
     this.#options = options;
     this.#share = share;
     this.#observers = observers;
@@ -135,14 +135,14 @@ export class Intake {
         this.#missed(session);
         if (!counts(this.#share, session.id)) break;
         const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
-        for (const observer of this.#observers) observer.unreadable?.(session, cause, event.commands);
+        this.#observers.unreadable(session, cause, event.commands);
         break;
       }
       case 'skip': {
         this.#tellCovered(session);
         if (!counts(this.#share, session.id)) break;
         const cause = this.#isOther(session) ? OTHER_SERVER : event.cause;
-        for (const observer of this.#observers) observer.sessionSkipped?.(session, cause, event.commands);
+        this.#observers.sessionSkipped(session, cause, event.commands);
         break;
       }
       case 'close': {
@@ -176,14 +176,14 @@ export class Intake {
 
   #tellCovered(meta: SessionMeta): void {
     if (!counts(this.#share, meta.id)) return;
-    for (const observer of this.#observers) observer.covered?.(meta);
+    this.#observers.covered(meta);
   }
 
   /** No copy of it runs. */
   #tellSkipped(meta: SessionMeta, cause: string): void {
     this.#skipped.set(meta.id, { meta, cause });
     if (!counts(this.#share, meta.id)) return;
-    for (const observer of this.#observers) observer.sessionSkipped?.(meta, cause, 0);
+    this.#observers.sessionSkipped(meta, cause, 0);
   }
 
   #begin(meta: SessionMeta, loggedInAt: CaptureNs): void {
@@ -253,14 +253,12 @@ export class Intake {
   #command(meta: SessionMeta, command: Command): void {
     this.#options.voice?.heard(meta, command.packet);
     const counted = counts(this.#share, meta.id);
-    if (counted) for (const observer of this.#observers) observer.captured?.(meta, command);
+    if (counted) this.#observers.captured(meta, command);
     const recorded = this.#recorded.get(meta.id);
     const cause = this.#skipped.get(meta.id)?.cause ?? this.#leftOut(meta, command, recorded);
     if (cause !== undefined || recorded === undefined) {
       if (!counted) return;
-      for (const observer of this.#observers) {
-        observer.skipped?.(meta, command, cause as string, this.#options.copies);
-      }
+      this.#observers.skipped(meta, command, cause as string, this.#options.copies);
       return;
     }
     const { remapSchema } = this.#options;
