@@ -1,10 +1,7 @@
 import type { FlowEvent, SessionMeta } from '../../flow/events.ts';
-import { Pacer } from '../../flow/pacer.ts';
-import { copyOffset } from '../../flow/timetable.ts';
 import type { Command } from '../../mysql/command.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
-import { type Alarm, openPlainAlarm } from '../../net/timer.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import type {
   CloseCause,
@@ -30,12 +27,12 @@ import { Admission } from './admission.ts';
 import { Answers } from './answers.ts';
 import { CommitOrder } from './commit-order.ts';
 import { Contact, type Stage } from './contact.ts';
-import { DueHeap } from './heap.ts';
 import { Intake, type IntakeOwner } from './intake.ts';
-import { CLOCK_SET_MS, furthestBehind, LIVE_SKEW_MS, type LiveSource } from './live.ts';
+import { furthestBehind } from './live.ts';
 import { Observers } from './observers.ts';
 import { CONNECT_TIMEOUT_MS, type EngineOptions, REPLY_TIMEOUT_MS } from './options.ts';
-import { ReadAhead, type ReadAheadOwner } from './read-ahead.ts';
+import { ReadAhead } from './read-ahead.ts';
+import { Schedule, type ScheduleOwner } from './schedule.ts';
 import { Debt, StallWatch } from './stalls.ts';
 import { starvers } from './starvation.ts';
 
@@ -46,9 +43,6 @@ const REPLY_TIMEOUT_FACTOR = 20;
 const CLOSE_TIMEOUT_MS = 60_000;
 
 const SWEEP_MS = 1_000;
-
-/** From one alarm to the next at least: what is due in between goes together, because to be woken costs more than to send. */
-const WAKES_APART_MS = 0.1;
 
 /** A time in which nothing is due is a rest from so much on, ms. */
 const LEAST_REST_MS = 5_000;
@@ -65,7 +59,8 @@ export interface Rest {
  * every command accounted for to the observers. Of several engines that share a run, exactly one tells of each
  * recorded session and command as such.
  */
-export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwner, ReadAheadOwner {
+export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwner, ScheduleOwner {
+  readonly schedule: Schedule;
   readonly #options: EngineOptions;
   readonly #transport: Transport;
   readonly #observers: Observers;
@@ -76,27 +71,14 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   readonly #live = new Set<ReplayedSession>();
   /** Of them, those that are logged in, or were. */
   readonly #opened = new Set<ReplayedSession>();
-  readonly #due = new DueHeap<ReplayedSession>();
   readonly #pins: Pins | undefined;
   /** By number of the target. */
   readonly #sides: readonly TargetSide[];
   readonly connectTimeoutMs: number;
   readonly #replyTimeoutMs: number;
   readonly #closeTimeoutMs: number;
-  /** How much later than copy 0 each copy is due, ms. */
-  readonly #offsets: Float64Array;
-  readonly #alarm: Alarm;
-  /** While it runs, and after. */
-  #stalls: StallWatch | undefined;
   /** How much of what is read too late is the target's doing. */
   readonly #backlog = new Debt(0);
-  #pacer: Pacer | undefined;
-  #alarmDue = Number.POSITIVE_INFINITY;
-  #wokeAt: MonotonicMs = Number.NEGATIVE_INFINITY;
-  /** When the pause ended that was last, or what is due when changed otherwise; what waited for that is not late. */
-  #resumedAt: MonotonicMs = Number.NEGATIVE_INFINITY;
-  /** The latest scheduled moment of which a command was sent. */
-  #sentTo: CaptureNs = 0;
   #wakeEnd: (() => void) | undefined;
   #stopped = false;
   #isOver = false;
@@ -113,16 +95,13 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#replyTimeoutMs = options.replyTimeoutMs ?? REPLY_TIMEOUT_MS;
     this.#closeTimeoutMs = Math.min(CLOSE_TIMEOUT_MS, this.#replyTimeoutMs);
-    this.#alarm = (options.openAlarm ?? openPlainAlarm)(() => this.#wake());
-    const spreadMs = options.timing?.spreadMs ?? 0;
-    this.#offsets = Float64Array.from({ length: options.copies }, (_, copy) => copyOffset(copy, spreadMs));
+    this.schedule = new Schedule(options, this);
     this.#intake = new Intake(options, this.#share, this.#observers, this);
-    const kind = options.live !== undefined ? 'live' : spreadMs > 0 ? 'spread' : 'archive';
-    this.#ahead = new ReadAhead(kind, this);
+    const isSpread = (options.timing?.spreadMs ?? 0) > 0;
+    const kind = options.live !== undefined ? 'live' : isSpread ? 'spread' : 'archive';
+    this.#ahead = new ReadAhead(kind, this.schedule);
     const { targets = 1 } = options;
     this.#sides = Array.from({ length: targets }, (_, index) => this.#makeSide(index));
-    if (options.anchor !== undefined)
-      this.#pacer = new Pacer(options.speed, options.anchor.at, options.anchor.now);
   }
 
   #makeSide(index: number): TargetSide {
@@ -139,7 +118,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       admission,
       contact: new Contact(SWEEP_MS),
       pool: pool === undefined ? undefined : new Pool<SessionReplay>(pool, this, maxConnections),
-      order: orderBy === undefined ? undefined : new CommitOrder(copies, this, this.#share),
+      order: orderBy === undefined ? undefined : new CommitOrder(copies, this.#observers, this.#share),
     };
   }
 
@@ -152,14 +131,14 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       isFull: () => this.#ahead.isFull,
       stalled: (ms) => this.#observers.stalled(ms),
     });
-    this.#stalls = stalls;
+    this.schedule.stalls = stalls;
     try {
       for await (const batch of events) {
         // Stopped while this batch was awaited: what it would begin, nobody would end.
         if (this.#stopped) break;
-        this.#pacer ??= new Pacer(this.#options.speed, batch[0].session.at, this.now());
+        this.schedule.begins(batch[0].session.at);
         // A session that does not catch up is due when it is: it has nothing of an earlier backlog.
-        if (!this.catchesUp) this.#backlog.forgive();
+        if (!this.schedule.catchesUp) this.#backlog.forgive();
         if (!this.#intake.take(batch)) break;
         this.#transport.flush();
         const last = batch.at(-1);
@@ -173,7 +152,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     } finally {
       clearInterval(sweep);
       stalls.close();
-      this.#alarm.close();
+      this.schedule.close();
       this.#isOver = true;
     }
     for (const recorded of this.#intake.recorded) this.#answers.missed(recorded);
@@ -209,17 +188,16 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** The latest scheduled moment of which a command was sent. */
   get sentTo(): CaptureNs {
-    return this.#sentTo;
+    return this.schedule.sentTo;
   }
 
   /** Nothing is under way, and nothing is due, until when? undefined: something is, or nothing is left. */
   get rest(): Rest | undefined {
-    const until = this.#dueNext(this.#ahead.nextReadDue);
-    if (until === Infinity || until - this.now() < LEAST_REST_MS || this.#stopped || this.#isPaused)
+    const until = Math.min(this.schedule.nextDue, this.#nextWith(this.#ahead.nextReadDue));
+    if (until === Infinity || until - this.now() < LEAST_REST_MS || this.#stopped || this.schedule.isPaused)
       return undefined;
     for (const { state } of this.#live) if (state !== 'waiting' && state !== 'ready') return undefined;
-    const isAsRecorded = this.#options.timing?.timetable === undefined;
-    return { until, at: isAsRecorded ? this.#pacer?.momentAt(until) : undefined };
+    return { until, at: this.schedule.momentAt(until) };
   }
 
   /** Every session that was read is over, and nothing more is to be read. */
@@ -229,25 +207,22 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   /** From `now` on: the same for every share of a run. Infinity: as fast as the target takes it. */
   setSpeed(speed: number, now = this.now()): void {
-    this.#pacer?.setSpeed(speed, now, this.#sentTo);
+    this.schedule.setSpeed(speed, now);
     for (const { admission } of this.#sides) admission.asRecorded = !Number.isFinite(speed);
-    // Think times that are under way may be over all at once.
-    if (!this.catchesUp) this.#resumedAt = now;
-    this.#retime();
+    this.schedule.retime();
   }
 
   /** No command is sent, no session begins, until `resume`. */
   pause(now = this.now()): void {
-    this.#pacer?.pause(now, this.#sentTo);
-    this.#retime();
+    this.schedule.pause(now);
+    this.schedule.retime();
   }
 
   resume(now = this.now()): void {
-    if (this.#pacer?.paused !== true) return;
-    this.#resumedAt = now;
-    this.#pacer.resume(this.#resumedAt);
+    if (!this.schedule.isPaused) return;
+    this.schedule.resume(now);
     for (const { pool } of this.#sides) pool?.resume();
-    this.#retime();
+    this.schedule.retime();
   }
 
   /** Ends the run at once, by RST. */
@@ -323,42 +298,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   now(): MonotonicMs {
-    return this.#options.clock.now();
-  }
-
-  due(at: CaptureNs, copy: number): MonotonicMs {
-    const pacer = this.#pacer as Pacer;
-    return pacer.paused ? Number.POSITIVE_INFINITY : pacer.due(at) + this.#offsets[copy];
-  }
-
-  soonestDue(at: CaptureNs): MonotonicMs {
-    return this.due(this.#options.timing?.timetable?.soonest(at) ?? at, 0);
-  }
-
-  dueBehind(since: MonotonicMs, thinkNs: number): MonotonicMs {
-    const pacer = this.#pacer as Pacer;
-    return pacer.paused ? Number.POSITIVE_INFINITY : since + pacer.spanMs(thinkNs);
-  }
-
-  get catchesUp(): boolean {
-    return this.#options.timing?.catchUp !== false;
-  }
-
-  get stalledMs(): number {
-    return this.#stalls?.stalledMs ?? 0;
-  }
-
-  get resumedAt(): MonotonicMs {
-    return this.#resumedAt;
-  }
-
-  get skewMs(): number {
-    return this.#options.live === undefined ? 0 : LIVE_SKEW_MS;
-  }
-
-  wakeAt(due: MonotonicMs, session: ReplayedSession): void {
-    this.#due.push(due, session);
-    this.rearm();
+    return this.schedule.now();
   }
 
   connect(session: ReplayedSession): Connection {
@@ -369,7 +309,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   // PoolOwner
 
   get rests(): boolean {
-    return this.#stopped || this.#isPaused;
+    return this.#stopped || this.schedule.isPaused;
   }
 
   dial(session: ReplayedSession, handler: ConnectionHandler): Connection {
@@ -415,7 +355,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     if (typeof by !== 'number') contact.notTried();
     const mayWait = admission.turnedAway(session, this.now());
     if (mayWait) this.#observers.turnedAway(session.recorded.meta, session.copy, by);
-    this.rearm();
+    this.schedule.rearm();
     return mayWait;
   }
 
@@ -430,7 +370,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   freeAt(session: SessionReplay, command: Command): MonotonicMs {
     const freeAt =
       this.#sideOf(session).order?.freeAt(session, command, this.now()) ?? Number.NEGATIVE_INFINITY;
-    if (freeAt === Infinity) this.rearm();
+    if (freeAt === Infinity) this.schedule.rearm();
     return freeAt;
   }
 
@@ -491,18 +431,6 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     this.#sideOf(session).order?.done(session, this.now());
   }
 
-  // HoldWatcher
-
-  held(ms: number): void {
-    this.#observers.held(ms);
-  }
-
-  released(): void {
-    this.#observers.released();
-  }
-
-  // SessionOwner
-
   skipped(session: ReplayedSession, command: Command, cause: string): void {
     this.#observers.skipped(session.recorded.meta, command, cause, 1);
     this.#sideOf(session).order?.done(session, this.now());
@@ -514,7 +442,7 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     if (command === undefined) return;
     this.#options.voice?.said(command.packet);
     const at = recorded.scheduledAt(position);
-    if (at > this.#sentTo) this.#sentTo = at;
+    if (at > this.schedule.sentTo) this.schedule.sentTo = at;
     if (recorded.letGo(position)) this.#ahead.letGo(recorded, command);
   }
 
@@ -552,15 +480,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   windowBegins(from: CaptureNs): void {
-    // What comes before was read for a while.
-    const { anchor } = this.#options;
-    const { speed = this.#options.speed, paused = false } = this.#pacer ?? {};
-    const now = Math.max(this.now(), anchor?.now ?? 0);
-    this.#pacer = new Pacer(speed, Math.max(from, anchor?.at ?? from), now);
-    if (paused) this.#pacer.pause(now);
+    this.schedule.windowBegins(from);
   }
 
-  schedule(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void {
+  begin(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void {
     const { copies, schemaPerCopy } = this.#options;
     const { meta } = recorded;
     for (let copy = 0; copy < copies; copy++) {
@@ -599,11 +522,9 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       order.read(command, writes, mayEnd, recorded.copies as SessionReplay[]);
     }
     this.#ahead.add(command);
-    const lateMs = this.now() - this.due(recorded.scheduledAt(recorded.end - 1), 0);
-    const heldMs = this.#backlog.of(lateMs, this.#stalls?.heldMs ?? 0);
-    // At full speed nothing is late.
-    if (lateMs > 0 && this.#pacer?.speed !== Number.POSITIVE_INFINITY)
-      recorded.readLate({ heldMs, oursMs: lateMs - heldMs });
+    const lateMs = this.now() - this.schedule.due(recorded.scheduledAt(recorded.end - 1), 0);
+    const heldMs = this.#backlog.of(lateMs, this.schedule.stalls?.heldMs ?? 0);
+    if (lateMs > 0 && this.schedule.isTimed) recorded.readLate({ heldMs, oursMs: lateMs - heldMs });
     for (const copy of recorded.copies) copy.advance();
   }
 
@@ -649,15 +570,15 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
   }
 
   #admitOrWait(session: ReplayedSession): void {
-    const due = this.due(session.recorded.openAt, session.copy);
-    if (due > this.now()) this.wakeAt(due, session);
+    const due = this.schedule.due(session.recorded.openAt, session.copy);
+    if (due > this.now()) this.schedule.wakeAt(due, session);
     else this.#sideOf(session).admission.admit(session, due, this.now());
   }
 
   /** Opens whoever may connect now. */
   #letIn(): void {
-    if (!this.#isPaused) for (const { admission } of this.#sides) admission.letIn(this.now());
-    this.rearm();
+    if (!this.schedule.isPaused) for (const { admission } of this.#sides) admission.letIn(this.now());
+    this.schedule.rearm();
   }
 
   // When to read on.
@@ -670,15 +591,6 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
       if (this.#ahead.hasRoom) break;
     }
     this.#transport.flush();
-  }
-
-  /** The wall clock, which captures are stamped by, may be set while they run. */
-  #followClock(live: LiveSource): void {
-    const at = live.now();
-    const now = this.now();
-    if (this.#pacer === undefined || Math.abs(this.#pacer.due(at) - now) < CLOCK_SET_MS) return;
-    this.#pacer = new Pacer(1, at, now);
-    this.#retime();
   }
 
   /** A live source is not made to wait. */
@@ -704,51 +616,45 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
 
   // Time.
 
-  /** When something is to be done next; `readAt`: about reading. */
-  #dueNext(readAt: MonotonicMs): MonotonicMs {
-    return Math.min(this.#due.nextDue, readAt, this.#admittedAt, this.#heldUntil);
+  // ScheduleOwner
+
+  get nextAt(): MonotonicMs {
+    return this.#nextWith(this.#ahead.nextDue);
   }
 
-  rearm(): void {
-    const next = this.#dueNext(this.#ahead.nextDue);
-    if (next >= this.#alarmDue || next === Infinity) return;
-    this.#alarmDue = next;
-    this.#alarm.set(Math.max(next, this.#wokeAt + WAKES_APART_MS) - this.now());
-  }
-
-  #wake(): void {
-    this.#alarmDue = Number.POSITIVE_INFINITY;
-    const now = this.now();
-    this.#wokeAt = now;
-    while (this.#due.nextDue <= now) this.#goOn(this.#due.pop());
-    for (const { order } of this.#sides) order?.release(now);
-    this.#letIn();
-    this.#ahead.wake();
-    this.#transport.flush();
-    this.rearm();
-  }
-
-  get #isPaused(): boolean {
-    return this.#pacer?.paused === true;
-  }
-
-  /** It is time for `session`, or may be. */
-  #goOn(session: ReplayedSession): void {
+  due(session: ReplayedSession): void {
     if (session.state === 'waiting') this.#admitOrWait(session);
     else session.advance();
   }
 
+  retimed(session: ReplayedSession): void {
+    if (session.state === 'waiting') this.#admitOrWait(session);
+    else session.retime();
+  }
+
+  woken(now: MonotonicMs): void {
+    for (const { order } of this.#sides) order?.release(now);
+    this.#letIn();
+    this.#ahead.wake();
+    this.#transport.flush();
+  }
+
+  /** The soonest that something is to be done that no session waits for; `readAt`: about reading. */
+  #nextWith(readAt: MonotonicMs): MonotonicMs {
+    return Math.min(readAt, this.#admittedAt, this.#heldUntil);
+  }
+
   /** Nothing can be read, nothing is due, and somebody waits for a place. */
   get #isStuck(): boolean {
-    if (!this.#ahead.isFull || this.#isPaused) return false;
+    if (!this.#ahead.isFull || this.schedule.isPaused) return false;
     const isFull = this.#sides.some(({ admission, pool }) => admission.isFull || pool?.isFull === true);
-    return isFull && this.#due.nextDue === Infinity && this.#heldUntil === Infinity;
+    return isFull && this.schedule.nextDue === Infinity && this.#heldUntil === Infinity;
   }
 
   /** When somebody may be let in by the time alone. */
   get #admittedAt(): MonotonicMs {
     let next = Number.POSITIVE_INFINITY;
-    if (this.#isPaused) return next;
+    if (this.schedule.isPaused) return next;
     for (const { admission } of this.#sides) next = Math.min(next, admission.nextAt);
     return next;
   }
@@ -764,24 +670,10 @@ export class Engine implements SessionOwner, PoolOwner<SessionReplay>, IntakeOwn
     return this.#sides[recorded.destination.target];
   }
 
-  /** What was due when is not any more: all that wait look again. */
-  #retime(): void {
-    this.#alarm.clear();
-    this.#alarmDue = Number.POSITIVE_INFINITY;
-    for (const session of this.#due.drain()) {
-      if (session.state === 'waiting') this.#admitOrWait(session);
-      else session.retime();
-    }
-    this.#letIn();
-    this.#ahead.wake();
-    this.#transport.flush();
-    this.rearm();
-  }
-
   #sweep(): void {
     const now = this.now();
     const { live } = this.#options;
-    if (live !== undefined) this.#followClock(live);
+    if (live !== undefined) this.schedule.follow(live);
     for (const session of [...this.#live]) {
       if (now - session.busySince <= this.#patienceMs(session)) continue;
       if (session.state === 'connecting') session.giveUpConnecting();

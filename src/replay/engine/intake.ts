@@ -21,7 +21,7 @@ export interface IntakeOwner {
   /** The part of the recording to replay begins. */
   windowBegins(from: CaptureNs): void;
   /** `recorded` is to run, in copies that log in by `plan`; undefined: no protocol is known. */
-  schedule(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void;
+  begin(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void;
   /** `command` is in the session's queue. */
   read(recorded: RecordedSession<ReplayedSession>, command: Command): void;
   /** Its recorded answer was read. */
@@ -234,7 +234,7 @@ export class Intake {
       destination,
     );
     this.#recorded.set(meta.id, recorded);
-    this.#owner.schedule(recorded, plan);
+    this.#owner.begin(recorded, plan);
   }
 
   #destinationOf(meta: SessionMeta): Destination | undefined {

@@ -4,6 +4,7 @@ import { NO_REPLY, type Reply } from '../../mysql/reply.ts';
 import type { MonotonicMs } from '../../time.ts';
 import { type CloseCause, type Connection, isHostLimit } from '../../transport/transport.ts';
 import { joinHashes } from '../../wire/octet-hash.ts';
+import type { Schedule } from '../engine/schedule.ts';
 import { Debt, sendTimes } from '../engine/stalls.ts';
 import type { LostCause } from '../outcome.ts';
 import type { RecordedSession } from '../recorded.ts';
@@ -31,6 +32,7 @@ export class RawSession implements ReplayedSession {
   begun = false;
   busySince: MonotonicMs = 0;
   readonly #owner: SessionOwner;
+  readonly #schedule: Schedule;
   #connection: Connection | undefined;
   #connectAt: MonotonicMs = 0;
   #opened = false;
@@ -63,13 +65,14 @@ export class RawSession implements ReplayedSession {
     this.recorded = recorded;
     this.copy = copy;
     this.#owner = owner;
-    this.#ours = new Debt(owner.stalledMs);
+    this.#schedule = owner.schedule;
+    this.#ours = new Debt(owner.schedule.stalledMs);
   }
 
   open(): void {
     this.begun = true;
     this.state = 'connecting';
-    this.#connectAt = this.#owner.now();
+    this.#connectAt = this.#schedule.now();
     this.busySince = this.#connectAt;
     this.#connection = this.#owner.connect(this);
   }
@@ -91,7 +94,7 @@ export class RawSession implements ReplayedSession {
         return;
       }
       const due = this.#dueAt(this.recorded.scheduledAt(this.#next), this.recorded.thinkNs(this.#next));
-      const now = this.#owner.now();
+      const now = this.#schedule.now();
       if (due > now) {
         this.#wakeAt(due, now);
         return;
@@ -150,7 +153,7 @@ export class RawSession implements ReplayedSession {
 
   established(): void {
     const owner = this.#owner;
-    const now = owner.now();
+    const now = this.#schedule.now();
     this.#opened = true;
     this.#recovery = undefined;
     this.#lostDetail = undefined;
@@ -206,7 +209,7 @@ export class RawSession implements ReplayedSession {
     }
     this.#lostDetail = connectHint(cause, 'syn') ?? this.#lostDetail;
     const until = owner.failed(this, cause, 'syn');
-    const now = owner.now();
+    const now = this.#schedule.now();
     this.#recovery ??= new Recovery(now);
     if (!this.#recovery.tryAgain(now, until, this.recorded.meta.id + this.copy)) {
       this.#end(lost);
@@ -217,7 +220,7 @@ export class RawSession implements ReplayedSession {
   }
 
   #tryAgain(recovery: Recovery): void {
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     if (recovery.isTimeAt(now)) this.#owner.again(this);
     else if (recovery.retryAt < Number.POSITIVE_INFINITY) this.#wakeAt(recovery.retryAt, now);
   }
@@ -267,7 +270,7 @@ export class RawSession implements ReplayedSession {
       const at = this.#readyAt;
       this.#current = { command, paced: at, due: at, sent: at, oursMs: 0, text: command };
     } else {
-      const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#owner, late, this.#ours);
+      const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#schedule, late, this.#ours);
       this.#current = { command, ...times, text: command };
     }
     this.state = 'busy';
@@ -298,7 +301,7 @@ export class RawSession implements ReplayedSession {
   #isQuiet(pauseMs: number): boolean {
     if (this.#octets === 0) return false;
     const quietAt = this.#lastAt + Math.max(QUIET_MS, QUIET_FACTOR * pauseMs);
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     if (now >= quietAt) return true;
     this.#wakeAt(quietAt, now);
     return false;
@@ -331,21 +334,21 @@ export class RawSession implements ReplayedSession {
     if (this.#unanswered.length === 0) return;
     const unanswered = this.#unanswered;
     this.#unanswered = [];
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     for (const inFlight of unanswered) this.#owner.answered(this, inFlight, undefined, now);
   }
 
   /** When what is scheduled `at` is due, `thinkNs` behind the answer before it. */
   #dueAt(at: number, thinkNs: number): MonotonicMs {
-    const owner = this.#owner;
-    return owner.catchesUp ? owner.due(at, this.copy) : owner.dueBehind(this.#readyAt, thinkNs);
+    const schedule = this.#schedule;
+    return schedule.catchesUp ? schedule.due(at, this.copy) : schedule.dueAfter(this.#readyAt, thinkNs);
   }
 
   #closeIfDue(): void {
     const { close } = this.recorded;
     if (close === undefined) return;
     const due = this.#dueAt(close.at, close.thinkNs);
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     if (due > now) {
       this.#wakeAt(due, now);
       return;
@@ -361,7 +364,7 @@ export class RawSession implements ReplayedSession {
   #wakeAt(due: MonotonicMs, now: MonotonicMs): void {
     if (this.#wakeDue > now && this.#wakeDue <= due) return;
     this.#wakeDue = due;
-    this.#owner.wakeAt(due, this);
+    this.#schedule.wakeAt(due, this);
   }
 
   /** The run is stopped: closes in order, but as a session that is lost. */
@@ -369,7 +372,7 @@ export class RawSession implements ReplayedSession {
     this.#settle();
     this.#lostCause = 'interrupted';
     this.state = 'closing';
-    this.busySince = this.#owner.now();
+    this.busySince = this.#schedule.now();
     this.#connection?.end();
   }
 

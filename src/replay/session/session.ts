@@ -11,6 +11,7 @@ import { loginHint } from '../../transport/login-remedies.ts';
 import { type CloseCause, type Connection, type HostLimit, isHostLimit } from '../../transport/transport.ts';
 import type { LoginPlan, Logins } from '../accounts/logins.ts';
 import type { Stage } from '../engine/contact.ts';
+import type { Schedule } from '../engine/schedule.ts';
 import { Debt, sendTimes } from '../engine/stalls.ts';
 import type { LostCause } from '../outcome.ts';
 import type { Borrower, Lease } from '../pool/connection.ts';
@@ -68,21 +69,7 @@ export interface SessionOwner {
   readonly isPooled: boolean;
   /** Those connections, to the target of `session`; undefined: it is not pooled. */
   poolOf(session: SessionReplay): Pool<SessionReplay> | undefined;
-  now(): MonotonicMs;
-  /** How long this process has stood still so far, ms (StallWatch). */
-  readonly stalledMs: number;
-  /** When the scheduled moment `at` is due for this copy; Infinity while the run is paused. */
-  due(at: number, copy: number): MonotonicMs;
-  /** When what comes `thinkNs` of the recording behind `since` is. */
-  dueBehind(since: MonotonicMs, thinkNs: number): MonotonicMs;
-  /** Whether a session that is late goes on at once. */
-  readonly catchesUp: boolean;
-  /** When a pause ended: what waited for that is not late. */
-  readonly resumedAt: MonotonicMs;
-  /** How long the recorded end of a connection may still be on its way to us when the target's has come, ms. */
-  readonly skewMs: number;
-  /** Wake me (`advance`) at `due`. */
-  wakeAt(due: MonotonicMs, session: ReplayedSession): void;
+  readonly schedule: Schedule;
   connect(session: ReplayedSession): Connection;
   /** The target gave its connection this number; undefined: it is gone. */
   numbered(session: ReplayedSession, connectionId: number | undefined): void;
@@ -144,6 +131,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Since when the command under way waits for its answer. */
   busySince: MonotonicMs = 0;
   readonly #owner: SessionOwner;
+  readonly #schedule: Schedule;
   #plan: LoginPlan;
   #facts: SessionFacts;
   readonly #joinedLate: boolean;
@@ -208,7 +196,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#facts = plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded };
     this.#joinedLate = plan.adoption !== undefined;
     this.#owner = owner;
-    this.#ours = new Debt(owner.stalledMs);
+    this.#schedule = owner.schedule;
+    this.#ours = new Debt(owner.schedule.stalledMs);
   }
 
   /** Connects. */
@@ -220,7 +209,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.begun = true;
     this.state = 'connecting';
     this.#failedBy = undefined;
-    this.#connectAt = this.#owner.now();
+    this.#connectAt = this.#schedule.now();
     this.busySince = this.#connectAt;
     this.#connection = kept ?? this.#owner.connect(this);
     if (kept?.ready !== undefined) this.lent(kept.ready);
@@ -238,7 +227,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Sends what is due. To be called when a command or the end was read, and when it is time. */
   advance(): void {
     if (this.#holdsEnd()) return;
-    if (this.state === 'disconnected' && (this.#recovery as Recovery).isTimeAt(this.#owner.now()))
+    if (this.state === 'disconnected' && (this.#recovery as Recovery).isTimeAt(this.#schedule.now()))
       this.#owner.again(this);
     if (this.#fileAsked >= 0) this.#sendFile();
     while (this.state === 'ready') {
@@ -252,7 +241,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
         return;
       }
       const due = this.#dueAt(this.recorded.scheduledAt(this.#next), this.recorded.thinkNs(this.#next));
-      const now = this.#owner.now();
+      const now = this.#schedule.now();
       if (due > now) {
         this.#wakeAt(due);
         return;
@@ -290,7 +279,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   retime(): void {
     this.#wakeDue = -1;
     const retryAt = this.state === 'disconnected' ? (this.#recovery as Recovery).retryAt : 0;
-    if (retryAt > this.#owner.now()) this.#wakeAt(retryAt);
+    if (retryAt > this.#schedule.now()) this.#wakeAt(retryAt);
     else this.advance();
   }
 
@@ -430,12 +419,12 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#finish('login-diverged');
     } else if (this.#opened) this.#rebuild();
     else if (this.recorded.early !== undefined) {
-      this.#recovery ??= new Recovery(this.#owner.now());
+      this.#recovery ??= new Recovery(this.#schedule.now());
       this.#state = this.recorded.early.begin(this.copy, this.#recovery.lost);
       this.#rebuild();
     } else if (this.#plan.adoption !== undefined) {
       this.#state ??= adoptedState(this.#facts, this.#plan.adoption);
-      this.#recovery ??= new Recovery(this.#owner.now());
+      this.#recovery ??= new Recovery(this.#schedule.now());
       this.#rebuild();
     } else {
       this.#recovery = undefined;
@@ -445,7 +434,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #open(): void {
     this.#opened = true;
-    this.#owner.opened(this, this.#owner.now() - this.#connectAt);
+    this.#owner.opened(this, this.#schedule.now() - this.#connectAt);
     this.#goOn();
   }
 
@@ -472,7 +461,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** It ends as it was recorded: with its login. */
   #leaveRefused(): void {
     this.state = 'closing';
-    this.busySince = this.#owner.now();
+    this.busySince = this.#schedule.now();
     this.#connection?.end();
   }
 
@@ -544,11 +533,11 @@ export class SessionReplay implements ReplayedSession, Borrower {
   }
 
   closed(how: CloseCause, detail?: string): void {
-    const { skewMs } = this.#owner;
+    const { skewMs } = this.#schedule;
     const isEarly = (this.state === 'ready' || this.state === 'busy') && this.recorded.close === undefined;
     if (skewMs > 0 && isEarly && (how === 'fin' || how === 'reset')) {
       this.#connection = undefined;
-      this.#heldEnd = { how, detail, until: this.#owner.now() + skewMs };
+      this.#heldEnd = { how, detail, until: this.#schedule.now() + skewMs };
       this.#wakeAt(this.#heldEnd.until);
     } else this.#disconnect(how, detail);
   }
@@ -557,7 +546,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #holdsEnd(): boolean {
     const held = this.#heldEnd;
     if (held === undefined || this.state === 'over') return false;
-    if (this.recorded.close === undefined && this.#owner.now() < held.until) {
+    if (this.recorded.close === undefined && this.#schedule.now() < held.until) {
       this.#wakeAt(held.until);
       return true;
     }
@@ -583,7 +572,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       const inFlight = this.#current as InFlight;
       this.#current = undefined;
       this.state = 'closing';
-      this.#owner.answered(this, inFlight, undefined, this.#owner.now());
+      this.#owner.answered(this, inFlight, undefined, this.#schedule.now());
     }
     // The server closed first, as the recorded one did: a little early is no loss.
     if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) {
@@ -633,7 +622,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#owner.skipped(this, command, 'pooled');
       return;
     }
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     this.#unanswered.push({ command, paced: now, due: now, sent: now, oursMs: 0, text: command });
   }
 
@@ -645,7 +634,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** The command phase begins, or goes on. */
   #goOn(): void {
-    this.#readyAt = this.#owner.now();
+    this.#readyAt = this.#schedule.now();
     this.state = 'ready';
     this.advance();
   }
@@ -667,7 +656,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       }
     }
     const until = isOurs ? Number.POSITIVE_INFINITY : owner.failed(this, cause, stage);
-    const now = owner.now();
+    const now = this.#schedule.now();
     const lost = this.#failedBy ?? lostBy(cause, stage);
     this.#lostDetail = detail ?? connectHint(cause, stage) ?? this.#lostDetail;
     this.#recovery ??= new Recovery(now);
@@ -715,7 +704,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const { step } = recovery;
     if (step !== undefined) {
       recovery.commands++;
-      this.busySince = this.#owner.now();
+      this.busySince = this.#schedule.now();
       const packet = this.#fitting?.ours(step.packet, step.com);
       if (packet !== undefined) this.#connection?.write(packet, expectOf(step.com));
       return;
@@ -814,7 +803,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   }
 
   #flight(command: Command, paced: MonotonicMs, now: MonotonicMs, late: LateRead | undefined): InFlight {
-    const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#owner, late, this.#ours);
+    const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#schedule, late, this.#ours);
     return { command, ...times, text: this.#textOf(command) };
   }
 
@@ -914,20 +903,20 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** When what is scheduled `at` is due, `thinkNs` behind the answer before it. */
   #dueAt(at: number, thinkNs: number): MonotonicMs {
-    const owner = this.#owner;
-    return owner.catchesUp ? owner.due(at, this.copy) : owner.dueBehind(this.#readyAt, thinkNs);
+    const schedule = this.#schedule;
+    return schedule.catchesUp ? schedule.due(at, this.copy) : schedule.dueAfter(this.#readyAt, thinkNs);
   }
 
   /** What had no answer is done with: a session that does not catch up thinks from here on. */
   #thinkFrom(now: MonotonicMs): void {
-    if (!this.#owner.catchesUp) this.#readyAt = now;
+    if (!this.#schedule.catchesUp) this.#readyAt = now;
   }
 
   #closeIfDue(): void {
     const { close } = this.recorded;
     if (close === undefined) return;
     const due = this.#dueAt(close.at, close.thinkNs);
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     if (due > now) {
       this.#wakeAt(due);
       return;
@@ -942,14 +931,14 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #wakeAt(due: MonotonicMs): void {
     if (due === this.#wakeDue) return;
     this.#wakeDue = due;
-    this.#owner.wakeAt(due, this);
+    this.#schedule.wakeAt(due, this);
   }
 
   /** Closes in order, but as a session that is lost by `cause`. */
   #finish(cause: LostCause): void {
     this.#lostCause = cause;
     this.state = 'closing';
-    this.busySince = this.#owner.now();
+    this.busySince = this.#schedule.now();
     this.#leave();
   }
 
@@ -966,7 +955,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     if (this.#unanswered.length === 0) return;
     const unanswered = this.#unanswered;
     this.#unanswered = [];
-    const now = this.#owner.now();
+    const now = this.#schedule.now();
     for (const inFlight of unanswered) this.#owner.answered(this, inFlight, undefined, now);
   }
 
