@@ -1,4 +1,4 @@
-// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|matrix|fuzz|demo|lab|bench`.
+// Makes a fresh machine able to run one of our commands: `node scripts/setup.mjs --for check|test|…` (PURPOSES has all of them).
 // Does only what is missing, so it stands in front of every npm script. Plain JavaScript without a dependency, since it is
 // what installs the dependencies and the compiler.
 import { spawn, spawnSync } from 'node:child_process';
@@ -10,7 +10,11 @@ import { buildNeeds, install, installReason } from './setup/npm.mjs';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
-const PURPOSES = ['check', 'test', 'matrix', 'fuzz', 'demo', 'lab', 'bench'];
+const PURPOSES = ['check', 'pack', 'test', 'node-versions', 'matrix', 'fuzz', 'demo', 'lab', 'bench'];
+/** Work without namespaces, packets and servers. */
+const PLAIN = ['check', 'pack', 'fuzz'];
+/** Where something is missing, these skip the tests that need it, and run the others. */
+const SKIPPING = ['test', 'node-versions'];
 const OLDEST_NODE = 20;
 
 const args = process.argv.slice(2);
@@ -40,17 +44,25 @@ function obstacle() {
   return undefined;
 }
 
-const real = purpose !== 'check' && purpose !== 'fuzz';
+const real = !PLAIN.includes(purpose);
 const why = real ? obstacle() : undefined;
 if (why && purpose === 'demo') say(`the small demo, by ordinary connections: the whole one ${why}`);
-else if (why && purpose !== 'test') fail(`npm run ${purpose} ${why}`);
+else if (why && !SKIPPING.includes(purpose)) fail(`npm run ${purpose} ${why}`);
 else if (why) say(`the end-to-end tests will be skipped: npm test ${why}`);
+
+async function compile(project) {
+  const build = spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', project], {
+    stdio: ['ignore', 2, 2],
+  });
+  const [code] = await once(build, 'exit');
+  if (code !== 0) fail('the sources do not compile: mend what is named above');
+}
 
 const reason = installReason();
 const packages = [
   ...(real && !why ? [...commandsMissing('lab'), ...librariesMissing()] : []),
   ...(purpose === 'matrix' ? driversMissing() : []),
-  ...(reason ? buildNeeds() : []),
+  ...(reason || purpose === 'node-versions' ? buildNeeds() : []),
 ];
 if (packages.length > 0) {
   try {
@@ -64,14 +76,14 @@ if (reason) {
   const code = await install();
   if (code !== 0) fail('npm ci failed: what it says is above');
 }
-if (purpose !== 'check') {
+if (purpose === 'pack') {
+  // What is packed is what the sources are now: files of deleted sources may still lie in dist.
+  rmSync('dist', { recursive: true, force: true });
+  await compile('tsconfig.package.json');
+} else if (purpose !== 'check') {
   // The compiler believes its notes of what it has written before, even where that was deleted.
   if (!existsSync('dist/src/cli.js')) rmSync('dist/.tsbuildinfo', { force: true });
-  const build = spawn(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], {
-    stdio: ['ignore', 2, 2],
-  });
-  const [code] = await once(build, 'exit');
-  if (code !== 0) fail('the sources do not compile: mend what is named above');
+  await compile('tsconfig.json');
 }
 // `npm run lab` fetches what it is asked for; tests skip by name what can't be had.
 if (real && !why && (purpose === 'test' || purpose === 'matrix')) {
