@@ -12,7 +12,6 @@ import { type CloseCause, type Connection, type HostLimit, isHostLimit } from '.
 import type { LoginPlan, Logins } from '../accounts/logins.ts';
 import type { Stage } from '../engine/contact.ts';
 import type { Schedule } from '../engine/schedule.ts';
-import { Debt, sendTimes } from '../engine/stalls.ts';
 import type { LostCause } from '../outcome.ts';
 import type { Borrower, Lease } from '../pool/connection.ts';
 import type { Pool } from '../pool/pool.ts';
@@ -21,9 +20,11 @@ import type { ReplayedSession, SessionPhase } from '../replayed-session.ts';
 import { connectHint, isNoRoom, loginLostBy, lostBy, RETRIED, wasOfTheMoment } from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
 import { Fitting } from './fitting.ts';
+import type { InFlight, SessionLedger, SessionSchedule } from './host.ts';
 import type { Pinned, Pins } from './pins.ts';
 import { Recovery } from './recovery.ts';
 import { isSendable, killedBy } from './rewrite.ts';
+import { Script } from './script.ts';
 import {
   adoptedState,
   learn,
@@ -40,20 +41,8 @@ const LOOK_AGAIN_MS = 2;
 
 const ROLLBACK = Buffer.from('ROLLBACK');
 
-/** A command under way on one copy. */
-export interface InFlight {
-  command: Command;
-  paced: MonotonicMs;
-  due: MonotonicMs;
-  sent: MonotonicMs;
-  /** How much of sent - paced is our doing, ms. */
-  oursMs: number;
-  /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
-  text: Command;
-}
-
 /** What a copy asks of the engine, and tells it. */
-export interface SessionOwner {
+export interface SessionOwner extends SessionLedger {
   readonly logins: Logins;
   /** What this copy sends in the place of `command`: the same, or one with names of its own. */
   own(command: Command, copy: number): Command;
@@ -107,13 +96,6 @@ export interface SessionOwner {
   failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs;
   /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
   reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
-  answered(session: ReplayedSession, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
-  lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void;
-  skipped(session: ReplayedSession, command: Command, cause: string): void;
-  /** This copy is through with the command at `position`. */
-  letGo(session: ReplayedSession, position: number): void;
-  /** Over: `cause` is undefined where it ran to its end. */
-  over(session: ReplayedSession, cause: LostCause | undefined, detail?: string): void;
 }
 
 /**
@@ -124,14 +106,14 @@ export interface SessionOwner {
 export class SessionReplay implements ReplayedSession, Borrower {
   readonly recorded: RecordedSession;
   readonly copy: number;
-  /** `over` has two faces: with #lostCause set, commands still to come are lost, too. */
   state: SessionPhase = 'waiting';
   /** Whether `open` was called. */
   begun = false;
   /** Since when the command under way waits for its answer. */
   busySince: MonotonicMs = 0;
   readonly #owner: SessionOwner;
-  readonly #schedule: Schedule;
+  readonly #schedule: SessionSchedule;
+  readonly #script: Script;
   #plan: LoginPlan;
   #facts: SessionFacts;
   readonly #joinedLate: boolean;
@@ -163,30 +145,16 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #failedBy: LostCause | undefined;
   /** The error that said so, where there was no room. */
   #noRoomBy = 0;
-  /** Position of the next command to send. */
-  #next = 0;
-  #current: InFlight | undefined;
   /** Since when its KILL waits for the connection that it names. */
   #killSince: MonotonicMs | undefined;
   /** Our ROLLBACK is under way in the place of that command. */
   #rollsBack = false;
-  /** Commands without an answer, sent since the last answer: known to have arrived when the next answer comes. */
-  #unanswered: InFlight[] = [];
   /** Its next command waits for its recorded answer to be read. */
   #waitsForAnswer = false;
-  /** Since when the next command could have gone. */
-  #readyAt: MonotonicMs = 0;
-  /** How much of what it is behind is our doing. */
-  readonly #ours: Debt;
   #connectAt: MonotonicMs = 0;
-  #wakeDue: MonotonicMs = -1;
   #quit = false;
-  /** Why no other command is to begin; undefined: they may. */
-  #stopping: 'interrupted' | 'shed' | undefined;
-  #lostCause: LostCause | undefined;
   /** An end of the connection that may be that of the recorded one, which was not read yet. */
   #heldEnd: { how: CloseCause; detail: string | undefined; until: MonotonicMs } | undefined;
-  #lostDetail: string | undefined;
 
   constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, owner: SessionOwner) {
     this.recorded = recorded;
@@ -197,7 +165,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#joinedLate = plan.adoption !== undefined;
     this.#owner = owner;
     this.#schedule = owner.schedule;
-    this.#ours = new Debt(owner.schedule.stalledMs);
+    this.#script = new Script(this, owner.schedule, owner);
   }
 
   /** Connects. */
@@ -227,69 +195,67 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Sends what is due. To be called when a command or the end was read, and when it is time. */
   advance(): void {
     if (this.#holdsEnd()) return;
-    if (this.state === 'disconnected' && (this.#recovery as Recovery).isTimeAt(this.#schedule.now()))
-      this.#owner.again(this);
+    if (this.state === 'disconnected') this.#retryIfDue(this.#recovery as Recovery);
     if (this.#fileAsked >= 0) this.#sendFile();
+    const script = this.#script;
     while (this.state === 'ready') {
-      if (this.#stopping !== undefined) {
-        this.#finish(this.#stopping);
+      if (script.stopping !== undefined) {
+        this.#finish(script.stopping);
         return;
       }
-      const recorded = this.recorded.at(this.#next);
+      const recorded = script.command;
       if (recorded === undefined) {
         this.#closeIfDue();
         return;
       }
-      const due = this.#dueAt(this.recorded.scheduledAt(this.#next), this.recorded.thinkNs(this.#next));
+      const { due } = script;
       const now = this.#schedule.now();
       if (due > now) {
-        this.#wakeAt(due);
+        script.wakeAt(due, now);
         return;
       }
       if (recorded.onlyFirst !== undefined && this.copy > 0) {
         if (recorded.followsLoss === true) this.#statements().lost(recorded);
-        this.#owner.letGo(this, this.#next++);
+        script.pass();
         this.#owner.skipped(this, recorded, recorded.onlyFirst);
-        this.#thinkFrom(now);
+        script.thinkFrom(now);
         continue;
       }
       const command = this.#owner.own(recorded, this.copy);
       if (command.followsLoss === true) this.#statements().lost(command);
       const needsTold = this.#owner.waitsForAnswer(this, recorded);
       const needsAnswer = needsTold || this.#needsAnswer(command);
-      if (needsAnswer && !this.#isAnswerKnown(recorded, this.#next + 1, needsTold)) {
+      if (needsAnswer && !script.isAnswerKnown(recorded, script.next + 1, needsTold)) {
         this.#waitsForAnswer = true;
         return;
       }
       // Of a live source nobody knows it any sooner: that is not late.
-      if (this.#waitsForAnswer) this.#readyAt = Math.max(this.#readyAt, now);
+      if (this.#waitsForAnswer) script.readyAt = Math.max(script.readyAt, now);
       this.#waitsForAnswer = false;
       const freeAt = this.#owner.freeAt(this, recorded);
       if (freeAt === Number.POSITIVE_INFINITY) return;
-      this.#readyAt = Math.max(this.#readyAt, freeAt);
+      script.readyAt = Math.max(script.readyAt, freeAt);
       if (command.mayKill && this.#awaitsWhomItKills(command, now)) return;
       this.#send(command, due, now);
     }
-    if (this.#stopping === 'shed') this.#loseRest('shed');
+    if (script.stopping === 'shed') script.loseRest('shed');
     // It failed, or was stopped: what was read since is lost with it.
-    if (this.state === 'over' && this.#lostCause !== undefined) this.#loseRest(this.#lostCause);
+    if (this.state === 'over' && script.lostCause !== undefined) script.loseRest(script.lostCause);
   }
 
   /** What is due when has changed: looks again. */
   retime(): void {
-    this.#wakeDue = -1;
-    const retryAt = this.state === 'disconnected' ? (this.#recovery as Recovery).retryAt : 0;
-    if (retryAt > this.#schedule.now()) this.#wakeAt(retryAt);
-    else this.advance();
+    this.#script.retime();
+    this.advance();
   }
 
   /** Ordinal of the first of its commands, as far as they were read, that it is not done with; Infinity: of none. */
   get openFrom(): number {
-    return (this.#current?.command ?? this.recorded.at(this.#next))?.ordinal ?? Number.POSITIVE_INFINITY;
+    return this.#script.openFrom;
   }
 
   get underWay(): Command | undefined {
-    return this.#current?.command;
+    return this.#script.current?.command;
   }
 
   get inTransaction(): boolean {
@@ -306,24 +272,24 @@ export class SessionReplay implements ReplayedSession, Borrower {
       now < this.#killSince + connectTimeoutMs &&
       this.#owner.awaitsConnection(id, this, command.at)
     ) {
-      this.#wakeAt(now + LOOK_AGAIN_MS);
+      this.#script.wakeAt(now + LOOK_AGAIN_MS, now);
       return true;
     }
-    if (now > this.#killSince) this.#readyAt = Math.max(this.#readyAt, now);
+    if (now > this.#killSince) this.#script.readyAt = Math.max(this.#script.readyAt, now);
     this.#killSince = undefined;
     return false;
   }
 
   /** How long the answer under way may take: `leastMs`, or `factor` times the recorded one. */
   patienceMs(leastMs: number, factor: number): number {
-    const command = this.#current?.command;
+    const command = this.#script.current?.command;
     const recordedMs = command?.reply === undefined ? 0 : (command.reply.at - command.at) / 1e6;
     return Math.max(leastMs, factor * recordedMs);
   }
 
   /** The run is being stopped: the command under way may finish, no other begins. */
   stop(): void {
-    this.#stopping = 'interrupted';
+    this.#script.stopping = 'interrupted';
     if (this.state === 'waiting' || this.state === 'disconnected') this.#end('interrupted');
     else if (this.state === 'ready') this.advance();
     else if (this.state === 'connecting' || this.state === 'rebuilding') this.cut('interrupted');
@@ -332,14 +298,14 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** When what is next to send was recorded; undefined: nothing is left of what was read. */
   get behindSince(): CaptureNs | undefined {
-    return this.recorded.at(this.#next)?.at;
+    return this.#script.behindSince;
   }
 
   /** It is too far behind a live source: the command under way may finish, then it ends in order. The rest is lost, and to come. */
   shed(): void {
-    this.#stopping = 'shed';
-    this.#lostCause ??= 'shed';
-    this.#loseRest('shed');
+    this.#script.stopping = 'shed';
+    this.#script.lostCause ??= 'shed';
+    this.#script.loseRest('shed');
     if (this.state === 'waiting' || this.state === 'disconnected') this.#end('shed');
     else this.advance();
   }
@@ -347,7 +313,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Ends at once, by RST. */
   cut(cause: LostCause): void {
     if (this.state === 'over') return;
-    this.#lostCause ??= cause;
+    this.#script.lostCause ??= cause;
     if (this.#connection === undefined) this.#end(cause);
     else this.#connection.abort();
   }
@@ -403,7 +369,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** The connection is logged in, by us or already. */
   lent(done: LoginDone): void {
-    this.#lostDetail = undefined;
+    this.#script.lostDetail = undefined;
     this.#done = done;
     this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, done);
     this.#owner.numbered(this, done.connectionId);
@@ -415,7 +381,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const { refused } = this.recorded.meta;
     if (wasOfTheMoment(refused)) this.#leaveRefused();
     else if (refused !== undefined) {
-      this.#lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
+      this.#script.lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
       this.#finish('login-diverged');
     } else if (this.#opened) this.#rebuild();
     else if (this.recorded.early !== undefined) {
@@ -446,7 +412,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       return;
     }
     const { user } = this.#plan;
-    this.#lostDetail = `user ${user}: ${message}${loginHint({ errno, message, user })}`;
+    this.#script.lostDetail = `user ${user}: ${message}${loginHint({ errno, message, user })}`;
     // The server closes.
     if (isNoRoom(errno, message)) {
       this.#failedBy = 'too-many-connections';
@@ -469,20 +435,20 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #exchange(step: LoginStep): void {
     if (step.type === 'send') this.#connection?.writeLogin(step.octets);
     else if (step.type === 'failed') {
-      this.#lostDetail = `user ${this.#change?.plan.user}: ${step.message}`;
+      this.#script.lostDetail = `user ${this.#change?.plan.user}: ${step.message}`;
       this.cut('auth');
     }
   }
 
   /** The target waits for a file: sends it, if it is known whole, or that there is none. */
   #sendFile(): void {
-    const command = this.#current?.command;
+    const command = this.#script.current?.command;
     if (command === undefined) return;
     const { file } = command;
     const first = (this.#fileAsked + 1) & 255;
     const packets = file && isSendable(command) ? filePackets(file, this.#filesSent, first) : undefined;
     const isOver = packets !== undefined || file?.tooLong === true;
-    if (!isOver && !this.#isAnswerKnown(command, this.#next)) return;
+    if (!isOver && !this.#script.isAnswerKnown(command)) return;
     this.#fileAsked = -1;
     this.#filesSent++;
     if (packets !== undefined) this.#connection?.writeLogin(packets);
@@ -503,7 +469,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       if (reply.kind === 'err') this.#owner.pinRefused(this);
       return;
     }
-    const inFlight = this.#current;
+    const inFlight = this.#script.current;
     if (inFlight === undefined) return;
     const parts = this.#fitting?.parts;
     if (this.#fitting !== undefined && parts !== undefined) {
@@ -515,12 +481,12 @@ export class SessionReplay implements ReplayedSession, Borrower {
       reply = parts.reply;
       this.#fitting.parts = undefined;
     }
-    this.#current = undefined;
+    this.#script.current = undefined;
     this.#recovery = undefined;
     if (this.#rollsBack) this.#inTransaction = false;
     else this.#learn(inFlight.command, reply);
-    this.#confirm();
-    this.#readyAt = receivedAt;
+    this.#script.confirm();
+    this.#script.readyAt = receivedAt;
     if (this.#rollsBack) this.#owner.skipped(this, inFlight.command, 'rolled-back');
     else if (this.#fileMissing) this.#owner.lost(this, inFlight.command, 'local-infile', true);
     else this.#owner.answered(this, inFlight, reply, receivedAt);
@@ -538,7 +504,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     if (skewMs > 0 && isEarly && (how === 'fin' || how === 'reset')) {
       this.#connection = undefined;
       this.#heldEnd = { how, detail, until: this.#schedule.now() + skewMs };
-      this.#wakeAt(this.#heldEnd.until);
+      this.#script.wakeAt(this.#heldEnd.until, this.#schedule.now());
     } else this.#disconnect(how, detail);
   }
 
@@ -546,8 +512,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #holdsEnd(): boolean {
     const held = this.#heldEnd;
     if (held === undefined || this.state === 'over') return false;
-    if (this.recorded.close === undefined && this.#schedule.now() < held.until) {
-      this.#wakeAt(held.until);
+    const now = this.#schedule.now();
+    if (this.recorded.close === undefined && now < held.until) {
+      this.#script.wakeAt(held.until, now);
       return true;
     }
     this.#heldEnd = undefined;
@@ -558,7 +525,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** The connection has ended. */
   #disconnect(how: CloseCause, detail: string | undefined): void {
     if (this.state === 'over') return;
-    if (detail !== undefined) this.#lostDetail = detail;
+    if (detail !== undefined) this.#script.lostDetail = detail;
     const gaveUp = this.state === 'connecting' && how === 'aborted' && this.#failedBy === 'timeout';
     const cause = gaveUp ? 'timeout' : how;
     const stage = this.#stage;
@@ -569,8 +536,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#fitting = undefined;
     if (this.state === 'busy' && this.#endsUnanswered && (cause === 'fin' || cause === 'reset')) {
       // Killed, say: as in the recording.
-      const inFlight = this.#current as InFlight;
-      this.#current = undefined;
+      const inFlight = this.#script.current as InFlight;
+      this.#script.current = undefined;
       this.state = 'closing';
       this.#owner.answered(this, inFlight, undefined, this.#schedule.now());
     }
@@ -585,11 +552,11 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.state === 'closing' &&
       (cause === 'fin' ||
         cause === 'aborted' ||
-        (cause === 'reset' && (this.#quit || this.#unanswered.length === 0)));
+        (cause === 'reset' && (this.#quit || this.#script.isConfirmed)));
     // An end that we cut short shows nothing of what arrived.
-    if (inOrder && (cause !== 'aborted' || this.#lostCause === undefined)) this.#confirm();
-    if (inOrder && this.#lostCause === undefined) this.#end(undefined);
-    else if (this.#lostCause !== undefined) this.#end(this.#lostCause);
+    if (inOrder && (cause !== 'aborted' || this.#script.lostCause === undefined)) this.#script.confirm();
+    if (inOrder && this.#script.lostCause === undefined) this.#end(undefined);
+    else if (this.#script.lostCause !== undefined) this.#end(this.#script.lostCause);
     else if (this.state === 'closing' || !RETRIED.has(cause)) this.#end(lostBy(cause, stage));
     else this.#tryAgain(cause, stage, detail);
   }
@@ -603,13 +570,13 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** Nothing is left to be answered or to send but COM_QUIT, and the recorded session ended in order. */
   get #isIdleToTheEnd(): boolean {
     const { close, end } = this.recorded;
-    if (close === undefined || this.#unanswered.length > 0) return false;
-    return this.#next === end ? close.how === 'fin' : this.#quitLeft !== undefined;
+    if (close === undefined || !this.#script.isConfirmed) return false;
+    return this.#script.next === end ? close.how === 'fin' : this.#quitLeft !== undefined;
   }
 
   /** The COM_QUIT that is all there is left to send. */
   get #quitLeft(): Command | undefined {
-    const command = this.#next === this.recorded.end - 1 ? this.recorded.at(this.#next) : undefined;
+    const command = this.#script.next === this.recorded.end - 1 ? this.#script.command : undefined;
     return command?.com === COM.quit ? command : undefined;
   }
 
@@ -617,24 +584,26 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #takeQuit(): void {
     const command = this.#quitLeft;
     if (command === undefined) return;
-    this.#owner.letGo(this, this.#next++);
+    this.#script.pass();
     if (this.#owner.isPooled) {
       this.#owner.skipped(this, command, 'pooled');
       return;
     }
     const now = this.#schedule.now();
-    this.#unanswered.push({ command, paced: now, due: now, sent: now, oursMs: 0, text: command });
+    this.#script.sentUnanswered({ command, paced: now, due: now, sent: now, oursMs: 0, text: command });
   }
 
   /** The recorded connection ended under the command that is under way, too. */
   get #endsUnanswered(): boolean {
     const { close, end } = this.recorded;
-    return close !== undefined && this.#next === end && this.#current?.command.reply === undefined;
+    return (
+      close !== undefined && this.#script.next === end && this.#script.current?.command.reply === undefined
+    );
   }
 
   /** The command phase begins, or goes on. */
   #goOn(): void {
-    this.#readyAt = this.#schedule.now();
+    this.#script.readyAt = this.#schedule.now();
     this.state = 'ready';
     this.advance();
   }
@@ -644,7 +613,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const owner = this.#owner;
     const isOurs = isHostLimit(cause);
     const noRoomBy = isOurs ? cause : this.#failedBy === 'too-many-connections' ? this.#noRoomBy : undefined;
-    if (noRoomBy !== undefined && this.#stopping === undefined) {
+    if (noRoomBy !== undefined && this.#script.stopping === undefined) {
       const mayWait = owner.turnedAway(this, noRoomBy);
       if (!this.#opened) {
         if (!mayWait) this.#end(isOurs ? cause : 'too-many-connections');
@@ -658,24 +627,30 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const until = isOurs ? Number.POSITIVE_INFINITY : owner.failed(this, cause, stage);
     const now = this.#schedule.now();
     const lost = this.#failedBy ?? lostBy(cause, stage);
-    this.#lostDetail = detail ?? connectHint(cause, stage) ?? this.#lostDetail;
+    this.#script.lostDetail = detail ?? connectHint(cause, stage) ?? this.#script.lostDetail;
     this.#recovery ??= new Recovery(now);
     this.#recovery.beginAnew(now);
     const seed = this.recorded.meta.id + this.copy;
-    if (this.#stopping !== undefined || !this.#recovery.tryAgain(now, until, seed)) {
+    if (this.#script.stopping !== undefined || !this.#recovery.tryAgain(now, until, seed)) {
       this.#end(lost);
       return;
     }
     if (stage === 'commands') this.#disconnected(lost, this.#recovery);
     this.state = 'disconnected';
-    this.#wakeAt(this.#recovery.retryAt);
+    this.#script.wakeAt(this.#recovery.retryAt, now);
+  }
+
+  #retryIfDue(recovery: Recovery): void {
+    const now = this.#schedule.now();
+    if (recovery.isTimeAt(now)) this.#owner.again(this);
+    else if (recovery.retryAt < Number.POSITIVE_INFINITY) this.#script.wakeAt(recovery.retryAt, now);
   }
 
   /** What was under way may have been carried out or not: it is lost, and not sent again. */
   #disconnected(cause: LostCause, { lost }: Recovery): void {
     if (this.#inTransaction) lost.add('transaction');
-    if (this.#current !== undefined) {
-      const { command } = this.#current;
+    if (this.#script.current !== undefined) {
+      const { command } = this.#script.current;
       if (command.com === COM.changeUser && command.reply?.kind === 'ok') this.#changed();
       else this.#state = learnRecorded(this.#state, this.#facts, command);
       if (command.reply !== undefined) this.#noteTransaction(command, command.reply);
@@ -689,7 +664,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#pins = 0;
     this.#pinned = undefined;
     this.#state?.disconnected(lost);
-    this.#loseUnderWay(cause);
+    this.#script.loseUnderWay(cause);
   }
 
   /** Sets up on a new connection what the session had on the last. */
@@ -754,9 +729,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   }
 
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
-    const position = this.#next++;
-    const late = this.recorded.lateAt(position);
-    this.#owner.letGo(this, position);
+    const late = this.#script.pass();
     if (command.com === COM.quit && this.#owner.isPooled) {
       this.#owner.skipped(this, command, 'pooled');
       this.state = 'closing';
@@ -771,12 +744,12 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     const packet = this.#fit(command);
     if (packet === undefined || connection === undefined) {
-      this.#thinkFrom(now);
+      this.#script.thinkFrom(now);
       return;
     }
     const inFlight = this.#flight(command, paced, now, late);
     if (command.expect !== EXPECT.none) {
-      this.#current = inFlight;
+      this.#script.current = inFlight;
       this.#filesSent = 0;
       this.state = 'busy';
       this.busySince = now;
@@ -789,8 +762,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
       connection.write(packet, command.expect);
       return;
     }
-    this.#thinkFrom(now);
-    this.#unanswered.push(inFlight);
+    this.#script.thinkFrom(now);
+    this.#script.sentUnanswered(inFlight);
     if (command.com !== COM.quit) {
       connection.write(packet, command.expect);
       return;
@@ -803,8 +776,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   }
 
   #flight(command: Command, paced: MonotonicMs, now: MonotonicMs, late: LateRead | undefined): InFlight {
-    const times = sendTimes({ paced, readyAt: this.#readyAt, now }, this.#schedule, late, this.#ours);
-    return { command, ...times, text: this.#textOf(command) };
+    return this.#script.begin(command, this.#textOf(command), paced, now, late);
   }
 
   /**
@@ -820,10 +792,10 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     if (!this.#inTransaction) {
       this.#owner.skipped(this, command, 'rolled-back');
-      this.#thinkFrom(sent);
+      this.#script.thinkFrom(sent);
       return;
     }
-    this.#current = inFlight;
+    this.#script.current = inFlight;
     this.#rollsBack = true;
     this.state = 'busy';
     this.busySince = sent;
@@ -836,23 +808,6 @@ export class SessionReplay implements ReplayedSession, Borrower {
     if (command.com === COM.changeUser) return true;
     if (namesStatement(command) && this.#state?.statements.isPending(command) === true) return true;
     return this.#owner.pins?.waits(command, this.#textOf(command)) === true;
-  }
-
-  /**
-   * Whether the recorded answer to `command` was read, or is known not to come: by the command behind it, at position `next`,
-   * or the end. If not, asks to be told (`advance`). `told`: it is to have had its turn among the events of all sessions; a
-   * batch of them has its answers from the beginning.
-   */
-  #isAnswerKnown({ reply, ordinal, onTrial, unpaired }: Command, next: number, told = false): boolean {
-    const { recorded } = this;
-    if ((reply !== undefined && !told) || recorded.close !== undefined || this.#stopping !== undefined)
-      return true;
-    if (ordinal <= recorded.repliedTo) return true;
-    // A client that pipelines has the answer after its next command.
-    const mayCome = onTrial === true || (told && unpaired !== true);
-    if (recorded.at(next) !== undefined && !mayCome) return true;
-    recorded.awaitsReply = true;
-    return false;
   }
 
   #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
@@ -901,42 +856,23 @@ export class SessionReplay implements ReplayedSession, Borrower {
     return this.#change?.exchange.packet;
   }
 
-  /** When what is scheduled `at` is due, `thinkNs` behind the answer before it. */
-  #dueAt(at: number, thinkNs: number): MonotonicMs {
-    const schedule = this.#schedule;
-    return schedule.catchesUp ? schedule.due(at, this.copy) : schedule.dueAfter(this.#readyAt, thinkNs);
-  }
-
-  /** What had no answer is done with: a session that does not catch up thinks from here on. */
-  #thinkFrom(now: MonotonicMs): void {
-    if (!this.#schedule.catchesUp) this.#readyAt = now;
-  }
-
   #closeIfDue(): void {
-    const { close } = this.recorded;
-    if (close === undefined) return;
-    const due = this.#dueAt(close.at, close.thinkNs);
+    const due = this.#script.closeDue;
+    if (due === undefined) return;
     const now = this.#schedule.now();
     if (due > now) {
-      this.#wakeAt(due);
+      this.#script.wakeAt(due, now);
       return;
     }
     this.state = 'closing';
     this.busySince = now;
-    if (close.how === 'rst' && !this.#owner.isPooled) this.#connection?.abort();
+    if (this.recorded.close?.how === 'rst' && !this.#owner.isPooled) this.#connection?.abort();
     else this.#leave();
-  }
-
-  /** Asks to be woken; once is enough however often more of the recording is read meanwhile. */
-  #wakeAt(due: MonotonicMs): void {
-    if (due === this.#wakeDue) return;
-    this.#wakeDue = due;
-    this.#schedule.wakeAt(due, this);
   }
 
   /** Closes in order, but as a session that is lost by `cause`. */
   #finish(cause: LostCause): void {
-    this.#lostCause = cause;
+    this.#script.lostCause = cause;
     this.state = 'closing';
     this.busySince = this.#schedule.now();
     this.#leave();
@@ -950,42 +886,10 @@ export class SessionReplay implements ReplayedSession, Borrower {
     else connection.giveBack(done);
   }
 
-  /** What was sent without an answer to come is known to have arrived. */
-  #confirm(): void {
-    if (this.#unanswered.length === 0) return;
-    const unanswered = this.#unanswered;
-    this.#unanswered = [];
-    const now = this.#schedule.now();
-    for (const inFlight of unanswered) this.#owner.answered(this, inFlight, undefined, now);
-  }
-
   #end(cause: LostCause | undefined): void {
     this.state = 'over';
     this.#connection = undefined;
     this.#login = undefined;
-    // Even a session that ended well loses what was recorded behind its end: the count must add up.
-    const behind = cause ?? 'reset';
-    this.#lostCause = behind;
-    this.#loseUnderWay(behind);
-    const lostSome = this.#next < this.recorded.end;
-    this.#loseRest(behind);
-    this.#owner.over(this, cause ?? (lostSome ? 'reset' : undefined), this.#lostDetail);
-  }
-
-  #loseUnderWay(cause: LostCause): void {
-    for (const { command } of this.#unanswered) this.#owner.lost(this, command, cause, true);
-    this.#unanswered = [];
-    const command = this.#current?.command;
-    this.#current = undefined;
-    if (command !== undefined) this.#owner.lost(this, command, cause, true);
-  }
-
-  #loseRest(cause: LostCause): void {
-    while (this.#next < this.recorded.end) {
-      const position = this.#next++;
-      const command = this.recorded.at(position);
-      if (command !== undefined) this.#owner.lost(this, command, cause, false);
-      this.#owner.letGo(this, position);
-    }
+    this.#script.end(cause);
   }
 }
