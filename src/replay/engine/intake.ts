@@ -2,7 +2,7 @@ import type { CloseHow, FlowEvent, SessionMeta } from '../../flow/events.ts';
 import { SessionTimes } from '../../flow/timetable.ts';
 import { type Command, EXPECT } from '../../mysql/command.ts';
 import type { CaptureNs } from '../../time.ts';
-import { type LoginPlan, Logins } from '../accounts/logins.ts';
+import type { LoginPlan } from '../accounts/logins.ts';
 import { type Destination, ONLY } from '../mappings.ts';
 import { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
@@ -16,8 +16,6 @@ import type { EngineOptions } from './options.ts';
 export interface IntakeOwner {
   /** Why no connection to its target can carry `session`, now. */
   refuses(session: SessionMeta, target: number): string | undefined;
-  /** What a copy sends in the place of `command`. */
-  own(command: Command, copy: number): Command;
   /** The part of the recording to replay begins. */
   windowBegins(from: CaptureNs): void;
   /** `recorded` is to run, in copies that log in by `plan`; undefined: no protocol is known. */
@@ -217,8 +215,8 @@ export class Intake {
   #earlySession(meta: SessionMeta, plan: LoginPlan): EarlySession {
     const { schemaPerCopy, copies } = this.#options;
     if (schemaPerCopy === undefined) return new EarlySession(meta, plan);
-    const plans = Array.from({ length: copies }, (_, copy) => Logins.renamed(plan, schemaPerCopy.of(copy)));
-    return new EarlySession(meta, plan, plans, (command, copy) => this.#owner.own(command, copy));
+    const schemas = Array.from({ length: copies }, (_, copy) => schemaPerCopy.of(copy));
+    return new EarlySession(meta, plan, schemas);
   }
 
   /** `plan`: undefined where no protocol is known. */

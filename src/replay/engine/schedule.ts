@@ -3,6 +3,7 @@ import { copyOffset } from '../../flow/timetable.ts';
 import { type Alarm, openPlainAlarm } from '../../net/timer.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
+import type { SessionSchedule } from '../session/host.ts';
 import { DueHeap } from './heap.ts';
 import { CLOCK_SET_MS, LIVE_SKEW_MS, type LiveSource } from './live.ts';
 import type { EngineOptions } from './options.ts';
@@ -27,15 +28,11 @@ export interface ScheduleOwner {
  * When everything of a run is due: recorded times are turned into the replay's own from one anchor, and whoever waits for one
  * is woken by one alarm.
  */
-export class Schedule {
-  /** Whether a session that is late goes on at once; else its think times are kept. */
+export class Schedule implements SessionSchedule {
   readonly catchesUp: boolean;
-  /** How much later than the target's the recorded end of a connection may be read, ms: not 0 where the source is live. */
   readonly skewMs: number;
   /** When the last pause ended, or think times were last cut short; what waited for that is not late. */
   resumedAt: MonotonicMs = Number.NEGATIVE_INFINITY;
-  /** The latest scheduled moment of which a command was sent. */
-  sentTo: CaptureNs = 0;
   /** Since the run began. */
   stalls: StallWatch | undefined;
   readonly #options: EngineOptions;
@@ -46,6 +43,8 @@ export class Schedule {
   readonly #offsets: Float64Array;
   /** Since the first session was read, or from the beginning where the run's anchor is given. */
   #pacer: Pacer | undefined;
+  #sentTo: CaptureNs = 0;
+  #isStopped = false;
   #alarmDue = Number.POSITIVE_INFINITY;
   #wokeAt: MonotonicMs = Number.NEGATIVE_INFINITY;
 
@@ -65,13 +64,11 @@ export class Schedule {
     return this.#options.clock.now();
   }
 
-  /** When the scheduled moment `at` is due for `copy`; Infinity while the run is paused. */
   due(at: CaptureNs, copy: number): MonotonicMs {
     const pacer = this.#pacer as Pacer;
     return pacer.paused ? Number.POSITIVE_INFINITY : pacer.due(at) + this.#offsets[copy];
   }
 
-  /** When what comes `thinkNs` of the recording after `since` is due; Infinity while the run is paused. */
   dueAfter(since: MonotonicMs, thinkNs: number): MonotonicMs {
     const pacer = this.#pacer as Pacer;
     return pacer.paused ? Number.POSITIVE_INFINITY : since + pacer.spanMs(thinkNs);
@@ -96,9 +93,27 @@ export class Schedule {
     return this.#pacer?.paused === true;
   }
 
-  /** How long this process has stood still so far, ms (StallWatch). */
   get stalledMs(): number {
     return this.stalls?.stalledMs ?? 0;
+  }
+
+  /** A command that was scheduled `at` is on its way. */
+  sent(at: CaptureNs): void {
+    if (at > this.#sentTo) this.#sentTo = at;
+  }
+
+  /** The latest scheduled moment of which a command was sent. */
+  get sentTo(): CaptureNs {
+    return this.#sentTo;
+  }
+
+  /** Nothing that has not begun is to begin any more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** The recording begins `at`. */
@@ -126,14 +141,14 @@ export class Schedule {
 
   /** From `now` on; `retime` is to be called after. Infinity: as fast as the target takes it. */
   setSpeed(speed: number, now: MonotonicMs): void {
-    this.#pacer?.setSpeed(speed, now, this.sentTo);
+    this.#pacer?.setSpeed(speed, now, this.#sentTo);
     // Think times that are under way may be over all at once.
     if (!this.catchesUp) this.resumedAt = now;
   }
 
   /** Nothing is due from `now` on; `retime` is to be called after. */
   pause(now: MonotonicMs): void {
-    this.#pacer?.pause(now, this.sentTo);
+    this.#pacer?.pause(now, this.#sentTo);
   }
 
   /** The same, until `now`. */
@@ -147,7 +162,6 @@ export class Schedule {
     return this.#waiting.nextDue;
   }
 
-  /** Wakes `session` at `due`. */
   wakeAt(due: MonotonicMs, session: ReplayedSession): void {
     this.#waiting.push(due, session);
     this.rearm();

@@ -2,7 +2,9 @@ import type { SessionMeta } from '../../flow/events.ts';
 import { CLIENT, has } from '../../mysql/capabilities.ts';
 import { COM, type Command } from '../../mysql/command.ts';
 import { STATUS } from '../../mysql/packet.ts';
-import type { LoginPlan } from '../accounts/logins.ts';
+import { type LoginPlan, Logins } from '../accounts/logins.ts';
+import type { SchemaRemap } from '../accounts/remap.ts';
+import { commandWithSchemas } from './rewrite.ts';
 import { adoptedState, learnRecorded, SessionState, type StateLost } from './session-state.ts';
 import { NOT_YET_PREPARED, namesStatement } from './statements.ts';
 
@@ -13,23 +15,19 @@ import { NOT_YET_PREPARED, namesStatement } from './statements.ts';
 export class EarlySession {
   readonly meta: SessionMeta;
   readonly plan: LoginPlan;
-  /** What a copy sends in the place of a command; undefined: all of them send the same. */
-  readonly #own: ((command: Command, copy: number) => Command) | undefined;
+  /** The names of each copy's schemas; undefined: all copies have the same. */
+  readonly #schemas: readonly SchemaRemap[] | undefined;
   /** One for all copies, or one for each where they differ. */
   readonly #states: (SessionState | undefined)[];
   #inTransaction = false;
   #changedUser = false;
 
-  /** `plans`: how each copy logs in, where they differ. */
-  constructor(
-    meta: SessionMeta,
-    plan: LoginPlan,
-    plans: readonly LoginPlan[] = [plan],
-    own?: (command: Command, copy: number) => Command,
-  ) {
+  /** `schemas`: the names of each copy's schemas, where they differ. */
+  constructor(meta: SessionMeta, plan: LoginPlan, schemas?: readonly SchemaRemap[]) {
     this.meta = meta;
     this.plan = plan;
-    this.#own = own;
+    this.#schemas = schemas;
+    const plans = schemas?.map((names) => Logins.renamed(plan, names)) ?? [plan];
     this.#states = plans.map(({ adoption }) => adoption && adoptedState(meta, adoption));
   }
 
@@ -44,7 +42,9 @@ export class EarlySession {
     if (com === COM.changeUser && reply?.kind === 'ok') this.#changedUser = true;
     const states = this.#states;
     for (let i = 0; i < states.length; i++) {
-      states[i] = this.#learnt(states[i], this.#own?.(command, i) ?? command);
+      const schemas = this.#schemas?.[i];
+      const sent = schemas === undefined ? command : commandWithSchemas(command, schemas);
+      states[i] = this.#learnt(states[i], sent);
     }
     if (com === COM.stmtPrepare || reply === undefined || reply.kind === 'err' || reply.kind === 'text')
       return;
@@ -64,7 +64,7 @@ export class EarlySession {
   /** What the connection of this copy is to be given; what of it cannot be is added to `lost`. */
   begin(copy: number, lost: Set<StateLost>): SessionState | undefined {
     if (this.#inTransaction) lost.add('transaction');
-    const state = this.#states[this.#own === undefined ? 0 : copy]?.copy();
+    const state = this.#states[this.#schemas === undefined ? 0 : copy]?.copy();
     state?.disconnected(lost);
     return state;
   }

@@ -8,10 +8,9 @@ import type { LostCause } from '../outcome.ts';
 import type { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession, SessionPhase } from '../replayed-session.ts';
 import { connectHint, lostBy, RETRIED } from './ends.ts';
-import type { InFlight, SessionSchedule } from './host.ts';
+import type { InFlight, SessionHost, SessionLedger, SessionSchedule, SessionTarget } from './host.ts';
 import { Recovery } from './recovery.ts';
 import { Script } from './script.ts';
-import type { SessionOwner } from './session.ts';
 
 /** An answer that is shorter than the recorded one is over after so long a silence, or twice the longest in the recorded one. */
 const QUIET_MS = 200;
@@ -31,8 +30,9 @@ export class RawSession implements ReplayedSession {
   state: SessionPhase = 'waiting';
   begun = false;
   busySince: MonotonicMs = 0;
-  readonly #owner: SessionOwner;
   readonly #schedule: SessionSchedule;
+  readonly #target: SessionTarget;
+  readonly #ledger: SessionLedger;
   /** Its current turn stays after the answer is there until the next one goes: more may come to it. */
   readonly #script: Script;
   #connection: Connection | undefined;
@@ -48,12 +48,13 @@ export class RawSession implements ReplayedSession {
   #hash = 0;
   #lastAt: MonotonicMs = 0;
 
-  constructor(recorded: RecordedSession, copy: number, owner: SessionOwner) {
+  constructor(recorded: RecordedSession, copy: number, { schedule, target, ledger }: SessionHost) {
     this.recorded = recorded;
     this.copy = copy;
-    this.#owner = owner;
-    this.#schedule = owner.schedule;
-    this.#script = new Script(this, owner.schedule, owner);
+    this.#schedule = schedule;
+    this.#target = target;
+    this.#ledger = ledger;
+    this.#script = new Script(this, schedule, ledger);
   }
 
   open(): void {
@@ -61,7 +62,7 @@ export class RawSession implements ReplayedSession {
     this.state = 'connecting';
     this.#connectAt = this.#schedule.now();
     this.busySince = this.#connectAt;
-    this.#connection = this.#owner.connect(this);
+    this.#connection = this.#target.connect(this, this);
   }
 
   advance(): void {
@@ -140,13 +141,12 @@ export class RawSession implements ReplayedSession {
   // ConnectionHandler
 
   established(): void {
-    const owner = this.#owner;
     const now = this.#schedule.now();
     this.#opened = true;
     this.#recovery = undefined;
     this.#script.lostDetail = undefined;
-    owner.accepted(this);
-    owner.opened(this, now - this.#connectAt);
+    this.#target.accepted();
+    this.#ledger.opened(this, now - this.#connectAt);
     this.#script.readyAt = now;
     this.state = 'ready';
     this.advance();
@@ -180,7 +180,6 @@ export class RawSession implements ReplayedSession {
 
   /** The connection did not come about: tries another, where there is hope. */
   #failed(cause: CloseCause): void {
-    const owner = this.#owner;
     this.#gaveUp = false;
     const lost = this.#script.lostCause ?? lostBy(cause, 'syn');
     if (this.#script.lostCause !== undefined || !RETRIED.has(cause)) {
@@ -188,7 +187,7 @@ export class RawSession implements ReplayedSession {
       return;
     }
     if (isHostLimit(cause)) {
-      if (!owner.turnedAway(this, cause)) this.#end(cause);
+      if (!this.#target.turnedAway(this, cause)) this.#end(cause);
       else {
         this.begun = false;
         this.state = 'waiting';
@@ -196,7 +195,7 @@ export class RawSession implements ReplayedSession {
       return;
     }
     this.#script.lostDetail = connectHint(cause, 'syn') ?? this.#script.lostDetail;
-    const until = owner.failed(this, cause, 'syn');
+    const until = this.#target.failed(cause, 'syn');
     const now = this.#schedule.now();
     this.#recovery ??= new Recovery(now);
     if (!this.#recovery.tryAgain(now, until, this.recorded.meta.id + this.copy)) {
@@ -209,7 +208,7 @@ export class RawSession implements ReplayedSession {
 
   #tryAgain(recovery: Recovery): void {
     const now = this.#schedule.now();
-    if (recovery.isTimeAt(now)) this.#owner.again(this);
+    if (recovery.isTimeAt(now)) this.#target.again(this);
     else if (recovery.retryAt < Number.POSITIVE_INFINITY) this.#script.wakeAt(recovery.retryAt, now);
   }
 
@@ -303,7 +302,7 @@ export class RawSession implements ReplayedSession {
     script.confirm();
     const hash = this.#hash;
     const reply = { ...NO_REPLY, octets: this.#octets, hash, hashUnordered: hash };
-    this.#owner.answered(this, current, reply, Math.max(current.sent, script.readyAt));
+    this.#ledger.answered(this, current, reply, Math.max(current.sent, script.readyAt));
     this.#octets = 0;
     this.#hash = 0;
   }

@@ -86,3 +86,9 @@ export function remappedPacket({ com, packet }: Command, remap: SchemaRemap): Ui
       return packet;
   }
 }
+
+/** `command` with the names that only one copy has: the same, or another that has all but its packet of it, as long as it lives. */
+export function commandWithSchemas(command: Command, schemas: SchemaRemap): Command {
+  const packet = remappedPacket(command, schemas);
+  return packet === command.packet ? command : Object.create(command, { packet: { value: packet } });
+}

@@ -8,31 +8,31 @@ import type { Reply } from '../../mysql/reply.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import { loginHint } from '../../transport/login-remedies.ts';
-import { type CloseCause, type Connection, type HostLimit, isHostLimit } from '../../transport/transport.ts';
-import type { LoginPlan, Logins } from '../accounts/logins.ts';
+import { type CloseCause, type Connection, isHostLimit } from '../../transport/transport.ts';
+import type { LoginPlan } from '../accounts/logins.ts';
+import type { SchemaRemap } from '../accounts/remap.ts';
 import type { Stage } from '../engine/contact.ts';
-import type { Schedule } from '../engine/schedule.ts';
 import type { LostCause } from '../outcome.ts';
 import type { Borrower, Lease } from '../pool/connection.ts';
-import type { Pool } from '../pool/pool.ts';
 import type { LateRead, RecordedSession } from '../recorded.ts';
-import type { ReplayedSession, SessionPhase } from '../replayed-session.ts';
+import type { SessionPhase } from '../replayed-session.ts';
 import { connectHint, isNoRoom, loginLostBy, lostBy, RETRIED, wasOfTheMoment } from './ends.ts';
 import { endOfFile, filePackets } from './file-packets.ts';
 import { Fitting } from './fitting.ts';
-import type { InFlight, SessionLedger, SessionSchedule } from './host.ts';
+import type {
+  GatedSession,
+  InFlight,
+  SessionGate,
+  SessionHost,
+  SessionLedger,
+  SessionSchedule,
+  SessionTarget,
+} from './host.ts';
 import type { Pinned, Pins } from './pins.ts';
 import { Recovery } from './recovery.ts';
-import { isSendable, killedBy } from './rewrite.ts';
+import { commandWithSchemas, isSendable } from './rewrite.ts';
 import { Script } from './script.ts';
-import {
-  adoptedState,
-  learn,
-  learnRecorded,
-  type SessionFacts,
-  SessionState,
-  type StateLost,
-} from './session-state.ts';
+import { adoptedState, learn, learnRecorded, type SessionFacts, SessionState } from './session-state.ts';
 import { namesStatement, type Statements } from './statements.ts';
 import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
 
@@ -41,69 +41,12 @@ const LOOK_AGAIN_MS = 2;
 
 const ROLLBACK = Buffer.from('ROLLBACK');
 
-/** What a copy asks of the engine, and tells it. */
-export interface SessionOwner extends SessionLedger {
-  readonly logins: Logins;
-  /** What this copy sends in the place of `command`: the same, or one with names of its own. */
-  own(command: Command, copy: number): Command;
-  /** The target's name of a schema, for this copy. */
-  schemaName(schema: string | undefined, copy: number): string | undefined;
-  /** What statements are told of the time; undefined: nothing. */
-  readonly pins: Pins | undefined;
-  /** The target refused to be told. */
-  pinRefused(session: ReplayedSession): void;
-  /** Whether logins are to ask for TLS. */
-  readonly tls: boolean;
-  /** Whether sessions have connections one after the other, and not each its own. */
-  readonly isPooled: boolean;
-  /** Those connections, to the target of `session`; undefined: it is not pooled. */
-  poolOf(session: SessionReplay): Pool<SessionReplay> | undefined;
-  readonly schedule: Schedule;
-  connect(session: ReplayedSession): Connection;
-  /** The target gave its connection this number; undefined: it is gone. */
-  numbered(session: ReplayedSession, connectionId: number | undefined): void;
-  /** Its connection was greeted with this nonce. */
-  voiced(nonce: Uint8Array): void;
-  /** The target's number in place of that of `session`'s recorded server, as of `at`, in its copy; undefined: there is no such connection. */
-  connectionOf(connectionId: number, session: ReplayedSession, at: CaptureNs): number | undefined;
-  /** Whether that one had begun by `at`, in the recording, and is still to be opened here. */
-  awaitsConnection(connectionId: number, session: ReplayedSession, at: CaptureNs): boolean;
-  /** How long a connection and its login may take. */
-  readonly connectTimeoutMs: MonotonicMs;
-  /** The target took a connection; its login may begin. */
-  accepted(session: ReplayedSession): void;
-  /** It spoke. */
-  greeted(session: ReplayedSession): void;
-  opened(session: ReplayedSession, connectMs: number): void;
-  /** A session joined late was given what is known of it, by `commands` commands of ours, but for `lost`. */
-  adopted(
-    session: ReplayedSession,
-    lost: ReadonlySet<StateLost>,
-    commands: number,
-    before: 'recording' | 'window',
-  ): void;
-  /** It has waited for another connection for long enough: opens it when it may connect. */
-  again(session: ReplayedSession): void;
-  /** The target had no room, by that error, or this host had none. Returns whether one that was never open is to wait for its turn again. */
-  turnedAway(session: ReplayedSession, by: number | HostLimit): boolean;
-  /** Whether the recorded answer to a command has a say in its place in the order of commits. */
-  waitsForAnswer(session: ReplayedSession, command: Command): boolean;
-  /** Whether the recorded server rolled back the transaction in the place of `command`, and so are we to. */
-  wasRolledBack(session: ReplayedSession, command: Command): boolean;
-  /** Since when its next command may go, by the order of commits: -Infinity, unless held. Infinity: not yet, it is told to `advance`. */
-  freeAt(session: SessionReplay, command: Command): MonotonicMs;
-  /** A connection ended before its session. Returns until when to try again: -Infinity where not to. */
-  failed(session: ReplayedSession, cause: CloseCause, stage: Stage): MonotonicMs;
-  /** It goes on, on another connection, set up by `commands` commands of ours, without `lost`. */
-  reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
-}
-
 /**
  * One copy of a recorded session: logs in, sends its commands in order, each when it is due and the one before it was
  * answered, and ends as the recorded one did. Where the target ends its connection earlier, it goes on with another: what
  * was under way is lost, what the session had set up is set up again.
  */
-export class SessionReplay implements ReplayedSession, Borrower {
+export class SessionReplay implements GatedSession, Borrower {
   readonly recorded: RecordedSession;
   readonly copy: number;
   state: SessionPhase = 'waiting';
@@ -111,12 +54,16 @@ export class SessionReplay implements ReplayedSession, Borrower {
   begun = false;
   /** Since when the command under way waits for its answer. */
   busySince: MonotonicMs = 0;
-  readonly #owner: SessionOwner;
   readonly #schedule: SessionSchedule;
+  readonly #target: SessionTarget;
+  readonly #gate: SessionGate;
+  readonly #ledger: SessionLedger;
   readonly #script: Script;
   #plan: LoginPlan;
   #facts: SessionFacts;
   readonly #joinedLate: boolean;
+  /** Names that only this copy has. */
+  readonly #schemas: SchemaRemap | undefined;
   #connection: (Connection & Partial<Lease>) | undefined;
   #login: Login | undefined;
   /** What the target told on login, or, since, on a COM_CHANGE_USER; undefined: it has not let us in. */
@@ -149,28 +96,31 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #killSince: MonotonicMs | undefined;
   /** Our ROLLBACK is under way in the place of that command. */
   #rollsBack = false;
-  /** Its next command waits for its recorded answer to be read. */
-  #waitsForAnswer = false;
+  /** Its next command is due, and waits for something else. */
+  #isHeld = false;
   #connectAt: MonotonicMs = 0;
   #quit = false;
   /** An end of the connection that may be that of the recorded one, which was not read yet. */
   #heldEnd: { how: CloseCause; detail: string | undefined; until: MonotonicMs } | undefined;
 
-  constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, owner: SessionOwner) {
+  constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, host: SessionHost) {
     this.recorded = recorded;
     this.copy = copy;
     this.#plan = plan;
     const { meta } = recorded;
     this.#facts = plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded };
     this.#joinedLate = plan.adoption !== undefined;
-    this.#owner = owner;
-    this.#schedule = owner.schedule;
-    this.#script = new Script(this, owner.schedule, owner);
+    this.#schedule = host.schedule;
+    this.#target = host.target;
+    this.#gate = host.gate;
+    this.#ledger = host.ledger;
+    this.#schemas = host.target.schemasOf(copy);
+    this.#script = new Script(this, host.schedule, host.ledger);
   }
 
   /** Connects. */
   open(): void {
-    const pool = this.#owner.poolOf(this);
+    const { pool } = this.#target;
     const kept = pool?.take(this);
     // It waits its turn, and will be told to open again.
     if (pool !== undefined && kept === undefined) return;
@@ -179,7 +129,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#failedBy = undefined;
     this.#connectAt = this.#schedule.now();
     this.busySince = this.#connectAt;
-    this.#connection = kept ?? this.#owner.connect(this);
+    this.#connection = kept ?? this.#target.connect(this, this);
     if (kept?.ready !== undefined) this.lent(kept.ready);
   }
 
@@ -217,23 +167,21 @@ export class SessionReplay implements ReplayedSession, Borrower {
       if (recorded.onlyFirst !== undefined && this.copy > 0) {
         if (recorded.followsLoss === true) this.#statements().lost(recorded);
         script.pass();
-        this.#owner.skipped(this, recorded, recorded.onlyFirst);
+        this.#ledger.skipped(this, recorded, recorded.onlyFirst);
         script.thinkFrom(now);
         continue;
       }
-      const command = this.#owner.own(recorded, this.copy);
+      const command = this.#schemas === undefined ? recorded : commandWithSchemas(recorded, this.#schemas);
       if (command.followsLoss === true) this.#statements().lost(command);
-      const needsTold = this.#owner.waitsForAnswer(this, recorded);
-      const needsAnswer = needsTold || this.#needsAnswer(command);
-      if (needsAnswer && !script.isAnswerKnown(recorded, script.next + 1, needsTold)) {
-        this.#waitsForAnswer = true;
+      const lacksAnswer = this.#needsAnswer(command) && !script.isAnswerKnown(recorded, script.next + 1);
+      const freeAt = lacksAnswer ? Number.POSITIVE_INFINITY : this.#gate.freeAt(this, recorded);
+      if (freeAt === Number.POSITIVE_INFINITY) {
+        this.#isHeld = true;
         return;
       }
-      // Of a live source nobody knows it any sooner: that is not late.
-      if (this.#waitsForAnswer) script.readyAt = Math.max(script.readyAt, now);
-      this.#waitsForAnswer = false;
-      const freeAt = this.#owner.freeAt(this, recorded);
-      if (freeAt === Number.POSITIVE_INFINITY) return;
+      // What it waited for nobody knew any sooner: that is not late.
+      if (this.#isHeld) script.readyAt = Math.max(script.readyAt, now);
+      this.#isHeld = false;
       script.readyAt = Math.max(script.readyAt, freeAt);
       if (command.mayKill && this.#awaitsWhomItKills(command, now)) return;
       this.#send(command, due, now);
@@ -254,6 +202,14 @@ export class SessionReplay implements ReplayedSession, Borrower {
     return this.#script.openFrom;
   }
 
+  knowsAnswer(command: Command): boolean {
+    return this.#script.isAnswerKnown(command, this.#script.next + 1, true);
+  }
+
+  get #isPooled(): boolean {
+    return this.#target.pool !== undefined;
+  }
+
   get underWay(): Command | undefined {
     return this.#script.current?.command;
   }
@@ -264,14 +220,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** Whether `command` is to kill a connection that is about to be opened; looks again soon, but not for ever. */
   #awaitsWhomItKills(command: Command, now: MonotonicMs): boolean {
-    const { connectTimeoutMs } = this.#owner;
-    const id = killedBy(command);
     this.#killSince ??= now;
-    if (
-      id !== undefined &&
-      now < this.#killSince + connectTimeoutMs &&
-      this.#owner.awaitsConnection(id, this, command.at)
-    ) {
+    if (this.#gate.awaitsKilled(this, command, now - this.#killSince)) {
       this.#script.wakeAt(now + LOOK_AGAIN_MS, now);
       return true;
     }
@@ -327,8 +277,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
   // ConnectionHandler
 
   established(): void {
-    this.#owner.accepted(this);
-    this.#login = new Login({ ...this.#plan, tls: this.#owner.tls });
+    this.#target.accepted();
+    this.#login = new Login({ ...this.#plan, tls: this.#target.tls });
   }
 
   secured(): void {
@@ -337,7 +287,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   packet(octets: Uint8Array): void {
     if (this.state === 'connecting' && this.#login !== undefined) {
-      this.#owner.greeted(this);
+      this.#target.greeted();
       this.#step(this.#login.onPacket(octets));
     } else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
     // A progress report may come as well.
@@ -372,8 +322,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     this.#script.lostDetail = undefined;
     this.#done = done;
     this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, done);
-    this.#owner.numbered(this, done.connectionId);
-    this.#owner.voiced(done.nonce);
+    this.#target.numbered(this, done.connectionId, done.nonce);
     this.#loggedIn();
   }
 
@@ -400,7 +349,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #open(): void {
     this.#opened = true;
-    this.#owner.opened(this, this.#schedule.now() - this.#connectAt);
+    this.#ledger.opened(this, this.#schedule.now() - this.#connectAt);
     this.#goOn();
   }
 
@@ -466,7 +415,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     if (this.#pins > 0) {
       this.#pins--;
-      if (reply.kind === 'err') this.#owner.pinRefused(this);
+      if (reply.kind === 'err') this.#ledger.pinRefused(this);
       return;
     }
     const inFlight = this.#script.current;
@@ -487,9 +436,9 @@ export class SessionReplay implements ReplayedSession, Borrower {
     else this.#learn(inFlight.command, reply);
     this.#script.confirm();
     this.#script.readyAt = receivedAt;
-    if (this.#rollsBack) this.#owner.skipped(this, inFlight.command, 'rolled-back');
-    else if (this.#fileMissing) this.#owner.lost(this, inFlight.command, 'local-infile', true);
-    else this.#owner.answered(this, inFlight, reply, receivedAt);
+    if (this.#rollsBack) this.#ledger.skipped(this, inFlight.command, 'rolled-back');
+    else if (this.#fileMissing) this.#ledger.lost(this, inFlight.command, 'local-infile', true);
+    else this.#ledger.answered(this, inFlight, reply, receivedAt);
     this.#fileMissing = false;
     this.#rollsBack = false;
     if (this.state === 'busy') {
@@ -531,7 +480,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const stage = this.#stage;
     this.#connection = undefined;
     this.#login = undefined;
-    if (this.#done !== undefined) this.#owner.numbered(this, undefined);
+    if (this.#done !== undefined) this.#target.unnumbered(this);
     this.#done = undefined;
     this.#fitting = undefined;
     if (this.state === 'busy' && this.#endsUnanswered && (cause === 'fin' || cause === 'reset')) {
@@ -539,7 +488,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       const inFlight = this.#script.current as InFlight;
       this.#script.current = undefined;
       this.state = 'closing';
-      this.#owner.answered(this, inFlight, undefined, this.#schedule.now());
+      this.#ledger.answered(this, inFlight, undefined, this.#schedule.now());
     }
     // The server closed first, as the recorded one did: a little early is no loss.
     if (this.state === 'ready' && cause === 'fin' && this.#isIdleToTheEnd) {
@@ -585,8 +534,8 @@ export class SessionReplay implements ReplayedSession, Borrower {
     const command = this.#quitLeft;
     if (command === undefined) return;
     this.#script.pass();
-    if (this.#owner.isPooled) {
-      this.#owner.skipped(this, command, 'pooled');
+    if (this.#isPooled) {
+      this.#ledger.skipped(this, command, 'pooled');
       return;
     }
     const now = this.#schedule.now();
@@ -610,11 +559,10 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   /** The connection ended before the session: waits and tries another, where there is hope. */
   #tryAgain(cause: CloseCause, stage: Stage, detail: string | undefined): void {
-    const owner = this.#owner;
     const isOurs = isHostLimit(cause);
     const noRoomBy = isOurs ? cause : this.#failedBy === 'too-many-connections' ? this.#noRoomBy : undefined;
     if (noRoomBy !== undefined && this.#script.stopping === undefined) {
-      const mayWait = owner.turnedAway(this, noRoomBy);
+      const mayWait = this.#target.turnedAway(this, noRoomBy);
       if (!this.#opened) {
         if (!mayWait) this.#end(isOurs ? cause : 'too-many-connections');
         else {
@@ -624,7 +572,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
         return;
       }
     }
-    const until = isOurs ? Number.POSITIVE_INFINITY : owner.failed(this, cause, stage);
+    const until = isOurs ? Number.POSITIVE_INFINITY : this.#target.failed(cause, stage);
     const now = this.#schedule.now();
     const lost = this.#failedBy ?? lostBy(cause, stage);
     this.#script.lostDetail = detail ?? connectHint(cause, stage) ?? this.#script.lostDetail;
@@ -642,7 +590,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #retryIfDue(recovery: Recovery): void {
     const now = this.#schedule.now();
-    if (recovery.isTimeAt(now)) this.#owner.again(this);
+    if (recovery.isTimeAt(now)) this.#target.again(this);
     else if (recovery.retryAt < Number.POSITIVE_INFINITY) this.#script.wakeAt(recovery.retryAt, now);
   }
 
@@ -686,11 +634,11 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     recovery.end();
     if (this.#opened) {
-      this.#owner.reconnected(this, recovery.lost, recovery.commands);
+      this.#ledger.reconnected(this, recovery.lost, recovery.commands);
       this.#goOn();
     } else {
       const before = this.#joinedLate ? 'recording' : 'window';
-      this.#owner.adopted(this, recovery.lost, recovery.commands, before);
+      this.#ledger.adopted(this, recovery.lost, recovery.commands, before);
       this.#open();
     }
   }
@@ -730,15 +678,15 @@ export class SessionReplay implements ReplayedSession, Borrower {
 
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const late = this.#script.pass();
-    if (command.com === COM.quit && this.#owner.isPooled) {
-      this.#owner.skipped(this, command, 'pooled');
+    if (command.com === COM.quit && this.#isPooled) {
+      this.#ledger.skipped(this, command, 'pooled');
       this.state = 'closing';
       this.busySince = now;
       this.#leave();
       return;
     }
     const connection = this.#connection;
-    if (connection !== undefined && this.#owner.wasRolledBack(this, command)) {
+    if (connection !== undefined && this.#gate.keepsOrder && isRolledBack(command.reply)) {
       this.#rollBack(this.#flight(command, paced, now, late), connection);
       return;
     }
@@ -753,7 +701,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       this.#filesSent = 0;
       this.state = 'busy';
       this.busySince = now;
-      const { pins } = this.#owner;
+      const { pins } = this.#target;
       const pin = pins === undefined ? undefined : this.#pin(pins, command, inFlight.text);
       if (pin !== undefined) {
         this.#pins++;
@@ -791,7 +739,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
       connection.write(reset, EXPECT.result);
     }
     if (!this.#inTransaction) {
-      this.#owner.skipped(this, command, 'rolled-back');
+      this.#ledger.skipped(this, command, 'rolled-back');
       this.#script.thinkFrom(sent);
       return;
     }
@@ -807,7 +755,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
   #needsAnswer(command: Command): boolean {
     if (command.com === COM.changeUser) return true;
     if (namesStatement(command) && this.#state?.statements.isPending(command) === true) return true;
-    return this.#owner.pins?.waits(command, this.#textOf(command)) === true;
+    return this.#target.pins?.waits(command, this.#textOf(command)) === true;
   }
 
   #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
@@ -825,16 +773,16 @@ export class SessionReplay implements ReplayedSession, Borrower {
   /** What to send for `command` to this target; undefined where it was told as skipped or lost. */
   #fit(command: Command): Uint8Array | undefined {
     if (this.#isSomebodyElse && command.com !== COM.quit) {
-      this.#owner.skipped(this, command, 'unknown-user');
+      this.#ledger.skipped(this, command, 'unknown-user');
       return undefined;
     }
     if (command.com === COM.changeUser) return this.#beginChange(command);
     const fitted = command.mayKill
-      ? this.#fitting?.fitKill(command, (id) => this.#owner.connectionOf(id, this, command.at))
+      ? this.#fitting?.fitKill(command, (id) => this.#target.connectionOf(id, this, command.at))
       : this.#fitting?.fit(command, namesStatement(command) ? this.#statements() : undefined);
     if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
-    if ('skipped' in fitted) this.#owner.skipped(this, command, fitted.skipped);
-    else this.#owner.lost(this, command, fitted.lost, false);
+    if ('skipped' in fitted) this.#ledger.skipped(this, command, fitted.skipped);
+    else this.#ledger.lost(this, command, fitted.lost, false);
     return undefined;
   }
 
@@ -844,14 +792,17 @@ export class SessionReplay implements ReplayedSession, Borrower {
   }
 
   #beginChange(command: Command): Uint8Array | undefined {
-    const { logins, tls: secure } = this.#owner;
+    const { logins, tls: secure } = this.#target;
     const done = this.#done as LoginDone;
-    const schemaName = (schema: string | undefined) => this.#owner.schemaName(schema, this.copy);
+    const schemaName = (schema: string | undefined) => {
+      const name = logins.schema(schema);
+      return name === undefined ? name : (this.#schemas?.name(name) ?? name);
+    };
     const from = { plan: this.#plan, done, logins, schemaName, secure };
     this.#change = beginUserChange(command, this.recorded.meta, from);
     if (this.#change === undefined) {
       this.#isSomebodyElse = true;
-      this.#owner.skipped(this, command, 'unknown-user');
+      this.#ledger.skipped(this, command, 'unknown-user');
     }
     return this.#change?.exchange.packet;
   }
@@ -866,7 +817,7 @@ export class SessionReplay implements ReplayedSession, Borrower {
     }
     this.state = 'closing';
     this.busySince = now;
-    if (this.recorded.close?.how === 'rst' && !this.#owner.isPooled) this.#connection?.abort();
+    if (this.recorded.close?.how === 'rst' && !this.#isPooled) this.#connection?.abort();
     else this.#leave();
   }
 

@@ -261,6 +261,7 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
   const users = { get: (user: string) => passwords[user] } as ReadonlyMap<string, string>;
   const logins = new Logins({ users, ...setup.logins });
   const options = { copies, speed, clock, connectTimeoutMs, replyTimeoutMs, logins, ...setup.engine };
+  let isPooled = false;
   const engines = Array.from({ length: of }, (_, index) => {
     const connections =
       options.connections && ConnectionIds.of((options.connections as ConnectionIds).buffer);
@@ -268,11 +269,9 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
       setup.order === 'commit' ? { orderBy: new CommandKinds(), share: { index, of, byCopy: true } } : {};
     const share = { index, of };
     const own = { share, ...order, ...setup.engineOf?.(share), connections };
-    return new Engine({ ...options, ...own }, transport, [
-      book,
-      summed,
-      ...(setup.observersOf?.(share) ?? []),
-    ]);
+    const all: EngineOptions = { ...options, ...own };
+    isPooled = all.pool !== undefined;
+    return new Engine(all, transport, [book, summed, ...(setup.observersOf?.(share) ?? [])]);
   });
   const run = { engine: engines[0], engines, transport, clock, book } as unknown as Run;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
@@ -311,7 +310,7 @@ export async function replay(tape: Pick<Tape, 'batches'>, setup: Setup = {}): Pr
     elapsedMs: run.elapsedMs,
     transport: transport.stats(),
     orderBy: setup.order,
-    pooled: engines[0].isPooled,
+    pooled: isPooled,
     interrupted: false,
   });
   if (setup.isPart !== true) book.balance(run.summary);
