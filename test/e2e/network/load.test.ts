@@ -12,7 +12,7 @@ const PORTS_ROUND_MS = 55_000 * 7;
 
 const EPOCH_MS = 1_790_000_000_000;
 
-const PROXY = fileURLToPath(new URL('support/proxy.js', import.meta.url));
+const PROXY = fileURLToPath(new URL('../support/proxy.js', import.meta.url));
 const PROXY_PORT = 36600;
 
 /** The counters of target's kernel: TcpExt of /proc/net/netstat. */
