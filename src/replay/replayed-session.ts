@@ -1,5 +1,4 @@
 import type { CaptureNs, MonotonicMs } from '../time.ts';
-import type { ConnectionHandler } from '../transport/transport.ts';
 import type { LostCause } from './outcome.ts';
 import type { RecordedSession } from './recorded.ts';
 
@@ -15,7 +14,7 @@ export type SessionPhase =
   | 'over';
 
 /** One copy of a recorded session, as the engine sees it, whatever protocol it speaks. */
-export interface ReplayedSession extends ConnectionHandler {
+export interface ReplayedSession {
   readonly recorded: RecordedSession;
   readonly copy: number;
   readonly state: SessionPhase;

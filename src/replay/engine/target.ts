@@ -12,7 +12,7 @@ import type { SchemaRemap } from '../accounts/remap.ts';
 import type { PoolEvent } from '../pool/connection.ts';
 import { Pool, type PoolOwner } from '../pool/pool.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
-import type { PooledSession, SessionTarget } from '../session/host.ts';
+import type { PoolClient, SessionTarget } from '../session/host.ts';
 import type { Pins } from '../session/pins.ts';
 import type { Share } from '../share.ts';
 import { Admission } from './admission.ts';
@@ -38,8 +38,8 @@ export interface TargetContext {
  * One target of a run: who may connect, its pool, whether it is there, the order of its commits. One that is full, gone or slow to
  * commit holds back its own sessions, and no others.
  */
-export class Target implements SessionTarget, PoolOwner<PooledSession> {
-  readonly pool: Pool<PooledSession> | undefined;
+export class Target implements SessionTarget, PoolOwner<PoolClient> {
+  readonly pool: Pool<PoolClient> | undefined;
   /** undefined: the order of time is all. */
   readonly order: CommitOrder | undefined;
   readonly pins: Pins | undefined;
@@ -67,7 +67,7 @@ export class Target implements SessionTarget, PoolOwner<PooledSession> {
       seed: share.index,
     });
     this.#contact = new Contact(context.sweepMs);
-    this.pool = pool === undefined ? undefined : new Pool<PooledSession>(pool, this, maxConnections);
+    this.pool = pool === undefined ? undefined : new Pool<PoolClient>(pool, this, maxConnections);
     this.order = orderBy === undefined ? undefined : new CommitOrder(copies, observers, share);
   }
 
@@ -87,7 +87,7 @@ export class Target implements SessionTarget, PoolOwner<PooledSession> {
 
   connect(session: ReplayedSession, handler: ConnectionHandler): Connection {
     this.#observers.begun(session.recorded.meta, session.copy);
-    return this.dial(session, handler);
+    return this.#dial(session, handler);
   }
 
   accepted(): void {
@@ -143,14 +143,12 @@ export class Target implements SessionTarget, PoolOwner<PooledSession> {
     return this.#schedule.now();
   }
 
-  dial({ recorded, copy }: ReplayedSession, handler: ConnectionHandler): Connection {
-    const { client } = recorded.meta;
-    this.#contact.tried(this.now(), client.text);
-    return this.#transport.connect({ client, copy, target: this.#index }, handler);
+  dial({ session }: PoolClient, handler: ConnectionHandler): Connection {
+    return this.#dial(session, handler);
   }
 
-  lending({ recorded, copy, account }: PooledSession, waitedMs: number | undefined): void {
-    this.#observers.begun(recorded.meta, copy);
+  lending({ session, account }: PoolClient, waitedMs: number | undefined): void {
+    this.#observers.begun(session.recorded.meta, session.copy);
     if (account !== undefined) this.#observers.lent(waitedMs);
   }
 
@@ -236,6 +234,12 @@ export class Target implements SessionTarget, PoolOwner<PooledSession> {
   sweep(closeMs: number): void {
     this.pool?.sweep(closeMs);
     this.#tellTrouble();
+  }
+
+  #dial({ recorded, copy }: ReplayedSession, handler: ConnectionHandler): Connection {
+    const { client } = recorded.meta;
+    this.#contact.tried(this.now(), client.text);
+    return this.#transport.connect({ client, copy, target: this.#index }, handler);
   }
 
   #tellTrouble(): void {

@@ -8,8 +8,7 @@ import type { SchemaRemap } from '../accounts/remap.ts';
 import type { Orderly } from '../engine/commit-order.ts';
 import type { Stage } from '../engine/contact.ts';
 import type { LostCause } from '../outcome.ts';
-import type { Borrower } from '../pool/connection.ts';
-import type { Pool } from '../pool/pool.ts';
+import type { Pool, Waiter } from '../pool/pool.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
 import type { Pins } from './pins.ts';
 import type { StateLost } from './session-state.ts';
@@ -41,8 +40,10 @@ export interface SessionSchedule {
   wakeAt(due: MonotonicMs, session: ReplayedSession): void;
 }
 
-/** A session that may have a pool's connections. */
-export type PooledSession = ReplayedSession & Borrower;
+/** What has a pool's connections for a session. */
+export interface PoolClient extends Waiter {
+  readonly session: ReplayedSession;
+}
 
 /** The way to the target, and what commands have to be like there. */
 export interface SessionTarget {
@@ -50,7 +51,7 @@ export interface SessionTarget {
   /** Whether logins are to ask for TLS. */
   readonly tls: boolean;
   /** Connections that sessions have one after the other; undefined: each has its own. */
-  readonly pool: Pool<PooledSession> | undefined;
+  readonly pool: Pool<PoolClient> | undefined;
   /** What statements are told of the time; undefined: nothing. */
   readonly pins: Pins | undefined;
   /** The names that only this copy has for schemas; undefined: none. */

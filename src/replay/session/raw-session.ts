@@ -2,7 +2,12 @@ import { RAW, type Turn } from '../../flow/raw-dialogue.ts';
 import { EXPECT } from '../../mysql/command.ts';
 import { NO_REPLY, type Reply } from '../../mysql/reply.ts';
 import type { MonotonicMs } from '../../time.ts';
-import { type CloseCause, type Connection, isHostLimit } from '../../transport/transport.ts';
+import {
+  type CloseCause,
+  type Connection,
+  type ConnectionHandler,
+  isHostLimit,
+} from '../../transport/transport.ts';
 import { joinHashes } from '../../wire/octet-hash.ts';
 import type { LostCause } from '../outcome.ts';
 import type { RecordedSession } from '../recorded.ts';
@@ -24,7 +29,7 @@ const QUIET_FACTOR = 2;
  * did not answer is not waited for; what the target says to it all the same counts to the next answer. A connection that
  * ends early is the session's end: what it had said before nobody can say again.
  */
-export class RawSession implements ReplayedSession {
+export class RawSession implements ReplayedSession, ConnectionHandler {
   readonly recorded: RecordedSession;
   readonly copy: number;
   state: SessionPhase = 'waiting';

@@ -73,6 +73,12 @@ export class Script {
     return this.#unanswered.length === 0;
   }
 
+  /** Whether the recorded connection ended under the command that is under way, too. */
+  get endsUnanswered(): boolean {
+    const { close, end } = this.#recorded;
+    return close !== undefined && this.next === end && this.current?.command.reply === undefined;
+  }
+
   /** Wakes the session at `due`, or sooner. */
   wakeAt(due: MonotonicMs, now: MonotonicMs): void {
     if (this.#wakeDue > now && this.#wakeDue <= due) return;

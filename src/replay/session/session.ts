@@ -1,24 +1,20 @@
 import { CLIENT, has } from '../../mysql/capabilities.ts';
-import { COM, type Command, EXPECT, expectOf } from '../../mysql/command.ts';
-import { Login, type LoginDone, type LoginStep } from '../../mysql/login.ts';
-import { HOST_IS_BLOCKED, sameRefusal, saysUnavailable } from '../../mysql/login-errors.ts';
-import { HEADER_OCTETS, MARK, STATUS } from '../../mysql/packet.ts';
+import { COM, type Command, EXPECT } from '../../mysql/command.ts';
+import { HEADER_OCTETS, MARK } from '../../mysql/packet.ts';
 import { queryPacket } from '../../mysql/query-attributes.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
-import { loginHint } from '../../transport/login-remedies.ts';
-import { type CloseCause, type Connection, isHostLimit } from '../../transport/transport.ts';
+import type { CloseCause, Connection } from '../../transport/transport.ts';
 import type { LoginPlan } from '../accounts/logins.ts';
 import type { SchemaRemap } from '../accounts/remap.ts';
 import type { Stage } from '../engine/contact.ts';
 import type { LostCause } from '../outcome.ts';
-import type { Borrower, Lease } from '../pool/connection.ts';
 import type { LateRead, RecordedSession } from '../recorded.ts';
 import type { SessionPhase } from '../replayed-session.ts';
-import { connectHint, isNoRoom, loginLostBy, lostBy, RETRIED, wasOfTheMoment } from './ends.ts';
-import { endOfFile, filePackets } from './file-packets.ts';
-import { Fitting } from './fitting.ts';
+import { lostBy, RETRIED } from './ends.ts';
+import { FileReply } from './file-reply.ts';
+import { Holdings } from './holdings.ts';
 import type {
   GatedSession,
   InFlight,
@@ -29,12 +25,12 @@ import type {
   SessionTarget,
 } from './host.ts';
 import type { Pinned, Pins } from './pins.ts';
-import { Recovery } from './recovery.ts';
-import { commandWithSchemas, isSendable } from './rewrite.ts';
+import { commandWithSchemas } from './rewrite.ts';
 import { Script } from './script.ts';
-import { adoptedState, learn, learnRecorded, type SessionFacts, SessionState } from './session-state.ts';
-import { namesStatement, type Statements } from './statements.ts';
-import { beginUserChange, type ChangeUnderWay } from './user-change.ts';
+import type { RebuildStep, StateLost } from './session-state.ts';
+import { namesStatement } from './statements.ts';
+import { Uplink, type UplinkSession } from './uplink.ts';
+import { UserChanges } from './user-change.ts';
 
 /** Another thread may open what a KILL waits for: it looks again after so long. */
 const LOOK_AGAIN_MS = 2;
@@ -46,7 +42,7 @@ const ROLLBACK = Buffer.from('ROLLBACK');
  * answered, and ends as the recorded one did. Where the target ends its connection earlier, it goes on with another: what
  * was under way is lost, what the session had set up is set up again.
  */
-export class SessionReplay implements GatedSession, Borrower {
+export class SessionReplay implements GatedSession, UplinkSession {
   readonly recorded: RecordedSession;
   readonly copy: number;
   state: SessionPhase = 'waiting';
@@ -59,98 +55,54 @@ export class SessionReplay implements GatedSession, Borrower {
   readonly #gate: SessionGate;
   readonly #ledger: SessionLedger;
   readonly #script: Script;
-  #plan: LoginPlan;
-  #facts: SessionFacts;
-  readonly #joinedLate: boolean;
+  readonly #uplink: Uplink;
+  readonly #holdings: Holdings;
+  readonly #users: UserChanges;
   /** Names that only this copy has. */
   readonly #schemas: SchemaRemap | undefined;
-  #connection: (Connection & Partial<Lease>) | undefined;
-  #login: Login | undefined;
-  /** What the target told on login, or, since, on a COM_CHANGE_USER; undefined: it has not let us in. */
-  #done: LoginDone | undefined;
-  #fitting: Fitting | undefined;
-  #change: ChangeUnderWay | undefined;
-  /** The recorded session changed to a user whose password is not known: what its commands would do nobody knows either. */
-  #isSomebodyElse = false;
-  /** The sequence id of a request for a file that was not answered yet, else -1. */
-  #fileAsked = -1;
-  /** Files that the command under way was given. */
-  #filesSent = 0;
-  /** A file that the target asked for was not to be had. */
-  #fileMissing = false;
+  /** The files that the target asks for in the answer under way. */
+  #file: FileReply | undefined;
   #pinned: Pinned | undefined;
   /** Answers still to come to commands of ours. */
-  #pins = 0;
-  /** Whether its login succeeded once. */
-  #opened = false;
-  /** What a connection of its own must be given again; undefined: nothing. */
-  #state: SessionState | undefined;
-  #inTransaction = false;
-  /** From the end of a connection until a command was answered on the next. */
-  #recovery: Recovery | undefined;
-  /** What the connection under way has failed by, where its end does not say so, and it may be tried again. */
-  #failedBy: LostCause | undefined;
-  /** The error that said so, where there was no room. */
-  #noRoomBy = 0;
+  #injected = 0;
   /** Since when its KILL waits for the connection that it names. */
   #killSince: MonotonicMs | undefined;
   /** Our ROLLBACK is under way in the place of that command. */
   #rollsBack = false;
   /** Its next command is due, and waits for something else. */
   #isHeld = false;
-  #connectAt: MonotonicMs = 0;
-  #quit = false;
-  /** An end of the connection that may be that of the recorded one, which was not read yet. */
-  #heldEnd: { how: CloseCause; detail: string | undefined; until: MonotonicMs } | undefined;
+  /** COM_QUIT was sent. */
+  #hasQuit = false;
 
   constructor(recorded: RecordedSession, copy: number, plan: LoginPlan, host: SessionHost) {
     this.recorded = recorded;
     this.copy = copy;
-    this.#plan = plan;
-    const { meta } = recorded;
-    this.#facts = plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded };
-    this.#joinedLate = plan.adoption !== undefined;
     this.#schedule = host.schedule;
     this.#target = host.target;
     this.#gate = host.gate;
     this.#ledger = host.ledger;
     this.#schemas = host.target.schemasOf(copy);
     this.#script = new Script(this, host.schedule, host.ledger);
+    this.#uplink = new Uplink(this, this.#script, plan, host);
+    this.#users = new UserChanges(this.#uplink, host.target, this.#schemas);
+    const { meta } = recorded;
+    this.#holdings = new Holdings(plan.recorded === meta.login ? meta : { ...meta, login: plan.recorded });
   }
 
   /** Connects. */
   open(): void {
-    const { pool } = this.#target;
-    const kept = pool?.take(this);
-    // It waits its turn, and will be told to open again.
-    if (pool !== undefined && kept === undefined) return;
-    this.begun = true;
-    this.state = 'connecting';
-    this.#failedBy = undefined;
-    this.#connectAt = this.#schedule.now();
-    this.busySince = this.#connectAt;
-    this.#connection = kept ?? this.#target.connect(this, this);
-    if (kept?.ready !== undefined) this.lent(kept.ready);
-  }
-
-  /** Production refused the login: that is for a connection of its own. */
-  get account(): string | undefined {
-    return this.recorded.meta.refused === undefined ? this.#plan.user : undefined;
-  }
-
-  get plan(): LoginPlan {
-    return this.#plan;
+    this.#uplink.open();
   }
 
   /** Sends what is due. To be called when a command or the end was read, and when it is time. */
   advance(): void {
-    if (this.#holdsEnd()) return;
-    if (this.state === 'disconnected') this.#retryIfDue(this.#recovery as Recovery);
-    if (this.#fileAsked >= 0) this.#sendFile();
+    if (this.#uplink.holdsEnd()) return;
+    if (this.state === 'disconnected') this.#uplink.retryIfDue();
+    this.#sendFile();
     const script = this.#script;
     while (this.state === 'ready') {
       if (script.stopping !== undefined) {
-        this.#finish(script.stopping);
+        this.#uplink.finish(script.stopping);
         return;
       }
       const recorded = script.command;
@@ -165,14 +117,14 @@ export class SessionReplay implements GatedSession, Borrower {
         return;
       }
       if (recorded.onlyFirst !== undefined && this.copy > 0) {
-        if (recorded.followsLoss === true) this.#statements().lost(recorded);
+        if (recorded.followsLoss === true) this.#holdings.statements.lost(recorded);
         script.pass();
         this.#ledger.skipped(this, recorded, recorded.onlyFirst);
         script.thinkFrom(now);
         continue;
       }
       const command = this.#schemas === undefined ? recorded : commandWithSchemas(recorded, this.#schemas);
-      if (command.followsLoss === true) this.#statements().lost(command);
+      if (command.followsLoss === true) this.#holdings.statements.lost(command);
       const lacksAnswer = this.#needsAnswer(command) && !script.isAnswerKnown(recorded, script.next + 1);
       const freeAt = lacksAnswer ? Number.POSITIVE_INFINITY : this.#gate.freeAt(this, recorded);
       if (freeAt === Number.POSITIVE_INFINITY) {
@@ -215,7 +167,7 @@ export class SessionReplay implements GatedSession, Borrower {
   }
 
   get inTransaction(): boolean {
-    return this.#inTransaction;
+    return this.#holdings.inTransaction;
   }
 
   /** Whether `command` is to kill a connection that is about to be opened; looks again soon, but not for ever. */
@@ -243,7 +195,7 @@ export class SessionReplay implements GatedSession, Borrower {
     if (this.state === 'waiting' || this.state === 'disconnected') this.#end('interrupted');
     else if (this.state === 'ready') this.advance();
     else if (this.state === 'connecting' || this.state === 'rebuilding') this.cut('interrupted');
-    else if (this.#fileAsked >= 0) this.#sendFile();
+    else this.#sendFile();
   }
 
   /** When what is next to send was recorded; undefined: nothing is left of what was read. */
@@ -264,182 +216,85 @@ export class SessionReplay implements GatedSession, Borrower {
   cut(cause: LostCause): void {
     if (this.state === 'over') return;
     this.#script.lostCause ??= cause;
-    if (this.#connection === undefined) this.#end(cause);
-    else this.#connection.abort();
+    const { connection } = this.#uplink;
+    if (connection === undefined) this.#end(cause);
+    else connection.abort();
   }
 
   /** The connection, or its login, takes too long. */
   giveUpConnecting(): void {
-    this.#failedBy = 'timeout';
-    this.#connection?.abort();
+    this.#uplink.giveUpConnecting();
   }
 
-  // ConnectionHandler
+  // What the uplink tells.
 
-  established(): void {
-    this.#target.accepted();
-    this.#login = new Login({ ...this.#plan, tls: this.#target.tls });
+  rebuildSteps(isFirst: boolean, lost: Set<StateLost>): readonly RebuildStep[] {
+    const { early } = this.recorded;
+    const { adoption } = this.#uplink.plan;
+    if (isFirst && early !== undefined) this.#holdings.beginFrom(early, this.copy, lost);
+    else if (isFirst && adoption !== undefined) this.#holdings.adopt(adoption);
+    return this.#holdings.rebuildSteps();
   }
 
-  secured(): void {
-    if (this.#login !== undefined) this.#step(this.#login.secured());
+  ready(): void {
+    this.#script.readyAt = this.#schedule.now();
+    this.state = 'ready';
+    this.advance();
   }
 
   packet(octets: Uint8Array): void {
-    if (this.state === 'connecting' && this.#login !== undefined) {
-      this.#target.greeted();
-      this.#step(this.#login.onPacket(octets));
-    } else if (this.#change !== undefined) this.#exchange(this.#change.exchange.onPacket(octets));
+    if (this.#users.isUnderWay) {
+      const failure = this.#users.packet(octets);
+      if (failure === undefined) return;
+      this.#script.lostDetail = failure;
+      this.cut('auth');
+    }
     // A progress report may come as well.
     else if (this.state === 'busy' && octets[HEADER_OCTETS] === MARK.infile) {
-      this.#fileAsked = octets[HEADER_OCTETS - 1];
+      const command = this.#script.current?.command;
+      if (command === undefined) return;
+      this.#file ??= new FileReply(command);
+      this.#file.asked(octets[HEADER_OCTETS - 1]);
       this.#sendFile();
     }
   }
 
-  /** The login's next step. */
-  #step(step: LoginStep): void {
-    switch (step.type) {
-      case 'send':
-        this.#connection?.writeLogin(step.octets);
-        break;
-      case 'tls':
-        this.#connection?.writeLogin(step.octets);
-        this.#connection?.startTls?.();
-        break;
-      case 'failed':
-        this.#loginFailed(step.errno, step.message);
-        break;
-      case 'done':
-        this.#login = undefined;
-        this.#connection?.commandPhase(step.capabilities, step.extendedCapabilities);
-        this.lent(step);
-    }
-  }
-
-  /** The connection is logged in, by us or already. */
-  lent(done: LoginDone): void {
-    this.#script.lostDetail = undefined;
-    this.#done = done;
-    this.#fitting = new Fitting(this.recorded.meta, this.#joinedLate, done);
-    this.#target.numbered(this, done.connectionId, done.nonce);
-    this.#loggedIn();
-  }
-
-  #loggedIn(): void {
-    const { refused } = this.recorded.meta;
-    if (wasOfTheMoment(refused)) this.#leaveRefused();
-    else if (refused !== undefined) {
-      this.#script.lostDetail = `the target let in ${this.#plan.user}, whom production had refused by error ${refused}`;
-      this.#finish('login-diverged');
-    } else if (this.#opened) this.#rebuild();
-    else if (this.recorded.early !== undefined) {
-      this.#recovery ??= new Recovery(this.#schedule.now());
-      this.#state = this.recorded.early.begin(this.copy, this.#recovery.lost);
-      this.#rebuild();
-    } else if (this.#plan.adoption !== undefined) {
-      this.#state ??= adoptedState(this.#facts, this.#plan.adoption);
-      this.#recovery ??= new Recovery(this.#schedule.now());
-      this.#rebuild();
-    } else {
-      this.#recovery = undefined;
-      this.#open();
-    }
-  }
-
-  #open(): void {
-    this.#opened = true;
-    this.#ledger.opened(this, this.#schedule.now() - this.#connectAt);
-    this.#goOn();
-  }
-
-  #loginFailed(errno: number, message: string): void {
-    const { refused } = this.recorded.meta;
-    const isAsRecorded = refused !== undefined && sameRefusal(errno, refused);
-    if (isAsRecorded || (wasOfTheMoment(refused) && errno !== HOST_IS_BLOCKED)) {
-      this.#leaveRefused();
-      return;
-    }
-    const { user } = this.#plan;
-    this.#script.lostDetail = `user ${user}: ${message}${loginHint({ errno, message, user })}`;
-    // The server closes.
-    if (isNoRoom(errno, message)) {
-      this.#failedBy = 'too-many-connections';
-      this.#noRoomBy = errno;
-    } else if (saysUnavailable(errno)) this.#failedBy = 'connect';
-    else
-      this.#finish(
-        refused === undefined || errno === HOST_IS_BLOCKED ? loginLostBy(errno) : 'login-diverged',
-      );
-  }
-
-  /** It ends as it was recorded: with its login. */
-  #leaveRefused(): void {
-    this.state = 'closing';
-    this.busySince = this.#schedule.now();
-    this.#connection?.end();
-  }
-
-  /** A step of COM_CHANGE_USER, whose end its answer tells. */
-  #exchange(step: LoginStep): void {
-    if (step.type === 'send') this.#connection?.writeLogin(step.octets);
-    else if (step.type === 'failed') {
-      this.#script.lostDetail = `user ${this.#change?.plan.user}: ${step.message}`;
-      this.cut('auth');
-    }
-  }
-
-  /** The target waits for a file: sends it, if it is known whole, or that there is none. */
   #sendFile(): void {
-    const command = this.#script.current?.command;
-    if (command === undefined) return;
-    const { file } = command;
-    const first = (this.#fileAsked + 1) & 255;
-    const packets = file && isSendable(command) ? filePackets(file, this.#filesSent, first) : undefined;
-    const isOver = packets !== undefined || file?.tooLong === true;
-    if (!isOver && !this.#script.isAnswerKnown(command)) return;
-    this.#fileAsked = -1;
-    this.#filesSent++;
-    if (packets !== undefined) this.#connection?.writeLogin(packets);
-    else {
-      this.#fileMissing = true;
-      this.#connection?.writeLogin(endOfFile(first));
-    }
+    const { connection } = this.#uplink;
+    if (connection !== undefined) this.#file?.send(connection, this.#script);
   }
 
   reply(reply: Reply, receivedAt: MonotonicMs): void {
-    if (this.state === 'rebuilding') {
-      this.#recovery?.answered(reply);
-      this.#rebuildNext();
-      return;
-    }
-    if (this.#pins > 0) {
-      this.#pins--;
+    if (this.#injected > 0) {
+      this.#injected--;
       if (reply.kind === 'err') this.#ledger.pinRefused(this);
       return;
     }
-    const inFlight = this.#script.current;
+    const script = this.#script;
+    const inFlight = script.current;
     if (inFlight === undefined) return;
-    const parts = this.#fitting?.parts;
-    if (this.#fitting !== undefined && parts !== undefined) {
+    const { fitting, connection } = this.#uplink;
+    const parts = fitting?.parts;
+    if (fitting !== undefined && parts !== undefined) {
       const next = parts.answered(reply);
       if (next !== undefined) {
-        this.#connection?.write(next, EXPECT.result);
+        connection?.write(next, EXPECT.result);
         return;
       }
       reply = parts.reply;
-      this.#fitting.parts = undefined;
+      fitting.parts = undefined;
     }
-    this.#script.current = undefined;
-    this.#recovery = undefined;
-    if (this.#rollsBack) this.#inTransaction = false;
-    else this.#learn(inFlight.command, reply);
-    this.#script.confirm();
-    this.#script.readyAt = receivedAt;
+    script.current = undefined;
+    this.#uplink.proved();
+    const changedTo = this.#users.answered(reply);
+    if (this.#rollsBack) this.#holdings.rolledBack();
+    else this.#holdings.answered(inFlight.command, reply, changedTo);
+    script.confirm();
+    script.readyAt = receivedAt;
     if (this.#rollsBack) this.#ledger.skipped(this, inFlight.command, 'rolled-back');
-    else if (this.#fileMissing) this.#ledger.lost(this, inFlight.command, 'local-infile', true);
+    else if (this.#file?.isMissing === true) this.#ledger.lost(this, inFlight.command, 'local-infile', true);
     else this.#ledger.answered(this, inFlight, reply, receivedAt);
-    this.#fileMissing = false;
+    this.#file = undefined;
     this.#rollsBack = false;
     if (this.state === 'busy') {
       this.state = 'ready';
@@ -447,46 +302,12 @@ export class SessionReplay implements GatedSession, Borrower {
     }
   }
 
-  closed(how: CloseCause, detail?: string): void {
-    const { skewMs } = this.#schedule;
-    const isEarly = (this.state === 'ready' || this.state === 'busy') && this.recorded.close === undefined;
-    if (skewMs > 0 && isEarly && (how === 'fin' || how === 'reset')) {
-      this.#connection = undefined;
-      this.#heldEnd = { how, detail, until: this.#schedule.now() + skewMs };
-      this.#script.wakeAt(this.#heldEnd.until, this.#schedule.now());
-    } else this.#disconnect(how, detail);
-  }
-
-  /** Returns whether the session goes on to wait for the recorded end. */
-  #holdsEnd(): boolean {
-    const held = this.#heldEnd;
-    if (held === undefined || this.state === 'over') return false;
-    const now = this.#schedule.now();
-    if (this.recorded.close === undefined && now < held.until) {
-      this.#script.wakeAt(held.until, now);
-      return true;
-    }
-    this.#heldEnd = undefined;
-    this.#disconnect(held.how, held.detail);
-    return false;
-  }
-
-  /** The connection has ended. */
-  #disconnect(how: CloseCause, detail: string | undefined): void {
-    if (this.state === 'over') return;
-    if (detail !== undefined) this.#script.lostDetail = detail;
-    const gaveUp = this.state === 'connecting' && how === 'aborted' && this.#failedBy === 'timeout';
-    const cause = gaveUp ? 'timeout' : how;
-    const stage = this.#stage;
-    this.#connection = undefined;
-    this.#login = undefined;
-    if (this.#done !== undefined) this.#target.unnumbered(this);
-    this.#done = undefined;
-    this.#fitting = undefined;
-    if (this.state === 'busy' && this.#endsUnanswered && (cause === 'fin' || cause === 'reset')) {
+  disconnected(cause: CloseCause, stage: Stage, detail: string | undefined): void {
+    const script = this.#script;
+    if (this.state === 'busy' && script.endsUnanswered && (cause === 'fin' || cause === 'reset')) {
       // Killed, say: as in the recording.
-      const inFlight = this.#script.current as InFlight;
-      this.#script.current = undefined;
+      const inFlight = script.current as InFlight;
+      script.current = undefined;
       this.state = 'closing';
       this.#ledger.answered(this, inFlight, undefined, this.#schedule.now());
     }
@@ -501,19 +322,28 @@ export class SessionReplay implements GatedSession, Borrower {
       this.state === 'closing' &&
       (cause === 'fin' ||
         cause === 'aborted' ||
-        (cause === 'reset' && (this.#quit || this.#script.isConfirmed)));
+        (cause === 'reset' && (this.#hasQuit || script.isConfirmed)));
     // An end that we cut short shows nothing of what arrived.
-    if (inOrder && (cause !== 'aborted' || this.#script.lostCause === undefined)) this.#script.confirm();
-    if (inOrder && this.#script.lostCause === undefined) this.#end(undefined);
-    else if (this.#script.lostCause !== undefined) this.#end(this.#script.lostCause);
+    if (inOrder && (cause !== 'aborted' || script.lostCause === undefined)) script.confirm();
+    if (inOrder && script.lostCause === undefined) this.#end(undefined);
+    else if (script.lostCause !== undefined) this.#end(script.lostCause);
     else if (this.state === 'closing' || !RETRIED.has(cause)) this.#end(lostBy(cause, stage));
-    else this.#tryAgain(cause, stage, detail);
+    else {
+      const lost = this.#uplink.tryAgain(cause, stage, detail);
+      if (lost !== undefined) this.#end(lost);
+      else if (stage === 'commands') this.#loseConnection(lostBy(cause, stage));
+    }
   }
 
-  /** How far the connection has come. */
-  get #stage(): Stage {
-    if (this.state !== 'connecting') return 'commands';
-    return this.#login === undefined ? 'syn' : 'login';
+  /** What was under way may have been carried out or not: it is lost, and not sent again. */
+  #loseConnection(cause: LostCause): void {
+    const command = this.#script.current?.command;
+    this.#holdings.disconnected(command, this.#users.disconnected(command), this.#uplink.lost);
+    this.#file = undefined;
+    this.#rollsBack = false;
+    this.#injected = 0;
+    this.#pinned = undefined;
+    this.#script.loseUnderWay(cause);
   }
 
   /** Nothing is left to be answered or to send but COM_QUIT, and the recorded session ended in order. */
@@ -542,150 +372,14 @@ export class SessionReplay implements GatedSession, Borrower {
     this.#script.sentUnanswered({ command, paced: now, due: now, sent: now, oursMs: 0, text: command });
   }
 
-  /** The recorded connection ended under the command that is under way, too. */
-  get #endsUnanswered(): boolean {
-    const { close, end } = this.recorded;
-    return (
-      close !== undefined && this.#script.next === end && this.#script.current?.command.reply === undefined
-    );
-  }
-
-  /** The command phase begins, or goes on. */
-  #goOn(): void {
-    this.#script.readyAt = this.#schedule.now();
-    this.state = 'ready';
-    this.advance();
-  }
-
-  /** The connection ended before the session: waits and tries another, where there is hope. */
-  #tryAgain(cause: CloseCause, stage: Stage, detail: string | undefined): void {
-    const isOurs = isHostLimit(cause);
-    const noRoomBy = isOurs ? cause : this.#failedBy === 'too-many-connections' ? this.#noRoomBy : undefined;
-    if (noRoomBy !== undefined && this.#script.stopping === undefined) {
-      const mayWait = this.#target.turnedAway(this, noRoomBy);
-      if (!this.#opened) {
-        if (!mayWait) this.#end(isOurs ? cause : 'too-many-connections');
-        else {
-          this.begun = false;
-          this.state = 'waiting';
-        }
-        return;
-      }
-    }
-    const until = isOurs ? Number.POSITIVE_INFINITY : this.#target.failed(cause, stage);
-    const now = this.#schedule.now();
-    const lost = this.#failedBy ?? lostBy(cause, stage);
-    this.#script.lostDetail = detail ?? connectHint(cause, stage) ?? this.#script.lostDetail;
-    this.#recovery ??= new Recovery(now);
-    this.#recovery.beginAnew(now);
-    const seed = this.recorded.meta.id + this.copy;
-    if (this.#script.stopping !== undefined || !this.#recovery.tryAgain(now, until, seed)) {
-      this.#end(lost);
-      return;
-    }
-    if (stage === 'commands') this.#disconnected(lost, this.#recovery);
-    this.state = 'disconnected';
-    this.#script.wakeAt(this.#recovery.retryAt, now);
-  }
-
-  #retryIfDue(recovery: Recovery): void {
-    const now = this.#schedule.now();
-    if (recovery.isTimeAt(now)) this.#target.again(this);
-    else if (recovery.retryAt < Number.POSITIVE_INFINITY) this.#script.wakeAt(recovery.retryAt, now);
-  }
-
-  /** What was under way may have been carried out or not: it is lost, and not sent again. */
-  #disconnected(cause: LostCause, { lost }: Recovery): void {
-    if (this.#inTransaction) lost.add('transaction');
-    if (this.#script.current !== undefined) {
-      const { command } = this.#script.current;
-      if (command.com === COM.changeUser && command.reply?.kind === 'ok') this.#changed();
-      else this.#state = learnRecorded(this.#state, this.#facts, command);
-      if (command.reply !== undefined) this.#noteTransaction(command, command.reply);
-    }
-    if (this.#inTransaction) lost.add('transaction');
-    this.#inTransaction = false;
-    this.#change = undefined;
-    this.#fileAsked = -1;
-    this.#fileMissing = false;
-    this.#rollsBack = false;
-    this.#pins = 0;
-    this.#pinned = undefined;
-    this.#state?.disconnected(lost);
-    this.#script.loseUnderWay(cause);
-  }
-
-  /** Sets up on a new connection what the session had on the last. */
-  #rebuild(): void {
-    this.state = 'rebuilding';
-    this.#recovery?.begin(this.#state?.rebuildSteps() ?? []);
-    this.#rebuildNext();
-  }
-
-  #rebuildNext(): void {
-    const recovery = this.#recovery as Recovery;
-    const { step } = recovery;
-    if (step !== undefined) {
-      recovery.commands++;
-      this.busySince = this.#schedule.now();
-      const packet = this.#fitting?.ours(step.packet, step.com);
-      if (packet !== undefined) this.#connection?.write(packet, expectOf(step.com));
-      return;
-    }
-    recovery.end();
-    if (this.#opened) {
-      this.#ledger.reconnected(this, recovery.lost, recovery.commands);
-      this.#goOn();
-    } else {
-      const before = this.#joinedLate ? 'recording' : 'window';
-      this.#ledger.adopted(this, recovery.lost, recovery.commands, before);
-      this.#open();
-    }
-  }
-
-  /** `command` was carried out, or failed, with `reply`. */
-  #learn(command: Command, reply: Reply): void {
-    const change = this.#change;
-    this.#change = undefined;
-    if (change !== undefined && this.#done !== undefined) {
-      const { scramble, authPlugin } = change.exchange;
-      // What the connection's next one begins with.
-      this.#done = { ...this.#done, scramble, authPlugin };
-    }
-    if (change !== undefined && reply.kind === 'ok') this.#changed(change.plan);
-    else if (reply.kind !== 'err' || command.com === COM.stmtPrepare)
-      this.#state = learn(this.#state, this.#facts, command, reply);
-    this.#noteTransaction(command, reply);
-  }
-
-  #noteTransaction({ com }: Command, reply: Reply): void {
-    const { kind, status } = reply;
-    if (kind === 'err') {
-      if (isRolledBack(reply)) this.#inTransaction = false;
-    } else if (kind !== 'text' && com !== COM.stmtPrepare && com !== COM.fieldList) {
-      this.#inTransaction = (status & STATUS.inTransaction) !== 0;
-    }
-  }
-
-  /** COM_CHANGE_USER succeeded: of what the session had on its connection nothing is left. */
-  #changed(plan = this.#change?.plan): void {
-    if (plan === undefined) return;
-    this.#plan = plan;
-    this.#facts = { ...this.#facts, login: plan.recorded };
-    this.#state = undefined;
-    this.#inTransaction = false;
-  }
-
   #send(command: Command, paced: MonotonicMs, now: MonotonicMs): void {
     const late = this.#script.pass();
     if (command.com === COM.quit && this.#isPooled) {
       this.#ledger.skipped(this, command, 'pooled');
-      this.state = 'closing';
-      this.busySince = now;
-      this.#leave();
+      this.#uplink.leave();
       return;
     }
-    const connection = this.#connection;
+    const { connection, fitting } = this.#uplink;
     if (connection !== undefined && this.#gate.keepsOrder && isRolledBack(command.reply)) {
       this.#rollBack(this.#flight(command, paced, now, late), connection);
       return;
@@ -698,14 +392,13 @@ export class SessionReplay implements GatedSession, Borrower {
     const inFlight = this.#flight(command, paced, now, late);
     if (command.expect !== EXPECT.none) {
       this.#script.current = inFlight;
-      this.#filesSent = 0;
       this.state = 'busy';
       this.busySince = now;
       const { pins } = this.#target;
       const pin = pins === undefined ? undefined : this.#pin(pins, command, inFlight.text);
       if (pin !== undefined) {
-        this.#pins++;
-        connection.write(this.#fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
+        this.#injected++;
+        connection.write(fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
       }
       connection.write(packet, command.expect);
       return;
@@ -716,7 +409,7 @@ export class SessionReplay implements GatedSession, Borrower {
       connection.write(packet, command.expect);
       return;
     }
-    this.#quit = true;
+    this.#hasQuit = true;
     this.state = 'closing';
     this.busySince = now;
     connection.write(packet, command.expect);
@@ -724,7 +417,7 @@ export class SessionReplay implements GatedSession, Borrower {
   }
 
   #flight(command: Command, paced: MonotonicMs, now: MonotonicMs, late: LateRead | undefined): InFlight {
-    return this.#script.begin(command, this.#textOf(command), paced, now, late);
+    return this.#script.begin(command, this.#holdings.textOf(command), paced, now, late);
   }
 
   /**
@@ -733,12 +426,12 @@ export class SessionReplay implements GatedSession, Borrower {
    */
   #rollBack(inFlight: InFlight, connection: Connection): void {
     const { command, sent } = inFlight;
-    const reset = this.#fitting?.leaveOut(command, this.#statements());
+    const reset = this.#uplink.fitting?.leaveOut(command, this.#holdings.statements);
     if (reset !== undefined) {
-      this.#pins++;
+      this.#injected++;
       connection.write(reset, EXPECT.result);
     }
-    if (!this.#inTransaction) {
+    if (!this.#holdings.inTransaction) {
       this.#ledger.skipped(this, command, 'rolled-back');
       this.#script.thinkFrom(sent);
       return;
@@ -748,63 +441,41 @@ export class SessionReplay implements GatedSession, Borrower {
     this.state = 'busy';
     this.busySince = sent;
     const packet = queryPacket(ROLLBACK, has(this.recorded.meta.capabilities, CLIENT.queryAttributes));
-    connection.write(this.#fitting?.ours(packet, COM.query) ?? packet, EXPECT.result);
+    connection.write(this.#uplink.fitting?.ours(packet, COM.query) ?? packet, EXPECT.result);
   }
 
   /** Whether what `command` is to be sent with shows in its recorded answer. */
   #needsAnswer(command: Command): boolean {
     if (command.com === COM.changeUser) return true;
-    if (namesStatement(command) && this.#state?.statements.isPending(command) === true) return true;
-    return this.#target.pins?.waits(command, this.#textOf(command)) === true;
+    if (this.#holdings.awaitsStatement(command)) return true;
+    return this.#target.pins?.waits(command, this.#holdings.textOf(command)) === true;
   }
 
   #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
-    if (this.#state?.setsTime) return undefined;
+    if (this.#holdings.setsTime) return undefined;
     this.#pinned ??= { insertId: false };
-    const inBulk = command.com === COM.stmtBulkExecute && this.#fitting?.parts === undefined;
+    const inBulk = command.com === COM.stmtBulkExecute && this.#uplink.fitting?.parts === undefined;
     return pins.before(this.recorded.meta, command, text, this.#pinned, inBulk);
-  }
-
-  /** What holds the text that `command` executes. */
-  #textOf(command: Command): Command {
-    return this.#state?.statements.textOf(command) ?? command;
   }
 
   /** What to send for `command` to this target; undefined where it was told as skipped or lost. */
   #fit(command: Command): Uint8Array | undefined {
-    if (this.#isSomebodyElse && command.com !== COM.quit) {
+    if (command.com === COM.changeUser && !this.#users.isSomebodyElse) {
+      const packet = this.#users.begin(command);
+      if (packet !== undefined) return packet;
+    }
+    if (this.#users.isSomebodyElse && command.com !== COM.quit) {
       this.#ledger.skipped(this, command, 'unknown-user');
       return undefined;
     }
-    if (command.com === COM.changeUser) return this.#beginChange(command);
+    const { fitting } = this.#uplink;
     const fitted = command.mayKill
-      ? this.#fitting?.fitKill(command, (id) => this.#target.connectionOf(id, this, command.at))
-      : this.#fitting?.fit(command, namesStatement(command) ? this.#statements() : undefined);
+      ? fitting?.fitKill(command, (id) => this.#target.connectionOf(id, this, command.at))
+      : fitting?.fit(command, namesStatement(command) ? this.#holdings.statements : undefined);
     if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
     if ('skipped' in fitted) this.#ledger.skipped(this, command, fitted.skipped);
     else this.#ledger.lost(this, command, fitted.lost, false);
     return undefined;
-  }
-
-  #statements(): Statements {
-    this.#state ??= new SessionState(this.#facts);
-    return this.#state.statements;
-  }
-
-  #beginChange(command: Command): Uint8Array | undefined {
-    const { logins, tls: secure } = this.#target;
-    const done = this.#done as LoginDone;
-    const schemaName = (schema: string | undefined) => {
-      const name = logins.schema(schema);
-      return name === undefined ? name : (this.#schemas?.name(name) ?? name);
-    };
-    const from = { plan: this.#plan, done, logins, schemaName, secure };
-    this.#change = beginUserChange(command, this.recorded.meta, from);
-    if (this.#change === undefined) {
-      this.#isSomebodyElse = true;
-      this.#ledger.skipped(this, command, 'unknown-user');
-    }
-    return this.#change?.exchange.packet;
   }
 
   #closeIfDue(): void {
@@ -815,32 +486,19 @@ export class SessionReplay implements GatedSession, Borrower {
       this.#script.wakeAt(due, now);
       return;
     }
+    if (this.recorded.close?.how !== 'rst' || this.#isPooled) {
+      this.#uplink.leave();
+      return;
+    }
     this.state = 'closing';
     this.busySince = now;
-    if (this.recorded.close?.how === 'rst' && !this.#isPooled) this.#connection?.abort();
-    else this.#leave();
-  }
-
-  /** Closes in order, but as a session that is lost by `cause`. */
-  #finish(cause: LostCause): void {
-    this.#script.lostCause = cause;
-    this.state = 'closing';
-    this.busySince = this.#schedule.now();
-    this.#leave();
-  }
-
-  /** Ends the connection in order, or gives it back. */
-  #leave(): void {
-    const connection = this.#connection;
-    const done = this.account === undefined ? undefined : this.#done;
-    if (connection?.giveBack === undefined || done === undefined) connection?.end();
-    else connection.giveBack(done);
+    this.#uplink.connection?.abort();
   }
 
   #end(cause: LostCause | undefined): void {
     this.state = 'over';
-    this.#connection = undefined;
-    this.#login = undefined;
+    this.#file = undefined;
+    this.#uplink.drop();
     this.#script.end(cause);
   }
 }
