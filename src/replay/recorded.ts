@@ -4,7 +4,7 @@ import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
 import { type Destination, ONLY } from './mappings.ts';
 import type { Outcome } from './outcome.ts';
-import type { EarlySession } from './session/early.ts';
+import type { EarlySession } from './session/before-window.ts';
 
 /** Slots let go at the head of the queue before it is cut. */
 const CUT_SLOTS = 1024;

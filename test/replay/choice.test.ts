@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { CLIENT } from '../../src/mysql/capabilities.ts';
 import { COM } from '../../src/mysql/command.ts';
 import { SchemaPerCopy } from '../../src/replay/accounts/schema-per-copy.ts';
-import { CommandKinds } from '../../src/replay/choice/kinds.ts';
+import { CommandKinds } from '../../src/replay/choice/command-kinds.ts';
 import { RewriteRules } from '../../src/replay/choice/rules.ts';
 import { Selection, type SelectionChoices } from '../../src/replay/choice/selection.ts';
 import type { EngineOptions } from '../../src/replay/engine/options.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Coverage } from '../../src/flow/events.ts';
 import { COM } from '../../src/mysql/command.ts';
-import { CommandKinds } from '../../src/replay/choice/kinds.ts';
+import { CommandKinds } from '../../src/replay/choice/command-kinds.ts';
 import { Selection } from '../../src/replay/choice/selection.ts';
 import { sent } from './support/killed.ts';
 import { id4, Tape, type TapeSession } from './support/tape.ts';

@@ -6,7 +6,7 @@ import { Digester, eachStatement } from '../../sql/digest/digest.ts';
 import type { StatementKind } from '../../sql/kind/statement-kind.ts';
 import { MOST_SQL_OCTETS } from '../../sql/leading.ts';
 import { namesStatement } from '../session/statements.ts';
-import type { CommandKinds } from './kinds.ts';
+import type { CommandKinds } from './command-kinds.ts';
 import { PerStatement } from './per-statement.ts';
 
 /** Which commands a run is to have, as the command line says it. Plain data: it crosses to worker threads. */

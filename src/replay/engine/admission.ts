@@ -1,6 +1,6 @@
 import type { MonotonicMs } from '../../time.ts';
 import { RECONNECT_MS } from '../session/recovery.ts';
-import { Turns } from './turns.ts';
+import { Turns } from './recorded-concurrency.ts';
 
 /** So much of a second's connections may go out at one moment, ms' worth: what a timer that is late has to make up for. */
 const BURST_MS = 50;

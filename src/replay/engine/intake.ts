@@ -6,7 +6,7 @@ import type { LoginPlan } from '../accounts/logins.ts';
 import { type Destination, ONLY } from '../mappings.ts';
 import { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
-import { EarlySession } from '../session/early.ts';
+import { EarlySession } from '../session/before-window.ts';
 import { look, remappedPacket, rewrittenPacket } from '../session/rewrite.ts';
 import { counts, type Share } from '../share.ts';
 import type { Observers } from './observers.ts';

@@ -4,7 +4,7 @@ import { STATUS } from '../../mysql/packet.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
 import type { Adoption } from '../accounts/adoption.ts';
-import type { EarlySession } from './early.ts';
+import type { EarlySession } from './before-window.ts';
 import {
   adoptedState,
   learn,

@@ -12,7 +12,7 @@ import { joinHashes } from '../../wire/octet-hash.ts';
 import type { LostCause } from '../outcome.ts';
 import type { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession, SessionPhase } from '../replayed-session.ts';
-import { connectHint, lostBy, RETRIED } from './ends.ts';
+import { connectHint, lostBy, RETRIED } from './connection-loss.ts';
 import type { InFlight, SessionHost, SessionLedger, SessionSchedule, SessionTarget } from './host.ts';
 import { Recovery } from './recovery.ts';
 import { Script } from './script.ts';

@@ -12,7 +12,7 @@ import type { Stage } from '../engine/contact.ts';
 import type { LostCause } from '../outcome.ts';
 import type { LateRead, RecordedSession } from '../recorded.ts';
 import type { SessionPhase } from '../replayed-session.ts';
-import { lostBy, RETRIED } from './ends.ts';
+import { lostBy, RETRIED } from './connection-loss.ts';
 import { FileReply } from './file-reply.ts';
 import { Holdings } from './holdings.ts';
 import type {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { COM } from '../../../src/mysql/command.ts';
-import { CommandKinds } from '../../../src/replay/choice/kinds.ts';
+import { CommandKinds } from '../../../src/replay/choice/command-kinds.ts';
 import { Selection, type SelectionChoices, selects } from '../../../src/replay/choice/selection.ts';
 import { digestOf } from '../../../src/sql/digest/digest.ts';
 import { id4, Tape, type TapeSession } from '../support/tape.ts';

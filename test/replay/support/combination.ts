@@ -5,7 +5,7 @@ import { Timetable } from '../../../src/flow/timetable.ts';
 import { COM } from '../../../src/mysql/command.ts';
 import { STATUS } from '../../../src/mysql/packet.ts';
 import { SchemaPerCopy } from '../../../src/replay/accounts/schema-per-copy.ts';
-import { CommandKinds } from '../../../src/replay/choice/kinds.ts';
+import { CommandKinds } from '../../../src/replay/choice/command-kinds.ts';
 import { Selection, type SelectionChoices } from '../../../src/replay/choice/selection.ts';
 import { poolShare } from '../../../src/replay/pool/pool.ts';
 import { partOf } from '../../../src/replay/share.ts';

@@ -3,7 +3,7 @@ import { mock } from 'node:test';
 import type { FlowEvent, SessionMeta } from '../../../src/flow/events.ts';
 import type { Command } from '../../../src/mysql/command.ts';
 import { type LoginOptions, Logins } from '../../../src/replay/accounts/logins.ts';
-import { CommandKinds } from '../../../src/replay/choice/kinds.ts';
+import { CommandKinds } from '../../../src/replay/choice/command-kinds.ts';
 import type { Trouble } from '../../../src/replay/engine/contact.ts';
 import { Engine } from '../../../src/replay/engine/engine.ts';
 import type { EngineOptions } from '../../../src/replay/engine/options.ts';

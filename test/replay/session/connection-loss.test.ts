@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isNoRoom, loginLostBy, wasOfTheMoment } from '../../../src/replay/session/ends.ts';
+import { isNoRoom, loginLostBy, wasOfTheMoment } from '../../../src/replay/session/connection-loss.ts';
 
 test('want of room is what others have to go first for: limits by the hour are none of it', () => {
   const limit = (what: string) => `User 'app' has exceeded the '${what}' resource (current value: 5)`;
