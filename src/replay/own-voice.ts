@@ -96,12 +96,12 @@ export class OwnVoice implements Voice {
 
   greeted(nonce: Uint8Array): void {
     this.#meet(nonce, OURS, CAPTURED);
-    this.#look();
+    this.#tellIfFound();
   }
 
   heardSession({ nonce }: SessionMeta): void {
     if (nonce !== undefined) this.#meet(nonce, CAPTURED, OURS);
-    this.#look();
+    this.#tellIfFound();
   }
 
   said(packet: Uint8Array): void {
@@ -112,14 +112,14 @@ export class OwnVoice implements Voice {
       Atomics.store(words, at, hash);
       Atomics.store(words, at + 1, this.#stamp());
     }
-    this.#look();
+    this.#tellIfFound();
   }
 
   heard({ client }: SessionMeta, packet: Uint8Array): void {
     // Only a statement of about the mark's length is searched: searching all of them would cost time.
     if (this.#isLongAsMark(packet.length) && includes(packet, this.#mark)) this.#find('mark');
     if (this.#compares && this.#ours.has(client.text)) this.#compare(packet);
-    this.#look();
+    this.#tellIfFound();
   }
 
   /** Whether statements are compared: not where the mark does better, or nobody's address is a target's. */
@@ -169,7 +169,7 @@ export class OwnVoice implements Voice {
   }
 
   /** Another thread may have found it. */
-  #look(): void {
+  #tellIfFound(): void {
     const found = Atomics.load(this.#words, FOUND);
     if (found === 0 || this.#told) return;
     this.#told = true;

@@ -4,7 +4,7 @@ import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
 import { type Destination, ONLY } from './mappings.ts';
 import type { Outcome } from './outcome.ts';
-import type { EarlySession } from './session/before-window.ts';
+import type { SessionBeforeWindow } from './session/before-window.ts';
 
 /** Slots let go at the head of the queue before it is cut. */
 const CUT_SLOTS = 1024;
@@ -26,7 +26,7 @@ export class RecordedSession<Copy = unknown> {
   /** When it is scheduled to connect. */
   readonly openAt: CaptureNs;
   /** What it had before the part that is replayed; undefined: that begins with it. */
-  readonly early: EarlySession | undefined;
+  readonly beforeWindow: SessionBeforeWindow | undefined;
   /** Which target it goes to. */
   readonly destination: Destination;
   copies: Copy[] = [];
@@ -61,14 +61,14 @@ export class RecordedSession<Copy = unknown> {
     meta: SessionMeta,
     openAt = meta.at,
     times?: SessionTimes,
-    early?: EarlySession,
+    beforeWindow?: SessionBeforeWindow,
     destination = ONLY,
   ) {
     this.meta = meta;
     this.destination = destination;
     this.openAt = openAt;
     this.#times = times;
-    this.early = early;
+    this.beforeWindow = beforeWindow;
   }
 
   /** Commands or answers were missed: answers to the commands so far that are not known yet never will be. */

@@ -1,6 +1,6 @@
 import type { MonotonicMs } from '../../time.ts';
 import { RECONNECT_MS } from '../session/recovery.ts';
-import { Turns } from './recorded-concurrency.ts';
+import { RecordedConcurrency } from './recorded-concurrency.ts';
 
 /** So much of a second's connections may go out at one moment, ms' worth: what a timer that is late has to make up for. */
 const BURST_MS = 50;
@@ -52,7 +52,7 @@ interface Stand {
   due: MonotonicMs;
   /** … and among those of one moment. */
   tie: number;
-  at: 'recording' | 'turns' | 'queue' | 'place' | 'inside';
+  at: 'recording' | 'concurrency' | 'queue' | 'place' | 'inside';
   /** Since when it waits … */
   since: MonotonicMs;
   /** (how often `letIn` had looked by then) */
@@ -72,7 +72,7 @@ interface Stand {
  * Pure: time comes in as an argument. Whatever changes here, `letIn` is to be called behind it, and at `nextAt`.
  */
 export class Admission {
-  readonly #turns: Turns<Stand>;
+  readonly #concurrency: RecordedConcurrency<Stand>;
   readonly #stands = new Map<Entrant, Stand>();
   /** In order; the first `#head` slots are empty. */
   #queue: (Stand | undefined)[] = [];
@@ -80,7 +80,7 @@ export class Admission {
   /** Who has a place and lost its connection, and wants another. */
   #returning: Entrant[] = [];
   #begun = 0;
-  #turned = 0;
+  #queued = 0;
   #passes = 0;
   readonly #mostOpen: number;
   #open = 0;
@@ -101,7 +101,7 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     const { copies, asRecorded, mostOpen = Infinity, perSecond = Infinity, seed = 0 } = options;
-    this.#turns = new Turns(copies, asRecorded);
+    this.#concurrency = new RecordedConcurrency(copies, asRecorded);
     this.#mostOpen = mostOpen;
     this.#perMs = perSecond / 1_000;
     this.#mostTokens = Math.max(1, this.#perMs * BURST_MS);
@@ -110,13 +110,13 @@ export class Admission {
 
   /** From now on no more connections of a copy than were open in the recording, or, for those to come, as many as are due. */
   set asRecorded(asRecorded: boolean) {
-    this.#turns.applies = asRecorded;
+    this.#concurrency.applies = asRecorded;
   }
 
   /** A recorded session began, of which `who` is a copy. */
   began(who: Entrant): void {
     const { copy } = who;
-    const most = this.#turns.began(copy);
+    const most = this.#concurrency.began(copy);
     const nth = this.#begun++;
     this.#stands.set(who, {
       who,
@@ -134,7 +134,7 @@ export class Admission {
 
   /** A recorded session of which this copy runs ended. */
   ended(copy: number): void {
-    this.#turns.ended(copy);
+    this.#concurrency.ended(copy);
   }
 
   /** It is due. */
@@ -142,8 +142,8 @@ export class Admission {
     const stand = this.#stands.get(who);
     if (stand === undefined) return;
     stand.due = due;
-    stand.at = 'turns';
-    this.#queueAll(this.#turns.take(stand), now);
+    stand.at = 'concurrency';
+    this.#queueAll(this.#concurrency.take(stand), now);
   }
 
   /** It has a place, and wants another connection. */
@@ -193,8 +193,8 @@ export class Admission {
     stand.at = 'recording';
     if (at === 'inside') this.#inside--;
     if (at === 'inside' || at === 'place') this.#open--;
-    if (at === 'turns') this.#queueAll(this.#turns.leave(stand), now);
-    else if (at !== 'recording') this.#queueAll(this.#turns.over(copy), now);
+    if (at === 'concurrency') this.#queueAll(this.#concurrency.leave(stand), now);
+    else if (at !== 'recording') this.#queueAll(this.#concurrency.over(copy), now);
   }
 
   /** Somebody waits for a place, and not only for the next moment to connect. */
@@ -253,7 +253,7 @@ export class Admission {
 
   #queueAll(stands: readonly Stand[], now: MonotonicMs): void {
     for (const stand of stands) {
-      stand.tie = this.#turns.applies ? this.#turned++ : stand.who.recorded.meta.id;
+      stand.tie = this.#concurrency.applies ? this.#queued++ : stand.who.recorded.meta.id;
       stand.since = now;
       stand.pass = this.#passes;
       this.#enqueue(stand);

@@ -6,8 +6,8 @@ import type { LoginPlan } from '../accounts/logins.ts';
 import { type Destination, ONLY } from '../mappings.ts';
 import { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
-import { EarlySession } from '../session/before-window.ts';
-import { look, remappedPacket, rewrittenPacket } from '../session/rewrite.ts';
+import { SessionBeforeWindow } from '../session/before-window.ts';
+import { remappedPacket, rewrittenPacket, screen } from '../session/rewrite.ts';
 import { counts, type Share } from '../share.ts';
 import type { Observers } from './observers.ts';
 import type { EngineOptions } from './options.ts';
@@ -33,12 +33,12 @@ export interface IntakeOwner {
 /** Why a session of a server that no mapping names is skipped. */
 const OTHER_SERVER = 'other-server';
 
-/** Where a session begins in the replayed part of the recording; `early`: what it had by then. */
+/** Where a session begins in the replayed part of the recording; `before`: what it had by then. */
 interface Beginning {
   at: CaptureNs;
   loggedInAt: CaptureNs;
   destination: Destination;
-  early?: EarlySession | undefined;
+  before?: SessionBeforeWindow | undefined;
 }
 
 /**
@@ -54,7 +54,7 @@ export class Intake {
   /** Recorded sessions of which no copy runs. */
   readonly #skipped = new Map<number, { meta: SessionMeta; cause: string }>();
   /** Those that began before the window, and have not reached it. */
-  readonly #early = new Map<number, EarlySession>();
+  readonly #beforeWindow = new Map<number, SessionBeforeWindow>();
   #windowBegun: boolean;
 
   constructor(options: EngineOptions, share: Share, observers: Observers, owner: IntakeOwner) {
@@ -91,7 +91,7 @@ export class Intake {
 
   /** Nothing more comes. */
   finish(): void {
-    for (const { meta } of this.#early.values()) this.#tellSkipped(meta, 'out-of-window');
+    for (const { meta } of this.#beforeWindow.values()) this.#tellSkipped(meta, 'out-of-window');
     for (const { meta } of this.#skipped.values()) this.#tellCovered(meta);
   }
 
@@ -99,14 +99,14 @@ export class Intake {
   #beginWindow(from: CaptureNs): void {
     this.#windowBegun = true;
     this.#owner.windowBegins(from);
-    for (const early of this.#early.values()) {
-      if (this.#isCounted(early.meta)) continue;
-      const destination = this.#destinationOf(early.meta);
-      if (early.isKnown && destination !== undefined)
-        this.#schedule(early.meta, early.plan, { at: from, loggedInAt: from, destination, early });
-      else this.#tellSkipped(early.meta, 'out-of-window');
+    for (const before of this.#beforeWindow.values()) {
+      if (this.#isCounted(before.meta)) continue;
+      const destination = this.#destinationOf(before.meta);
+      if (before.isKnown && destination !== undefined)
+        this.#schedule(before.meta, before.plan, { at: from, loggedInAt: from, destination, before });
+      else this.#tellSkipped(before.meta, 'out-of-window');
     }
-    this.#early.clear();
+    this.#beforeWindow.clear();
   }
 
   /** The recording ends for this run: so do all sessions that are open. */
@@ -144,7 +144,7 @@ export class Intake {
         break;
       }
       case 'close': {
-        if (this.#early.delete(session.id)) this.#tellSkipped(session, 'out-of-window');
+        if (this.#beforeWindow.delete(session.id)) this.#tellSkipped(session, 'out-of-window');
         if (this.#skipped.delete(session.id)) this.#tellCovered(session);
         const recorded = this.#recorded.get(session.id);
         if (recorded !== undefined) this.#close(recorded, event.how, event.at);
@@ -159,7 +159,7 @@ export class Intake {
     this.#options.selection?.lost(meta);
     const recorded = this.#recorded.get(meta.id);
     if (recorded !== undefined) this.#owner.missed(recorded);
-    else this.#early.get(meta.id)?.lost();
+    else this.#beforeWindow.get(meta.id)?.lost();
   }
 
   #close(recorded: RecordedSession<ReplayedSession>, how: CloseHow, at: CaptureNs): void {
@@ -209,26 +209,26 @@ export class Intake {
     meta.login = plan.recorded;
     if (plan.adoption !== undefined) meta.capabilities = plan.recorded.capabilities;
     if (this.#windowBegun) this.#schedule(meta, plan, { at: meta.at, loggedInAt, destination });
-    else this.#early.set(meta.id, this.#earlySession(meta, plan));
+    else this.#beforeWindow.set(meta.id, this.#sessionBefore(meta, plan));
   }
 
-  #earlySession(meta: SessionMeta, plan: LoginPlan): EarlySession {
+  #sessionBefore(meta: SessionMeta, plan: LoginPlan): SessionBeforeWindow {
     const { schemaPerCopy, copies } = this.#options;
-    if (schemaPerCopy === undefined) return new EarlySession(meta, plan);
+    if (schemaPerCopy === undefined) return new SessionBeforeWindow(meta, plan);
     const schemas = Array.from({ length: copies }, (_, copy) => schemaPerCopy.of(copy));
-    return new EarlySession(meta, plan, schemas);
+    return new SessionBeforeWindow(meta, plan, schemas);
   }
 
   /** `plan`: undefined where no protocol is known. */
   #schedule(meta: SessionMeta, plan: LoginPlan | undefined, beginning: Beginning): void {
-    const { at, loggedInAt, early, destination } = beginning;
+    const { at, loggedInAt, before, destination } = beginning;
     const { timetable } = this.#options.timing ?? {};
     const times = timetable === undefined ? undefined : new SessionTimes(timetable, at, loggedInAt);
     const recorded = new RecordedSession<ReplayedSession>(
       meta,
       timetable?.openAt(at) ?? at,
       times,
-      early,
+      before,
       destination,
     );
     this.#recorded.set(meta.id, recorded);
@@ -271,32 +271,32 @@ export class Intake {
     command: Command,
     recorded: RecordedSession<ReplayedSession> | undefined,
   ): string | undefined {
-    const early = recorded === undefined ? this.#early.get(meta.id) : undefined;
-    if (early === undefined && recorded === undefined) return undefined;
+    const before = recorded === undefined ? this.#beforeWindow.get(meta.id) : undefined;
+    if (before === undefined && recorded === undefined) return undefined;
     const { rules, orderBy, selection } = this.#options;
     if (rules !== undefined) command.packet = rewrittenPacket(command, rules);
     orderBy?.of(meta, command);
     const verdict = selection?.select(meta, command);
-    if (early === undefined) {
+    if (before === undefined) {
       if (verdict?.copies === 'not-first') command.onlyFirst = verdict.cause;
-      return look(command) ?? (verdict?.copies === 'all' ? verdict.cause : undefined);
+      return screen(command) ?? (verdict?.copies === 'all' ? verdict.cause : undefined);
     }
     // No session is to be set up by what would not have been sent.
     command.onlyFirst = verdict?.cause;
-    if (command.expect === EXPECT.none && verdict === undefined) early.learn(command);
+    if (command.expect === EXPECT.none && verdict === undefined) before.learn(command);
     return 'out-of-window';
   }
 
   #replied(meta: SessionMeta, command: Command): void {
     const recorded = this.#recorded.get(meta.id);
-    const early = recorded === undefined ? this.#early.get(meta.id) : undefined;
-    if (recorded === undefined && early === undefined) return;
+    const before = recorded === undefined ? this.#beforeWindow.get(meta.id) : undefined;
+    if (recorded === undefined && before === undefined) return;
     this.#options.selection?.replied(meta, command);
     if (recorded !== undefined) {
       this.#owner.replied(recorded, command);
       return;
     }
     this.#options.orderBy?.replied(meta, command);
-    if (command.onlyFirst === undefined) early?.learn(command);
+    if (command.onlyFirst === undefined) before?.learn(command);
   }
 }

@@ -1,5 +1,5 @@
-/** What a recorded concurrency is kept by: one slot a session. */
-export interface Turn {
+/** One session that may wait. */
+export interface Slot {
   readonly copy: number;
   /** Its place in the order in which sessions were read. */
   readonly nth: number;
@@ -8,15 +8,15 @@ export interface Turn {
 }
 
 /**
- * Whose turn it is where nothing else paces it (`--speed max`): a session goes when no more of its copy are under way than
+ * Keeps to the recorded concurrency where nothing else paces a run (`--speed max`): a session goes when no more of its copy are under way than
  * were open in the recording when it began. So 10,000 short sessions, one after the other in the recording, stay one
  * after the other, and the target never sees more connections at once than N times what production saw.
  *
  * It cannot wait for ever: were there more open, then one of them ended before this one began, its end has been read,
  * and it is on its way there.
  */
-export class Turns<T extends Turn> {
-  /** Whether anybody waits for a turn at all. */
+export class RecordedConcurrency<T extends Slot> {
+  /** Whether sessions wait at all. */
   applies: boolean;
   readonly #copies: {
     /** Sessions under way now. */
@@ -31,7 +31,7 @@ export class Turns<T extends Turn> {
     this.#copies = Array.from({ length: copies }, () => ({ open: 0, recordedOpen: 0, queue: [] }));
   }
 
-  /** A recorded session began, of which this copy runs. Returns the `most` of its turn. */
+  /** A recorded session began, of which this copy runs. Returns the `most` of its slot. */
   began(copy: number): number {
     return ++this.#copies[copy].recordedOpen;
   }
@@ -41,29 +41,29 @@ export class Turns<T extends Turn> {
     this.#copies[copy].recordedOpen--;
   }
 
-  /** `turn` comes up: answers whose turn it is now, it or those before it. */
-  take(turn: T): T[] {
-    const { queue } = this.#copies[turn.copy];
+  /** The session of `slot` is due. Returns those that may go now, it or those before it. */
+  take(slot: T): T[] {
+    const { queue } = this.#copies[slot.copy];
     let at = queue.length;
-    // Behind those that were read before it: mostly the end.
-    while (at > 0 && queue[at - 1].nth > turn.nth) at--;
-    if (at === queue.length) queue.push(turn);
-    else queue.splice(at, 0, turn);
-    return this.#next(turn.copy);
+    // After those that were read before it: mostly the end.
+    while (at > 0 && queue[at - 1].nth > slot.nth) at--;
+    if (at === queue.length) queue.push(slot);
+    else queue.splice(at, 0, slot);
+    return this.#next(slot.copy);
   }
 
-  /** One that had its turn is over: answers whose turn it is now. */
+  /** One that went is over. Returns those that may go now. */
   over(copy: number): T[] {
     this.#copies[copy].open--;
     return this.#next(copy);
   }
 
-  /** One that waited for its turn is over. */
-  leave(turn: T): T[] {
-    const { queue } = this.#copies[turn.copy];
-    const at = queue.indexOf(turn);
+  /** One that waited is over. Returns those that may go now. */
+  leave(slot: T): T[] {
+    const { queue } = this.#copies[slot.copy];
+    const at = queue.indexOf(slot);
     if (at >= 0) queue.splice(at, 1);
-    return this.#next(turn.copy);
+    return this.#next(slot.copy);
   }
 
   #next(index: number): T[] {

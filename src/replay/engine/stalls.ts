@@ -38,7 +38,7 @@ export class StallWatch {
     this.#options = options;
     this.#lookedAt = options.now();
     options.load?.();
-    this.#timer = setInterval(() => this.#look(), TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
   /** How long this process has stood still so far, the stall that is just over included. Never less than before. */
@@ -53,10 +53,10 @@ export class StallWatch {
 
   close(): void {
     clearInterval(this.#timer);
-    this.#look();
+    this.#tick();
   }
 
-  #look(): void {
+  #tick(): void {
     const { now: nowOf, isFull, load, stalled } = this.#options;
     const now = nowOf();
     const stallMs = this.#stallAt(now);

@@ -71,7 +71,7 @@ export function changeTo(plan: LoginPlan, done: LoginDone, secure: boolean): Use
  * the role that was chosen last; older servers of MySQL's do not know the statement, and newer ones do not need it.
  */
 export function beforeChange({ capabilities, isMariaDb }: LoginDone): Uint8Array[] {
-  return isMariaDb ? [ours('SET ROLE NONE', capabilities)] : [];
+  return isMariaDb ? [injected('SET ROLE NONE', capabilities)] : [];
 }
 
 /**
@@ -83,14 +83,14 @@ export function afterCleaning({ capabilities }: LoginDone): Uint8Array[] {
   if (has(capabilities, CLIENT.ignoreSpace))
     statements.push("SET sql_mode = CONCAT(@@sql_mode, ',IGNORE_SPACE')");
   if (has(capabilities, CLIENT.interactive)) statements.push('SET wait_timeout = @@interactive_timeout');
-  return statements.map((sql) => ours(sql, capabilities));
+  return statements.map((sql) => injected(sql, capabilities));
 }
 
 /** Has a row where a login runs init_connect: that nothing but a login can bring back. */
 export function asksForInitConnect({ capabilities }: LoginDone): Uint8Array {
-  return ours("SELECT 1 FROM DUAL WHERE @@global.init_connect <> ''", capabilities);
+  return injected("SELECT 1 FROM DUAL WHERE @@global.init_connect <> ''", capabilities);
 }
 
-function ours(sql: string, capabilities: number): Uint8Array {
+function injected(sql: string, capabilities: number): Uint8Array {
   return queryPacket(Buffer.from(sql), has(capabilities, CLIENT.queryAttributes));
 }

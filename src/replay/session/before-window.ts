@@ -12,7 +12,7 @@ import { NOT_YET_PREPARED, namesStatement } from './statements.ts';
  * A session that began before the part of the recording that a run replays: what it had set up on its connection by then,
  * learnt from its recorded commands, none of which is sent.
  */
-export class EarlySession {
+export class SessionBeforeWindow {
   readonly meta: SessionMeta;
   readonly plan: LoginPlan;
   /** The names of each copy's schemas; undefined: all copies have the same. */

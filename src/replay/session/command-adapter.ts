@@ -12,25 +12,25 @@ import { type LongDataLost, namesStatement, type Statements } from './statements
 import { showsAttributes, Translation } from './translation.ts';
 
 /** Why a command is not sent: it is skipped by a name, or what it needs was lost. */
-export type Unfit = { skipped: string } | { lost: LostCause };
+export type NotSent = { skipped: string } | { lost: LostCause };
 
-const LACKS_FILE: Unfit = { skipped: 'local-infile' };
-const SKIPPED_KILL: Unfit = { skipped: 'kill' };
-const UNTRANSLATABLE: Unfit = { skipped: 'untranslatable' };
+const LACKS_FILE: NotSent = { skipped: 'local-infile' };
+const SKIPPED_KILL: NotSent = { skipped: 'kill' };
+const UNTRANSLATABLE: NotSent = { skipped: 'untranslatable' };
 /** Prepared before the recording began, and no snapshot tells as what; or its id was in an answer that is missing. */
-const UNKNOWN_STATEMENT: Unfit = { skipped: 'unknown-statement' };
+const UNKNOWN_STATEMENT: NotSent = { skipped: 'unknown-statement' };
 /** Executed before the recording began, or in what is missing of it, when its client told the types of its parameters, and no more since. */
-const UNKNOWN_TYPES: Unfit = { skipped: 'unknown-types' };
-const LACKS_LONG_DATA: Readonly<Record<LongDataLost, Unfit>> = {
+const UNKNOWN_TYPES: NotSent = { skipped: 'unknown-types' };
+const LACKS_LONG_DATA: Readonly<Record<LongDataLost, NotSent>> = {
   connection: { lost: 'reset' },
   capture: { skipped: 'long-data' },
 };
 const NO_OCTETS = new Uint8Array(0);
-const UNPREPARED: Unfit = { lost: 'unprepared' };
+const UNPREPARED: NotSent = { lost: 'unprepared' };
 
 /** Makes the commands of one recorded session, all but COM_CHANGE_USER, fit for one connection to the target. */
-export class Fitting {
-  /** What the command last made fit was made into, where it is several; the first of them is what `fit` answered. */
+export class CommandAdapter {
+  /** What the command last adapted was made into, where it is several; the first of them is what `adapt` returned. */
   parts: BulkParts | undefined;
   readonly #session: SessionMeta;
   readonly #joinedLate: boolean;
@@ -43,20 +43,20 @@ export class Fitting {
   }
 
   /** A command of ours, made in the form of the recorded ones: all that we send can be said to every target. */
-  ours(packet: Uint8Array, com: number): Uint8Array {
+  injected(packet: Uint8Array, com: number): Uint8Array {
     return this.#translation.packet(packet, com) ?? packet;
   }
 
   /** What to send for `command`, which names one of `statements` where these are given. */
-  fit(command: Command, statements: Statements | undefined): Uint8Array | Unfit {
+  adapt(command: Command, statements: Statements | undefined): Uint8Array | NotSent {
     // Its answer was decoded since it was scheduled, and shows a command that we cannot carry out.
     if (lacksFile(command)) return LACKS_FILE;
-    if (statements !== undefined) return this.#fitStatement(command, statements);
+    if (statements !== undefined) return this.#adaptStatement(command, statements);
     return this.#translation.packet(command.packet, command.com) ?? UNTRANSLATABLE;
   }
 
   /** The same for one that `mayKill`; `find` answers the target's number of the connection that was recorded by another. */
-  fitKill(command: Command, find: (connectionId: number) => number | undefined): Uint8Array | Unfit {
+  adaptKill(command: Command, find: (connectionId: number) => number | undefined): Uint8Array | NotSent {
     const aimed = withTargetOfKill(command, find);
     return aimed === undefined
       ? SKIPPED_KILL
@@ -73,7 +73,7 @@ export class Fitting {
     return commandPacket([COM.stmtReset, id, id >>> 8, id >>> 16, id >>> 24], NO_OCTETS);
   }
 
-  #fitStatement(command: Command, statements: Statements): Uint8Array | Unfit {
+  #adaptStatement(command: Command, statements: Statements): Uint8Array | NotSent {
     const attributes = this.#hasAttributes(command);
     if (this.#joinedLate && !statements.has(command)) return UNKNOWN_STATEMENT;
     if (statements.isUnknown(command)) return UNKNOWN_STATEMENT;

@@ -4,7 +4,7 @@ import { STATUS } from '../../mysql/packet.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
 import type { Adoption } from '../accounts/adoption.ts';
-import type { EarlySession } from './before-window.ts';
+import type { SessionBeforeWindow } from './before-window.ts';
 import {
   adoptedState,
   learn,
@@ -53,8 +53,8 @@ export class Holdings {
   }
 
   /** The session had this before the part of the recording that is replayed. What cannot be given to copy `copy` is added to `lost`. */
-  beginFrom(early: EarlySession, copy: number, lost: Set<StateLost>): void {
-    this.#state = early.begin(copy, lost);
+  beginFrom(before: SessionBeforeWindow, copy: number, lost: Set<StateLost>): void {
+    this.#state = before.begin(copy, lost);
   }
 
   /** The session had this before the recording began. */

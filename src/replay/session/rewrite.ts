@@ -10,7 +10,7 @@ import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts'
  * Why a command must not be sent to another server than the one it was made for; undefined: it may. Notes what of its text
  * matters later: to be called once for each command, whatever the number of its copies.
  */
-export function look(command: Command): string | undefined {
+export function screen(command: Command): string | undefined {
   const { com, packet } = command;
   if (com === COM.shutdown) return 'shutdown';
   if (com === COM.processKill) command.mayKill = true;

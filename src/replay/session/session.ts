@@ -229,9 +229,9 @@ export class SessionReplay implements GatedSession, UplinkSession {
   // What the uplink tells.
 
   rebuildSteps(isFirst: boolean, lost: Set<StateLost>): readonly RebuildStep[] {
-    const { early } = this.recorded;
+    const { beforeWindow } = this.recorded;
     const { adoption } = this.#uplink.plan;
-    if (isFirst && early !== undefined) this.#holdings.beginFrom(early, this.copy, lost);
+    if (isFirst && beforeWindow !== undefined) this.#holdings.beginFrom(beforeWindow, this.copy, lost);
     else if (isFirst && adoption !== undefined) this.#holdings.adopt(adoption);
     return this.#holdings.rebuildSteps();
   }
@@ -273,16 +273,16 @@ export class SessionReplay implements GatedSession, UplinkSession {
     const script = this.#script;
     const inFlight = script.current;
     if (inFlight === undefined) return;
-    const { fitting, connection } = this.#uplink;
-    const parts = fitting?.parts;
-    if (fitting !== undefined && parts !== undefined) {
+    const { adapter, connection } = this.#uplink;
+    const parts = adapter?.parts;
+    if (adapter !== undefined && parts !== undefined) {
       const next = parts.answered(reply);
       if (next !== undefined) {
         connection?.write(next, EXPECT.result);
         return;
       }
       reply = parts.reply;
-      fitting.parts = undefined;
+      adapter.parts = undefined;
     }
     script.current = undefined;
     this.#uplink.proved();
@@ -379,12 +379,12 @@ export class SessionReplay implements GatedSession, UplinkSession {
       this.#uplink.leave();
       return;
     }
-    const { connection, fitting } = this.#uplink;
+    const { connection, adapter } = this.#uplink;
     if (connection !== undefined && this.#gate.keepsOrder && isRolledBack(command.reply)) {
       this.#rollBack(this.#flight(command, paced, now, late), connection);
       return;
     }
-    const packet = this.#fit(command);
+    const packet = this.#adapt(command);
     if (packet === undefined || connection === undefined) {
       this.#script.thinkFrom(now);
       return;
@@ -398,7 +398,7 @@ export class SessionReplay implements GatedSession, UplinkSession {
       const pin = pins === undefined ? undefined : this.#pin(pins, command, inFlight.text);
       if (pin !== undefined) {
         this.#injected++;
-        connection.write(fitting?.ours(pin, COM.query) ?? pin, EXPECT.result);
+        connection.write(adapter?.injected(pin, COM.query) ?? pin, EXPECT.result);
       }
       connection.write(packet, command.expect);
       return;
@@ -426,7 +426,7 @@ export class SessionReplay implements GatedSession, UplinkSession {
    */
   #rollBack(inFlight: InFlight, connection: Connection): void {
     const { command, sent } = inFlight;
-    const reset = this.#uplink.fitting?.leaveOut(command, this.#holdings.statements);
+    const reset = this.#uplink.adapter?.leaveOut(command, this.#holdings.statements);
     if (reset !== undefined) {
       this.#injected++;
       connection.write(reset, EXPECT.result);
@@ -441,7 +441,7 @@ export class SessionReplay implements GatedSession, UplinkSession {
     this.state = 'busy';
     this.busySince = sent;
     const packet = queryPacket(ROLLBACK, has(this.recorded.meta.capabilities, CLIENT.queryAttributes));
-    connection.write(this.#uplink.fitting?.ours(packet, COM.query) ?? packet, EXPECT.result);
+    connection.write(this.#uplink.adapter?.injected(packet, COM.query) ?? packet, EXPECT.result);
   }
 
   /** Whether what `command` is to be sent with shows in its recorded answer. */
@@ -454,12 +454,12 @@ export class SessionReplay implements GatedSession, UplinkSession {
   #pin(pins: Pins, command: Command, text: Command): Uint8Array | undefined {
     if (this.#holdings.setsTime) return undefined;
     this.#pinned ??= { insertId: false };
-    const inBulk = command.com === COM.stmtBulkExecute && this.#uplink.fitting?.parts === undefined;
+    const inBulk = command.com === COM.stmtBulkExecute && this.#uplink.adapter?.parts === undefined;
     return pins.before(this.recorded.meta, command, text, this.#pinned, inBulk);
   }
 
   /** What to send for `command` to this target; undefined where it was told as skipped or lost. */
-  #fit(command: Command): Uint8Array | undefined {
+  #adapt(command: Command): Uint8Array | undefined {
     if (command.com === COM.changeUser && !this.#users.isSomebodyElse) {
       const packet = this.#users.begin(command);
       if (packet !== undefined) return packet;
@@ -468,13 +468,13 @@ export class SessionReplay implements GatedSession, UplinkSession {
       this.#ledger.skipped(this, command, 'unknown-user');
       return undefined;
     }
-    const { fitting } = this.#uplink;
-    const fitted = command.mayKill
-      ? fitting?.fitKill(command, (id) => this.#target.connectionOf(id, this, command.at))
-      : fitting?.fit(command, namesStatement(command) ? this.#holdings.statements : undefined);
-    if (fitted === undefined || fitted instanceof Uint8Array) return fitted;
-    if ('skipped' in fitted) this.#ledger.skipped(this, command, fitted.skipped);
-    else this.#ledger.lost(this, command, fitted.lost, false);
+    const { adapter } = this.#uplink;
+    const adapted = command.mayKill
+      ? adapter?.adaptKill(command, (id) => this.#target.connectionOf(id, this, command.at))
+      : adapter?.adapt(command, namesStatement(command) ? this.#holdings.statements : undefined);
+    if (adapted === undefined || adapted instanceof Uint8Array) return adapted;
+    if ('skipped' in adapted) this.#ledger.skipped(this, command, adapted.skipped);
+    else this.#ledger.lost(this, command, adapted.lost, false);
     return undefined;
   }
 

@@ -10,7 +10,7 @@ import type { Stage } from '../engine/contact.ts';
 import type { LostCause } from '../outcome.ts';
 import type { Lease } from '../pool/connection.ts';
 import type { ReplayedSession, SessionPhase } from '../replayed-session.ts';
-import { Fitting } from './command-adapter.ts';
+import { CommandAdapter } from './command-adapter.ts';
 import { connectHint, isNoRoom, loginLostBy, lostBy, wasOfTheMoment } from './connection-loss.ts';
 import type { PoolClient, SessionHost, SessionLedger, SessionSchedule, SessionTarget } from './host.ts';
 import { Recovery } from './recovery.ts';
@@ -46,7 +46,7 @@ export class Uplink implements PoolClient {
   /** What the target told on login, or, since, on a COM_CHANGE_USER; undefined: it has not let us in. */
   done: LoginDone | undefined;
   /** Makes commands fit for the connection, once logged in. */
-  fitting: Fitting | undefined;
+  adapter: CommandAdapter | undefined;
   readonly #joinedLate: boolean;
   readonly #script: Script;
   readonly #schedule: SessionSchedule;
@@ -137,7 +137,7 @@ export class Uplink implements PoolClient {
   lent(done: LoginDone): void {
     this.#script.lostDetail = undefined;
     this.done = done;
-    this.fitting = new Fitting(this.session.recorded.meta, this.#joinedLate, done);
+    this.adapter = new CommandAdapter(this.session.recorded.meta, this.#joinedLate, done);
     this.#target.numbered(this.session, done.connectionId, done.nonce);
     this.#loggedIn();
   }
@@ -201,13 +201,14 @@ export class Uplink implements PoolClient {
   }
 
   #loggedIn(): void {
-    const { meta, early } = this.session.recorded;
+    const { meta, beforeWindow } = this.session.recorded;
     const { refused } = meta;
     if (wasOfTheMoment(refused)) this.leave();
     else if (refused !== undefined) {
       this.#script.lostDetail = `the target let in ${this.plan.user}, whom production had refused by error ${refused}`;
       this.finish('login-diverged');
-    } else if (this.#opened || early !== undefined || this.plan.adoption !== undefined) this.#rebuild();
+    } else if (this.#opened || beforeWindow !== undefined || this.plan.adoption !== undefined)
+      this.#rebuild();
     else {
       this.#recovery = undefined;
       this.#open();
@@ -249,7 +250,7 @@ export class Uplink implements PoolClient {
     if (step !== undefined) {
       recovery.commands++;
       session.busySince = this.#schedule.now();
-      const packet = this.fitting?.ours(step.packet, step.com);
+      const packet = this.adapter?.injected(step.packet, step.com);
       if (packet !== undefined) this.connection?.write(packet, expectOf(step.com));
       return;
     }
@@ -297,7 +298,7 @@ export class Uplink implements PoolClient {
     this.#login = undefined;
     if (this.done !== undefined) this.#target.unnumbered(session);
     this.done = undefined;
-    this.fitting = undefined;
+    this.adapter = undefined;
     session.disconnected(gaveUp ? 'timeout' : how, stage, detail);
   }
 
