@@ -59,7 +59,7 @@ export async function benchDigest({ say }: Pick<Bench, 'say'>): Promise<DigestFi
     for (let i = 0; i < ROUNDS; i++) {
       digest.push(
         cpuUs(() => {
-          digester.read(octets, 0, octets.length);
+          digester.read(octets, 0, octets.length, 0);
           digester.hash();
         }),
       );

@@ -204,6 +204,8 @@ export interface Command {
   onTrial?: boolean;
   /** Octets are missing: when it was sent, nobody knew which answer would be its own. Most such answers stay unknown. */
   unpaired?: boolean;
+  /** Whoever replays has noted how the session's texts are read where it comes (DIALECT of sql/dialect.ts); undefined: as by default. */
+  dialect?: number;
   /** Whoever replays has seen that commands before it are missing. */
   followsLoss?: boolean;
   /** Whoever replays has looked at its text: it may name a connection of the recorded server. */

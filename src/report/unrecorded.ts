@@ -55,7 +55,7 @@ export function exampleOf({ command, text, reply }: Outcome): ErrorExample {
   if (!hasText(text)) return { text: message, digest: '', digest_text: comName(command.com) };
   const octets = textOf(text.packet);
   const digester = new Digester();
-  digester.read(octets, 0, octets.length);
+  digester.read(octets, 0, octets.length, text.dialect ?? 0);
   const shown = shortened(digester.text(), MOST_CHARACTERS);
   return { text: message, digest: digester.hash(), digest_text: shown };
 }

@@ -1,11 +1,8 @@
-import {
-  firstWordAt,
-  laterStatement,
-  MOST_SQL_OCTETS,
-  statementsOf,
-  type Token,
-  textFrom,
-} from './leading.ts';
+import { FIRST } from './first-words.ts';
+import { KIND, type Scanner, SIGN } from './scanner.ts';
+import { definesRoutine, Statements } from './statements.ts';
+import { type Token, tokensFrom } from './tokens.ts';
+import { WordTable } from './word-table.ts';
 
 /** What a session holds that its next connection cannot be given back. */
 export type HeldKind =
@@ -46,84 +43,85 @@ export interface SetEffect {
 }
 
 const AT = 0x40;
+const COMMA = 0x2c;
+const OPEN = 0x28;
+const CLOSE = 0x29;
+const SEMICOLON = 0x3b;
+
+/** Tokens of a SET that are looked at; of one with more the end is unknown. */
+const MOST_TOKENS = 4096;
 
 /** Functions (and subqueries) whose value is another one on another connection, or at another time. */
 const VOLATILE =
   /^(SELECT|RAND|UUID\w*|NOW|SYSDATE|LOCALTIME\w*|CUR(RENT_)?(DATE|TIME|TIMESTAMP)|UTC_\w+|UNIX_TIMESTAMP|LAST_INSERT_ID|LAST_VALUE|NEXTVAL|ROW_COUNT|FOUND_ROWS|CONNECTION_ID|GET_LOCK|RELEASE_LOCK|SLEEP)$/;
 
+/** Functions of locks, and INTO, which gives variables a value. */
+const LOCKS = { get: 1, release: 2, releaseAll: 3, into: 4 } as const;
+const LOCK_WORDS = new WordTable(
+  new Map([
+    ['GET_LOCK', LOCKS.get],
+    ['RELEASE_LOCK', LOCKS.release],
+    ['RELEASE_ALL_LOCKS', LOCKS.releaseAll],
+    ['INTO', LOCKS.into],
+  ]),
+);
+
+const statements = new Statements();
+
 /**
- * What the statement (or statements) at [from, end) of a command change in their session; undefined for most, which cost
- * a look at their first letters and one for an `@`.
+ * What the statement (or, where `multi`, the statements) at [from, end) of a command, of a session of this `dialect`, change in their
+ * session; undefined for most, which cost a look at their first words and one for an `@`.
  */
-export function effectsOf(octets: Uint8Array, from: number, multi: boolean): Effect[] | undefined {
-  const at = firstWordAt(octets, from);
-  if (!mayMatter(octets, at) && !assigns(octets, at) && !(multi && laterStatement(octets, at, mayMatter)))
+export function effectsOf(
+  octets: Uint8Array,
+  from: number,
+  multi: boolean,
+  dialect: number,
+): Effect[] | undefined {
+  statements.begin(octets, from, octets.length, dialect);
+  const words = look(multi);
+  if ((words & FIRST.effects) === 0 && !assigns(octets, from, (words & FIRST.calls) !== 0)) {
+    statements.release();
     return undefined;
-  const text = textFrom(octets, from);
+  }
   const effects: Effect[] = [];
-  const statements = statementsOf(text);
-  for (const tokens of statements) {
+  let count = 0;
+  statements.begin(octets, from, octets.length, dialect);
+  while (statements.next()) {
+    count++;
     // What follows, to the end, is its body.
-    if (definesRoutine(tokens)) break;
-    addEffects(tokens, effects);
+    const { first, from: at, scanner } = statements;
+    if ((first & FIRST.defines) !== 0 && definesRoutine(octets, at, octets.length, scanner.dialect)) break;
+    addEffects(from, effects);
   }
+  statements.release();
   const last = effects.at(-1);
-  if (last?.type === 'set') {
-    if (from + text.length < octets.length) last.complete = false;
-    last.alone = statements.length === 1;
-  }
+  if (last?.type === 'set') last.alone = count === 1;
   return effects.length > 0 ? effects : undefined;
 }
 
-const ROUTINES = /^(?:PROCEDURE|FUNCTION|TRIGGER|EVENT|PACKAGE)$/;
-
-function definesRoutine(tokens: Token[]): boolean {
-  if (tokens[0].text !== 'CREATE' && tokens[0].text !== 'ALTER') return false;
-  const body = tokens.findIndex(({ text }) => text === 'BEGIN' || text === '(' || text === 'AS');
-  return tokens
-    .slice(1, body < 0 ? undefined : body)
-    .some(({ kind, text }) => kind === 'word' && ROUTINES.test(text));
-}
-
-/** Whether the word at `at` can begin a statement that matters here. Reads past the end are undefined, and no letters. */
-function mayMatter(octets: Uint8Array, at: number): boolean {
-  const second = octets[at + 1] | 0x20;
-  switch (octets[at] | 0x20) {
-    // SET, and SELECT GET_LOCK( or RELEASE_…
-    case 0x73: {
-      if (second !== 0x65) return false;
-      if ((octets[at + 2] | 0x20) === 0x74) return true;
-      let next = at + 6;
-      while (octets[next] <= 0x20) next++;
-      const letter = octets[next] | 0x20;
-      return (letter === 0x67 || letter === 0x72) && (octets[next + 1] | 0x20) === 0x65;
+/** FIRST flags of the first words; FIRST.effects of a SELECT where a function of locks is behind it. */
+function look(multi: boolean): number {
+  let words = 0;
+  while (statements.next()) {
+    const { scanner, first } = statements;
+    words |= first;
+    if ((first & FIRST.selects) !== 0) {
+      scanner.next();
+      if (lockWordAt(scanner) !== 0) words |= FIRST.effects;
     }
-    // USE and UNLOCK, but not UPDATE; CREATE, but not CALL or COMMIT; DROP, DEALLOCATE, DO, but not DELETE.
-    case 0x75:
-      return second !== 0x70;
-    case 0x63:
-      return second === 0x72;
-    case 0x64:
-      return second !== 0x65 || (octets[at + 2] | 0x20) !== 0x6c;
-    // LOCK, PREPARE, FLUSH.
-    case 0x6c:
-      return second === 0x6f && (octets[at + 2] | 0x20) === 0x63;
-    case 0x70:
-      return second === 0x72;
-    case 0x66:
-      return second === 0x6c;
-    // An executable comment.
-    case 0x2f:
-      return true;
-    default:
-      return false;
+    if (!multi) break;
   }
+  return words;
 }
 
-/** Whether a user variable seems to be given a value: `@x :=`, INTO @x, or any in a CALL. */
-function assigns(octets: Uint8Array, from: number): boolean {
+function lockWordAt({ kind, octets, from, to, hash }: Scanner): number {
+  return kind === KIND.word ? LOCK_WORDS.find(octets, from, to, hash) : 0;
+}
+
+/** Whether a user variable seems to be given a value: `@x :=`, INTO @x, or, where one `calls`, any in a CALL. */
+function assigns(octets: Uint8Array, from: number, calls: boolean): boolean {
   for (let at = octets.indexOf(AT, from); at >= 0; at = octets.indexOf(AT, at + 1)) {
-    if (at > from + MOST_SQL_OCTETS) return false;
     let end = at + 1;
     while (isNameOctet(octets[end])) end++;
     while (octets[end] <= 0x20) end++;
@@ -133,7 +131,7 @@ function assigns(octets: Uint8Array, from: number): boolean {
     const octet = octets[before] | 0x20;
     // The `o` of INTO; the bracket or comma in front of an argument.
     if (octet === 0x6f && (octets[before - 1] | 0x20) === 0x74) return true;
-    if ((octet === 0x28 || octet === 0x2c) && (octets[from] | 0x20) === 0x63) return true;
+    if (calls && (octet === 0x28 || octet === 0x2c)) return true;
   }
   return false;
 }
@@ -150,16 +148,23 @@ function isNameOctet(octet: number): boolean {
   );
 }
 
-function addEffects(tokens: Token[], effects: Effect[]): void {
-  const word = (i: number) => (tokens[i]?.kind === 'word' ? tokens[i].text : '');
-  let first = 0;
-  while (tokens[first]?.text === '(') first++;
-  switch (word(first)) {
-    case 'SET':
-      addSet(tokens, effects);
+/** `textAt`: where the text of all statements begins. */
+function addEffects(textAt: number, effects: Effect[]): void {
+  const { scanner, first } = statements;
+  if ((first & FIRST.effects) === 0 || scanner.isWord('DO')) {
+    addFunctions(scanner, (first & FIRST.calls) !== 0, effects);
+    return;
+  }
+  const tokens = tokensFrom(scanner, MOST_TOKENS);
+  const word = (i: number) => (tokens[i]?.kind === KIND.word ? tokens[i].text : '');
+  switch (word(0)) {
+    case 'SET': {
+      const isWhole = scanner.kind === KIND.end || scanner.kind === SEMICOLON;
+      addSet(tokens, textAt, isWhole, effects);
       return;
+    }
     case 'USE':
-      if (tokens[1] !== undefined) effects.push({ type: 'schema', schema: nameOf(tokens[1]) });
+      if (tokens[1] !== undefined) effects.push({ type: 'schema', schema: nameOf(tokens[1], scanner) });
       return;
     case 'CREATE':
       addTemporaryTable(tokens, effects);
@@ -183,29 +188,38 @@ function addEffects(tokens: Token[], effects: Effect[]): void {
       return;
     case 'UNLOCK':
       effects.push({ type: 'free', kind: 'lock', name: 'tables' });
-      return;
-    default:
-      addFunctions(tokens, word(first) === 'CALL', effects);
   }
 }
 
 /** GET_LOCK, RELEASE_LOCK and RELEASE_ALL_LOCKS; user variables that are given a value. */
-function addFunctions(tokens: Token[], isCall: boolean, effects: Effect[]): void {
+function addFunctions(scanner: Scanner, isCall: boolean, effects: Effect[]): void {
   let into = false;
-  for (let i = 0; i < tokens.length; i++) {
-    const { text, kind } = tokens[i];
-    if (kind === 'word') {
-      into = text === 'INTO';
-      if (tokens[i + 1]?.text !== '(') continue;
-      const name = `(${tokens[i + 2]?.text}`;
-      if (text === 'GET_LOCK') effects.push({ type: 'hold', kind: 'lock', name });
-      else if (text === 'RELEASE_LOCK') effects.push({ type: 'free', kind: 'lock', name });
-      else if (text === 'RELEASE_ALL_LOCKS') effects.push({ type: 'free', kind: 'lock' });
-    } else if (kind === 'variable' && !text.startsWith('@@')) {
-      if (into || isCall || tokens[i + 1]?.text === ':=')
-        effects.push({ type: 'hold', kind: 'user-variable', name: text });
-    } else if (text !== ',') into = false;
+  while (scanner.kind !== KIND.end && scanner.kind !== SEMICOLON) {
+    const { kind } = scanner;
+    if (kind === KIND.word) {
+      const word = lockWordAt(scanner);
+      into = word === LOCKS.into;
+      scanner.next();
+      if (word !== 0 && !into && scanner.kind === OPEN) addLock(word, scanner, effects);
+    } else if (kind === KIND.variable) {
+      const [name] = tokensFrom(scanner, 1);
+      if (into || isCall || scanner.kind === SIGN.assign)
+        effects.push({ type: 'hold', kind: 'user-variable', name: name.text });
+    } else {
+      into &&= kind === COMMA;
+      scanner.next();
+    }
   }
+}
+
+/** The scanner is on the bracket of the function's call. */
+function addLock(word: number, scanner: Scanner, effects: Effect[]): void {
+  scanner.next();
+  const [first] = tokensFrom(scanner, 1);
+  const name = `(${first?.text}`;
+  if (word === LOCKS.get) effects.push({ type: 'hold', kind: 'lock', name });
+  else if (word === LOCKS.release) effects.push({ type: 'free', kind: 'lock', name });
+  else effects.push({ type: 'free', kind: 'lock' });
 }
 
 function addTemporaryTable(tokens: Token[], effects: Effect[]): void {
@@ -231,7 +245,7 @@ function lastPart(tokens: Token[], i: number): string {
 }
 
 function skipWords(tokens: Token[], i: number, words: readonly string[]): number {
-  while (tokens[i]?.kind === 'word' && words.includes(tokens[i].text)) i++;
+  while (tokens[i]?.kind === KIND.word && words.includes(tokens[i].text)) i++;
   return i;
 }
 
@@ -244,16 +258,16 @@ function keyOf(token: Token): string {
 }
 
 /** A name as it was written, but for its quotes. */
-function nameOf(token: Token): string {
-  return token.kind === 'word' ? token.raw : token.text;
+function nameOf({ kind, text, from, to }: Token, { octets }: Scanner): string {
+  return kind === KIND.word ? Buffer.from(octets.subarray(from, to)).toString('latin1') : text;
 }
 
 /**
  * SET, but not what is for the next statement or transaction only (SET STATEMENT, SET TRANSACTION, insert_id), nor what is
  * not the session's (GLOBAL, PASSWORD, DEFAULT ROLE).
  */
-function addSet(tokens: Token[], effects: Effect[]): void {
-  const second = tokens[1]?.kind === 'word' ? tokens[1].text : '';
+function addSet(tokens: Token[], textAt: number, isWhole: boolean, effects: Effect[]): void {
+  const second = tokens[1]?.kind === KIND.word ? tokens[1].text : '';
   if (/^(PASSWORD|STATEMENT|TRANSACTION|RESOURCE|DEFAULT)$/.test(second)) return;
   const effect: SetEffect = {
     type: 'set',
@@ -262,9 +276,9 @@ function addSet(tokens: Token[], effects: Effect[]): void {
     volatile: false,
     global: false,
     alone: false,
-    complete: true,
-    from: tokens[0].from,
-    to: tokens[tokens.length - 1].to,
+    complete: isWhole,
+    from: tokens[0].from - textAt,
+    to: tokens[tokens.length - 1].to - textAt,
   };
   let scope = '';
   let i = 1;
@@ -284,20 +298,20 @@ function addAssignment(tokens: Token[], i: number, scope: string, effect: SetEff
   let key = text.toLowerCase();
   let isGlobal = /^(GLOBAL|PERSIST|PERSIST_ONLY)$/.test(scope);
   const value = i + 1;
-  if (kind === 'variable' && text.startsWith('@@')) {
+  if (kind === KIND.systemVariable) {
     isGlobal = /^@@(global|persist|persist_only)\./.test(text);
     key = text.replace(/^@@((session|local)\.)?/, '');
-  } else if (kind === 'variable') isGlobal = false;
-  else if (kind === 'word' && /^(NAMES|CHARSET|CHARACTER)$/.test(text)) key = 'names';
+  } else if (kind === KIND.variable) isGlobal = false;
+  else if (kind === KIND.word && /^(NAMES|CHARSET|CHARACTER)$/.test(text)) key = 'names';
   else if (text === 'TRANSACTION') key = `transaction ${tokens[i + 1]?.text.toLowerCase()}`;
   let depth = 0;
   for (i = value; i < tokens.length; i++) {
     const token = tokens[i];
-    if (token.text === '(') depth++;
-    else if (token.text === ')') depth--;
-    else if (token.text === ',' && depth === 0) break;
-    if (token.kind === 'variable') effect.reads = true;
-    if (token.kind === 'word' && VOLATILE.test(token.text)) effect.volatile = true;
+    if (token.kind === OPEN) depth++;
+    else if (token.kind === CLOSE) depth--;
+    else if (token.kind === COMMA && depth === 0) break;
+    if (token.kind === KIND.variable || token.kind === KIND.systemVariable) effect.reads = true;
+    if (token.kind === KIND.word && VOLATILE.test(token.text)) effect.volatile = true;
   }
   if (isGlobal) effect.global = true;
   else if (key !== 'insert_id') effect.keys.push(key);

@@ -4,47 +4,72 @@
  * Variables": timestamp, insert_id, rand_seed1).
  */
 import type { CaptureNs } from '../time.ts';
-import { firstWordAt, statementsOf, type Token, textFrom } from './leading.ts';
+import { FIRST } from './first-words.ts';
+import { KIND, type Scanner } from './scanner.ts';
+import { firstWord, Statements } from './statements.ts';
+import { WordTable } from './word-table.ts';
 
 /** What is to be pinned for a statement. */
 export const PIN = { clock: 1, insertId: 2, random: 4 } as const;
 
 const SEMICOLON = 0x3b;
-const SLASH = 0x2f;
+const OPEN = 0x28;
+const CLOSE = 0x29;
 
 /** Seeds are below this number (MySQL manual, RAND()). */
 const SEEDS = 0x3fff_ffff;
 
-/** Statements that write rows: defaults, ON UPDATE and triggers may read the clock and RAND(). So may what CALL runs. */
-const WRITES = /^(?:INSERT|REPLACE|UPDATE|DELETE|LOAD|CALL|EXECUTE|DO)$/;
-const INSERTS = /^(?:INSERT|REPLACE|LOAD|EXECUTE)$/;
-
 /** Whether a text may read the clock or draw a number: most hold nothing like it. */
 const MAY_READ = /now|cur(?:rent_|date|time)|localtime|unix_timestamp|utc_|sysdate|rand/i;
 
-/** Functions that read the clock where they are called, and where they are named. SYSDATE only under sysdate_is_now. */
-const CLOCK_CALLS = /^(?:NOW|CURDATE|CURTIME|SYSDATE)$/;
-const CLOCK_NAMES = /^(?:CURRENT_(?:DATE|TIME|TIMESTAMP)|LOCALTIME(?:STAMP)?|UTC_(?:DATE|TIME|TIMESTAMP))$/;
+/** A word that reads the clock, or draws a number, does so where it is called; where it is called without arguments; else wherever it stands. */
+const CALLED = 8;
+const CALLED_BARE = 16;
+
+/** PIN flags and the above. SYSDATE only under sysdate_is_now. */
+const READS = new WordTable(
+  new Map([
+    ['CURDATE', PIN.clock | CALLED],
+    ['CURRENT_DATE', PIN.clock],
+    ['CURRENT_TIME', PIN.clock],
+    ['CURRENT_TIMESTAMP', PIN.clock],
+    ['CURTIME', PIN.clock | CALLED],
+    ['LOCALTIME', PIN.clock],
+    ['LOCALTIMESTAMP', PIN.clock],
+    ['NOW', PIN.clock | CALLED],
+    ['RAND', PIN.random | CALLED_BARE],
+    ['SYSDATE', PIN.clock | CALLED],
+    ['UNIX_TIMESTAMP', PIN.clock | CALLED_BARE],
+    ['UTC_DATE', PIN.clock],
+    ['UTC_TIME', PIN.clock],
+    ['UTC_TIMESTAMP', PIN.clock],
+  ]),
+);
 
 /**
- * What the text at [from, end) of a COM_QUERY or COM_STMT_PREPARE needs pinned: PIN flags, 0 for most. What a SELECT reads
- * by way of a view or a stored function is not seen.
+ * What the text at [from, end) of a COM_QUERY or COM_STMT_PREPARE, of a session of this `dialect`, needs pinned: PIN flags, 0 for most.
+ * What a SELECT reads by way of a view or a stored function is not seen.
  */
-export function pinsOf(octets: Uint8Array, from: number): number {
-  const text = textFrom(octets, from);
-  const isPlain = octets[firstWordAt(octets, from)] !== SLASH && !isSeveral(octets, from);
-  if (isPlain && !/^[IRUDLCEW]/i.test(text.slice(firstWordAt(octets, from) - from)) && !MAY_READ.test(text))
-    return 0;
+export function pinsOf(octets: Uint8Array, from: number, dialect: number): number {
+  const first = firstWord(octets, from, octets.length);
+  if ((first & MAY_WRITE) === 0 && !octets.includes(SEMICOLON, from)) {
+    const text = Buffer.from(octets.buffer, octets.byteOffset + from, octets.length - from);
+    if (!MAY_READ.test(text.toString('latin1'))) return 0;
+  }
+  const statements = new Statements();
+  statements.begin(octets, from, octets.length, dialect);
   let pins = 0;
   let inserts = 0;
-  for (const tokens of statementsOf(text)) {
-    const found = pinsIn(tokens);
+  while (statements.next()) {
+    const found = pinsIn(statements);
     if ((found & PIN.insertId) !== 0) inserts++;
     pins |= found;
   }
   // The answer tells one number for all.
   return inserts > 1 ? pins & ~PIN.insertId : pins;
 }
+
+const MAY_WRITE = FIRST.writes | FIRST.withQuery | FIRST.unsure;
 
 /**
  * The SET to send before a statement that needs `pins`; undefined where it needs none. It stays in force until the next one,
@@ -83,27 +108,32 @@ function seedOf(seed: number, factor: number): number {
   return ((h ^ (h >>> 15)) >>> 0) % SEEDS;
 }
 
-/** Whether something stands behind a semicolon. */
-function isSeveral(octets: Uint8Array, from: number): boolean {
-  const at = octets.indexOf(SEMICOLON, from);
-  return at >= 0 && firstWordAt(octets, at + 1) < octets.length;
-}
-
-function pinsIn(tokens: Token[]): number {
-  const first = tokens.find(({ text }) => text !== '(');
-  const verb = first?.kind === 'word' ? first.text : '';
-  let pins = WRITES.test(verb) ? PIN.clock | PIN.random : 0;
-  if (INSERTS.test(verb)) pins |= PIN.insertId;
-  for (let i = 0; i < tokens.length; i++) {
-    const { kind, text } = tokens[i];
-    if (kind !== 'word' || tokens[i - 1]?.text === '.') continue;
-    const isCall = tokens[i + 1]?.text === '(';
-    const isBare = isCall && tokens[i + 2]?.text === ')';
-    if (CLOCK_NAMES.test(text) || (isCall && CLOCK_CALLS.test(text)) || (isBare && text === 'UNIX_TIMESTAMP'))
-      pins |= PIN.clock;
-    else if (isBare && text === 'RAND') pins |= PIN.random;
+function pinsIn({ scanner, first }: Statements): number {
+  if ((first & FIRST.writes) !== 0)
+    return PIN.clock | PIN.random | ((first & FIRST.inserts) !== 0 ? PIN.insertId : 0);
+  let pins = 0;
+  const isWith = (first & FIRST.withQuery) !== 0;
+  while (scanner.kind !== KIND.end && scanner.kind !== SEMICOLON) {
+    if (scanner.kind !== KIND.word) {
+      scanner.next();
+      continue;
+    }
     // WITH … UPDATE, WITH … DELETE.
-    else if (verb === 'WITH' && (text === 'UPDATE' || text === 'DELETE')) pins |= PIN.clock | PIN.random;
+    if (isWith && (scanner.isWord('UPDATE') || scanner.isWord('DELETE'))) pins |= PIN.clock | PIN.random;
+    pins |= pinsAt(scanner);
   }
   return pins;
+}
+
+/** What the word that the scanner is on needs pinned. Goes past it, and past the bracket of a call. */
+function pinsAt(scanner: Scanner): number {
+  const { octets, from, to, hash } = scanner;
+  const reads = READS.find(octets, from, to, hash);
+  scanner.next();
+  if (reads === 0) return 0;
+  const pin = reads & ~(CALLED | CALLED_BARE);
+  if (reads === pin) return pin;
+  if (scanner.kind !== OPEN) return 0;
+  const isBare = scanner.next() === CLOSE;
+  return (reads & CALLED) !== 0 || isBare ? pin : 0;
 }

@@ -1,11 +1,22 @@
-import { quotedText } from './quoted-text.ts';
-import { KIND, SqlScanner } from './scanner.ts';
+import { KIND, type Scanner } from './scanner.ts';
+import { Statements } from './statements.ts';
+import { stringText } from './string-text.ts';
 
 /** What a name may be where it stands alone, or in front of one dot. */
 const EXPECT = { nothing: 0, table: 1, schema: 2 } as const;
 
 /** What is known of the bracket (or of the statement outside brackets) that is being read. */
 const FRAME = { select: 1, list: 2 } as const;
+
+const OPEN = 0x28;
+const CLOSE = 0x29;
+const STAR = 0x2a;
+const COMMA = 0x2c;
+const POINT = 0x2e;
+const SEMICOLON = 0x3b;
+const DOUBLE_QUOTE = 0x22;
+/** `{ OJ …` */
+const BRACE = 0x7b;
 
 /** Brackets in brackets that are followed. A server's parser gives up earlier. */
 const MOST_DEPTH = 4096;
@@ -26,17 +37,17 @@ const SHOWS_A_TABLE = /^(?:COLUMNS|FIELDS|INDEX|INDEXES|KEYS)$/;
  * Where the names of schemas stand in the text of statements, each quoted or not: [from, to) of one after another. In USE,
  * SHOW … FROM and CREATE, DROP, ALTER DATABASE; in `a.b.c` wherever it is; in `a.b` where a table, view, routine or the
  * like is named, and in the call of a function. Not in `a.b` of a column, whose `a` is a table or an alias. In the string that
- * PREPARE or EXECUTE IMMEDIATE takes, too; in no other.
+ * PREPARE or EXECUTE IMMEDIATE takes, too; in no other. `dialect`: the session's.
  */
-export function schemaNamesIn(text: Uint8Array): number[] {
-  return new SchemaNames(text).found;
+export function schemaNamesIn(text: Uint8Array, dialect: number): number[] {
+  return new SchemaNames(text, dialect).found;
 }
 
 /** Reads the words that announce what comes, not the whole grammar: what it does not know it leaves alone. */
 class SchemaNames {
   readonly found: number[] = [];
   readonly #octets: Uint8Array;
-  readonly #scanner: SqlScanner;
+  readonly #scanner: Scanner;
   #expect: number = EXPECT.nothing;
   /** FRAME flags of each open bracket; the statement itself is the first. */
   readonly #frames = new Uint8Array(MOST_DEPTH);
@@ -53,24 +64,37 @@ class SchemaNames {
   #query = false;
   #on = false;
 
-  constructor(octets: Uint8Array) {
+  constructor(octets: Uint8Array, dialect: number) {
     this.#octets = octets;
-    const scanner = new SqlScanner(octets);
+    const statements = new Statements();
+    const { scanner } = statements;
     this.#scanner = scanner;
-    scanner.next();
-    while (scanner.kind !== KIND.end) {
-      if (scanner.kind === KIND.sign) {
-        if (!this.#sign(scanner.octet)) return;
-        scanner.next();
-      } else if (scanner.kind === KIND.string && this.#takesText) {
+    statements.begin(octets, 0, octets.length, dialect);
+    while (statements.next()) {
+      this.#begin();
+      statements.rewind();
+      scanner.next();
+      if (!this.#statement()) return;
+    }
+  }
+
+  /** Reads a statement to its end. Returns whether to go on. */
+  #statement(): boolean {
+    const scanner = this.#scanner;
+    while (scanner.kind !== KIND.end && scanner.kind !== SEMICOLON) {
+      if (scanner.kind === KIND.string && this.#takesText) {
         this.#text(scanner.from, scanner.to);
         scanner.next();
       } else if (this.#isName) this.#chain();
-      else {
+      else if (scanner.kind < KIND.end) {
+        if (!this.#sign(scanner.kind)) return false;
+        scanner.next();
+      } else {
         this.#expect = EXPECT.nothing;
         scanner.next();
       }
     }
+    return true;
   }
 
   /** A statement begins. */
@@ -89,8 +113,9 @@ class SchemaNames {
 
   /** Whether the token may be a name. With sql_mode ANSI_QUOTES double quotes make one; where only a name can stand, always. */
   get #isName(): boolean {
-    const { kind, octet } = this.#scanner;
-    return kind === KIND.word || kind === KIND.name || (kind === KIND.string && octet === 0x22);
+    const { kind, from } = this.#scanner;
+    if (kind === KIND.string) return this.#octets[from] === DOUBLE_QUOTE;
+    return kind === KIND.word || kind === KIND.name || kind === KIND.quotedName;
   }
 
   /** Behind PREPARE … FROM and EXECUTE IMMEDIATE. */
@@ -101,8 +126,9 @@ class SchemaNames {
 
   /** The statement in the string at [from, to). A name with an escape in it would have to be escaped again: it is left alone. */
   #text(from: number, to: number): void {
-    const { octets, at } = quotedText(this.#octets, from, to);
-    const { found } = new SchemaNames(octets);
+    const { dialect } = this.#scanner;
+    const { octets, at } = stringText(this.#octets, from, to, dialect);
+    const { found } = new SchemaNames(octets, dialect);
     for (let i = 0; i < found.length; i += 2) {
       const [begins, ends] = [at[found[i]], at[found[i + 1]]];
       if (ends - begins === found[i + 1] - found[i]) this.found.push(begins, ends);
@@ -111,15 +137,10 @@ class SchemaNames {
     this.#expect = EXPECT.nothing;
   }
 
-  #isSign(octet: number): boolean {
-    return this.#scanner.kind === KIND.sign && this.#scanner.octet === octet;
-  }
-
   /** Returns whether to go on. */
-  #sign(octet: number): boolean {
-    const isList = (this.#frames[this.#depth] & FRAME.list) !== 0;
-    switch (octet) {
-      case 0x28: {
+  #sign(sign: number): boolean {
+    switch (sign) {
+      case OPEN: {
         const tables = this.#expect === EXPECT.table || this.#callsSequence;
         this.#callsSequence = false;
         if (this.#depth + 1 === MOST_DEPTH) return false;
@@ -127,17 +148,13 @@ class SchemaNames {
         this.#expect = tables ? EXPECT.table : EXPECT.nothing;
         return true;
       }
-      case 0x29:
+      case CLOSE:
         if (this.#depth > 0) this.#depth--;
         break;
-      case 0x2c:
-        this.#expect = isList ? EXPECT.table : EXPECT.nothing;
+      case COMMA:
+        this.#expect = this.#isList ? EXPECT.table : EXPECT.nothing;
         return true;
-      case 0x3b:
-        this.#begin();
-        return true;
-      // `{ OJ …`
-      case 0x7b:
+      case BRACE:
         return true;
     }
     this.#expect = EXPECT.nothing;
@@ -151,14 +168,13 @@ class SchemaNames {
     let parts = 1;
     let isStar = false;
     scanner.next();
-    while (this.#isSign(0x2e)) {
-      scanner.next();
-      isStar = this.#isSign(0x2a);
+    while (scanner.kind === POINT) {
+      isStar = scanner.next() === STAR;
       if (!isStar && !this.#isName) break;
       parts++;
       scanner.next();
     }
-    const isCall = this.#isSign(0x28);
+    const isCall = scanner.kind === OPEN;
     if (
       parts > 2 ||
       (parts === 2 && (isStar ? this.#isGrant : isCall || this.#expect === EXPECT.table)) ||

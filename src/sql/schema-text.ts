@@ -2,11 +2,15 @@ import { schemaNamesIn } from './schema-names.ts';
 
 /**
  * A text with each name of a schema replaced by what `rename` answers for it, the octets of both as characters; `octets`
- * itself where it answers undefined for all of them. What is put in is in quotes, always: it may be a reserved word.
+ * itself where it answers undefined for all of them. `dialect`: the session's. What is put in is in quotes, always: it may be a reserved word.
  */
-export function renameSchemas(octets: Uint8Array, rename: (name: string) => string | undefined): Uint8Array {
+export function renameSchemas(
+  octets: Uint8Array,
+  dialect: number,
+  rename: (name: string) => string | undefined,
+): Uint8Array {
   const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
-  const found = schemaNamesIn(octets);
+  const found = schemaNamesIn(octets, dialect);
   const pieces: Uint8Array[] = [];
   let done = 0;
   for (let i = 0; i < found.length; i += 2) {

@@ -1,27 +1,32 @@
-import { firstWordAt, laterStatement, statementsOf, textFrom } from './leading.ts';
+import { DIALECT, readingsOf } from './dialect.ts';
+import { FIRST } from './first-words.ts';
+import { firstWords, Statements } from './statements.ts';
 
-/** Statements that end the server: what `mysqladmin shutdown` sends since MySQL 5.7.9 and MariaDB 10.0, and MySQL 8's RESTART. */
-const ENDS = /^(?:SHUTDOWN|RESTART)$/;
+const MAY_END = FIRST.endsServer | FIRST.compound;
 
-/** Whether the text at `from`, to the end of `octets`, would end the server. For nearly all the cost is that of a look. */
-export function endsServer(octets: Uint8Array, from: number): boolean {
-  if (!mayEnd(octets, firstWordAt(octets, from)) && !laterStatement(octets, from, mayEnd)) return false;
-  return statementsOf(textFrom(octets, from)).some(
-    ([first]) => first.kind === 'word' && ENDS.test(first.text),
+/**
+ * Whether the text at `from`, to the end of `octets`, would end the server, however some server may read it in its session's `dialect`,
+ * which may be in doubt. For nearly all the cost is that of `firstWords`.
+ */
+export function endsServer(octets: Uint8Array, from: number, dialect: number): boolean {
+  if ((firstWords(octets, from, octets.length, dialect) & MAY_END) === 0) return false;
+  return readingsOf(dialect).some(
+    (reading) => endsBy(octets, from, reading) || endsBy(octets, from, reading | DIALECT.plainComments),
   );
 }
 
-/** SH, RES, or an executable comment. */
-function mayEnd(octets: Uint8Array, at: number): boolean {
-  const second = octets[at + 1] | 0x20;
-  switch (octets[at] | 0x20) {
-    case 0x73:
-      return second === 0x68 && (octets[at + 2] | 0x20) === 0x75;
-    case 0x72:
-      return second === 0x65 && (octets[at + 2] | 0x20) === 0x73;
-    case 0x2f:
-      return true;
-    default:
-      return false;
-  }
+function endsBy(octets: Uint8Array, from: number, reading: number): boolean {
+  const statements = new Statements();
+  statements.begin(octets, from, octets.length, reading);
+  while (statements.next()) if (ends(statements)) return true;
+  return false;
+}
+
+function ends(statements: Statements): boolean {
+  const { scanner, first } = statements;
+  if (statements.inBlock) return statements.hasWord('SHUTDOWN');
+  if ((first & FIRST.endsServer) === 0) return false;
+  if ((first & (FIRST.prepares | FIRST.executes)) === 0) return true;
+  const text = statements.preparedText();
+  return text !== undefined && endsServer(text, 0, scanner.dialect);
 }

@@ -1,11 +1,9 @@
-/** The text of a statement, and where what it is made of ends. Stateless but for what `begin` is given. */
-import { hashOctet, UPPER } from './digest/tokens.ts';
+/** The text of statements, and where what it is made of ends. */
+import { DIALECT } from './dialect.ts';
+import { hashOctet, UPPER } from './word-table.ts';
 
-/** What the session's sql_mode changes for the lexer. Bits. */
-export const MODE = { ansiQuotes: 1, noBackslashEscapes: 2, ignoreSpace: 4 } as const;
-
-/** Kinds of octets, by what a token that begins with one may be. */
-export const KIND = {
+/** Classes of octets, by what a token that begins with one may be. */
+export const CLASS = {
   other: 0,
   space: 1,
   word: 2,
@@ -19,48 +17,49 @@ export const KIND = {
   slash: 10,
   star: 11,
   hash: 12,
-  semicolon: 13,
   less: 14,
   greater: 15,
   not: 16,
   colon: 17,
   and: 18,
   or: 19,
-  mark: 20,
   backslash: 21,
+  /** A letter that begins a word, or a literal where a quote follows: `x`, `b`, `n`. */
+  prefix: 22,
 } as const;
 
-export const KINDS = new Uint8Array(256);
-/** 1 where the octet may be part of a name without quotes. All of a multi-octet character of UTF-8 may. */
+export const CLASSES = new Uint8Array(256);
+/** An octet in capitals where it may be part of a name without quotes, else 0. All of a multi-octet character of UTF-8 may. */
 export const IN_NAME = new Uint8Array(256);
 
-function setKinds(characters: string, kind: number): void {
-  for (const character of characters) KINDS[character.charCodeAt(0)] = kind;
+function setClass(characters: string, number: number): void {
+  for (const character of characters) CLASSES[character.charCodeAt(0)] = number;
 }
-setKinds('\0\t\n\v\f\r ', KIND.space);
-setKinds('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_$', KIND.word);
-KINDS.fill(KIND.word, 0x80);
-setKinds('0123456789', KIND.digit);
-setKinds("'", KIND.quote);
-setKinds('"', KIND.doubleQuote);
-setKinds('`', KIND.backtick);
-setKinds('.', KIND.point);
-setKinds('@', KIND.at);
-setKinds('-', KIND.minus);
-setKinds('/', KIND.slash);
-setKinds('*', KIND.star);
-setKinds('#', KIND.hash);
-setKinds(';', KIND.semicolon);
-setKinds('<', KIND.less);
-setKinds('>', KIND.greater);
-setKinds('!', KIND.not);
-setKinds(':', KIND.colon);
-setKinds('&', KIND.and);
-setKinds('|', KIND.or);
-setKinds('?', KIND.mark);
-setKinds('\\', KIND.backslash);
+setClass('\0\t\n\v\f\r ', CLASS.space);
+setClass('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_$', CLASS.word);
+setClass('xXbBnN', CLASS.prefix);
+CLASSES.fill(CLASS.word, 0x80);
+setClass('0123456789', CLASS.digit);
+setClass("'", CLASS.quote);
+setClass('"', CLASS.doubleQuote);
+setClass('`', CLASS.backtick);
+setClass('.', CLASS.point);
+setClass('@', CLASS.at);
+setClass('-', CLASS.minus);
+setClass('/', CLASS.slash);
+setClass('*', CLASS.star);
+setClass('#', CLASS.hash);
+setClass('<', CLASS.less);
+setClass('>', CLASS.greater);
+setClass('!', CLASS.not);
+setClass(':', CLASS.colon);
+setClass('&', CLASS.and);
+setClass('|', CLASS.or);
+setClass('\\', CLASS.backslash);
 for (let octet = 0; octet < 256; octet++) {
-  if (KINDS[octet] === KIND.word || KINDS[octet] === KIND.digit) IN_NAME[octet] = 1;
+  const number = CLASSES[octet];
+  if (number === CLASS.word || number === CLASS.prefix || number === CLASS.digit)
+    IN_NAME[octet] = UPPER[octet];
 }
 
 /** Octets by their names. */
@@ -92,56 +91,58 @@ export const OCTET = {
   x: 0x78,
 } as const;
 
-export const isDigit = (octet: number) => KINDS[octet] === KIND.digit;
+export const isDigit = (octet: number) => CLASSES[octet] === CLASS.digit;
 
 const NOTHING = new Uint8Array(0);
 
-/** Positions are indexes into the octets that `begin` got; each method takes where something begins and returns where it ends. */
+/** Positions are indexes into `octets`; each method takes where something begins and returns where it ends. */
 export class SqlText {
   octets: Uint8Array = NOTHING;
-  to = 0;
-  mode = 0;
+  /** Where the text ends. */
+  end = 0;
+  /** DIALECT flags. */
+  dialect = 0;
   /** Of the word that `wordEnd` passed over. */
-  wordHash = 0;
-
-  begin(octets: Uint8Array, to: number, mode: number): void {
-    this.octets = octets;
-    this.to = to;
-    this.mode = mode;
-  }
+  hash = 0;
 
   /** Keeps no hold of the octets. */
-  end(): void {
+  release(): void {
     this.octets = NOTHING;
-    this.to = 0;
+    this.end = 0;
   }
 
   /** The octet at `at`, 0 beyond the end. */
   peek(at: number): number {
-    return at < this.to ? this.octets[at] : 0;
+    return at < this.end ? this.octets[at] : 0;
   }
 
   /** A name without quotes begins, or goes on, at `at`. */
   inName(at: number): boolean {
-    return at < this.to && IN_NAME[this.octets[at]] === 1;
+    return at < this.end && IN_NAME[this.octets[at]] !== 0;
   }
 
   nameEnd(at: number): number {
-    while (this.inName(at)) at++;
+    const { octets, end } = this;
+    while (at < end && IN_NAME[octets[at]] !== 0) at++;
     return at;
   }
 
-  /** The same, and `wordHash` for a look-up. */
+  /** The same, and `hash` for a look-up. */
   wordEnd(at: number): number {
-    const { octets, to } = this;
+    const { octets, end } = this;
     let hash = 0;
-    while (at < to && IN_NAME[octets[at]] === 1) hash = hashOctet(hash, UPPER[octets[at++]]);
-    this.wordHash = hash;
+    while (at < end) {
+      const letter = IN_NAME[octets[at]];
+      if (letter === 0) break;
+      hash = hashOctet(hash, letter);
+      at++;
+    }
+    this.hash = hash;
     return at;
   }
 
   spaceEnd(at: number): number {
-    while (at < this.to && KINDS[this.octets[at]] === KIND.space) at++;
+    while (at < this.end && CLASSES[this.octets[at]] === CLASS.space) at++;
     return at;
   }
 
@@ -177,10 +178,10 @@ export class SqlText {
 
   /** `at` at the quote. Within, the quote twice means itself, and a backslash takes the octet after it along. */
   stringEnd(at: number): number {
-    const { octets, to } = this;
+    const { octets, end } = this;
     const quote = octets[at++];
-    const escaping = (this.mode & MODE.noBackslashEscapes) === 0 ? OCTET.backslash : quote;
-    while (at < to) {
+    const escaping = (this.dialect & DIALECT.noBackslashEscapes) === 0 ? OCTET.backslash : quote;
+    while (at < end) {
       const octet = octets[at++];
       if (octet === quote) {
         if (this.peek(at) !== quote) return at;
@@ -189,45 +190,45 @@ export class SqlText {
         at++;
       }
     }
-    return to;
+    return end;
   }
 
   /** `at` at the quote, which twice means itself; the end is after the other one. */
   quotedNameEnd(at: number): number {
-    const { octets, to } = this;
+    const { octets, end } = this;
     const quote = octets[at++];
-    while (at < to) {
+    while (at < end) {
       if (octets[at++] !== quote) continue;
       if (this.peek(at) !== quote) return at;
       at++;
     }
-    return to;
+    return end;
   }
 
   /** `at` at a `$`. What is between a tag, `$$` or `$name$`, and its like; `at` where no tag begins there. */
   dollarQuotedEnd(at: number): number {
-    const { octets, to } = this;
+    const { octets, end } = this;
     let open = at + 1;
     while (this.inName(open) && octets[open] !== OCTET.dollar) open++;
     if (this.peek(open++) !== OCTET.dollar) return at;
     const tag = open - at;
-    for (let close = open; close + tag <= to; close++) {
+    for (let close = open; close + tag <= end; close++) {
       let i = 0;
       while (i < tag && octets[close + i] === octets[at + i]) i++;
       if (i === tag) return close + tag;
     }
-    return to;
+    return end;
   }
 
   lineEnd(at: number): number {
-    while (at < this.to && this.octets[at] !== OCTET.newline) at++;
+    while (at < this.end && this.octets[at] !== OCTET.newline) at++;
     return at;
   }
 
   /** `at` after its opening. `nests`: it may hold another, as one may that its version keeps from being executed. */
   commentEnd(at: number, nests: boolean): number {
     const octets = this.octets;
-    const last = this.to - 1;
+    const last = this.end - 1;
     while (at < last) {
       if (octets[at] === OCTET.star && octets[at + 1] === OCTET.slash) return at + 2;
       if (nests && octets[at] === OCTET.slash && octets[at + 1] === OCTET.star) {
@@ -236,7 +237,7 @@ export class SqlText {
         at++;
       }
     }
-    return this.to;
+    return this.end;
   }
 
   /** Of the version after `/*!`: 5 or 6 digits, or none. */

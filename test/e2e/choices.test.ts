@@ -6,7 +6,7 @@ import { makeStart, type Recorded } from '../../scripts/lab/path.ts';
 import type { Server } from '../../scripts/lab/server.ts';
 import { EXIT } from '../../src/errors.ts';
 import type { Summary } from '../../src/report/summary.ts';
-import { digestOf } from '../../src/sql/digest/digest.ts';
+import { digestOf } from '../sql/support/digests.ts';
 import {
   countMix,
   GROUPS,

@@ -4,9 +4,9 @@ import { after, before, describe, test } from 'node:test';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { Lab } from '../../scripts/lab/lab.ts';
 import { USERS } from '../../scripts/lab/server.ts';
-import { digestText } from '../../src/sql/digest/digest.ts';
 import { AGREED, DIFFERENT } from '../sql/digest/digest-corpus.ts';
 import { MYSQL, NOT_MYSQL, NOT_OURS } from '../sql/digest/digest-corpus-mysql.ts';
+import { digestText } from '../sql/support/digests.ts';
 import { brandsObstacle, labObstacle } from './support/capability.ts';
 
 /** Digests of statements that have ended, the last ones of each thread. */

@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import type { FlowEvent } from '../../src/flow/events.ts';
 import { COM, LocalFile } from '../../src/mysql/command.ts';
 import { ConnectionIds } from '../../src/replay/session/connection-ids.ts';
-import { killOf } from '../../src/replay/session/kill.ts';
+
 import { effectsOf } from '../../src/sql/effects.ts';
+import { killOf } from '../../src/sql/kill.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { decode } from '../flow/support/capture.ts';
 import { Script, SERVER_PORT, scriptedSource } from '../flow/support/wire.ts';
@@ -186,7 +187,7 @@ describe('KILL', () => {
 
   // Of Amazon's RDS, where nobody may KILL: pt-kill --rds and people use these.
   for (const sql of ['CALL mysql.rds_kill(7)', 'call mysql.rds_kill_query(7)']) {
-    test(`by way of ${sql}`, () => assert.notEqual(killOf(Buffer.from(sql), 0, false), undefined));
+    test(`by way of ${sql}`, () => assert.notEqual(killOf(Buffer.from(sql), 0, false, 0), undefined));
   }
 });
 
@@ -194,5 +195,5 @@ describe('KILL', () => {
 // connects again. (And a KILL in it makes the whole CREATE skipped.)
 test('what stands in the body of a routine changes nothing in the session', () => {
   const sql = 'CREATE PROCEDURE p() BEGIN SELECT 1; SET NAMES latin1; END';
-  assert.equal(effectsOf(Buffer.from(sql), 0, true), undefined);
+  assert.equal(effectsOf(Buffer.from(sql), 0, true, 0), undefined);
 });

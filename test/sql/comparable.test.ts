@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { notComparable } from '../../src/sql/comparable.ts';
 
-const of = (sql: string) => notComparable(Buffer.from(sql, 'latin1'), 0);
+const of = (sql: string) => notComparable(Buffer.from(sql, 'latin1'), 0, 0);
 
 describe('answers that name connections', () => {
   for (const sql of [
@@ -46,6 +46,6 @@ describe('answers that do not', () => {
 
 test('a text behind other octets', () => {
   const packet = Buffer.from('CONNECTION_ID() SELECT 1');
-  assert.equal(notComparable(packet, 15), undefined);
-  assert.equal(notComparable(packet, 0), 'connection-id');
+  assert.equal(notComparable(packet, 15, 0), undefined);
+  assert.equal(notComparable(packet, 0, 0), 'connection-id');
 });

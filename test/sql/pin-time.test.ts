@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { PIN, pinStatement, pinsOf } from '../../src/sql/pin-time.ts';
 
-const pins = (sql: string) => pinsOf(Buffer.from(sql, 'latin1'), 0);
+const pins = (sql: string) => pinsOf(Buffer.from(sql, 'latin1'), 0, 0);
 const { clock, insertId, random } = PIN;
 const ALL = clock | insertId | random;
 
@@ -53,8 +53,8 @@ describe('what a statement needs', () => {
 
   test('a text behind other octets', () => {
     const packet = Buffer.from('INSERT SELECT 1');
-    assert.equal(pinsOf(packet, 7), 0);
-    assert.equal(pinsOf(packet, 0), ALL);
+    assert.equal(pinsOf(packet, 7, 0), 0);
+    assert.equal(pinsOf(packet, 0, 0), ALL);
   });
 });
 

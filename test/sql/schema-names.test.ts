@@ -6,7 +6,7 @@ import { schemaNamesIn } from '../../src/sql/schema-names.ts';
 /** What stands where schemas are named. */
 function names(sql: string): string[] {
   const octets = Buffer.from(sql, 'latin1');
-  const found = schemaNamesIn(octets);
+  const found = schemaNamesIn(octets, 0);
   return found.flatMap((from, i) => (i % 2 === 0 ? [octets.toString('latin1', from, found[i + 1])] : []));
 }
 
@@ -150,7 +150,7 @@ test('whatever the text is, names are within it, in their order', () => {
     fc.property(fc.oneof(text, fc.string()), (sql) => {
       const octets = Buffer.from(sql);
       let end = 0;
-      const found = schemaNamesIn(octets);
+      const found = schemaNamesIn(octets, 0);
       assert.equal(found.length % 2, 0);
       for (const at of found) {
         assert.ok(at >= end && at <= octets.length);

@@ -2,6 +2,7 @@
 import type { SnapshotSession, Snapshots } from '../../archive/snapshots.ts';
 import { MytapeError } from '../../errors.ts';
 import type { SessionMeta } from '../../flow/events.ts';
+import { sqlModeAfter } from '../../sql/sql-mode.ts';
 
 /** As whom a session joined late logs in, and what its connection is given then: first the settings, then the statements. */
 export interface Adoption {
@@ -12,6 +13,14 @@ export interface Adoption {
   statements: readonly { id: number; sql: string }[];
   /** SET statements, one variable each, so that one that the target does not have costs no other. ASCII. */
   settings: readonly string[];
+}
+
+/** The dialect that a session reads texts in once it has its settings. */
+export function adoptedDialect({ settings }: Adoption): number {
+  let dialect = 0;
+  for (const setting of settings)
+    dialect = sqlModeAfter(Buffer.from(setting), 0, Buffer.byteLength(setting), dialect);
+  return dialect;
 }
 
 /** Whom `--adopt` names. */

@@ -5,7 +5,7 @@ import type { ChangeUser } from '../../mysql/change-user.ts';
 import { type HandshakeResponse, isEmptyAuth } from '../../mysql/handshake.ts';
 import { refusesPassword } from '../../mysql/login-errors.ts';
 import { NATIVE_PASSWORD } from '../../mysql/native-password.ts';
-import type { Adoption } from './adoption.ts';
+import { type Adoption, adoptedDialect } from './adoption.ts';
 import type { SchemaRemap } from './remap.ts';
 
 /** utf8mb4_general_ci: every server since 5.5 has it. */
@@ -148,7 +148,8 @@ export class Logins {
 }
 
 function renamedAdoption(adoption: Adoption, remap: SchemaRemap): Adoption {
-  const renamed = (sql: string) => Buffer.from(remap.text(Buffer.from(sql))).toString();
+  const dialect = adoptedDialect(adoption);
+  const renamed = (sql: string) => Buffer.from(remap.text(Buffer.from(sql), dialect)).toString();
   const statements = adoption.statements.map(({ id, sql }) => ({ id, sql: renamed(sql) }));
   return { ...adoption, statements };
 }

@@ -42,13 +42,13 @@ export class SchemaRemap {
   }
 
   /**
-   * The text of a COM_QUERY or COM_STMT_PREPARE with the names of its schemas replaced, where `renameSchemas` finds them.
+   * The text of a COM_QUERY or COM_STMT_PREPARE of a session of this `dialect` with the names of its schemas replaced, where `renameSchemas` finds them.
    * Names in comments stay, and in strings but for those that PREPARE and EXECUTE IMMEDIATE take as statements. `octets` itself where nothing changes: for most a search for the names.
    */
-  text(octets: Uint8Array): Uint8Array {
+  text(octets: Uint8Array, dialect: number): Uint8Array {
     const text = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
     if (!this.#needles.some((needle) => text.includes(needle))) return octets;
-    return renameSchemas(octets, (name) => this.#names.get(name));
+    return renameSchemas(octets, dialect, (name) => this.#names.get(name));
   }
 }
 

@@ -1,6 +1,7 @@
 import { MytapeError } from '../../errors.ts';
-import { firstWordAt } from '../../sql/leading.ts';
+import { FIRST } from '../../sql/first-words.ts';
 import { renameSchemas } from '../../sql/schema-text.ts';
+import { firstWord } from '../../sql/statements.ts';
 import { SchemaRemap } from './remap.ts';
 
 /** They are the server's own, whoever asks. */
@@ -26,8 +27,9 @@ class CopySchemas extends SchemaRemap {
     return this.#renamed(schema) ?? schema;
   }
 
-  override text(octets: Uint8Array): Uint8Array {
-    return mayNameSchema(octets) ? renameSchemas(octets, (name) => this.#renamed(name)) : octets;
+  override text(octets: Uint8Array, dialect: number): Uint8Array {
+    if (!mayNameSchema(octets)) return octets;
+    return renameSchemas(octets, dialect, (name) => this.#renamed(name));
   }
 
   #renamed(schema: string): string | undefined {
@@ -77,24 +79,5 @@ function wrongIn(pattern: string): string | undefined {
 /** Whether a text may hold the name of a schema: before a period, or alone in a statement of few kinds. */
 function mayNameSchema(octets: Uint8Array): boolean {
   if (octets.includes(0x2e) || octets.includes(0x3b)) return true;
-  const at = firstWordAt(octets, 0);
-  const second = octets[at + 1] | 0x20;
-  switch (octets[at] | 0x20) {
-    // USE, but not UPDATE; SHOW, but not SELECT and SET; CREATE, DROP and PREPARE; ALTER; EXECUTE.
-    case 0x75:
-      return second === 0x73;
-    case 0x73:
-      return second === 0x68;
-    case 0x63:
-    case 0x64:
-    case 0x70:
-      return second === 0x72;
-    case 0x61:
-      return second === 0x6c;
-    case 0x65:
-      return second === 0x78;
-    // An executable comment.
-    default:
-      return octets[at] === 0x2f;
-  }
+  return (firstWord(octets, 0, octets.length) & (FIRST.namesSchema | FIRST.unsure)) !== 0;
 }

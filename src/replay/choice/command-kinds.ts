@@ -3,8 +3,8 @@ import { COM, type Command, EXPECT, hasText } from '../../mysql/command.ts';
 import { STATUS } from '../../mysql/packet.ts';
 import { textOf } from '../../mysql/query-attributes.ts';
 import { isRolledBack } from '../../mysql/rolled-back.ts';
+import { DIALECT } from '../../sql/dialect.ts';
 import { type StatementKind, StatementReader } from '../../sql/kind/statement-kind.ts';
-import { MODE } from '../../sql/text.ts';
 import type { CaptureNs } from '../../time.ts';
 import { namesStatement } from '../session/statements.ts';
 import { PerStatement } from './per-statement.ts';
@@ -21,7 +21,7 @@ interface SessionKinds {
   /** The command asked for last, and its kind: asked again, it is not read again. */
   last: Command | undefined;
   lastKind: StatementKind;
-  /** How the session's strings end: a MODE. */
+  /** How the session's strings end: a DIALECT flag. */
   mode: number;
   /** Ordinal of the last command that has an answer to come, */
   asked: number;
@@ -76,7 +76,7 @@ export class CommandKinds {
     known.repliedAt = reply.at;
     this.#statements.replied(session, command);
     if (hasStatus(command)) {
-      known.mode = (reply.status & NO_BACKSLASH_ESCAPES) === 0 ? 0 : MODE.noBackslashEscapes;
+      known.mode = (reply.status & NO_BACKSLASH_ESCAPES) === 0 ? 0 : DIALECT.noBackslashEscapes;
     }
   }
 
@@ -157,7 +157,7 @@ export class CommandKinds {
     const kind = this.#reader.gravest(text, 0, text.length, mode);
     if (com === COM.query) {
       this.#texts.read(session, text, mode);
-      return this.#texts.executed(session, text)?.kind ?? kind;
+      return this.#texts.executed(session, text, mode)?.kind ?? kind;
     }
     this.#reader.read(text, 0, text.length, mode, false);
     this.#statements.prepare(session, command, { kind, step: this.#reader.step });
@@ -202,14 +202,15 @@ export class CommandKinds {
   /** The statements of a COM_QUERY, one after another. */
   #transactTexts(session: SessionMeta, { packet }: Command, known: SessionKinds): boolean {
     const text = textOf(packet);
-    const executed = this.#texts.executed(session, text);
+    const executed = this.#texts.executed(session, text, known.mode);
     if (executed !== undefined) return transact(executed, known);
     const reader = this.#reader;
     const isAlone = !text.includes(SEMICOLON);
     let committed = false;
     let at = 0;
+    reader.dialect = known.mode;
     do {
-      at = reader.read(text, at, text.length, known.mode, !isAlone);
+      at = reader.read(text, at, text.length, reader.dialect, !isAlone);
       if (transact(reader, known)) committed = true;
     } while (at < text.length && !isAlone);
     return committed;

@@ -1,20 +1,13 @@
 import type { SessionMeta } from '../../flow/events.ts';
-import {
-  type StatementKind,
-  StatementReader,
-  type TransactionStep,
-  textOfString,
-} from '../../sql/kind/statement-kind.ts';
-import {
-  firstWordAt,
-  laterStatement,
-  MOST_SQL_OCTETS,
-  statementsOf,
-  type Token,
-  textFrom,
-} from '../../sql/leading.ts';
+import { FIRST } from '../../sql/first-words.ts';
+import { type StatementKind, StatementReader, type TransactionStep } from '../../sql/kind/statement-kind.ts';
+import { KIND } from '../../sql/scanner.ts';
+import { firstWords, Statements } from '../../sql/statements.ts';
+import { stringText } from '../../sql/string-text.ts';
+import { type Token, tokensFrom } from '../../sql/tokens.ts';
 
-const SLASH = 0x2f;
+/** Of PREPARE name FROM 'text' there are so many; one more tells of an expression. */
+const TOKENS = 4;
 
 /** A statement's kind, and what it does to the transaction. */
 export interface Known {
@@ -27,31 +20,41 @@ export class PreparedTexts {
   /** By the ids of sessions, of those only that have prepared so, then by names in small letters. */
   readonly #sessions = new Map<number, Map<string, Known>>();
   readonly #reader = new StatementReader();
+  readonly #statements = new Statements();
 
-  /** Takes in what the statements of a text prepare; to be called for each text of a session, in their order. */
-  read(session: SessionMeta, text: Uint8Array, mode: number): void {
-    if (!mayPrepare(text, firstWordAt(text, 0)) && !laterStatement(text, 0, mayPrepare)) return;
-    for (const tokens of statementsOf(textFrom(text, 0))) {
-      if (tokens[0].text !== 'PREPARE' || tokens.length < 3) continue;
+  /** Takes in what the statements of a text prepare; to be called for each text of a session of this `dialect`, in their order. */
+  read(session: SessionMeta, text: Uint8Array, dialect: number): void {
+    if ((firstWords(text, 0, text.length, dialect) & FIRST.prepares) === 0) return;
+    const statements = this.#statements;
+    statements.begin(text, 0, text.length, dialect);
+    while (statements.next()) {
+      if ((statements.first & FIRST.prepares) === 0) continue;
+      const { scanner } = statements;
+      const tokens = tokensFrom(scanner, TOKENS + 1);
+      if (tokens.length < 3) continue;
       let names = this.#sessions.get(session.id);
       if (names === undefined) {
         names = new Map();
         this.#sessions.set(session.id, names);
       }
-      const known = this.#known(text, tokens, mode);
+      const known = this.#known(text, tokens, scanner.dialect);
       if (known === undefined) names.delete(nameOf(tokens[1]));
       else names.set(nameOf(tokens[1]), known);
     }
+    statements.release();
   }
 
   /** What a text that is one EXECUTE executes; undefined: it is none, or of a statement that is not known. */
-  executed(session: SessionMeta, text: Uint8Array): Known | undefined {
+  executed(session: SessionMeta, text: Uint8Array, dialect: number): Known | undefined {
     const names = this.#sessions.get(session.id);
-    if (names === undefined || !mayExecute(text, firstWordAt(text, 0))) return undefined;
-    const statements = statementsOf(textFrom(text, 0));
-    const [tokens] = statements;
-    if (statements.length !== 1 || tokens.length < 2 || tokens[0].text !== 'EXECUTE') return undefined;
-    return names.get(nameOf(tokens[1]));
+    if (names === undefined) return undefined;
+    const statements = this.#statements;
+    statements.begin(text, 0, text.length, dialect);
+    const executes = statements.next() && (statements.first & FIRST.executes) !== 0;
+    const [, name] = executes ? tokensFrom(statements.scanner, 2) : [];
+    const isAlone = executes && !statements.next();
+    statements.release();
+    return isAlone && name !== undefined ? names.get(nameOf(name)) : undefined;
   }
 
   /** Commands of the session are missing: any name may have been prepared anew. */
@@ -63,32 +66,18 @@ export class PreparedTexts {
     this.#sessions.delete(id);
   }
 
-  /** Of PREPARE name FROM 'text'; undefined where the text is a variable's or an expression's, or longer than what is looked at. */
-  #known(text: Uint8Array, tokens: readonly Token[], mode: number): Known | undefined {
+  /** Of PREPARE name FROM 'text'; undefined where the text is a variable's or an expression's. */
+  #known(text: Uint8Array, tokens: readonly Token[], dialect: number): Known | undefined {
     const [, , from, literal] = tokens;
-    const isLiteral = tokens.length === 4 && from.text === 'FROM' && literal.kind === 'string';
-    if (!isLiteral || text.length > MOST_SQL_OCTETS) return undefined;
-    const prepared = textOfString(text, literal.from, literal.to);
-    const kind = this.#reader.gravest(prepared, 0, prepared.length, mode);
-    this.#reader.read(prepared, 0, prepared.length, mode, false);
+    const isLiteral = tokens.length === TOKENS && from.text === 'FROM' && literal.kind === KIND.string;
+    if (!isLiteral) return undefined;
+    const prepared = stringText(text, literal.from, literal.to, dialect).octets;
+    const kind = this.#reader.gravest(prepared, 0, prepared.length, dialect);
+    this.#reader.read(prepared, 0, prepared.length, dialect, false);
     return { kind, step: this.#reader.step };
   }
 }
 
 function nameOf({ text }: Token): string {
   return text.toLowerCase();
-}
-
-/** PR…, or an executable comment. */
-function mayPrepare(octets: Uint8Array, at: number): boolean {
-  return begins(octets, at, 0x70, 0x72) || octets[at] === SLASH;
-}
-
-/** EX…, or an executable comment. */
-function mayExecute(octets: Uint8Array, at: number): boolean {
-  return begins(octets, at, 0x65, 0x78) || octets[at] === SLASH;
-}
-
-function begins(octets: Uint8Array, at: number, first: number, second: number): boolean {
-  return (octets[at] | 0x20) === first && (octets[at + 1] | 0x20) === second;
 }

@@ -4,7 +4,6 @@ import { COM, type Command, hasText } from '../../mysql/command.ts';
 import { textOf } from '../../mysql/query-attributes.ts';
 import { Digester, eachStatement } from '../../sql/digest/digest.ts';
 import type { StatementKind } from '../../sql/kind/statement-kind.ts';
-import { MOST_SQL_OCTETS } from '../../sql/leading.ts';
 import { namesStatement } from '../session/statements.ts';
 import type { CommandKinds } from './command-kinds.ts';
 import { PerStatement } from './per-statement.ts';
@@ -34,6 +33,9 @@ const FILTERED: Verdict = { cause: 'filtered', copies: 'all' };
 const READ_ONLY: Verdict = { cause: 'read-only', copies: 'all' };
 const NO_WRITES: Verdict = { cause: 'writes', copies: 'all' };
 const FIRST_WRITES: Verdict = { cause: 'writes', copies: 'not-first' };
+
+/** Octets of a statement that regular expressions are held against. */
+const MOST_SQL_OCTETS = 64 * 1024;
 
 const DIGEST = /^[0-9a-f]{8,32}$/i;
 
@@ -91,14 +93,14 @@ export class Selection {
 
   /** A command that has neither a text nor a statement is in all lists. */
   #isListed(lists: StatementLists, session: SessionMeta, command: Command, kind: StatementKind): boolean {
-    const { com, packet } = command;
+    const { com, packet, dialect = 0 } = command;
     if (namesStatement(command)) {
       const listed = this.#listed.named(session, command) ?? lists.hasUnknown;
       if (com === COM.stmtClose) this.#listed.close(session, command);
       return listed;
     }
     if (!hasText(command)) return true;
-    const listed = lists.has(textOf(packet), kind);
+    const listed = lists.has(textOf(packet), kind, dialect);
     if (com === COM.stmtPrepare) this.#listed.prepare(session, command, listed);
     return listed;
   }
@@ -129,7 +131,7 @@ class StatementLists {
    * Whether `text` is let in: every list that there is must do so, but those that include do not ask what changes its session
    * only, which makes the rest mean the same. Of several statements in one text one is enough to let it in, or to keep it out.
    */
-  has(text: Uint8Array, kind: StatementKind): boolean {
+  has(text: Uint8Array, kind: StatementKind, dialect: number): boolean {
     const isSession = kind === 'session';
     if (this.#excludeSql.length > 0 || (this.#includeSql !== undefined && !isSession)) {
       const sql = Buffer.from(
@@ -145,7 +147,7 @@ class StatementLists {
     if (this.#excludeDigest.length === 0 && includes === undefined) return true;
     let isIncluded = includes === undefined;
     let isExcluded = false;
-    eachStatement(this.#digester, text, 0, text.length, () => {
+    eachStatement(this.#digester, text, 0, text.length, dialect, () => {
       const hash = this.#digester.hash();
       const begins = (digest: string) => hash.startsWith(digest);
       isExcluded ||= this.#excludeDigest.some(begins);

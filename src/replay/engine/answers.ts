@@ -8,7 +8,9 @@ import type { Observers } from './observers.ts';
 
 /** Whether an answer that differs need not have. */
 function isComparable({ command, text }: Outcome): boolean {
-  return command.com !== COM.processInfo && notComparable(text.packet, sqlAt(text.packet)) === undefined;
+  if (command.com === COM.processInfo) return false;
+  const { packet, dialect = 0 } = text;
+  return notComparable(packet, sqlAt(packet), dialect) === undefined;
 }
 
 /**

@@ -1,7 +1,8 @@
 /** What a session may leave on its connection that COM_RESET_CONNECTION, or nothing at all, takes away. */
 import { COM } from '../../mysql/command.ts';
 import { sqlAt } from '../../mysql/query-attributes.ts';
-import { firstWordAt, MOST_SQL_OCTETS, textFrom } from '../../sql/leading.ts';
+import { FIRST } from '../../sql/first-words.ts';
+import { firstWord, Statements } from '../../sql/statements.ts';
 
 /** What cleans a connection: the worst of all commands that went over it tells. */
 export const CLEANED_BY = {
@@ -13,17 +14,12 @@ export const CLEANED_BY = {
   end: 2,
 } as const;
 
-/** Statements that choose neither a schema nor a role, whatever they call: functions and triggers cannot either. */
-const HARMLESS = new Set([
-  ...['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'REPLACE', 'WITH', 'VALUES', 'TABLE', 'DO', 'LOAD', 'TRUNCATE'],
-  ...['BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'SAVEPOINT', 'RELEASE', 'LOCK', 'UNLOCK'],
-  ...['SHOW', 'EXPLAIN', 'DESCRIBE', 'DESC', 'CREATE', 'ALTER', 'HANDLER', 'KILL'],
-]);
-
-/** Octets of the longest of them. */
-const LONGEST_WORD = 9;
+/** Octets of a SET that are looked at. */
+const MOST_SET_OCTETS = 64 * 1024;
 
 const SEMICOLON = 0x3b;
+
+const rest = new Statements();
 
 /** What cleans a connection of what the command `packet` (header included) may have left there: one of CLEANED_BY. */
 export function cleanedBy(packet: Uint8Array): number {
@@ -51,39 +47,32 @@ export function cleanedBy(packet: Uint8Array): number {
   }
 }
 
+/** By what every server reads alike, in whatever dialect: the connection may be in any. */
 function textCleanedBy(packet: Uint8Array, from: number): number {
-  const at = firstWordAt(packet, from);
-  const word = wordAt(packet, at);
+  const first = firstWord(packet, from, packet.length);
   // What a prepared transaction does behind its session differs from version to version.
-  if (word === 'XA') return CLEANED_BY.end;
-  if (word === 'SET') return setCleanedBy(packet, at);
-  if (!HARMLESS.has(word)) return CLEANED_BY.change;
-  // Several statements, or a block of them.
-  const semicolon = packet.indexOf(SEMICOLON, at);
-  return semicolon < 0 || firstWordAt(packet, semicolon + 1) >= packet.length
-    ? CLEANED_BY.reset
-    : CLEANED_BY.change;
+  if ((first & FIRST.xa) !== 0) return CLEANED_BY.end;
+  if ((first & FIRST.sets) !== 0) return setCleanedBy(packet, from);
+  // A block of statements, or one that not every server reads.
+  if ((first & FIRST.keepsSchema) === 0 || (first & (FIRST.compound | FIRST.unsure)) !== 0)
+    return CLEANED_BY.change;
+  const semicolon = packet.indexOf(SEMICOLON, from);
+  return semicolon < 0 || isEmpty(packet, semicolon + 1) ? CLEANED_BY.reset : CLEANED_BY.change;
+}
+
+function isEmpty(packet: Uint8Array, from: number): boolean {
+  rest.begin(packet, from, packet.length, 0);
+  const isEmpty = !rest.next();
+  rest.release();
+  return isEmpty;
 }
 
 /** SET: of a role, of an account, for a statement; and of profiling, whose findings stay as long as the connection. */
-function setCleanedBy(packet: Uint8Array, at: number): number {
-  const text = textFrom(packet, at);
+function setCleanedBy(packet: Uint8Array, from: number): number {
+  const length = Math.min(packet.length - from, MOST_SET_OCTETS);
+  const text = Buffer.from(packet.buffer, packet.byteOffset + from, length).toString('latin1');
   if (/\bprofiling\b/i.test(text)) return CLEANED_BY.end;
-  if (text.length >= MOST_SQL_OCTETS || /\b(?:role|statement|authorization)\b|;/i.test(text))
+  if (length === MOST_SET_OCTETS || /\b(?:role|statement|authorization)\b|;/i.test(text))
     return CLEANED_BY.change;
   return CLEANED_BY.reset;
-}
-
-/** The word at `at` in capitals; '' where it is longer than any that is looked for. */
-function wordAt(octets: Uint8Array, at: number): string {
-  let end = at;
-  while (isLetter(octets[end])) if (++end - at > LONGEST_WORD) return '';
-  return Buffer.from(octets.buffer, octets.byteOffset + at, end - at)
-    .toString('latin1')
-    .toUpperCase();
-}
-
-function isLetter(octet: number): boolean {
-  const small = octet | 0x20;
-  return small >= 0x61 && small <= 0x7a;
 }

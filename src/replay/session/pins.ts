@@ -59,7 +59,7 @@ export class Pins {
     if (!executes || !hasText(text)) return 0;
     let pins = this.#known.get(text);
     if (pins === undefined) {
-      pins = pinsOf(text.packet, sqlAt(text.packet));
+      pins = pinsOf(text.packet, sqlAt(text.packet), text.dialect ?? 0);
       this.#known.set(text, pins);
     }
     return pins;

@@ -1,10 +1,11 @@
 import { COM, type Command, hasText } from '../../mysql/command.ts';
 import { commandPacket, payloadOf } from '../../mysql/framing.ts';
 import { sqlAt, textOf, withText } from '../../mysql/query-attributes.ts';
+import { type Kill, killOf } from '../../sql/kill.ts';
 import { endsServer } from '../../sql/shutdown.ts';
 import type { SchemaRemap } from '../accounts/remap.ts';
 import type { RewriteRules } from '../choice/rules.ts';
-import { killOf, processKillId, withKillId, withProcessKillId } from './kill.ts';
+import { processKillId, withKillId, withProcessKillId } from './kill.ts';
 
 /**
  * Why a command must not be sent to another server than the one it was made for; undefined: it may. Notes what of its text
@@ -15,9 +16,8 @@ export function screen(command: Command): string | undefined {
   if (com === COM.shutdown) return 'shutdown';
   if (com === COM.processKill) command.mayKill = true;
   if (com !== COM.query) return undefined;
-  const from = sqlAt(packet);
-  if (endsServer(packet, from)) return 'shutdown';
-  if (killOf(packet, from, true) !== undefined) command.mayKill = true;
+  if (endsServer(packet, sqlAt(packet), command.dialect ?? 0)) return 'shutdown';
+  if (killIn(command) !== undefined) command.mayKill = true;
   return lacksFile(command) ? 'local-infile' : undefined;
 }
 
@@ -32,9 +32,9 @@ export function isSendable({ file }: Command): boolean {
 }
 
 /** The recorded connection that `command` kills, which it names by its number; undefined: none, or in another way. */
-export function killedBy({ com, packet }: Command): number | undefined {
-  if (com === COM.processKill) return processKillId(packet);
-  const kill = killOf(packet, sqlAt(packet), true);
+export function killedBy(command: Command): number | undefined {
+  if (command.com === COM.processKill) return processKillId(command.packet);
+  const kill = killIn(command);
   return kill === undefined || kill.what === 'other' ? undefined : kill.id;
 }
 
@@ -42,18 +42,24 @@ export function killedBy({ com, packet }: Command): number | undefined {
  * The packet to send for a command that `mayKill`: `find` answers the target's connection in the place of the recorded one. undefined where there is none: the number would hit somebody else's.
  */
 export function withTargetOfKill(
-  { com, packet }: Command,
+  command: Command,
   find: (connectionId: number) => number | undefined,
 ): Uint8Array | undefined {
+  const { com, packet } = command;
   if (com === COM.processKill) {
     const recorded = processKillId(packet);
     const id = recorded === undefined ? undefined : find(recorded);
     return id === undefined ? undefined : withProcessKillId(packet, id);
   }
-  const kill = killOf(packet, sqlAt(packet), true);
+  const kill = killIn(command);
   if (kill === undefined) return packet;
   const id = kill.what === 'other' ? undefined : find(kill.id);
   return id === undefined || kill.what === 'other' ? undefined : withKillId(packet, kill, id);
+}
+
+/** What the text of a COM_QUERY kills. */
+function killIn({ packet, dialect = 0 }: Command): Kill | undefined {
+  return killOf(packet, sqlAt(packet), true, dialect);
 }
 
 /** The packet of `command` with the text that the run's rules make of its statement; its own where they leave it as it is. */
@@ -66,12 +72,12 @@ export function rewrittenPacket(command: Command, rules: RewriteRules): Uint8Arr
 }
 
 /** The packet of `command` with the target's names of schemas; its own where it has none of them. */
-export function remappedPacket({ com, packet }: Command, remap: SchemaRemap): Uint8Array {
+export function remappedPacket({ com, packet, dialect = 0 }: Command, remap: SchemaRemap): Uint8Array {
   switch (com) {
     case COM.query:
     case COM.stmtPrepare: {
       const before = textOf(packet);
-      const text = remap.text(before);
+      const text = remap.text(before, dialect);
       return text === before ? packet : withText(packet, text);
     }
     case COM.initDb:

@@ -6,7 +6,7 @@ import { STATUS } from '../../mysql/packet.ts';
 import { queryPacket, sqlAt } from '../../mysql/query-attributes.ts';
 import { NO_REPLY, type Reply } from '../../mysql/reply.ts';
 import { type Effect, effectsOf, type HeldKind, type SetEffect } from '../../sql/effects.ts';
-import type { Adoption } from '../accounts/adoption.ts';
+import { type Adoption, adoptedDialect } from '../accounts/adoption.ts';
 import { readId } from './recorded-ids.ts';
 import { NOT_YET_PREPARED, type Statement, Statements } from './statements.ts';
 
@@ -202,9 +202,11 @@ function kindOf(key: string): 'user-variable' | 'setting' {
 }
 
 /** What a session joined late had, as far as it is known, for `rebuildSteps`. */
-export function adoptedState(facts: SessionFacts, { statements, settings }: Adoption): SessionState {
+export function adoptedState(facts: SessionFacts, adoption: Adoption): SessionState {
+  const { statements, settings } = adoption;
   let state = new SessionState(facts);
-  const command = { ordinal: -1, at: 0, expect: EXPECT.result };
+  const dialect = adoptedDialect(adoption);
+  const command = { ordinal: -1, at: 0, expect: EXPECT.result, dialect };
   for (const setting of settings) {
     const packet = queryPacket(Buffer.from(setting), has(facts.capabilities, CLIENT.queryAttributes));
     state = learn(state, facts, { ...command, com: COM.query, packet }, NO_REPLY) ?? state;
@@ -228,11 +230,11 @@ export function learn(
   command: Command,
   reply: Reply,
 ): SessionState | undefined {
-  const { com, packet } = command;
+  const { com, packet, dialect = 0 } = command;
   switch (com) {
     case COM.query: {
       const from = sqlAt(packet);
-      const effects = effectsOf(packet, from, has(facts.capabilities, CLIENT.multiStatements));
+      const effects = effectsOf(packet, from, has(facts.capabilities, CLIENT.multiStatements), dialect);
       if (effects === undefined) return state;
       state ??= new SessionState(facts);
       for (const effect of effects) state.apply(effect, packet.subarray(from), packet);

@@ -3,8 +3,8 @@ import { COM, type Command } from '../../mysql/command.ts';
 import { fitsTypes, leavesTypesOut, typesOf, withTypes } from '../../mysql/execute.ts';
 import { TypeInference } from '../../mysql/infer-types.ts';
 import { type Effect, effectsOf } from '../../sql/effects.ts';
+import { killOf } from '../../sql/kill.ts';
 import { endsServer } from '../../sql/shutdown.ts';
-import { killOf } from './kill.ts';
 import { LAST_PREPARED, RecordedIds, readId } from './recorded-ids.ts';
 
 /** Where a statement id stands in a command's packet: behind its header and the command octet. */
@@ -96,15 +96,15 @@ export class Statements {
 
   /** COM_STMT_PREPARE is done: the target's id, NO_STATEMENT where it has none, or NOT_YET_PREPARED. */
   prepared(command: Command, id: number, params: number, schema: string | undefined): void {
-    const { packet } = command;
+    const { packet, dialect = 0 } = command;
     const statement: Statement = {
       prepare: command,
       schema,
       id,
-      effects: effectsOf(packet, SQL, false),
+      effects: effectsOf(packet, SQL, false, dialect),
       hasParameters: packet.includes(QUESTION_MARK, SQL),
       params,
-      forbidden: forbiddenIn(packet),
+      forbidden: forbiddenIn(packet, dialect),
       types: undefined,
       typesSent: false,
       typesInDoubt: false,
@@ -278,9 +278,9 @@ export class Statements {
   }
 }
 
-function forbiddenIn(packet: Uint8Array): Statement['forbidden'] {
-  if (endsServer(packet, SQL)) return 'shutdown';
-  return killOf(packet, SQL, false) === undefined ? undefined : 'kill';
+function forbiddenIn(packet: Uint8Array, dialect: number): Statement['forbidden'] {
+  if (endsServer(packet, SQL, dialect)) return 'shutdown';
+  return killOf(packet, SQL, false, dialect) === undefined ? undefined : 'kill';
 }
 
 /** Types that the target was not told yet. */

@@ -2,7 +2,7 @@
 import { shortened } from '../../counted.ts';
 import { COM, type Command, comName, hasText } from '../../mysql/command.ts';
 import { textOf } from '../../mysql/query-attributes.ts';
-import { firstWordAt } from '../../sql/leading.ts';
+import { Statements } from '../../sql/statements.ts';
 
 /** Of a statement, so much is shown. */
 const MOST_CHARACTERS = 160;
@@ -17,10 +17,10 @@ export function shown(packet: Uint8Array): string {
 export function kindOf(command: Command, text: Command): string {
   if (!hasText(text)) return comName(command.com);
   const octets = textOf(text.packet);
-  const from = firstWordAt(octets, 0);
-  const [word] = /^[a-z]*/i.exec(
-    Buffer.from(octets.subarray(from, from + 16)).toString('latin1'),
-  ) as RegExpExecArray;
-  const verb = word.toUpperCase() || 'other';
+  const statements = new Statements();
+  statements.begin(octets, 0, octets.length, text.dialect ?? 0);
+  statements.next();
+  const [word] = /^[A-Z]{0,16}/.exec(statements.word()) as RegExpExecArray;
+  const verb = word || 'other';
   return command.com === COM.query ? verb : `${verb} by ${comName(command.com)}`;
 }

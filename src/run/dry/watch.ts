@@ -137,18 +137,18 @@ export class DryRun implements Observer {
     if (this.#changes.length === MOST_CHANGES) return;
     const sent = shown(answering);
     if (sent === recorded) return;
-    const digest = this.#digestOf(command.packet);
+    const digest = this.#digestOf(command.packet, command.dialect);
     if (this.#changedDigests.has(digest)) return;
     this.#changedDigests.add(digest);
     this.#changes.push({
       recorded: digest,
-      sent: this.#digestOf(answering),
+      sent: this.#digestOf(answering, command.dialect),
       ...(this.#withText ? { recorded_text: recorded, sent_text: sent } : {}),
     });
   }
 
   #sentBy(text: Command): void {
-    const digest = this.#digestOf(text.packet);
+    const digest = this.#digestOf(text.packet, text.dialect);
     const known = this.#sent.get(digest);
     if (known !== undefined) known.commands++;
     else if (this.#sent.size < MOST_DIGESTS)
@@ -164,7 +164,7 @@ export class DryRun implements Observer {
   }
 
   #unsentBy(cause: string, session: SessionMeta, command: Command, copies: number): void {
-    const digest = hasText(command) ? this.#digestOf(command.packet) : comName(command.com);
+    const digest = hasText(command) ? this.#digestOf(command.packet, command.dialect) : comName(command.com);
     const key = `${cause}\0${digest}`;
     const known = this.#unsent.get(this.#unsent.size < MOST_DIGESTS || this.#unsent.has(key) ? key : cause);
     if (known !== undefined) {
@@ -184,9 +184,9 @@ export class DryRun implements Observer {
     this.#unsent.set(isOther ? cause : key, unsent);
   }
 
-  #digestOf(packet: Uint8Array): string {
+  #digestOf(packet: Uint8Array, dialect = 0): string {
     const text = textOf(packet);
-    this.#digester.read(text, 0, text.length);
+    this.#digester.read(text, 0, text.length, dialect);
     return this.#digester.text();
   }
 

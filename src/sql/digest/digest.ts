@@ -5,25 +5,13 @@
  * has no digest for what it cannot parse; here everything has one.
  */
 
-import { MODE } from '../text.ts';
+import { sqlModeAfter } from '../sql-mode.ts';
 import { Lexer } from './lexer.ts';
 import { murmur128 } from './murmur128.ts';
 import { TokenStore } from './token-store.ts';
 
 /** The server's default of max_digest_length: octets of tokens that a digest is made of. */
 export const MAX_DIGEST_LENGTH = 1024;
-
-/** What of a session's settings changes how its statements are read. */
-export interface DigestOptions {
-  /** Octets of tokens, as max_digest_length: 2 each, a name 4 and its own. Default MAX_DIGEST_LENGTH. */
-  maxLength?: number;
-  /** sql_mode ANSI_QUOTES: "…" is a name. */
-  ansiQuotes?: boolean;
-  /** sql_mode NO_BACKSLASH_ESCAPES, which a server says in the status flags of its answers. */
-  noBackslashEscapes?: boolean;
-  /** sql_mode IGNORE_SPACE, or CLIENT_IGNORE_SPACE at the login: `COUNT (` is the function. */
-  ignoreSpace?: boolean;
-}
 
 const decoder = new TextDecoder();
 
@@ -32,34 +20,33 @@ export class Digester {
   readonly #store = new TokenStore();
   readonly #lexer = new Lexer(this.#store);
   readonly #bound: number;
-  readonly #mode: number;
   readonly #hash = new Int32Array(4);
   readonly #hashOctets = Buffer.from(this.#hash.buffer);
 
-  constructor(options: DigestOptions = {}) {
-    this.#bound = options.maxLength ?? MAX_DIGEST_LENGTH;
-    this.#mode =
-      (options.ansiQuotes ? MODE.ansiQuotes : 0) |
-      (options.noBackslashEscapes ? MODE.noBackslashEscapes : 0) |
-      (options.ignoreSpace ? MODE.ignoreSpace : 0);
+  /** `maxLength`: octets of tokens, as max_digest_length counts them: 2 each, a name 4 and its own. */
+  constructor(maxLength = MAX_DIGEST_LENGTH) {
+    this.#bound = maxLength;
   }
 
-  /** Reads the first statement in [from, to), the text of a COM_QUERY or COM_STMT_PREPARE in a character set that contains ASCII. */
-  read(octets: Uint8Array, from: number, to: number): void {
-    this.#next(octets, from, to, false);
+  /**
+   * Reads the first statement in [from, to), the text of a COM_QUERY or COM_STMT_PREPARE in a character set that contains ASCII, as a
+   * session of this `dialect` (DIALECT flags) means it.
+   */
+  read(octets: Uint8Array, from: number, to: number, dialect: number): void {
+    this.#next(octets, from, to, dialect, false);
   }
 
   /** Reads the first statement too, and to its end: where the next one begins, or `to`. */
-  readWhole(octets: Uint8Array, from: number, to: number): number {
-    return this.#next(octets, from, to, true);
+  readWhole(octets: Uint8Array, from: number, to: number, dialect: number): number {
+    return this.#next(octets, from, to, dialect, true);
   }
 
   /** Empty statements, a `;` after another, are none. */
-  #next(octets: Uint8Array, from: number, to: number, all: boolean): number {
+  #next(octets: Uint8Array, from: number, to: number, dialect: number, all: boolean): number {
     let at = from;
     do {
       this.#store.begin(this.#bound);
-      at = this.#lexer.statement(octets, at, to, this.#mode, all);
+      at = this.#lexer.statement(octets, at, to, dialect, all);
     } while (at < to && this.#store.empty && !this.#store.full);
     return at;
   }
@@ -84,22 +71,8 @@ export class Digester {
   }
 }
 
-/** The digest text of the first statement in [from, to). */
-export function digestText(octets: Uint8Array, from: number, to: number, options?: DigestOptions): string {
-  const digester = new Digester(options);
-  digester.read(octets, from, to);
-  return digester.text();
-}
-
-/** The hash of the digest text of the first statement in [from, to): 32 hexadecimal digits. */
-export function digestOf(octets: Uint8Array, from: number, to: number, options?: DigestOptions): string {
-  const digester = new Digester(options);
-  digester.read(octets, from, to);
-  return digester.hash();
-}
-
 /**
- * All statements in [from, to), which a session with CLIENT_MULTI_STATEMENTS may send as one command. `each` gets where one begins,
+ * All statements in [from, to), which a session of this `dialect` with CLIENT_MULTI_STATEMENTS may send as one command. `each` gets where one begins,
  * which is where the one before ended, and where it ends, after its `;`; `digester` has read it then.
  */
 export function eachStatement(
@@ -107,12 +80,15 @@ export function eachStatement(
   octets: Uint8Array,
   from: number,
   to: number,
+  dialect: number,
   each: (from: number, to: number) => void,
 ): void {
   let at = from;
+  let mode = dialect;
   while (at < to) {
-    const next = digester.readWhole(octets, at, to);
+    const next = digester.readWhole(octets, at, to, mode);
     if (!digester.empty) each(at, next);
+    if (next < to) mode = sqlModeAfter(octets, at, next, mode);
     at = next;
   }
 }

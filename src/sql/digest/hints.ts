@@ -1,4 +1,5 @@
-import { isDigit, KIND, KINDS, MODE, OCTET, type SqlText } from '../text.ts';
+import { DIALECT } from '../dialect.ts';
+import { CLASS, CLASSES, isDigit, OCTET, type SqlText } from '../text.ts';
 import type { TokenStore } from './token-store.ts';
 import { findHintWord, NO_TOKEN, TOKEN } from './tokens.ts';
 
@@ -14,14 +15,14 @@ export function readHints(text: SqlText, store: TokenStore, from: number): numbe
   // A comment without a hint is no token.
   if (!closes(text, at)) store.token(TOKEN.hintsOpen);
   else return at + 2;
-  while (at < text.to) {
+  while (at < text.end) {
     if (closes(text, at)) {
       store.token(TOKEN.hintsClose);
       return at + 2;
     }
     at = text.spaceEnd(readHint(text, store, at));
   }
-  return text.to;
+  return text.end;
 }
 
 function closes(text: SqlText, at: number): boolean {
@@ -31,21 +32,22 @@ function closes(text: SqlText, at: number): boolean {
 /** One token of a hint. */
 function readHint(text: SqlText, store: TokenStore, at: number): number {
   const octet = text.octets[at];
-  switch (KINDS[octet]) {
-    case KIND.backtick:
+  switch (CLASSES[octet]) {
+    case CLASS.backtick:
       return readName(text, store, at, text.quotedNameEnd(at), octet);
-    case KIND.doubleQuote:
-      if ((text.mode & MODE.ansiQuotes) !== 0)
+    case CLASS.doubleQuote:
+      if ((text.dialect & DIALECT.ansiQuotes) !== 0)
         return readName(text, store, at, text.quotedNameEnd(at), octet);
       store.literal();
       return text.stringEnd(at);
-    case KIND.quote:
+    case CLASS.quote:
       store.literal();
       return text.stringEnd(at);
-    case KIND.word:
-    case KIND.digit:
+    case CLASS.word:
+    case CLASS.prefix:
+    case CLASS.digit:
       return readWord(text, store, at);
-    case KIND.point:
+    case CLASS.point:
       // Parts names without being a token.
       if (!isDigit(text.peek(at + 1))) return at + 1;
       store.number();
@@ -70,7 +72,7 @@ function readWord(text: SqlText, store: TokenStore, from: number): number {
   }
   const end = text.wordEnd(from);
   const afterAt = store.last(0) === OCTET.at;
-  const token = afterAt ? NO_TOKEN : findHintWord(text.octets, from, end, text.wordHash);
+  const token = afterAt ? NO_TOKEN : findHintWord(text.octets, from, end, text.hash);
   if (token === NO_TOKEN) return readName(text, store, from, end, 0);
   store.token(token);
   return end;
@@ -79,7 +81,7 @@ function readWord(text: SqlText, store: TokenStore, from: number): number {
 /** The name at [from, end), its quotes included. An `@` right after it belongs to it: `table@query_block`. */
 function readName(text: SqlText, store: TokenStore, from: number, end: number, quote: number): number {
   const token = text.peek(end) === OCTET.at ? TOKEN.nameAt : TOKEN.name;
-  if (quote === 0) store.name(text.octets, from, end, 0, token);
+  if (quote === 0) store.name(text.octets, from, end, token);
   else store.quotedName(text.octets, from, end, token);
   return end;
 }

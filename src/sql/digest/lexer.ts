@@ -1,17 +1,20 @@
-import { isDigit, KIND, KINDS, MODE, OCTET, SqlText } from '../text.ts';
+import { DIALECT } from '../dialect.ts';
+import { KIND, Scanner, SIGN } from '../scanner.ts';
+import { CLASS, CLASSES, OCTET } from '../text.ts';
 import { readHints } from './hints.ts';
 import type { TokenStore } from './token-store.ts';
-import { FLAG, findWord, NO_TOKEN, TOKEN, TOKEN_FLAGS } from './tokens.ts';
+import { BEFORE_BRACKET, FLAG, findWord, NO_TOKEN, TOKEN, TOKEN_FLAGS } from './tokens.ts';
 
-/** Executable comments up to this version are executed (MySQL manual, "Comments"). */
-const SERVER_VERSION = 90_700;
+const SEMICOLON = 0x3b;
+const QUESTION_MARK = 0x3f;
 
-/**
- * The server's lexer (MySQL manual, "Language Structure"): one pass over a statement's octets, each token into a store. What the
- * server would refuse is read as far as it goes: a string or a comment without an end ends with the text.
- */
+/** Tokens of signs: an octet is its own. */
+const SIGN_TOKEN = new Uint16Array(256 + Object.keys(SIGN).length).map((_, sign) => sign);
+for (const [name, sign] of Object.entries(SIGN)) SIGN_TOKEN[sign] = TOKEN[name as keyof typeof SIGN];
+
+/** What a digest makes of a scanner's tokens: one pass over a statement's octets, each token into a store. */
 export class Lexer {
-  readonly #text = new SqlText();
+  readonly #scanner = new Scanner();
   readonly #store: TokenStore;
 
   constructor(store: TokenStore) {
@@ -22,295 +25,125 @@ export class Lexer {
    * Reads the statement at `from`, whose `;` is no token of it. Where it ends: after its `;`, or at `to`. Stops short of that
    * when the store is full, unless `whole`, as whoever wants the statement after it must.
    */
-  statement(octets: Uint8Array, from: number, to: number, mode: number, whole: boolean): number {
-    this.#text.begin(octets, to, mode);
-    const end = this.#statement(from, whole);
+  statement(octets: Uint8Array, from: number, to: number, dialect: number, whole: boolean): number {
+    const scanner = this.#scanner;
+    scanner.begin(octets, from, to, dialect | DIALECT.mysqlComments);
+    this.#statement(whole);
+    const end = scanner.to;
     this.#store.end();
-    this.#text.end();
+    scanner.release();
     return end;
   }
 
-  #statement(from: number, whole: boolean): number {
-    const text = this.#text;
+  #statement(whole: boolean): void {
+    const scanner = this.#scanner;
     const store = this.#store;
-    const { octets, to } = text;
-    const ansiQuotes = (text.mode & MODE.ansiQuotes) !== 0;
-    let at = from;
-    let inExecutable = false;
     let first = NO_TOKEN;
     let isProgram = false;
     let inBody = false;
-    while (at < to && (whole || !store.full)) {
-      const octet = octets[at];
-      switch (KINDS[octet]) {
-        case KIND.space:
-          at++;
-          break;
+    while (whole || !store.full) {
+      const kind = scanner.next();
+      switch (kind) {
+        case KIND.end:
+          return;
         case KIND.word: {
-          if (text.peek(at + 1) === OCTET.quote && isPrefix(octet)) {
-            at = text.stringEnd(at + 1);
-            if ((octet | 0x20) === OCTET.n) store.literal();
-            else store.number();
-            break;
-          }
           // The code of a program in another language, or of a library: only MySQL 9 quotes so.
-          if (octet === OCTET.dollar && first === TOKEN.create && store.last(0) === TOKEN.as) {
-            const end = text.dollarQuotedEnd(at);
-            if (end > at) {
-              store.token(TOKEN.dollarQuoted);
-              at = end;
-              break;
-            }
-          }
-          const begins = store.empty;
-          at = this.#word(at);
-          const token = store.last(0);
+          if (first === TOKEN.create && store.last(0) === TOKEN.as && this.#dollarQuoted()) break;
+          const begins = first === NO_TOKEN && store.empty;
+          const token = this.#keywordOrName(scanner.from);
           if (begins) first = token;
           // Statements within a program's body are parts of it.
           if (first === TOKEN.create || first === TOKEN.alter) {
             if (isProgramKind(token)) isProgram = true;
             else if (isProgram && token === TOKEN.begin) inBody = true;
           }
-          if ((TOKEN_FLAGS[token] & FLAG.beforeHints) !== 0) at = readHints(text, store, at);
+          if ((TOKEN_FLAGS[token] & FLAG.beforeHints) !== 0) this.#hints();
           break;
         }
-        case KIND.digit:
-          at = this.#numberOrName(at);
+        case KIND.name:
+          store.name(scanner.octets, scanner.from, scanner.to);
           break;
-        case KIND.quote:
-          at = this.#string(at);
+        case KIND.quotedName:
+          store.quotedName(scanner.octets, scanner.from, scanner.to);
           break;
-        case KIND.doubleQuote:
-          at = ansiQuotes ? this.#quotedName(at) : this.#string(at);
-          break;
-        case KIND.backtick:
-          at = this.#quotedName(at);
-          break;
-        case KIND.point:
-          if (isDigit(text.peek(at + 1))) {
-            at = text.fractionEnd(at + 1);
-            store.number();
-          } else {
-            at = this.#afterName(at);
-          }
-          break;
-        case KIND.at:
-          at = this.#variable(at);
-          break;
-        case KIND.minus:
-          at = this.#minus(at);
-          break;
-        case KIND.slash:
-          if (text.peek(at + 1) !== OCTET.star) {
-            store.token(octet);
-            at++;
-          } else if (text.peek(at + 2) === OCTET.not && this.#executes(at + 3)) {
-            inExecutable = true;
-            at = text.versionEnd(at + 3);
-          } else {
-            const nests = text.peek(at + 2) === OCTET.not;
-            at = text.commentEnd(at + 2, nests);
-          }
-          break;
-        case KIND.star:
-          if (inExecutable && text.peek(at + 1) === OCTET.slash) {
-            inExecutable = false;
-            at += 2;
-          } else {
-            store.token(octet);
-            at++;
-          }
-          break;
-        case KIND.hash:
-          at = text.lineEnd(at);
-          break;
-        case KIND.semicolon:
-          at++;
-          if (!inBody) return at;
-          store.token(octet);
-          break;
-        case KIND.less:
-          at = this.#less(at);
-          break;
-        case KIND.greater:
-          at =
-            text.peek(at + 1) === OCTET.equal
-              ? this.#pair(at, octet, OCTET.equal, TOKEN.greaterOrEqual)
-              : this.#pair(at, octet, octet, TOKEN.shiftRight);
-          break;
-        case KIND.not:
-          at = this.#pair(at, octet, OCTET.equal, TOKEN.notEqual);
-          break;
-        case KIND.colon:
-          at = this.#pair(at, octet, OCTET.equal, TOKEN.assign);
-          break;
-        case KIND.and:
-          at = this.#pair(at, octet, octet, TOKEN.and);
-          break;
-        case KIND.or:
-          at = this.#pair(at, octet, octet, TOKEN.or);
-          break;
-        case KIND.mark:
-          at++;
+        case KIND.string:
           store.literal();
           break;
-        case KIND.backslash:
-          // NULL by its old name, which MariaDB keeps.
-          at = this.#pair(at, octet, OCTET.upperN, TOKEN.null);
+        case KIND.integer:
+          store.integer(scanner.octets, scanner.from, scanner.to);
+          break;
+        case KIND.number:
+          store.number();
+          break;
+        case KIND.variable:
+          this.#variable();
+          break;
+        case KIND.systemVariable:
+          store.token(OCTET.at);
+          store.token(OCTET.at);
+          // Keywords even before a period: GLOBAL, SESSION.
+          if (scanner.to > scanner.from + 2) this.#keywordOrName(scanner.from + 2);
+          break;
+        case QUESTION_MARK:
+          store.literal();
+          break;
+        case SEMICOLON:
+          if (!inBody) return;
+          store.token(kind);
           break;
         default:
-          store.token(octet);
-          at++;
+          store.token(SIGN_TOKEN[kind]);
       }
     }
-    return at;
   }
 
-  /** A keyword, or a name and what hangs on it by periods. */
-  #word(from: number): number {
-    const text = this.#text;
-    const end = text.wordEnd(from);
-    if (this.#chainedAt(end)) {
-      this.#store.name(text.octets, from, end, 0);
-      return this.#afterName(end);
-    }
-    const bracket = (text.mode & MODE.ignoreSpace) !== 0 ? text.spaceEnd(end) : end;
-    this.#keywordOrName(from, end, text.peek(bracket) === OCTET.open);
-    return end;
-  }
-
-  /** The word that `wordEnd` passed over. */
-  #keywordOrName(from: number, end: number, beforeBracket: boolean): void {
-    const token = findWord(this.#text.octets, from, end, this.#text.wordHash, beforeBracket);
+  /** The word from `from` to the end of the scanner's token: a keyword, which is returned, or a name. */
+  #keywordOrName(from: number): number {
+    const { octets, to, hash } = this.#scanner;
+    let token = findWord(octets, from, to, hash);
+    if (token >= BEFORE_BRACKET) token = this.#isBeforeBracket ? token - BEFORE_BRACKET : NO_TOKEN;
     if (token !== NO_TOKEN) this.#store.token(token);
-    else this.#store.name(this.#text.octets, from, end, 0);
+    else this.#store.name(octets, from, to);
+    return token;
   }
 
-  /** A period right after a name, and right before one. */
-  #chainedAt(at: number): boolean {
-    return this.#text.peek(at) === OCTET.point && this.#text.inName(at + 1);
+  /** Whether an opening bracket follows the word. A system variable is no function. */
+  get #isBeforeBracket(): boolean {
+    const scanner = this.#scanner;
+    const { kind, to, dialect } = scanner;
+    const at = (dialect & DIALECT.ignoreSpace) !== 0 ? scanner.spaceEnd(to) : to;
+    return kind === KIND.word && scanner.peek(at) === OCTET.open;
   }
 
-  /** The period at `at`, and the name right after it, which is no keyword; and so on. */
-  #afterName(at: number): number {
-    do {
-      this.#store.token(OCTET.point);
-      const from = at + 1;
-      at = this.#text.nameEnd(from);
-      if (at > from) this.#store.name(this.#text.octets, from, at, 0);
-    } while (this.#chainedAt(at));
-    return at;
+  /** Whether something in dollars begins with the token; then goes to its end. */
+  #dollarQuoted(): boolean {
+    const scanner = this.#scanner;
+    const { octets, from } = scanner;
+    if (octets[from] !== OCTET.dollar) return false;
+    const end = scanner.dollarQuotedEnd(from);
+    if (end === from) return false;
+    this.#store.token(TOKEN.dollarQuoted);
+    scanner.seek(end);
+    return true;
   }
 
-  /** `@name`, `@'name'`, `@@name`, `@@global.name`, and the host of `user@host`. */
-  #variable(at: number): number {
-    const text = this.#text;
-    this.#store.token(OCTET.at);
-    at++;
-    if (text.peek(at) === OCTET.at) {
-      this.#store.token(OCTET.at);
-      at++;
-      if (!text.inName(at)) return at;
-      // Keywords even before a period: GLOBAL, SESSION.
-      const end = text.wordEnd(at);
-      this.#keywordOrName(at, end, false);
-      return end;
-    }
-    const kind = KINDS[text.peek(at)];
-    if (kind === KIND.quote || kind === KIND.doubleQuote || kind === KIND.backtick) return at;
-    while (text.inName(at) || text.peek(at) === OCTET.point) at++;
-    this.#store.literal();
-    return at;
+  #hints(): void {
+    const scanner = this.#scanner;
+    const end = readHints(scanner, this.#store, scanner.to);
+    if (end > scanner.to) scanner.seek(end);
   }
 
-  /** What begins with a digit: a number, or a name like `1a`. */
-  #numberOrName(from: number): number {
-    const text = this.#text;
-    const second = text.peek(from + 1);
-    let at: number;
-    if (text.octets[from] === OCTET.zero && (second === OCTET.x || second === OCTET.b)) {
-      at = second === OCTET.x ? text.hexEnd(from + 2) : text.binaryEnd(from + 2);
-      if (at > from + 2 && !text.inName(at)) {
-        this.#store.number();
-        return at;
-      }
-    } else {
-      at = text.digitsEnd(from);
-      const end = text.peek(at) === OCTET.point ? text.fractionEnd(at + 1) : text.exponentEnd(at);
-      if (end > at) {
-        this.#store.number();
-        return end;
-      }
-      if (!text.inName(at)) {
-        this.#store.integer(text.octets, from, at);
-        return at;
-      }
-    }
-    const end = text.nameEnd(at);
-    this.#store.name(text.octets, from, end, 0);
-    return this.#chainedAt(end) ? this.#afterName(end) : end;
+  /** `@name`, and the host of `user@host`; of a quoted one, what stands in the quotes is a literal, or a name. */
+  #variable(): void {
+    const { octets, from, to, dialect } = this.#scanner;
+    const store = this.#store;
+    store.token(OCTET.at);
+    const quote = to > from + 1 ? CLASSES[octets[from + 1]] : CLASS.other;
+    const isName =
+      quote === CLASS.backtick || (quote === CLASS.doubleQuote && (dialect & DIALECT.ansiQuotes) !== 0);
+    if (isName) store.quotedName(octets, from + 1, to);
+    else store.literal();
   }
-
-  #string(at: number): number {
-    this.#store.literal();
-    return this.#text.stringEnd(at);
-  }
-
-  #quotedName(at: number): number {
-    const end = this.#text.quotedNameEnd(at);
-    this.#store.quotedName(this.#text.octets, at, end);
-    return end;
-  }
-
-  /** A comment to the end of the line, `->`, `->>` or a minus. */
-  #minus(at: number): number {
-    const text = this.#text;
-    const next = text.peek(at + 1);
-    if (next === OCTET.minus && endsDashes(text.peek(at + 2))) return text.lineEnd(at);
-    if (next !== OCTET.greater) {
-      this.#store.token(OCTET.minus);
-      return at + 1;
-    }
-    const unquotes = text.peek(at + 2) === OCTET.greater;
-    this.#store.token(unquotes ? TOKEN.arrowText : TOKEN.arrow);
-    return unquotes ? at + 3 : at + 2;
-  }
-
-  #less(at: number): number {
-    const text = this.#text;
-    const next = text.peek(at + 1);
-    if (next === OCTET.greater) return this.#pair(at, OCTET.less, next, TOKEN.notEqual);
-    if (next !== OCTET.equal) return this.#pair(at, OCTET.less, OCTET.less, TOKEN.shiftLeft);
-    const orNull = text.peek(at + 2) === OCTET.greater;
-    this.#store.token(orNull ? TOKEN.equalOrNull : TOKEN.lessOrEqual);
-    return orNull ? at + 3 : at + 2;
-  }
-
-  /** The token that `octet` makes with `second` after it, or `octet` alone. */
-  #pair(at: number, octet: number, second: number, token: number): number {
-    const both = this.#text.peek(at + 1) === second;
-    this.#store.token(both ? token : octet);
-    return both ? at + 2 : at + 1;
-  }
-
-  /** A server of our version executes the comment whose version, if any, is at `at`. */
-  #executes(at: number): boolean {
-    const end = this.#text.versionEnd(at);
-    let version = 0;
-    for (let i = at; i < end; i++) version = version * 10 + this.#text.octets[i] - OCTET.zero;
-    return version <= SERVER_VERSION;
-  }
-}
-
-/** `x'`, `b'` and `n'` begin literals. */
-function isPrefix(octet: number): boolean {
-  const letter = octet | 0x20;
-  return letter === OCTET.x || letter === OCTET.b || letter === OCTET.n;
-}
-
-/** `--` begins a comment only before white space, a control character or the end. */
-function endsDashes(octet: number): boolean {
-  return octet <= 0x20 || octet === 0x7f;
 }
 
 function isProgramKind(token: number): boolean {

@@ -1,4 +1,4 @@
-import { FLAG, TOKEN, TOKEN_FLAGS, TOKEN_TEXT, TOKEN_TEXT_AT } from './tokens.ts';
+import { FIRST_NAMED, FLAG, TOKEN, TOKEN_FLAGS, TOKEN_TEXT, TOKEN_TEXT_AT } from './tokens.ts';
 
 const COMMA = 0x2c;
 const OPEN = 0x28;
@@ -104,39 +104,48 @@ export class TokenStore {
     }
   }
 
-  /**
-   * A name at [from, to) of `source`. `quote`: the octet around it, which stands twice where it means itself; 0 where there is
-   * none. `token`: TOKEN.name or TOKEN.nameAt.
-   */
-  name(source: Uint8Array, from: number, to: number, quote: number, token: number = TOKEN.name): void {
-    if (this.full) return;
-    // Less than half of it may be quotes: no need to count those of a name that cannot fit.
-    const doubled = to - from > 2 * this.#bound ? 0 : countDoubled(source, from, to, quote);
-    if (!this.#open(token, 2 * TOKEN_OCTETS + to - from - doubled)) return;
-    // The server prints nothing of an empty name.
-    if (from === to) {
-      this.length = this.#textAt[this.#count - 1];
-      return;
-    }
+  /** A name without quotes, at [from, to) of `source`. `token`: TOKEN.name or TOKEN.nameAt. */
+  name(source: Uint8Array, from: number, to: number, token: number = TOKEN.name): void {
+    if (!this.#open(token, 2 * TOKEN_OCTETS + to - from)) return;
     this.#reserve(to - from + 2);
     const octets = this.octets;
     let at = this.length;
     octets[at++] = BACKTICK;
-    for (let i = from; i < to; i++) {
+    for (let i = from; i < to; i++) octets[at++] = source[i];
+    octets[at++] = BACKTICK;
+    this.length = at;
+  }
+
+  /**
+   * The same for one in quotes, [from, to) being all of it: a quote within stands twice where it means itself, and the closing one may
+   * be missing.
+   */
+  quotedName(source: Uint8Array, from: number, to: number, token: number = TOKEN.name): void {
+    if (this.full) return;
+    const quote = source[from];
+    // An odd number of quotes at the end closes the name; but a lone one at its beginning opens it.
+    let quotes = 0;
+    while (to - 1 - quotes > from && source[to - 1 - quotes] === quote) quotes++;
+    const end = quotes % 2 === 1 ? to - 1 : to;
+    from++;
+    // Less than half of it may be quotes: no need to count those of a name that cannot fit.
+    const doubled = end - from > 2 * this.#bound ? 0 : countDoubled(source, from, end, quote);
+    if (!this.#open(token, 2 * TOKEN_OCTETS + end - from - doubled)) return;
+    // The server prints nothing of an empty name.
+    if (from === end) {
+      this.length = this.#textAt[this.#count - 1];
+      return;
+    }
+    this.#reserve(end - from + 2);
+    const octets = this.octets;
+    let at = this.length;
+    octets[at++] = BACKTICK;
+    for (let i = from; i < end; i++) {
       octets[at++] = source[i];
       if (source[i] === quote) i++;
     }
     octets[at++] = BACKTICK;
     this.length = at;
-  }
-
-  /** The same, [from, to) being all of it: its quotes, of which the closing one may be missing. */
-  quotedName(source: Uint8Array, from: number, to: number, token: number = TOKEN.name): void {
-    const quote = source[from];
-    // An odd number of quotes at the end closes the name; but a lone one at its beginning opens it.
-    let quotes = 0;
-    while (to - 1 - quotes > from && source[to - 1 - quotes] === quote) quotes++;
-    this.name(source, from + 1, quotes % 2 === 1 ? to - 1 : to, quote, token);
   }
 
   /** A closing bracket makes a row of literals one token, and rows of them another. */
@@ -231,6 +240,11 @@ export class TokenStore {
     if (!this.#open(token, TOKEN_OCTETS)) return;
     const octets = this.octets;
     let at = this.length;
+    if (token < FIRST_NAMED) {
+      octets[at] = token;
+      this.length = at + 1;
+      return;
+    }
     const end = TOKEN_TEXT_AT[token + 1];
     for (let i = TOKEN_TEXT_AT[token]; i < end; i++) octets[at++] = TOKEN_TEXT[i];
     this.length = at;
@@ -238,19 +252,23 @@ export class TokenStore {
 
   /** Makes the next token, with the blank before its text; false where it does not fit. */
   #open(token: number, cost: number): boolean {
-    if (this.full) return false;
-    if (this.#used + cost > this.#bound) {
+    const used = this.#used + cost;
+    if (this.full || used > this.#bound) {
       this.full = true;
       return false;
     }
-    this.#used += cost;
-    const count = this.#count++;
+    this.#used = used;
+    const count = this.#count;
     if (count === this.#tokens.length) this.#growTokens();
     this.#reserve(MAX_TEXT);
-    this.#tokens[count] = token;
-    this.#textAt[count] = this.length;
-    if (this.length > 0 && (TOKEN_FLAGS[this.#tokens[count - 1]] & FLAG.noBlank) === 0) {
-      this.octets[this.length++] = BLANK;
+    const { length } = this;
+    const tokens = this.#tokens;
+    tokens[count] = token;
+    this.#textAt[count] = length;
+    this.#count = count + 1;
+    if (length > 0 && (TOKEN_FLAGS[tokens[count - 1]] & FLAG.noBlank) === 0) {
+      this.octets[length] = BLANK;
+      this.length = length + 1;
     }
     return true;
   }
@@ -281,7 +299,6 @@ export class TokenStore {
 
 /** How often `quote` stands twice in [from, to). */
 function countDoubled(source: Uint8Array, from: number, to: number, quote: number): number {
-  if (quote === 0) return 0;
   let doubled = 0;
   for (let i = from; i < to; i++) {
     if (source[i] !== quote) continue;

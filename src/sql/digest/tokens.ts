@@ -2,6 +2,7 @@
  * Tokens of SQL as a digest knows them: an octet's own number is the token of that one character, what follows is made here.
  * Texts, flags and the look-up of words lie in typed arrays, which one token costs a few reads of.
  */
+import { WordTable } from '../word-table.ts';
 import {
   AFTER_OPERAND,
   BEFORE_HINTS,
@@ -14,7 +15,8 @@ import {
   WORDS,
 } from './keywords.ts';
 
-const FIRST_NAMED = 256;
+/** Tokens below it are octets. */
+export const FIRST_NAMED = 256;
 
 /** No word: a name. */
 export const NO_TOKEN = 0;
@@ -104,71 +106,29 @@ export const TOKEN = {
   trigger: define('TRIGGER'),
 } as const;
 
-/** Open addressing over words: bits 0–15 the token, then which kind of word. A power of two, a quarter full at most. */
-const SLOTS = 4096;
-const KIND = { word: 0x10000, function: 0x20000, hint: 0x40000 } as const;
+/** What `findWord` returns is a keyword only before an opening bracket: it is so much more than the token. */
+export const BEFORE_BRACKET = 0x1_0000;
 
-const slotValue = new Int32Array(SLOTS);
-const slotAt = new Uint32Array(SLOTS);
-const slotLength = new Uint8Array(SLOTS);
-const wordOctets: number[] = [];
-
-/** Upper case of an octet, of ASCII only. */
-export const UPPER = Uint8Array.from({ length: 256 }, (_, octet) =>
-  octet >= 0x61 && octet <= 0x7a ? octet - 0x20 : octet,
+const keywords = new WordTable(
+  new Map([
+    ...words(WORDS).map((word): [string, number] => [word, tokenOf(SYNONYMS[word] ?? word)]),
+    ...words(FUNCTIONS).map((word): [string, number] => [
+      word,
+      BEFORE_BRACKET | tokenOf(SYNONYMS[word] ?? word),
+    ]),
+    ...words(CHARACTER_SETS).map((set): [string, number] => [`_${set}`, TOKEN.introducer]),
+  ]),
 );
+const hintWords = new WordTable(new Map(words(HINTS).map((word) => [word, tokenOf(word)])));
 
-/** Hash of a word: `hash` of its octets so far (0 at first), `octet` the next one, in upper case. */
-export function hashOctet(hash: number, octet: number): number {
-  return (Math.imul(hash, 33) + octet) | 0;
-}
-
-const slotOf = (hash: number) => (hash ^ (hash >>> 15)) & (SLOTS - 1);
-
-function enter(word: string, kind: number, token: number): void {
-  let hash = 0;
-  for (let i = 0; i < word.length; i++) hash = hashOctet(hash, word.charCodeAt(i));
-  let slot = slotOf(hash);
-  while (slotLength[slot] !== 0) slot = (slot + 1) & (SLOTS - 1);
-  slotValue[slot] = kind | token;
-  slotAt[slot] = wordOctets.length;
-  slotLength[slot] = word.length;
-  for (let i = 0; i < word.length; i++) wordOctets.push(word.charCodeAt(i));
-}
-
-for (const word of words(WORDS)) enter(word, KIND.word, tokenOf(SYNONYMS[word] ?? word));
-for (const word of words(FUNCTIONS)) enter(word, KIND.function, tokenOf(SYNONYMS[word] ?? word));
-for (const word of words(HINTS)) enter(word, KIND.hint, tokenOf(word));
-for (const set of words(CHARACTER_SETS)) enter(`_${set}`, KIND.word, TOKEN.introducer);
-
-const octetsOfWords = Uint8Array.from(wordOctets);
-
-function find(octets: Uint8Array, from: number, to: number, hash: number, kinds: number): number {
-  const length = to - from;
-  for (let slot = slotOf(hash); slotLength[slot] !== 0; slot = (slot + 1) & (SLOTS - 1)) {
-    if (slotLength[slot] !== length || (slotValue[slot] & kinds) === 0) continue;
-    const at = slotAt[slot];
-    let i = 0;
-    while (i < length && UPPER[octets[from + i]] === octetsOfWords[at + i]) i++;
-    if (i === length) return slotValue[slot] & 0xffff;
-  }
-  return NO_TOKEN;
-}
-
-/** The keyword at [from, to) whose hash is `hash`, or NO_TOKEN. Some words are keywords only before an opening bracket. */
-export function findWord(
-  octets: Uint8Array,
-  from: number,
-  to: number,
-  hash: number,
-  beforeBracket: boolean,
-): number {
-  return find(octets, from, to, hash, beforeBracket ? KIND.word | KIND.function : KIND.word);
+/** The keyword at [from, to) whose hash is `hash`, or NO_TOKEN. Of some words it is BEFORE_BRACKET and the token. */
+export function findWord(octets: Uint8Array, from: number, to: number, hash: number): number {
+  return keywords.find(octets, from, to, hash);
 }
 
 /** The same inside of optimizer hints, which have keywords of their own. */
 export function findHintWord(octets: Uint8Array, from: number, to: number, hash: number): number {
-  return find(octets, from, to, hash, KIND.hint);
+  return hintWords.find(octets, from, to, hash);
 }
 
 const encoder = new TextEncoder();

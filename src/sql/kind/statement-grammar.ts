@@ -24,6 +24,8 @@ export class StatementGrammar {
   /** READ, SESSION or WRITE, as far as is known. */
   kind: number = READ;
   step: TransactionStep | undefined;
+  /** It is a SET. */
+  sets = false;
   /** The last token. */
   before: number = TOKEN.end;
   #state: number = STATE.verb;
@@ -36,6 +38,7 @@ export class StatementGrammar {
   begin(): void {
     this.kind = READ;
     this.step = undefined;
+    this.sets = false;
     this.before = TOKEN.end;
     this.#state = STATE.verb;
   }
@@ -135,7 +138,8 @@ export class StatementGrammar {
     this.#state = token < FIRST_WORD ? STATE.settled : VERB_STATE[token];
     this.#depth = 0;
     this.#isTarget = true;
-    if (token === WORD.BEGIN) this.step = 'begin';
+    if (token === WORD.SET) this.sets = true;
+    else if (token === WORD.BEGIN) this.step = 'begin';
     else if (token === WORD.COMMIT) this.step = 'commit';
     else if (token === WORD.ROLLBACK) this.step = 'rollback';
   }

@@ -1,5 +1,5 @@
 /** The words that say what a statement may change (src/sql/kind/statement-kind.ts), and where in one they stand. */
-import { hashOctet, UPPER } from '../digest/tokens.ts';
+import { WordTable } from '../word-table.ts';
 
 /** How grave, as numbers. */
 export const READ = 0;
@@ -159,30 +159,9 @@ export function isWritingFunction(token: number): boolean {
   return token >= FIRST_FUNCTION && token < FIRST_FUNCTION + WRITING_FUNCTIONS.length;
 }
 
-/** Open addressing over the words, by their hash: their number, 0 where there is none. A power of two, a tenth full. */
-const SLOTS = 1024;
-const slots = new Uint16Array(SLOTS);
-const octetsOfWords = words.map((word) => Buffer.from(word));
-for (const [i, octets] of octetsOfWords.entries()) {
-  let hash = 0;
-  for (const octet of octets) hash = hashOctet(hash, octet);
-  let slot = slotOf(hash);
-  while (slots[slot] !== 0) slot = (slot + 1) & (SLOTS - 1);
-  slots[slot] = FIRST_WORD + i;
-}
-
-function slotOf(hash: number): number {
-  return (hash ^ (hash >>> 15)) & (SLOTS - 1);
-}
+const table = new WordTable(new Map(Object.entries(WORD)));
 
 /** The word at [from, to) whose hash is `hash`, or TOKEN.other. */
 export function wordAt(octets: Uint8Array, from: number, to: number, hash: number): number {
-  for (let slot = slotOf(hash); slots[slot] !== 0; slot = (slot + 1) & (SLOTS - 1)) {
-    const word = octetsOfWords[slots[slot] - FIRST_WORD];
-    if (word.length !== to - from) continue;
-    let i = 0;
-    while (i < word.length && UPPER[octets[from + i]] === word[i]) i++;
-    if (i === word.length) return slots[slot];
-  }
-  return TOKEN.other;
+  return table.find(octets, from, to, hash) || TOKEN.other;
 }

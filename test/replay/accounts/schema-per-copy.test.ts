@@ -6,7 +6,7 @@ import { SchemaPerCopy } from '../../../src/replay/accounts/schema-per-copy.ts';
 import { renameSchemas } from '../../../src/sql/schema-text.ts';
 
 const schemas = new SchemaPerCopy('{schema}_{copy}');
-const text = (sql: string, copy = 1) => Buffer.from(schemas.of(copy).text(Buffer.from(sql))).toString();
+const text = (sql: string, copy = 1) => Buffer.from(schemas.of(copy).text(Buffer.from(sql), 0)).toString();
 
 describe('the name of a schema', () => {
   test('counts copies from 1', () => {
@@ -72,7 +72,7 @@ describe('a statement', () => {
   test('that names no schema is the same object', () => {
     for (const sql of ['SELECT 1', 'UPDATE t SET a = 1.5', 'COMMIT', 'SHOW TABLES', 'SELECT t.a FROM t;']) {
       const octets = Buffer.from(sql);
-      assert.equal(schemas.of(0).text(octets), octets);
+      assert.equal(schemas.of(0).text(octets, 0), octets);
     }
   });
 
@@ -97,7 +97,7 @@ describe('a statement', () => {
 
 test('a remapped name is named anew', () => {
   const remap = new SchemaRemap(new Map([['shop', 'test']]));
-  const octets = schemas.of(0).text(remap.text(Buffer.from('SELECT * FROM shop.t')));
+  const octets = schemas.of(0).text(remap.text(Buffer.from('SELECT * FROM shop.t'), 0), 0);
   assert.equal(Buffer.from(octets).toString(), 'SELECT * FROM `test_1`.t');
 });
 
@@ -109,14 +109,14 @@ test('a copy has the same names whenever it is asked for', () => {
 test('renameSchemas asks for each name without its quotes, and puts in quotes what it is told', () => {
   const asked: string[] = [];
   const octets = Buffer.from('SELECT * FROM "a""b".t, `c``d`.t, e.t');
-  const renamed = renameSchemas(octets, (name) => {
+  const renamed = renameSchemas(octets, 0, (name) => {
     asked.push(name);
     return name === 'e' ? undefined : `${name}\`"`;
   });
   assert.deepEqual(asked, ['a"b', 'c`d', 'e']);
   assert.equal(Buffer.from(renamed).toString(), 'SELECT * FROM "a""b`""".t, `c``d``"`.t, e.t');
   assert.equal(
-    renameSchemas(octets, () => undefined),
+    renameSchemas(octets, 0, () => undefined),
     octets,
   );
 });

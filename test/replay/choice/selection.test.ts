@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { COM } from '../../../src/mysql/command.ts';
 import { CommandKinds } from '../../../src/replay/choice/command-kinds.ts';
 import { Selection, type SelectionChoices, selects } from '../../../src/replay/choice/selection.ts';
-import { digestOf } from '../../../src/sql/digest/digest.ts';
+import { digestOf } from '../../sql/support/digests.ts';
 import { id4, Tape, type TapeSession } from '../support/tape.ts';
 
 /** `cause copies` of what is not sent by all, '' of what is, for each command. */

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { DryReport } from '../../../src/run/dry/report.ts';
-import { digestOf } from '../../../src/sql/digest/digest.ts';
 import { interleave, recordArchive, statementFrames } from '../../archive/support.ts';
+import { digestOf } from '../../sql/support/digests.ts';
 import { ROOT } from '../../support/root.ts';
 import { mytape } from '../../verbs/mytape.ts';
 

@@ -2,7 +2,7 @@
  * Statements, and what performance_schema says their digest text is (events_statements_history, DIGEST_TEXT; without the blank that
  * MariaDB ends it with). Said by MariaDB 10.11, which test/e2e/digest.test.ts asks again.
  */
-import type { DigestOptions } from '../../../src/sql/digest/digest.ts';
+import type { DigestOptions } from '../support/digests.ts';
 
 export interface Said {
   sqlMode: string;

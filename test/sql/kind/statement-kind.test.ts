@@ -3,13 +3,8 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
-import {
-  type StatementKind,
-  StatementReader,
-  statementKind,
-  textOfString,
-} from '../../../src/sql/kind/statement-kind.ts';
-import { MODE } from '../../../src/sql/text.ts';
+import { DIALECT } from '../../../src/sql/dialect.ts';
+import { type StatementKind, StatementReader } from '../../../src/sql/kind/statement-kind.ts';
 import { commandObstacle } from '../../e2e/support/capability.ts';
 import { certificate } from '../../transport/certificate.ts';
 import { startMariaDb } from '../../transport/mariadb.ts';
@@ -22,10 +17,12 @@ import {
   WRITES,
 } from './statement-kind-corpus.ts';
 
-const kindOf = (sql: string, mode = 0): StatementKind => {
+const reader = new StatementReader();
+
+const kindOf = (sql: string, dialect = 0): StatementKind => {
   // Neither what comes before nor what comes behind is looked at.
   const octets = Buffer.from(`x'${sql}'; DELETE FROM t`);
-  return statementKind(octets, 2, octets.length - "'; DELETE FROM t".length, mode);
+  return reader.gravest(octets, 2, octets.length - "'; DELETE FROM t".length, dialect);
 };
 
 const CORPUS: readonly (readonly [StatementKind, readonly string[]])[] = [
@@ -78,7 +75,7 @@ describe('statementKind', () => {
   test('a string ends at its backslash and quote only where sql_mode says so', () => {
     const sql = "SELECT '\\'; DELETE FROM t; -- '";
     assert.equal(kindOf(sql), 'read');
-    assert.equal(kindOf(sql, MODE.noBackslashEscapes), 'write');
+    assert.equal(kindOf(sql, DIALECT.noBackslashEscapes), 'write');
   });
 
   test('any octets have a kind, whatever is cut off', () => {
@@ -90,27 +87,12 @@ describe('statementKind', () => {
     );
     fc.assert(
       fc.property(octets, fc.boolean(), (text, noBackslashEscapes) => {
-        const mode = noBackslashEscapes ? MODE.noBackslashEscapes : 0;
-        assert.ok(statementKind(text, 0, text.length, mode) in RANK);
+        const dialect = noBackslashEscapes ? DIALECT.noBackslashEscapes : 0;
+        assert.ok(reader.gravest(text, 0, text.length, dialect) in RANK);
       }),
       { numRuns: 1000 },
     );
   });
-});
-
-test('textOfString', () => {
-  const cases = [
-    ["'a''b'", "a'b"],
-    ['\'a""b\'', 'a""b'],
-    ['"a""b\'\'c"', "a\"b''c"],
-    ["'a\\'b\\\\c\\nd'", "a'b\\c d"],
-    ["''", ''],
-    ["'", ''],
-  ];
-  for (const [string, text] of cases) {
-    const octets = Buffer.from(`xx${string}yy`);
-    assert.equal(Buffer.from(textOfString(octets, 2, octets.length - 2)).toString(), text);
-  }
 });
 
 describe('StatementReader', () => {
