@@ -4,6 +4,7 @@ import { ReceiveHalf } from '../tcp/receive.ts';
 import type { MonotonicMs } from '../time.ts';
 import { seqLt } from '../wire/sequence.ts';
 import type { Tuple } from '../wire/tuple.ts';
+import { type AnswerProtocol, MYSQL_ANSWERS } from './answer-protocol.ts';
 import { type FlowAttachment, InterceptFlow } from './flow.ts';
 import type { Flows } from './flows.ts';
 import type { ReceiverOwner, ReceiverPort, Resumption } from './ports.ts';
@@ -15,8 +16,8 @@ export interface AttachOptions {
    * know where the reader of answers stood. undefined: both live and die together.
    */
   delivered: ((then: () => void) => void) | undefined;
-  /** The target's protocol is not known: its octets are told in parts, as they come (`partOf`). */
-  raw?: boolean;
+  /** How the target's answers are read; default: MySQL's. */
+  protocol?: AnswerProtocol;
 }
 
 /** Answers that may be announced before the first of them came; a replay announces one at a time. */
@@ -44,7 +45,7 @@ export class Attachment implements ReceiverPort, FlowAttachment {
   readonly owner: ReceiverOwner;
   readonly receiver: FlowReceiver;
   readonly delivered: AttachOptions['delivered'];
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   /** Which replay the owner belongs to: another attachment of the same one may take its flows up. undefined: it has not said. */
   replay: string | undefined;
   /** Flows that owe the target an ACK at the end of this turn. */
@@ -57,7 +58,7 @@ export class Attachment implements ReceiverPort, FlowAttachment {
     this.owner = owner;
     this.receiver = receiver;
     this.delivered = options.delivered;
-    this.raw = options.raw === true;
+    this.protocol = options.protocol ?? MYSQL_ANSWERS;
   }
 
   /** Flows that are open. */

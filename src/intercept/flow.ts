@@ -1,21 +1,21 @@
 import type { Reply } from '../mysql/reply.ts';
-import { ReplyReader, type ReplySink } from '../mysql/reply-reader.ts';
+import type { ReplySink } from '../mysql/reply-reader.ts';
 import type { PeerOptions, Progress } from '../tcp/progress.ts';
 import type { ReceiveHalf, ReceiveSink } from '../tcp/receive.ts';
 import { NEVER } from '../tcp/send.ts';
 import type { Timed } from '../tcp/wheel.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Tuple } from '../wire/tuple.ts';
+import type { AnswerProtocol, AnswerReader } from './answer-protocol.ts';
 import type { Member } from './crowd.ts';
 import type { Queued } from './flow-queue.ts';
 import type { ReceiverOwner } from './ports.ts';
-import { partOf } from './raw-part.ts';
 import { RelayedProgress } from './relayed-progress.ts';
 
 /** What flows have in common: whose they are, and by which receiver. */
 export interface FlowAttachment {
   readonly owner: ReceiverOwner;
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   /** As `Attachment` has it. */
   readonly replay: string | undefined;
   readonly receiver: FlowTimes;
@@ -66,8 +66,8 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Que
   /** Whose it is, or was. */
   readonly attachment: FlowAttachment;
   state: FlowState = 'live';
-  /** undefined once nobody is told any more, and where the protocol is not known. */
-  reader: ReplyReader | undefined;
+  /** undefined once nobody is told any more. */
+  reader: AnswerReader | undefined;
   wheelSlot = -1;
   queuedBefore: this | undefined;
   queuedAfter: this | undefined;
@@ -103,7 +103,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Que
     this.iss = iss;
     this.half = half;
     this.attachment = attachment;
-    if (!attachment.raw) this.reader = new ReplyReader(this);
+    this.reader = attachment.protocol.reader(this);
     this.#knownAck = half.ack;
     this.safe = half.rcvNxt;
     this.acknowledged = half.rcvNxt;
@@ -179,9 +179,7 @@ export class InterceptFlow implements ReceiveSink, ReplySink, Timed, Member, Que
 
   data(_half: ReceiveHalf, octets: Uint8Array, from: number, to: number): void {
     if (this.greetAt !== NEVER) this.greetAt = NEVER;
-    const { raw, receiver } = this.attachment;
-    if (raw) this.reply(partOf(octets, from, to, receiver.capturedAt));
-    else this.reader?.feed(octets, from, to, receiver.capturedAt);
+    this.reader?.feed(octets, from, to, this.attachment.receiver.capturedAt);
   }
 
   fin(half: ReceiveHalf): void {

@@ -64,7 +64,7 @@ export interface ReceiverOwner {
   acked(id: number, progress: Progress): void;
   /** A MySQL packet before `commandPhase`, header included; valid during the call. */
   packet(id: number, progress: Progress, octets: Uint8Array): void;
-  /** `ageMs`: how long ago the answer's last octet was captured. Where the protocol is not known: a part of one (`partOf`). */
+  /** `ageMs`: how long ago the answer's last octet was captured. Where the protocol is not known: a part of one (`RawReader`). */
   reply(id: number, progress: Progress, reply: Reply, ageMs: number): void;
   /**
    * The receive half is about to acknowledge part of a packet or answer: keep `state` (a copy: valid during the call) for

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { MytapeError } from '../errors.ts';
 import type { Correction } from '../tcp/peer-progress.ts';
 import type { Tuple } from '../wire/tuple.ts';
+import { type AnswerProtocol, MYSQL_ANSWERS } from './answer-protocol.ts';
 import { MESSAGE, MessageWriter } from './messages.ts';
 import type { ReceiverOwner, ReceiverPort, ReceiverStats, Resumption, Target } from './ports.ts';
 import type { RelayAddress } from './relay-address.ts';
@@ -36,8 +37,8 @@ export interface RelayClientOptions {
   owner: ReceiverOwner;
   /** Where the owner's connections go. */
   target: Target;
-  /** The target's protocol is not known: `reply` tells of octets as they come (`partOf`). */
-  raw?: boolean;
+  /** How the target's answers are read; default: MySQL's. */
+  protocol?: AnswerProtocol;
   events: ChannelEvents;
 }
 
@@ -136,8 +137,8 @@ export class RelayClient implements ReceiverPort, LinkHandler {
 
   // What the link asks and tells.
 
-  get raw(): boolean {
-    return this.#options.raw === true;
+  get protocol(): AnswerProtocol {
+    return this.#options.protocol ?? MYSQL_ANSWERS;
   }
 
   introduce(writer: MessageWriter): void {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { MytapeError } from '../errors.ts';
+import type { AnswerProtocol } from './answer-protocol.ts';
 import { LEASE_MS } from './flows.ts';
 import {
   MESSAGE,
@@ -28,8 +29,7 @@ export interface LinkHandler {
   turnEnded(): void;
   /** Once, unless we closed it. `final`: the other end will have none of us. */
   lost(why: string, final: boolean): void;
-  /** Whether the target's protocol is not known. */
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   /** Writes who we are and what we want, in the first message after hello. */
   introduce(writer: MessageWriter): void;
 }
@@ -128,7 +128,7 @@ export class RelayLink {
         this.#fail(this.#trouble ?? `closed the channel${hint}`, false);
       });
       const out = new MessageWriter(128);
-      const at = out.begin(MESSAGE.hello, this.#handler.raw ? 1 : 0, 0, 16);
+      const at = out.begin(MESSAGE.hello, this.#handler.protocol.number, 0, 16);
       out.view.setUint32(at + 8, RELAY_MAGIC);
       out.view.setUint16(at + 12, RELAY_VERSION);
       out.view.setUint16(at + 14, 0);

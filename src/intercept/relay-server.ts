@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { counted } from '../counted.ts';
 import type { MonotonicMs } from '../time.ts';
+import { answerProtocol } from './answer-protocol.ts';
 import type { Attachment } from './attachment.ts';
 import { LEASE_MS } from './flows.ts';
 import type { Guest } from './lobby.ts';
@@ -241,7 +242,7 @@ export class RelayChannel extends RelayTeller {
       this.#listening = setInterval(() => this.#listen(), LISTEN_MS);
       this.#port = this.#receiver.attach(this, {
         delivered: (then) => this.#outflow.delivered(then),
-        raw: view.getUint8(at + 3) !== 0,
+        protocol: answerProtocol(view.getUint8(at + 3)),
       });
       const to = this.out.begin(MESSAGE.welcome, 0, 0, 16);
       this.out.view.setUint32(to + 8, RELAY_MAGIC);

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { type AnswerProtocol, MYSQL_ANSWERS, RAW_ANSWERS } from '../intercept/answer-protocol.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { openCapture, openInjector } from '../net/capture/drivers.ts';
 import { connectionsAThread } from '../net/host/descriptors.ts';
@@ -56,7 +57,7 @@ async function openTo(
 ): Promise<Transport> {
   const { target, targetPort: port, tls } = to;
   if (job.transport === 'packet') return openPacketTransport({ ...job, ...to }, share, say, clients);
-  const options = { target: target.text, port, clock: realClock, raw: job.raw === true, descriptors };
+  const options = { target: target.text, port, clock: realClock, protocol: protocolOf(job), descriptors };
   return new SocketTransport(tls === undefined ? options : { ...options, tls });
 }
 
@@ -83,7 +84,7 @@ export async function openPacketTransport(
     secret: installationSecret(),
     pathMtu: () => pathNow(target)?.mtu ?? 0,
     clients,
-    raw: job.raw === true,
+    protocol: protocolOf(job),
     ports: clientPorts(job.clients, share, job.hostShare),
   });
   try {
@@ -112,6 +113,10 @@ export async function openPacketTransport(
     throw error;
   }
   return transport;
+}
+
+function protocolOf({ raw }: Pick<TransportJob, 'raw'>): AnswerProtocol {
+  return raw === true ? RAW_ANSWERS : MYSQL_ANSWERS;
 }
 
 /** RFC 6528's secret: the same from run to run on one host, so that a tuple used again gets a higher ISS. */

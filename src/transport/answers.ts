@@ -1,3 +1,4 @@
+import type { AnswerProtocol } from '../intercept/answer-protocol.ts';
 import type { ReceiverOwner, ReceiverPort, ReceiverStats, Target } from '../intercept/ports.ts';
 import type { Receiver } from '../intercept/receiver.ts';
 import type { RelayAddress } from '../intercept/relay-address.ts';
@@ -19,8 +20,7 @@ export interface AnswerSource {
 export interface AnswersOwner extends ReceiverOwner {
   /** Where its connections go. */
   readonly target: Target;
-  /** The target's protocol is not known. */
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   /** The port has a receiver again that knows of nothing. */
   resume(): void;
   /** No more answers will come. */
@@ -42,7 +42,7 @@ export function localAnswers(
 ): AnswerSource {
   const port = receiver.attach(owner, {
     delivered: undefined,
-    raw: owner.raw,
+    protocol: owner.protocol,
   });
   let closing = false;
   const capture = (async () => {
@@ -78,7 +78,7 @@ export async function relayedAnswers(
     key,
     owner,
     target: owner.target,
-    raw: owner.raw,
+    protocol: owner.protocol,
     events: {
       lost: (why) => say(`intercept ${why}: trying to reach it again`),
       back: () => {

@@ -1,3 +1,4 @@
+import { type AnswerProtocol, MYSQL_ANSWERS } from '../intercept/answer-protocol.ts';
 import type { ReceiverPort, Target } from '../intercept/ports.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { Injector } from '../net/injector.ts';
@@ -54,8 +55,8 @@ export interface PacketTransportOptions {
   clients: ClientAddresses;
   /** From which ports. */
   ports?: PortOptions;
-  /** The target's protocol is not known. */
-  raw?: boolean;
+  /** How the target's answers are read; default: MySQL's. */
+  protocol?: AnswerProtocol;
 }
 
 /**
@@ -63,7 +64,7 @@ export interface PacketTransportOptions {
  * owner: `new PacketTransport(options)`, then `use(source)`.
  */
 export class PacketTransport implements Transport, AnswersOwner, PacketOut {
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   readonly #options: PacketTransportOptions;
   readonly #headersOctets: number;
   readonly #injector: Injector;
@@ -88,7 +89,7 @@ export class PacketTransport implements Transport, AnswersOwner, PacketOut {
 
   constructor(options: PacketTransportOptions) {
     this.#options = options;
-    this.raw = options.raw === true;
+    this.protocol = options.protocol ?? MYSQL_ANSWERS;
     this.#headersOctets = headersOctets(options.target.family);
     this.#mtu = Math.min(options.mtu, options.injector.slotOctets);
     this.#injector = options.injector;

@@ -1,9 +1,9 @@
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
-import { partOf } from '../intercept/raw-part.ts';
+import type { AnswerProtocol, AnswerReader } from '../intercept/answer-protocol.ts';
 import { EXPECT } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
-import { ReplyReader, type ReplySink } from '../mysql/reply-reader.ts';
+import type { ReplySink } from '../mysql/reply-reader.ts';
 import type { MonotonicMs } from '../time.ts';
 import { hearLastWords } from './last-words.ts';
 import { type End, endBy, type Reached } from './socket-end.ts';
@@ -16,8 +16,7 @@ export interface SocketOwner {
   /** Where the target's octets are put: valid until the next read of any connection. */
   readonly buffer: Uint8Array;
   readonly tlsOptions: ConnectionOptions | undefined;
-  /** The target's protocol is not known: its octets are told in parts, as they come. */
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   packetsOut: number;
   packetsIn: number;
   now(): MonotonicMs;
@@ -33,7 +32,7 @@ export interface SocketOwner {
 export class SocketConnection implements Connection, ReplySink {
   readonly #handler: ConnectionHandler;
   readonly #owner: SocketOwner;
-  readonly #reader = new ReplyReader(this);
+  readonly #reader: AnswerReader;
   readonly #socket: Socket;
   /** What octets go through: the socket, or TLS over it. */
   #stream: Socket;
@@ -50,6 +49,7 @@ export class SocketConnection implements Connection, ReplySink {
   constructor(host: string, port: number, handler: ConnectionHandler, owner: SocketOwner) {
     this.#handler = handler;
     this.#owner = owner;
+    this.#reader = owner.protocol.reader(this);
     this.#socket = connect({
       host,
       port,
@@ -100,7 +100,7 @@ export class SocketConnection implements Connection, ReplySink {
 
   write(packet: Uint8Array, expect: number): void {
     if (this.#over || this.#ending) return;
-    if (!this.#owner.raw) this.#reader.expect(expect);
+    this.#reader.expect(expect);
     this.writeLogin(packet);
   }
 
@@ -179,9 +179,7 @@ export class SocketConnection implements Connection, ReplySink {
   #received(octets: Uint8Array, length: number): boolean {
     this.#owner.packetsIn++;
     if (!this.#over) {
-      const now = this.#owner.now();
-      if (this.#owner.raw) this.reply(partOf(octets, 0, length, now));
-      else this.#reader.feed(octets, 0, length, now);
+      this.#reader.feed(octets, 0, length, this.#owner.now());
       this.#owner.turnEnded();
     }
     return true;

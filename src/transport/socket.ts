@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
+import { type AnswerProtocol, MYSQL_ANSWERS } from '../intercept/answer-protocol.ts';
 import type { Clock, MonotonicMs } from '../time.ts';
 import { SocketConnection, type SocketOwner } from './socket-connection.ts';
 import { type TargetTls, tlsOptions } from './target-tls.ts';
@@ -21,8 +22,8 @@ export interface SocketTransportOptions {
   clock: Clock;
   /** Connections go on in TLS where their login asks for it (`startTls`). */
   tls?: TargetTls;
-  /** The target's protocol is not known. */
-  raw?: boolean;
+  /** How the target's answers are read; default: MySQL's. */
+  protocol?: AnswerProtocol;
   /** What connections take their descriptors of; default: there are always more. */
   descriptors?: Descriptors;
 }
@@ -41,7 +42,7 @@ export class SocketTransport implements Transport, SocketOwner {
   /** One for all connections: libuv reads into it and has it read out before it reads the next socket (not on Windows). */
   readonly buffer = new Uint8Array(BUFFER_OCTETS);
   readonly tlsOptions: ConnectionOptions | undefined;
-  readonly raw: boolean;
+  readonly protocol: AnswerProtocol;
   packetsOut = 0;
   packetsIn = 0;
   readonly #target: string;
@@ -58,7 +59,7 @@ export class SocketTransport implements Transport, SocketOwner {
     this.#port = options.port;
     this.#clock = options.clock;
     this.#descriptors = options.descriptors ?? { most: Number.POSITIVE_INFINITY, used: 0 };
-    this.raw = options.raw === true;
+    this.protocol = options.protocol ?? MYSQL_ANSWERS;
     this.tlsOptions = options.tls === undefined ? undefined : tlsOptions(options.tls, options.target);
   }
 

@@ -55,7 +55,7 @@ export interface ConnectionHandler {
   packet(octets: Uint8Array): void;
   /**
    * The answer to the oldest command that expects one; `receivedAt`: when its last octet came. On a transport for services whose
-   * protocol is not known, a part of one: octets and their hash (`partOf`), as they came.
+   * protocol is not known, a part of one: octets and their hash (`RawReader`), as they came.
    */
   reply(reply: Reply, receivedAt: MonotonicMs): void;
   /** Called once, and last. `detail`: why, in words for people, where the cause does not say it (a certificate, TLS). */

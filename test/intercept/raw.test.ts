@@ -1,7 +1,9 @@
 /** A channel of which the protocol is not known, through the relay: parts of answers cross it, as they come. */
+
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { partOf } from '../../src/intercept/raw-part.ts';
+import { MYSQL_ANSWERS, RAW_ANSWERS } from '../../src/intercept/answer-protocol.ts';
+import { partOf } from '../../src/intercept/raw-reader.ts';
 import { RelayClient } from '../../src/intercept/relay-client.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import type { Progress } from '../../src/tcp/progress.ts';
@@ -34,7 +36,7 @@ async function channel(t: TestContext, raw: boolean) {
     key: undefined,
     owner,
     target: { address: ipv4Address(TARGET), port: 6379 },
-    raw,
+    protocol: raw ? RAW_ANSWERS : MYSQL_ANSWERS,
     events: { lost: () => {}, back: () => {}, gone: () => {}, taken: () => {} },
   });
   t.after(() => client.close());

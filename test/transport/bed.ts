@@ -2,8 +2,10 @@
  * The packet transport with everything but the wire: its own packets go to servers of test/tcp/server.ts, and what those
  * answer goes through a receiver in this process, as in `replay --local`.
  */
+
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { MYSQL_ANSWERS } from '../../src/intercept/answer-protocol.ts';
 import type { Attachment } from '../../src/intercept/attachment.ts';
 import { Receiver } from '../../src/intercept/receiver.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
@@ -85,7 +87,10 @@ export class Handler {
   }
 }
 
-export function setUp(t: TestContext, { resumable = false, raw = false, timestamps = false } = {}): Bed {
+export function setUp(
+  t: TestContext,
+  { resumable = false, protocol = MYSQL_ANSWERS, timestamps = false } = {},
+): Bed {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const clock = new ManualClock(50);
   const injector = new FakeInjector(MTU + 4);
@@ -99,14 +104,14 @@ export function setUp(t: TestContext, { resumable = false, raw = false, timestam
     secret: 9,
     pathMtu: () => MTU,
     clients: new RecordedClients(4),
-    raw,
+    protocol,
   };
   const transport = new PacketTransport(options);
   const receiver = new Receiver(injector, clock);
   const attach = (to: Receiver) =>
     to.attach(transport, {
       delivered: resumable ? (then) => then() : undefined,
-      raw,
+      protocol,
     });
   const source: AnswerSource = {
     // What is asked of nobody is dropped, as a channel does that is being made anew.

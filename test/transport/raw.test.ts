@@ -1,7 +1,9 @@
 /** Services of which no protocol is known, over both transports: what they say comes in parts, and all of it. */
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { RAW_ANSWERS } from '../../src/intercept/answer-protocol.ts';
 import { EXPECT } from '../../src/mysql/command.ts';
 import type { Reply } from '../../src/mysql/reply.ts';
 import { realClock } from '../../src/time.ts';
@@ -71,7 +73,7 @@ function serve(bed: Bed): void {
 
 describe('raw over packets', () => {
   test('the banner, a large answer, and what comes behind our FIN', (t) => {
-    const bed = setUp(t, { raw: true });
+    const bed = setUp(t, { protocol: RAW_ANSWERS });
     serve(bed);
     const listener = new Listener(bed.transport);
     bed.run(50 * TICK_MS);
@@ -89,7 +91,7 @@ describe('raw over packets', () => {
   });
 
   test('one segment of twenty lost: each octet once', (t) => {
-    const bed = setUp(t, { raw: true });
+    const bed = setUp(t, { protocol: RAW_ANSWERS });
     serve(bed);
     let packets = 0;
     bed.isLost = () => ++packets % 20 === 0;
@@ -101,7 +103,7 @@ describe('raw over packets', () => {
   });
 
   test('intercepts die and channels break under an answer: each octet once', (t) => {
-    const bed = setUp(t, { raw: true, resumable: true });
+    const bed = setUp(t, { protocol: RAW_ANSWERS, resumable: true });
     serve(bed);
     let came = 0;
     let ends = 0;
@@ -138,7 +140,7 @@ describe('raw over sockets', () => {
       target: '127.0.0.1',
       port: portOf(server),
       clock: realClock,
-      raw: true,
+      protocol: RAW_ANSWERS,
     });
     t.after(() => transport.close());
     const connected = once(server, 'connection');

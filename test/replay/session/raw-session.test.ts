@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
 import type { CloseHow, FlowEvent, SessionMeta } from '../../../src/flow/events.ts';
 import { RawDialogue, type RawReply, type Turn } from '../../../src/flow/raw-dialogue.ts';
-import { partOf } from '../../../src/intercept/raw-part.ts';
+import { partOf } from '../../../src/intercept/raw-reader.ts';
 import { Logins } from '../../../src/replay/accounts/logins.ts';
 import { Engine } from '../../../src/replay/engine/engine.ts';
 import type { EngineOptions } from '../../../src/replay/engine/options.ts';
