@@ -3,7 +3,7 @@
 import { SessionIds } from '../archive/index/session-ids.ts';
 import type { Archive, BlockDamage, PacketSelection, SessionRow } from '../archive/reader.ts';
 import { counted, firstFew } from '../counted.ts';
-import type { FlowEvent, SessionMeta, SkipCause } from '../flow/events.ts';
+import type { FlowEvent, RecordedRequest, SessionMeta, SkipCause } from '../flow/events.ts';
 import type { TableOptions } from '../flow/table.ts';
 
 /** So many blocks are named with their sessions, which costs a look at each session; the others are counted. */
@@ -62,14 +62,16 @@ export class DamagedBlocks {
   }
 
   /** The same events, where what sessions lack because of these blocks has their name. */
-  async *named(batches: AsyncIterable<FlowEvent[]>): AsyncGenerator<FlowEvent[]> {
+  async *named<Request extends RecordedRequest>(
+    batches: AsyncIterable<FlowEvent<Request>[]>,
+  ): AsyncGenerator<FlowEvent<Request>[]> {
     for await (const events of batches) {
       if (this.#blocks.size > 0) this.#name(events);
       yield events;
     }
   }
 
-  #name(events: readonly FlowEvent[]): void {
+  #name(events: readonly FlowEvent<RecordedRequest>[]): void {
     for (const event of events) {
       if ((event.type !== 'lost' && event.type !== 'skip') || !SHOWN_AS.has(event.cause)) continue;
       if (this.#isHit(event.session)) event.cause = 'damaged-block';

@@ -1,11 +1,12 @@
 /** From a capture's packets to the events of its connections, whatever their protocol. */
+import type { Command } from '../mysql/command.ts';
 import { UNFINISHED_OCTETS } from '../mysql/dialogue.ts';
 import type { Room } from '../mysql/room.ts';
 import { HeldBudget, type WatchWaits } from '../tcp/watched.ts';
 import type { CaptureNs } from '../time.ts';
 import type { PacketBlock, PacketSource } from '../wire/packets.ts';
 import { PARSE, Segment } from '../wire/segment.ts';
-import type { FlowEvent } from './events.ts';
+import type { FlowEvent, RecordedRequest } from './events.ts';
 import type { Endpoints, Flow } from './flow.ts';
 import { FlowTable, type TableOptions } from './table.ts';
 
@@ -36,8 +37,8 @@ const HELD_OCTETS = 256 * 1024 * 1024;
 const SET_BACK_NS = 10e9;
 
 /** What the connections of a decoder share. */
-export interface FlowSink {
-  push(event: FlowEvent): void;
+export interface FlowSink<Request extends RecordedRequest = Command> {
+  push(event: FlowEvent<Request>): void;
   readonly waits: WatchWaits;
   readonly budget: HeldBudget;
   /** What unfinished commands and files of all connections may take. */
@@ -65,7 +66,8 @@ export interface DecodeCounters {
 }
 
 /** A capture's sessions as batches of events, one for each block of packets that has any. */
-export interface DecodedSessions extends AsyncIterable<FlowEvent[]> {
+export interface DecodedSessions<Request extends RecordedRequest = Command>
+  extends AsyncIterable<FlowEvent<Request>[]> {
   readonly counters: Readonly<DecodeCounters>;
 }
 
@@ -84,13 +86,18 @@ export interface DecodedFlow extends Flow {
 }
 
 /** Makes a connection; `sink` is told its events: undefined where nobody wants them. */
-export type MakeFlow<F> = (endpoints: Endpoints, id: number, at: CaptureNs, sink: FlowSink | undefined) => F;
+export type MakeFlow<F, Request extends RecordedRequest = Command> = (
+  endpoints: Endpoints,
+  id: number,
+  at: CaptureNs,
+  sink: FlowSink<Request> | undefined,
+) => F;
 
 /** Reads `source` by `decoder`. */
-export function decodeBlocks<F extends DecodedFlow>(
+export function decodeBlocks<F extends DecodedFlow, Request extends RecordedRequest>(
   source: PacketSource,
-  decoder: FlowDecoder<F>,
-): DecodedSessions {
+  decoder: FlowDecoder<F, Request>,
+): DecodedSessions<Request> {
   return {
     counters: decoder.counters,
     async *[Symbol.asyncIterator]() {
@@ -105,7 +112,7 @@ export function decodeBlocks<F extends DecodedFlow>(
 }
 
 /** Hands segments to the connections that they belong to, block by block, and gathers what these tell. */
-export class FlowDecoder<F extends DecodedFlow> {
+export class FlowDecoder<F extends DecodedFlow, Request extends RecordedRequest = Command> {
   readonly counters: DecodeCounters = {
     packets: 0,
     unreadable: 0,
@@ -120,15 +127,15 @@ export class FlowDecoder<F extends DecodedFlow> {
   readonly #segment = new Segment();
   readonly #table: FlowTable<F>;
   readonly #unsettled = new Set<F>();
-  #events: FlowEvent[] = [];
+  #events: FlowEvent<Request>[] = [];
   /** The newest stamp. */
   #now: CaptureNs = 0;
 
-  constructor(options: FlowOptions, make: MakeFlow<F>) {
+  constructor(options: FlowOptions, make: MakeFlow<F, Request>) {
     const { serverPorts, wants, waits = FILE_WAITS } = options;
     const { room = { octets: 0, limit: UNFINISHED_OCTETS } } = options;
     const budget = new HeldBudget(HELD_OCTETS);
-    const sink: FlowSink = { push: (event) => this.#push(event), waits, budget, room };
+    const sink: FlowSink<Request> = { push: (event) => this.#push(event), waits, budget, room };
     const create = (endpoints: Endpoints, id: number, at: CaptureNs) => {
       this.counters.sessions++;
       return make(endpoints, id, at, wants?.(id) === false ? undefined : sink);
@@ -137,7 +144,7 @@ export class FlowDecoder<F extends DecodedFlow> {
     this.#table = new FlowTable<F>(serverPorts, { create, ended }, options);
   }
 
-  block(block: PacketBlock): FlowEvent[] {
+  block(block: PacketBlock): FlowEvent<Request>[] {
     this.#events = [];
     const { linkType, octets, view, offset, length, at } = block;
     const segment = this.#segment;
@@ -165,14 +172,14 @@ export class FlowDecoder<F extends DecodedFlow> {
   }
 
   /** The capture is over: what is open ends. */
-  finish(): FlowEvent[] {
+  finish(): FlowEvent<Request>[] {
     this.#events = [];
     this.#table.finish();
     for (const flow of this.#unsettled) flow.finish?.();
     return this.#events;
   }
 
-  #push(event: FlowEvent): void {
+  #push(event: FlowEvent<Request>): void {
     this.#events.push(event);
     switch (event.type) {
       case 'command':

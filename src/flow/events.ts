@@ -1,5 +1,6 @@
 import type { Command } from '../mysql/command.ts';
 import type { HandshakeResponse } from '../mysql/handshake.ts';
+import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs } from '../time.ts';
 import type { Address } from '../wire/address.ts';
 
@@ -57,6 +58,20 @@ export interface SessionMeta {
   readonly coverage?: Coverage;
 }
 
+/** What a client said in one go, in whatever protocol: a MySQL `Command`, or a `Turn` of one that is not known. */
+export interface RecordedRequest {
+  /** Counts from 0 within its session. */
+  ordinal: number;
+  /** When its last octet was on the wire. */
+  at: CaptureNs;
+  /** Its octets. */
+  packet: Uint8Array;
+  /** Whoever replays has seen that requests before it are missing. */
+  followsLoss?: boolean;
+  /** The recorded answer; undefined until it was seen whole, and for ever where none came. */
+  reply?: Reply;
+}
+
 export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';
 
 /**
@@ -69,10 +84,10 @@ export type CloseHow = 'quit' | 'fin' | 'rst' | 'cut';
  * becomes unreadable later gets `lost` (with the commands that were seen to be lost, where that is known), then goes on
  * or closes.
  */
-export type FlowEvent =
+export type FlowEvent<Request extends RecordedRequest = Command> =
   | { type: 'open'; at: CaptureNs; session: SessionMeta }
-  | { type: 'command'; at: CaptureNs; session: SessionMeta; command: Command }
-  | { type: 'reply'; at: CaptureNs; session: SessionMeta; command: Command }
+  | { type: 'command'; at: CaptureNs; session: SessionMeta; command: Request }
+  | { type: 'reply'; at: CaptureNs; session: SessionMeta; command: Request }
   | { type: 'lost'; at: CaptureNs; session: SessionMeta; cause: SkipCause; commands: number }
   | { type: 'close'; at: CaptureNs; session: SessionMeta; how: CloseHow }
   | {

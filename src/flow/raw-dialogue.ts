@@ -1,14 +1,7 @@
-import { type Command, EXPECT } from '../mysql/command.ts';
 import { NO_REPLY, type Reply } from '../mysql/reply.ts';
 import type { CaptureNs } from '../time.ts';
 import { hashOctets, joinHashes } from '../wire/octet-hash.ts';
-
-/** What a turn is in the place of a command octet (`Command.com`): beyond all that are one. */
-export const RAW = {
-  turn: 0x100,
-  /** The client's FIN is right behind it, and the server may wait for that: its answer comes through a connection half closed. */
-  lastTurn: 0x101,
-} as const;
+import type { RecordedRequest } from './events.ts';
 
 /** What the client says after so long a silence is a turn of its own, whether the one before it was answered or not. */
 const MAX_PAUSE_NS = 200e6;
@@ -23,7 +16,9 @@ export interface RawReply extends Reply {
 }
 
 /** `packet` is all that the client said in its turn: nothing where the server spoke first. */
-export interface Turn extends Command {
+export interface Turn extends RecordedRequest {
+  /** The client's FIN is right behind it, and the server may wait for that: its answer comes through a connection half closed. */
+  isLast: boolean;
   reply?: RawReply;
 }
 
@@ -70,7 +65,7 @@ export class RawDialogue {
   /** The client's next octets, [from, to). */
   fromClient(octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
     this.#endAnswer();
-    if (this.#octets + (to - from) > MAX_TURN_OCTETS) this.#tell(RAW.turn);
+    if (this.#octets + (to - from) > MAX_TURN_OCTETS) this.#tell(false);
     this.settle(at);
     // Not `slice`: a Buffer's makes no copy.
     this.#pieces.push(new Uint8Array(octets.subarray(from, to)));
@@ -80,9 +75,9 @@ export class RawDialogue {
 
   /** The server's next octets, [from, to). */
   fromServer(octets: Uint8Array, from: number, to: number, at: CaptureNs): void {
-    if (this.underWay) this.#tell(RAW.turn);
-    else if (this.#finAt >= 0) this.#tellEmpty(RAW.lastTurn, this.#finAt);
-    else if (this.#turn === undefined) this.#tellEmpty(RAW.turn, this.#openedAt);
+    if (this.underWay) this.#tell(false);
+    else if (this.#finAt >= 0) this.#tellEmpty(true, this.#finAt);
+    else if (this.#turn === undefined) this.#tellEmpty(false, this.#openedAt);
     this.#finAt = -1;
     const before = this.#answerOctets === 0 ? (this.#turn as Turn).at : this.#answerAt;
     this.#pauseNs = Math.max(this.#pauseNs, at - before);
@@ -94,34 +89,34 @@ export class RawDialogue {
   /** The client's FIN. */
   clientEnded(at: CaptureNs): void {
     this.settle(at);
-    if (this.underWay) this.#tell(RAW.lastTurn);
+    if (this.underWay) this.#tell(true);
     else if (this.#answerOctets === 0) this.#finAt = at;
   }
 
   /** It is `at` now: tells a turn that nothing is going to be added to. */
   settle(at: CaptureNs): void {
-    if (this.underWay && at - this.#lastAt > MAX_PAUSE_NS) this.#tell(RAW.turn);
+    if (this.underWay && at - this.#lastAt > MAX_PAUSE_NS) this.#tell(false);
   }
 
   /** Nothing more comes. */
   finish(): void {
-    if (this.underWay) this.#tell(RAW.turn);
+    if (this.underWay) this.#tell(false);
     this.#endAnswer();
   }
 
-  #tell(com: number): void {
+  #tell(isLast: boolean): void {
     const packet = this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces);
     this.#pieces = [];
     this.#octets = 0;
-    this.#push(com, packet, this.#lastAt);
+    this.#push(isLast, packet, this.#lastAt);
   }
 
-  #tellEmpty(com: number, at: CaptureNs): void {
-    this.#push(com, new Uint8Array(0), at);
+  #tellEmpty(isLast: boolean, at: CaptureNs): void {
+    this.#push(isLast, new Uint8Array(0), at);
   }
 
-  #push(com: number, packet: Uint8Array, at: CaptureNs): void {
-    this.#turn = { ordinal: this.#ordinal++, at, com, expect: EXPECT.result, packet };
+  #push(isLast: boolean, packet: Uint8Array, at: CaptureNs): void {
+    this.#turn = { ordinal: this.#ordinal++, at, packet, isLast };
     this.#sink.command(this.#turn);
   }
 

@@ -11,7 +11,7 @@ import { newSession } from './session-meta.ts';
 
 /** One connection of a protocol that nobody knows: from its segments to its events. */
 export class RawFlow extends Flow implements RawSink, WatchedSink {
-  readonly #sink: FlowSink | undefined;
+  readonly #sink: FlowSink<Turn> | undefined;
   readonly #session: SessionMeta;
   /** undefined: nothing came yet, or it cannot be read, or is over. */
   #reading: WatchedConnection | undefined;
@@ -30,7 +30,7 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
   #at: CaptureNs;
 
   /** `sink`: undefined where nobody wants it. */
-  constructor(endpoints: Endpoints, id: number, at: CaptureNs, sink: FlowSink | undefined) {
+  constructor(endpoints: Endpoints, id: number, at: CaptureNs, sink: FlowSink<Turn> | undefined) {
     super(id, at);
     this.#at = at;
     this.#over = sink === undefined;
@@ -139,7 +139,7 @@ export class RawFlow extends Flow implements RawSink, WatchedSink {
   #synchronize(segment: Segment, fromClient: boolean): void {
     // What no server sends to its client, and no client to its server, is noise.
     if (this.#unread !== undefined || ((segment.flags & CTL.ack) !== 0) === fromClient) return;
-    const { waits, budget } = this.#sink as FlowSink;
+    const { waits, budget } = this.#sink as FlowSink<Turn>;
     this.#reading ??= new WatchedConnection(this, waits, budget);
     const { client, server } = this.#reading;
     const next = seqAdd(segment.seq, 1);

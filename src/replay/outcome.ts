@@ -1,4 +1,4 @@
-import type { SessionMeta } from '../flow/events.ts';
+import type { RecordedRequest, SessionMeta } from '../flow/events.ts';
 import type { Command } from '../mysql/command.ts';
 import type { Reply } from '../mysql/reply.ts';
 import type { CaptureNs, MonotonicMs } from '../time.ts';
@@ -59,12 +59,12 @@ export type Divergence =
   | 'not-comparable';
 
 /** What became of one command of one copy. */
-export interface Outcome {
+export interface Outcome<Request extends RecordedRequest = Command> {
   session: SessionMeta;
   copy: number;
-  command: Command;
+  command: Request;
   /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
-  text: Command;
+  text: Request;
   /** When it should have gone out by the pacer alone … */
   paced: MonotonicMs;
   /** … and that, or when the answer before it had come, whichever was later. due - paced is the target's delay. */
@@ -79,8 +79,8 @@ export interface Outcome {
   reply: Reply | undefined;
 }
 
-/** Who watches a run. Must neither throw nor wait. */
-export interface Observer {
+/** Who watches a run. Must neither throw nor wait. One that looks at commands is for runs of MySQL. */
+export interface Observer<Request extends RecordedRequest = Command> {
   scheduled?(session: SessionMeta, copy: number): void;
   /** A scheduled session is not begun after all: it counts as skipped, not as scheduled. */
   unscheduled?(session: SessionMeta, copy: number, cause: string): void;
@@ -135,13 +135,13 @@ export interface Observer {
   /** Commands of a recorded session that the capture holds only in part: nobody can replay them. All copies. */
   unreadable?(session: SessionMeta, cause: string, commands: number): void;
   /** Each command captured ends, for each copy, as exactly one of answered, lost and skipped. */
-  answered?(outcome: Outcome, divergence: Divergence): void;
+  answered?(outcome: Outcome<Request>, divergence: Divergence): void;
   /** `sent`: it went out, but was not seen to be answered. */
-  lost?(session: SessionMeta, copy: number, command: Command, cause: LostCause, sent: boolean): void;
+  lost?(session: SessionMeta, copy: number, command: Request, cause: LostCause, sent: boolean): void;
   /** A recorded command, for so many of its copies. */
-  skipped?(session: SessionMeta, command: Command, cause: string, copies: number): void;
+  skipped?(session: SessionMeta, command: Request, cause: string, copies: number): void;
   /** One recorded command was read. */
-  captured?(session: SessionMeta, command: Command): void;
+  captured?(session: SessionMeta, command: Request): void;
 }
 
 /** Compares an answer with the recorded one. */

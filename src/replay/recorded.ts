@@ -1,6 +1,5 @@
-import type { CloseHow, SessionMeta } from '../flow/events.ts';
+import type { CloseHow, RecordedRequest, SessionMeta } from '../flow/events.ts';
 import type { SessionTimes } from '../flow/timetable.ts';
-import type { Command } from '../mysql/command.ts';
 import type { CaptureNs } from '../time.ts';
 import { type Destination, ONLY } from './mappings.ts';
 import type { Outcome } from './outcome.ts';
@@ -33,9 +32,9 @@ export class RecordedSession<Copy = unknown> {
   /** How it ended, and when it is scheduled to; undefined while its end was not read yet. */
   close: { how: CloseHow; at: CaptureNs; thinkNs: number } | undefined;
   /** Outcomes whose recorded answer was not read yet. */
-  readonly parked = new Map<Command, Outcome[]>();
+  readonly parked = new Map<RecordedRequest, Outcome<RecordedRequest>[]>();
   /** Commands whose files count as what is read ahead. */
-  countedFiles: Set<Command> | undefined;
+  countedFiles: Set<RecordedRequest> | undefined;
   /** Answers to commands up to this ordinal that are not known by now never will be. */
   repliedTo = -1;
   /** A copy waits for what the recorded answer to its command will tell. */
@@ -48,8 +47,8 @@ export class RecordedSession<Copy = unknown> {
   #thinkNs: number[] = [];
   /** Of those that were read later than they were due; fewer than commands where none was from there on. */
   #late: (LateRead | undefined)[] = [];
-  #last: Command | undefined;
-  #commands: (Command | undefined)[] = [];
+  #last: RecordedRequest | undefined;
+  #commands: (RecordedRequest | undefined)[] = [];
   #left: number[] = [];
   #lastOrdinal = -1;
   #missedSome = false;
@@ -77,7 +76,7 @@ export class RecordedSession<Copy = unknown> {
     this.repliedTo = this.#lastOrdinal;
   }
 
-  add(command: Command, copies: number): void {
+  add(command: RecordedRequest, copies: number): void {
     this.#lastOrdinal = command.ordinal;
     if (this.#missedSome) command.followsLoss = true;
     this.#missedSome = false;
@@ -92,14 +91,14 @@ export class RecordedSession<Copy = unknown> {
   }
 
   /** The command at `position`, which no more than `copies` takers may have let go. undefined: not read yet. */
-  at(position: number): Command | undefined {
+  at(position: number): RecordedRequest | undefined {
     return this.#commands[position - this.#base];
   }
 
   /** When the command at `position`, which was read and not let go by all, is scheduled. */
   scheduledAt(position: number): CaptureNs {
     const i = position - this.#base;
-    return this.#times === undefined ? (this.#commands[i] as Command).at : this.#scheduled[i];
+    return this.#times === undefined ? (this.#commands[i] as RecordedRequest).at : this.#scheduled[i];
   }
 
   /** The client's think time before it, ns. */
@@ -126,7 +125,7 @@ export class RecordedSession<Copy = unknown> {
   }
 
   /** Whether not every copy is through with `command`. */
-  holds(command: Command): boolean {
+  holds(command: RecordedRequest): boolean {
     return this.#commands.includes(command);
   }
 

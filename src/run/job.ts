@@ -7,6 +7,7 @@ import type { RulesFile } from '../replay/choice/rules.ts';
 import type { SelectionChoices } from '../replay/choice/selection.ts';
 import type { MappingJob } from '../replay/mappings.ts';
 import type { VoiceJob } from '../replay/own-voice.ts';
+import type { ProtocolName } from '../replay/protocol.ts';
 import type { Share } from '../replay/share.ts';
 import type { FloodFacts } from '../report/flood.ts';
 import type { GapTotals } from '../report/gaps.ts';
@@ -35,8 +36,6 @@ export interface ReplayJob extends TransportJob {
   mappings: readonly MappingJob[];
   copies: number;
   speed: number;
-  /** The protocol is not known: turns of octets are replayed. */
-  raw?: boolean;
   /** undefined: the engine's own. */
   connectTimeoutMs: number | undefined;
   replyTimeoutMs: number | undefined;
@@ -128,8 +127,8 @@ export interface PacketJob {
   captureDriver: CaptureDriver;
   sendDriver: SendDriver;
   clients: ClientsPlan;
-  /** The target's protocol is not known. */
-  raw?: boolean;
+  /** What the recording and the targets speak; undefined: MySQL. */
+  protocol?: ProtocolName;
   /** This host's share of the run, of which other hosts have the rest. */
   hostShare?: Share | undefined;
 }

@@ -74,9 +74,9 @@ export interface RunChoices extends OpeningChoices, WaiverOptions {
 
 /** Carries `planned` out to its end, and sets the exit code. */
 export async function carryOut(planned: ReplayJob, choices: RunChoices, source: SourceFacts): Promise<void> {
-  const { copies, speed, targets, logins, raw } = planned;
+  const { copies, speed, targets, logins, protocol } = planned;
   const check = new TargetCheck(
-    () => refuseLive(targets, { logins, raw }, source.servers, choices),
+    () => refuseLive(targets, { logins, protocol }, source.servers, choices),
     () => realClock.now(),
   );
   await check.ask();

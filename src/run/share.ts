@@ -1,6 +1,5 @@
-import { decodeSessions } from '../flow/decode.ts';
 import type { DecodedSessions } from '../flow/decoder.ts';
-import { decodeRawSessions } from '../flow/raw.ts';
+import type { RecordedRequest } from '../flow/events.ts';
 import { openAlarm } from '../net/timer.ts';
 import { SchemaPerCopy } from '../replay/accounts/schema-per-copy.ts';
 import { CommandKinds } from '../replay/choice/command-kinds.ts';
@@ -11,6 +10,7 @@ import type { Trouble } from '../replay/engine/contact.ts';
 import { Engine } from '../replay/engine/engine.ts';
 import { OwnVoice } from '../replay/own-voice.ts';
 import { poolShare } from '../replay/pool/pool.ts';
+import { protocolOf } from '../replay/protocol.ts';
 import { partOf, type Share } from '../replay/share.ts';
 import { SummaryObserver } from '../report/counter.ts';
 import { GapTeller } from '../report/gap-teller.ts';
@@ -66,7 +66,7 @@ export class ReplayShare {
   #gaps: GapTeller | undefined;
   /** Of a live run. */
   #keys: LiveKeys | undefined;
-  #decoded: DecodedSessions | undefined;
+  #decoded: DecodedSessions<RecordedRequest> | undefined;
   readonly #toldLimits = new Set<HostLimit>();
   /** In the passes before this one. */
   #damagedPackets = 0;
@@ -149,8 +149,8 @@ export class ReplayShare {
     const checkpoints = this.#checkpoints;
     // Before it was interrupted this share had done it, and others had not.
     if (checkpoints !== undefined && checkpoints.pass > anchor.pass) return undefined;
-    const { copies, serverPorts, targets, connectTimeoutMs, replyTimeoutMs, pool, pinTime, raw } = this.#job;
-    const decode = raw === true ? decodeRawSessions : decodeSessions;
+    const { copies, serverPorts, targets, connectTimeoutMs, replyTimeoutMs, pool, pinTime } = this.#job;
+    const protocol = protocolOf(this.#job.protocol);
     const { maxConnections, connectRate, order, selection, schemaPerCopy } = this.#job;
     const kinds = new CommandKinds();
     const share = this.#share;
@@ -175,7 +175,7 @@ export class ReplayShare {
         ...openTiming(this.#job.timing, anchor.at),
         connectTimeoutMs,
         replyTimeoutMs,
-        raw,
+        protocol,
         filters: new Filters(this.#job.filters),
         ...openLogins(this.#job.logins, source.snapshots),
         ...source.engine,
@@ -209,7 +209,7 @@ export class ReplayShare {
     if (this.#stopped !== undefined) engine.stop(this.#stopped);
     checkpoints?.begin();
     try {
-      this.#decoded = decode(source.packets, {
+      this.#decoded = protocol.decode(source.packets, {
         ...source.decode,
         serverPorts: new Set(serverPorts),
       });

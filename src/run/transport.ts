@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { type AnswerProtocol, MYSQL_ANSWERS, RAW_ANSWERS } from '../intercept/answer-protocol.ts';
 import { Receiver } from '../intercept/receiver.ts';
 import { openCapture, openInjector } from '../net/capture/drivers.ts';
 import { connectionsAThread } from '../net/host/descriptors.ts';
 import { pathNow, pathTo } from '../net/route.ts';
+import { protocolOf } from '../replay/protocol.ts';
 import type { Share } from '../replay/share.ts';
 import { GapTeller } from '../report/gap-teller.ts';
 import { realClock } from '../time.ts';
@@ -57,7 +57,13 @@ async function openTo(
 ): Promise<Transport> {
   const { target, targetPort: port, tls } = to;
   if (job.transport === 'packet') return openPacketTransport({ ...job, ...to }, share, say, clients);
-  const options = { target: target.text, port, clock: realClock, protocol: protocolOf(job), descriptors };
+  const options = {
+    target: target.text,
+    port,
+    clock: realClock,
+    protocol: protocolOf(job.protocol),
+    descriptors,
+  };
   return new SocketTransport(tls === undefined ? options : { ...options, tls });
 }
 
@@ -84,7 +90,7 @@ export async function openPacketTransport(
     secret: installationSecret(),
     pathMtu: () => pathNow(target)?.mtu ?? 0,
     clients,
-    protocol: protocolOf(job),
+    protocol: protocolOf(job.protocol),
     ports: clientPorts(job.clients, share, job.hostShare),
   });
   try {
@@ -113,10 +119,6 @@ export async function openPacketTransport(
     throw error;
   }
   return transport;
-}
-
-function protocolOf({ raw }: Pick<TransportJob, 'raw'>): AnswerProtocol {
-  return raw === true ? RAW_ANSWERS : MYSQL_ANSWERS;
 }
 
 /** RFC 6528's secret: the same from run to run on one host, so that a tuple used again gets a higher ISS. */

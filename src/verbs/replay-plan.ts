@@ -97,7 +97,7 @@ export function plannedJob(
     captureDriver: options.captureDriver,
     sendDriver: options.sendDriver,
     copies: options.copies,
-    raw: options.protocol === 'raw',
+    protocol: options.protocol,
     hostShare: options.share,
     transport: options.transport,
     logins,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { RAW, RawDialogue, type Turn } from '../../src/flow/raw-dialogue.ts';
+import { RawDialogue, type Turn } from '../../src/flow/raw-dialogue.ts';
 import { hashOctets } from '../../src/wire/octet-hash.ts';
 
 const MS = 1e6;
@@ -14,9 +14,9 @@ function told(steps: readonly Step[]): string[] {
   const lines: string[] = [];
   const dialogue = new RawDialogue(
     {
-      command: ({ ordinal, at, com, packet }) =>
+      command: ({ ordinal, at, isLast, packet }) =>
         lines.push(
-          `${com === RAW.turn ? 'turn' : 'last'} ${ordinal} @${at / MS} ${Buffer.from(packet).toString()}`.trimEnd(),
+          `${isLast ? 'last' : 'turn'} ${ordinal} @${at / MS} ${Buffer.from(packet).toString()}`.trimEnd(),
         ),
       reply: ({ ordinal, reply }) =>
         lines.push(`reply ${ordinal} @${reply!.at / MS} ${reply!.octets}, paused ${reply!.pauseMs}`),

@@ -3,18 +3,18 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { FlowEvent } from '../../src/flow/events.ts';
 import { decodeRawSessions, RawDecoder } from '../../src/flow/raw.ts';
-import { RAW } from '../../src/flow/raw-dialogue.ts';
+import type { Turn } from '../../src/flow/raw-dialogue.ts';
 import { CTL } from '../../src/wire/segment.ts';
 import { Script, type Scripted, SERVER_PORT, scriptedSource } from './support/wire.ts';
 
 const text = (said: string) => new Uint8Array(Buffer.from(said));
 
 /** An event in a line. */
-function line(event: FlowEvent): string {
+function line(event: FlowEvent<Turn>): string {
   switch (event.type) {
     case 'command': {
-      const { com, packet, ordinal } = event.command;
-      return `${com === RAW.turn ? 'turn' : 'last'} ${ordinal} ${Buffer.from(packet)}`.trimEnd();
+      const { isLast, packet, ordinal } = event.command;
+      return `${isLast ? 'last' : 'turn'} ${ordinal} ${Buffer.from(packet)}`.trimEnd();
     }
     case 'reply':
       return `reply ${event.command.ordinal} ${event.command.reply?.octets}`;
@@ -28,8 +28,8 @@ function line(event: FlowEvent): string {
   }
 }
 
-async function eventsOf(segments: Scripted[], family: 4 | 6 = 4): Promise<FlowEvent[]> {
-  const events: FlowEvent[] = [];
+async function eventsOf(segments: Scripted[], family: 4 | 6 = 4): Promise<FlowEvent<Turn>[]> {
+  const events: FlowEvent<Turn>[] = [];
   const sessions = decodeRawSessions(scriptedSource(segments, family), {
     serverPorts: new Set([SERVER_PORT]),
   });
@@ -206,7 +206,7 @@ describe('raw sessions of a capture', () => {
   test('what nobody wants is not told, and keeps its number', async () => {
     const other = new Script(40_001).handshake().client(text('x')).server(text('y'));
     const source = scriptedSource([...other.segments, ...twoTurns().segments]);
-    const events: FlowEvent[] = [];
+    const events: FlowEvent<Turn>[] = [];
     const options = { serverPorts: new Set([SERVER_PORT]), wants: (id: number) => id === 1 };
     for await (const batch of decodeRawSessions(source, options)) events.push(...batch);
     assert.deepEqual(events.map(line), TWO_TURNS);

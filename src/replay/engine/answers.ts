@@ -1,17 +1,8 @@
-import { COM, type Command } from '../../mysql/command.ts';
-import { sqlAt } from '../../mysql/query-attributes.ts';
-import { notComparable } from '../../sql/comparable.ts';
-import { type Divergence, divergenceOf, type Outcome } from '../outcome.ts';
+import type { RecordedRequest } from '../../flow/events.ts';
+import type { Outcome } from '../outcome.ts';
+import type { Protocol } from '../protocol.ts';
 import type { RecordedSession } from '../recorded.ts';
-import { isRefusedAgain } from '../session/user-change.ts';
 import type { Observers } from './observers.ts';
-
-/** Whether an answer that differs need not have. */
-function isComparable({ command, text }: Outcome): boolean {
-  if (command.com === COM.processInfo) return false;
-  const { packet, dialect = 0 } = text;
-  return notComparable(packet, sqlAt(packet), dialect) === undefined;
-}
 
 /**
  * Compares answers with the recorded ones. One that comes before the recorded answer was read is parked with its session
@@ -19,16 +10,19 @@ function isComparable({ command, text }: Outcome): boolean {
  */
 export class Answers {
   readonly #observers: Observers;
-  /** Some differ because of what they are asked for; not where no protocol is known. */
-  readonly #forgives: boolean;
+  readonly #protocol: Protocol;
 
-  constructor(observers: Observers, forgives: boolean) {
+  constructor(observers: Observers, protocol: Protocol) {
     this.#observers = observers;
-    this.#forgives = forgives;
+    this.#protocol = protocol;
   }
 
   /** `outcome` came about in a session of `recorded`. `mayCome`: more of the recording may be read. */
-  came(outcome: Outcome, { close, parked, repliedTo }: RecordedSession, mayCome: boolean): void {
+  came(
+    outcome: Outcome<RecordedRequest>,
+    { close, parked, repliedTo }: RecordedSession,
+    mayCome: boolean,
+  ): void {
     const { command, reply } = outcome;
     const waits = mayCome && close === undefined && command.ordinal > repliedTo;
     if (reply === undefined || command.reply !== undefined || !waits) {
@@ -41,7 +35,7 @@ export class Answers {
   }
 
   /** The recorded answer to `command` was read. Answers come in the order of their commands: earlier ones do not come any more. */
-  recorded(command: Command, { parked }: RecordedSession): void {
+  recorded(command: RecordedRequest, { parked }: RecordedSession): void {
     if (parked.size === 0) return;
     for (const [waiting, outcomes] of parked) {
       if (waiting.ordinal > command.ordinal) break;
@@ -56,14 +50,7 @@ export class Answers {
     parked.clear();
   }
 
-  #tell(outcome: Outcome): void {
-    this.#observers.answered(outcome, this.#compare(outcome));
-  }
-
-  #compare(outcome: Outcome): Divergence {
-    const divergence = divergenceOf(outcome.command.reply, outcome.reply);
-    if (divergence === 'error' && isRefusedAgain(outcome.command, outcome.reply)) return 'none';
-    const differs = divergence === 'data' || divergence === 'rows';
-    return differs && this.#forgives && !isComparable(outcome) ? 'not-comparable' : divergence;
+  #tell(outcome: Outcome<RecordedRequest>): void {
+    this.#observers.answered(outcome, this.#protocol.compare(outcome));
   }
 }

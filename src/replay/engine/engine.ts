@@ -1,15 +1,15 @@
-import type { FlowEvent, SessionMeta } from '../../flow/events.ts';
+import type { FlowEvent, RecordedRequest, SessionMeta } from '../../flow/events.ts';
 import type { Command } from '../../mysql/command.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import type { Transport } from '../../transport/transport.ts';
-import { type LoginPlan, Logins } from '../accounts/logins.ts';
+import type { LoginPlan } from '../accounts/logins.ts';
 import type { LostCause, Observer } from '../outcome.ts';
+import { MYSQL, type Protocol } from '../protocol.ts';
 import type { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
 import type { SessionHost } from '../session/host.ts';
 import { Pins } from '../session/pins.ts';
-import { RawSession } from '../session/raw-session.ts';
-import { SessionReplay } from '../session/session.ts';
+import type { SessionReplay } from '../session/session.ts';
 import { hasCopy, type Share, WHOLE } from '../share.ts';
 import { Answers } from './answers.ts';
 import { Gate } from './gate.ts';
@@ -49,6 +49,7 @@ export interface Rest {
  */
 export class Engine implements IntakeOwner, ScheduleOwner {
   readonly #options: EngineOptions;
+  readonly #protocol: Protocol;
   readonly #transport: Transport;
   readonly #share: Share;
   readonly #observers: Observers;
@@ -70,6 +71,7 @@ export class Engine implements IntakeOwner, ScheduleOwner {
 
   constructor(options: EngineOptions, transport: Transport, observers: readonly Observer[]) {
     this.#options = options;
+    this.#protocol = options.protocol ?? MYSQL;
     this.#transport = transport;
     this.#share = options.share ?? WHOLE;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
@@ -81,7 +83,7 @@ export class Engine implements IntakeOwner, ScheduleOwner {
     const isSpread = (options.timing?.spreadMs ?? 0) > 0;
     const kind = options.live !== undefined ? 'live' : isSpread ? 'spread' : 'archive';
     this.#ahead = new ReadAhead(kind, this.#schedule);
-    this.#answers = new Answers(this.#observers, options.raw !== true);
+    this.#answers = new Answers(this.#observers, this.#protocol);
     this.#targets = this.#makeTargets();
     this.#ledger = new Ledger({
       options,
@@ -115,7 +117,7 @@ export class Engine implements IntakeOwner, ScheduleOwner {
   }
 
   /** Resolves when every session that was begun is over. Rejects where the recording cannot be read. */
-  async run(events: AsyncIterable<readonly FlowEvent[]>): Promise<void> {
+  async run(events: AsyncIterable<readonly FlowEvent<RecordedRequest>[]>): Promise<void> {
     const schedule = this.#schedule;
     const sweep = setInterval(() => this.#sweep(), SWEEP_MS);
     const stalls = new StallWatch({
@@ -245,9 +247,10 @@ export class Engine implements IntakeOwner, ScheduleOwner {
     const { copies, connections } = this.#options;
     const { meta, destination } = recorded;
     const target = this.#targets[destination.target];
+    const host = this.#hosts[destination.target];
     for (let copy = 0; copy < copies; copy++) {
       if (!hasCopy(this.#share, meta.id, copy)) continue;
-      const session = this.#makeSession(recorded, copy, plan);
+      const session = this.#protocol.session(recorded, copy, plan, host);
       recorded.copies.push(session);
       this.#ledger.live.add(session);
       connections?.recorded(meta.id, meta.connectionId, destination.server);
@@ -267,27 +270,16 @@ export class Engine implements IntakeOwner, ScheduleOwner {
     target.letIn();
   }
 
-  #makeSession(
-    recorded: RecordedSession<ReplayedSession>,
-    copy: number,
-    plan: LoginPlan | undefined,
-  ): ReplayedSession {
-    const { schemaPerCopy } = this.#options;
-    const host = this.#hosts[recorded.destination.target];
-    if (plan === undefined) return new RawSession(recorded, copy, host);
-    const own = schemaPerCopy && Logins.renamed(plan, schemaPerCopy.of(copy));
-    return new SessionReplay(recorded, copy, own ?? plan, host);
-  }
-
-  read(recorded: RecordedSession<ReplayedSession>, command: Command): void {
+  read(recorded: RecordedSession<ReplayedSession>, request: RecordedRequest): void {
     const { orderBy } = this.#options;
     const { order } = this.#targets[recorded.destination.target];
     if (order !== undefined && orderBy !== undefined) {
+      const command = request as Command;
       const writes = orderBy.of(recorded.meta, command) === 'write';
       const mayEnd = orderBy.mayEnd(recorded.meta, command);
       order.read(command, writes, mayEnd, recorded.copies as SessionReplay[]);
     }
-    this.#ahead.add(command);
+    this.#ahead.add(request);
     const schedule = this.#schedule;
     const lateMs = schedule.now() - schedule.due(recorded.scheduledAt(recorded.end - 1), 0);
     const heldMs = this.#backlog.of(lateMs, schedule.stalls?.heldMs ?? 0);
@@ -295,14 +287,15 @@ export class Engine implements IntakeOwner, ScheduleOwner {
     for (const copy of recorded.copies) copy.advance();
   }
 
-  replied(recorded: RecordedSession<ReplayedSession>, command: Command): void {
+  replied(recorded: RecordedSession<ReplayedSession>, request: RecordedRequest): void {
     const { meta } = recorded;
-    recorded.repliedTo = command.ordinal;
-    this.#answers.recorded(command, recorded);
-    this.#ahead.addFile(recorded, command);
+    recorded.repliedTo = request.ordinal;
+    this.#answers.recorded(request, recorded);
+    this.#ahead.addFile(recorded, request);
     const { orderBy } = this.#options;
     const { order } = this.#targets[recorded.destination.target];
     if (order !== undefined && orderBy !== undefined) {
+      const command = request as Command;
       const ended = { commits: orderBy.commits(meta, command), endedAt: orderBy.endedAt(meta, command) };
       order.replied(command, ended, recorded.copies as SessionReplay[], this.#schedule.now());
     }

@@ -1,13 +1,14 @@
-import type { CloseHow, FlowEvent, SessionMeta } from '../../flow/events.ts';
+import type { CloseHow, FlowEvent, RecordedRequest, SessionMeta } from '../../flow/events.ts';
 import { SessionTimes } from '../../flow/timetable.ts';
 import { type Command, EXPECT } from '../../mysql/command.ts';
 import type { CaptureNs } from '../../time.ts';
 import type { LoginPlan } from '../accounts/logins.ts';
 import { type Destination, ONLY } from '../mappings.ts';
+import { MYSQL, type Protocol } from '../protocol.ts';
 import { RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
 import { SessionBeforeWindow } from '../session/before-window.ts';
-import { remappedPacket, rewrittenPacket, screen } from '../session/rewrite.ts';
+import { remappedPacket, rewrittenPacket } from '../session/rewrite.ts';
 import { counts, type Share } from '../share.ts';
 import type { Observers } from './observers.ts';
 import type { EngineOptions } from './options.ts';
@@ -18,12 +19,12 @@ export interface IntakeOwner {
   refuses(session: SessionMeta, target: number): string | undefined;
   /** The part of the recording to replay begins. */
   windowBegins(from: CaptureNs): void;
-  /** `recorded` is to run, in copies that log in by `plan`; undefined: no protocol is known. */
+  /** `recorded` is to run, in copies that log in by `plan`; undefined: nobody logs in. */
   begin(recorded: RecordedSession<ReplayedSession>, plan: LoginPlan | undefined): void;
   /** `command` is in the session's queue. */
-  read(recorded: RecordedSession<ReplayedSession>, command: Command): void;
+  read(recorded: RecordedSession<ReplayedSession>, command: RecordedRequest): void;
   /** Its recorded answer was read. */
-  replied(recorded: RecordedSession<ReplayedSession>, command: Command): void;
+  replied(recorded: RecordedSession<ReplayedSession>, command: RecordedRequest): void;
   /** Recorded answers were missed. */
   missed(recorded: RecordedSession<ReplayedSession>): void;
   /** The session's end was read. */
@@ -47,6 +48,7 @@ interface Beginning {
  */
 export class Intake {
   readonly #options: EngineOptions;
+  readonly #protocol: Protocol;
   readonly #share: Share;
   readonly #observers: Observers;
   readonly #owner: IntakeOwner;
@@ -59,6 +61,7 @@ export class Intake {
 
   constructor(options: EngineOptions, share: Share, observers: Observers, owner: IntakeOwner) {
     this.#options = options;
+    this.#protocol = options.protocol ?? MYSQL;
     this.#share = share;
     this.#observers = observers;
     this.#owner = owner;
@@ -76,7 +79,7 @@ export class Intake {
   }
 
   /** Returns false where the window has ended with it. */
-  take(batch: readonly FlowEvent[]): boolean {
+  take(batch: readonly FlowEvent<RecordedRequest>[]): boolean {
     const { from, to } = this.#options.window ?? {};
     for (const event of batch) {
       if (to !== undefined && event.at >= to) {
@@ -114,7 +117,7 @@ export class Intake {
     for (const recorded of [...this.#recorded.values()]) this.#close(recorded, 'cut', at);
   }
 
-  #take(event: FlowEvent): void {
+  #take(event: FlowEvent<RecordedRequest>): void {
     const { session } = event;
     // What comes before the window is counted anew by each run.
     if (this.#windowBegun && this.#isCounted(session)) return;
@@ -185,14 +188,13 @@ export class Intake {
   }
 
   #begin(meta: SessionMeta, loggedInAt: CaptureNs): void {
-    const { logins, filters, raw } = this.#options;
+    const { logins, filters } = this.#options;
     const destination = this.#destinationOf(meta);
     if (destination === undefined) {
       this.#tellSkipped(meta, OTHER_SERVER);
       return;
     }
-    // Where no protocol is known nobody logs in.
-    const plan = filters?.has(meta) === false ? 'filtered' : raw === true ? undefined : logins.plan(meta);
+    const plan = filters?.has(meta) === false ? 'filtered' : this.#protocol.plan(meta, logins);
     let cause = typeof plan === 'string' ? plan : this.#owner.refuses(meta, destination.target);
     if (cause === 'joined-late') cause = this.#options.lateBy?.(meta) ?? cause;
     // What it had said before nobody can say again.
@@ -219,7 +221,7 @@ export class Intake {
     return new SessionBeforeWindow(meta, plan, schemas);
   }
 
-  /** `plan`: undefined where no protocol is known. */
+  /** `plan`: undefined where nobody logs in. */
   #schedule(meta: SessionMeta, plan: LoginPlan | undefined, beginning: Beginning): void {
     const { at, loggedInAt, before, destination } = beginning;
     const { timetable } = this.#options.timing ?? {};
@@ -248,7 +250,7 @@ export class Intake {
     return this.#options.done?.isCounted(id) === true;
   }
 
-  #command(meta: SessionMeta, command: Command): void {
+  #command(meta: SessionMeta, command: RecordedRequest): void {
     this.#options.voice?.heard(meta, command.packet);
     const counted = counts(this.#share, meta.id);
     if (counted) this.#observers.captured(meta, command);
@@ -260,7 +262,7 @@ export class Intake {
       return;
     }
     const { remapSchema } = this.#options;
-    if (remapSchema !== undefined) command.packet = remappedPacket(command, remapSchema);
+    if (remapSchema !== undefined) command.packet = remappedPacket(command as Command, remapSchema);
     recorded.add(command, recorded.copies.length);
     this.#owner.read(recorded, command);
   }
@@ -268,18 +270,20 @@ export class Intake {
   /** Why no copy sends `command`; notes where only the first does, and what is learnt of it before the window. */
   #leftOut(
     meta: SessionMeta,
-    command: Command,
+    request: RecordedRequest,
     recorded: RecordedSession<ReplayedSession> | undefined,
   ): string | undefined {
     const before = recorded === undefined ? this.#beforeWindow.get(meta.id) : undefined;
     if (before === undefined && recorded === undefined) return undefined;
     const { rules, orderBy, selection } = this.#options;
+    // Those look at it that are there for MySQL alone.
+    const command = request as Command;
     if (rules !== undefined) command.packet = rewrittenPacket(command, rules);
     orderBy?.of(meta, command);
     const verdict = selection?.select(meta, command);
     if (before === undefined) {
       if (verdict?.copies === 'not-first') command.onlyFirst = verdict.cause;
-      return screen(command) ?? (verdict?.copies === 'all' ? verdict.cause : undefined);
+      return this.#protocol.screen(command) ?? (verdict?.copies === 'all' ? verdict.cause : undefined);
     }
     // No session is to be set up by what would not have been sent.
     command.onlyFirst = verdict?.cause;
@@ -287,7 +291,9 @@ export class Intake {
     return 'out-of-window';
   }
 
-  #replied(meta: SessionMeta, command: Command): void {
+  #replied(meta: SessionMeta, request: RecordedRequest): void {
+    // Whoever looks at it is there for MySQL alone.
+    const command = request as Command;
     const recorded = this.#recorded.get(meta.id);
     const before = recorded === undefined ? this.#beforeWindow.get(meta.id) : undefined;
     if (recorded === undefined && before === undefined) return;

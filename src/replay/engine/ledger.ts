@@ -1,4 +1,4 @@
-import type { Command } from '../../mysql/command.ts';
+import type { RecordedRequest } from '../../flow/events.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import type { MonotonicMs } from '../../time.ts';
 import type { LostCause, Outcome } from '../outcome.ts';
@@ -89,7 +89,7 @@ export class Ledger implements SessionLedger {
 
   answered(
     session: ReplayedSession,
-    { command, text, paced, due, sent, oursMs }: InFlight,
+    { command, text, paced, due, sent, oursMs }: InFlight<RecordedRequest>,
     reply: Reply | undefined,
     answered: MonotonicMs,
   ): void {
@@ -97,7 +97,7 @@ export class Ledger implements SessionLedger {
     const target = this.#targetOf(session);
     target.reached();
     target.order?.done(session, this.#schedule.now());
-    const outcome: Outcome = {
+    const outcome: Outcome<RecordedRequest> = {
       session: recorded.meta,
       copy,
       command,
@@ -112,7 +112,7 @@ export class Ledger implements SessionLedger {
     this.#answers.came(outcome, recorded, !this.#schedule.isStopped);
   }
 
-  lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void {
+  lost(session: ReplayedSession, command: RecordedRequest, cause: LostCause, sent: boolean): void {
     const { meta } = session.recorded;
     if (this.isOutOfTime && cause === 'interrupted' && !sent)
       this.#observers.skipped(meta, command, 'out-of-time', 1);
@@ -120,7 +120,7 @@ export class Ledger implements SessionLedger {
     this.#done(session);
   }
 
-  skipped(session: ReplayedSession, command: Command, cause: string): void {
+  skipped(session: ReplayedSession, command: RecordedRequest, cause: string): void {
     this.#observers.skipped(session.recorded.meta, command, cause, 1);
     this.#done(session);
   }

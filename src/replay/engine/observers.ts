@@ -1,5 +1,4 @@
-import type { SessionMeta } from '../../flow/events.ts';
-import type { Command } from '../../mysql/command.ts';
+import type { RecordedRequest, SessionMeta } from '../../flow/events.ts';
 import type { CaptureNs } from '../../time.ts';
 import type { HostLimit } from '../../transport/transport.ts';
 import type { Divergence, LostCause, Observer, Outcome } from '../outcome.ts';
@@ -8,8 +7,8 @@ import type { StateLost } from '../session/session-state.ts';
 import type { Trouble } from './contact.ts';
 
 /** One observer that stands for all of a run's: passes on what it is told to those that want to know, in their order. */
-export class Observers implements Required<Observer> {
-  readonly #all: readonly Observer[];
+export class Observers implements Required<Observer<RecordedRequest>> {
+  readonly #all: readonly Observer<RecordedRequest>[];
 
   constructor(all: readonly Observer[]) {
     this.#all = all;
@@ -105,19 +104,19 @@ export class Observers implements Required<Observer> {
     for (const observer of this.#all) observer.unreadable?.(session, cause, commands);
   }
 
-  answered(outcome: Outcome, divergence: Divergence): void {
+  answered(outcome: Outcome<RecordedRequest>, divergence: Divergence): void {
     for (const observer of this.#all) observer.answered?.(outcome, divergence);
   }
 
-  lost(session: SessionMeta, copy: number, command: Command, cause: LostCause, sent: boolean): void {
+  lost(session: SessionMeta, copy: number, command: RecordedRequest, cause: LostCause, sent: boolean): void {
     for (const observer of this.#all) observer.lost?.(session, copy, command, cause, sent);
   }
 
-  skipped(session: SessionMeta, command: Command, cause: string, copies: number): void {
+  skipped(session: SessionMeta, command: RecordedRequest, cause: string, copies: number): void {
     for (const observer of this.#all) observer.skipped?.(session, command, cause, copies);
   }
 
-  captured(session: SessionMeta, command: Command): void {
+  captured(session: SessionMeta, command: RecordedRequest): void {
     for (const observer of this.#all) observer.captured?.(session, command);
   }
 }

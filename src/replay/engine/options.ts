@@ -11,6 +11,7 @@ import type { RewriteRules } from '../choice/rules.ts';
 import type { Selection } from '../choice/selection.ts';
 import type { Mappings } from '../mappings.ts';
 import type { Voice } from '../own-voice.ts';
+import type { Protocol } from '../protocol.ts';
 import type { Done } from '../resume.ts';
 import type { ConnectionTable } from '../session/live-connection-ids.ts';
 import type { Share } from '../share.ts';
@@ -51,8 +52,8 @@ export interface EngineOptions {
   openAlarm?: ((fire: () => void) => Alarm) | undefined;
   /** What part of the time since the last call this thread was at work, of 1; undefined: not known. */
   load?: (() => number) | undefined;
-  /** The recording is of a service of which no protocol is known (decodeRawSessions): nobody logs in, and answers come in parts. */
-  raw?: boolean | undefined;
+  /** What the recording and the target speak; default: MySQL. */
+  protocol?: Protocol | undefined;
   /** Who the recorded users are on the target. */
   logins: Logins;
   /** Why the beginning of a session is missing that seems to have begun before the recording; undefined: it did. */

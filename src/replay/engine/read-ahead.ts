@@ -1,4 +1,5 @@
 import { FILE_WAITS } from '../../flow/decoder.ts';
+import type { RecordedRequest } from '../../flow/events.ts';
 import type { Command } from '../../mysql/command.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import type { RecordedSession } from '../recorded.ts';
@@ -15,6 +16,9 @@ const MOST_COMMANDS = 20_000;
 /** … of copies that are spread over time: the first is through with a command long before the last. */
 const MOST_SPREAD_COMMANDS = 500_000;
 const MOST_OCTETS = 128 << 20;
+
+/** What a command takes while it is held. */
+type Held = RecordedRequest & Pick<Command, 'file'>;
 
 /** What it asks of the engine. */
 export interface ReadAheadOwner {
@@ -67,13 +71,13 @@ export class ReadAhead {
   }
 
   /** `command` was read. */
-  add(command: Command): void {
+  add(command: RecordedRequest): void {
     this.#commands++;
     this.#octets += command.packet.length;
   }
 
   /** The file of `command` was: it counts as long as its command does. */
-  addFile(recorded: RecordedSession, command: Command): void {
+  addFile(recorded: RecordedSession, command: Held): void {
     if (command.file === undefined || !recorded.holds(command)) return;
     recorded.countedFiles ??= new Set();
     recorded.countedFiles.add(command);
@@ -81,7 +85,7 @@ export class ReadAhead {
   }
 
   /** Every copy is through with `command`. */
-  letGo(recorded: RecordedSession, command: Command): void {
+  letGo(recorded: RecordedSession, command: Held): void {
     const wasFull = !this.hasRoom;
     this.#commands--;
     this.#octets -= command.packet.length;

@@ -26,7 +26,7 @@ export class FileReply {
    * Sends the file that was asked for, or, where the capture does not hold it whole, that there is none. As long as the capture
    * may still tell, nothing is sent: `script` has the session told when that changes, and this is to be called again.
    */
-  send(connection: Connection, script: Script): void {
+  send(connection: Connection, script: Script<Command>): void {
     if (this.#askedBy < 0) return;
     const command = this.#command;
     const { file } = command;

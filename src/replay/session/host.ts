@@ -1,4 +1,5 @@
 /** What a session is handed by its engine: when things are due, its target, whether it may send, and who counts what becomes of it. */
+import type { RecordedRequest } from '../../flow/events.ts';
 import type { Command } from '../../mysql/command.ts';
 import type { Reply } from '../../mysql/reply.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
@@ -111,9 +112,14 @@ export interface SessionLedger {
   reconnected(session: ReplayedSession, lost: ReadonlySet<StateLost>, commands: number): void;
   /** The target refused to be told the time. */
   pinRefused(session: ReplayedSession): void;
-  answered(session: ReplayedSession, inFlight: InFlight, reply: Reply | undefined, at: MonotonicMs): void;
-  lost(session: ReplayedSession, command: Command, cause: LostCause, sent: boolean): void;
-  skipped(session: ReplayedSession, command: Command, cause: string): void;
+  answered(
+    session: ReplayedSession,
+    inFlight: InFlight<RecordedRequest>,
+    reply: Reply | undefined,
+    at: MonotonicMs,
+  ): void;
+  lost(session: ReplayedSession, command: RecordedRequest, cause: LostCause, sent: boolean): void;
+  skipped(session: ReplayedSession, command: RecordedRequest, cause: string): void;
   /** This copy is through with the command at `position`. */
   letGo(session: ReplayedSession, position: number): void;
   /** Over: `cause` is undefined where it ran to its end. */
@@ -121,13 +127,13 @@ export interface SessionLedger {
 }
 
 /** A command under way on one copy. */
-export interface InFlight {
-  command: Command;
+export interface InFlight<Request extends RecordedRequest = Command> {
+  command: Request;
   paced: MonotonicMs;
   due: MonotonicMs;
   sent: MonotonicMs;
   /** How much of sent - paced is our doing, ms. */
   oursMs: number;
   /** What holds its text: the command, or the COM_STMT_PREPARE of the statement that it executes, where known. */
-  text: Command;
+  text: Request;
 }

@@ -1,4 +1,4 @@
-import { RAW, type Turn } from '../../flow/raw-dialogue.ts';
+import type { Turn } from '../../flow/raw-dialogue.ts';
 import { EXPECT } from '../../mysql/command.ts';
 import { NO_REPLY, type Reply } from '../../mysql/reply.ts';
 import type { MonotonicMs } from '../../time.ts';
@@ -39,7 +39,7 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
   readonly #target: SessionTarget;
   readonly #ledger: SessionLedger;
   /** Its current turn stays after the answer is there until the next one goes: more may come to it. */
-  readonly #script: Script;
+  readonly #script: Script<Turn>;
   #connection: Connection | undefined;
   #connectAt: MonotonicMs = 0;
   #opened = false;
@@ -59,7 +59,7 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
     this.#schedule = schedule;
     this.#target = target;
     this.#ledger = ledger;
-    this.#script = new Script(this, schedule, ledger);
+    this.#script = new Script<Turn>(this, schedule, ledger);
   }
 
   open(): void {
@@ -93,7 +93,7 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
         script.wakeAt(due, now);
         return;
       }
-      this.#send(command as Turn, due, now);
+      this.#send(command, due, now);
     }
     if (this.state === 'over' && script.lostCause !== undefined) script.loseRest(script.lostCause);
   }
@@ -253,7 +253,7 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
     const connection = this.#connection as Connection;
     this.#settle();
     const late = script.pass();
-    if (command.packet.length === 0 && command.com === RAW.turn) {
+    if (command.packet.length === 0 && !command.isLast) {
       // The server speaks first: nothing of ours can be late.
       const { readyAt: at } = script;
       script.current = { command, paced: at, due: at, sent: at, oursMs: 0, text: command };
@@ -261,7 +261,7 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
     this.state = 'busy';
     this.busySince = now;
     if (command.packet.length > 0) connection.write(command.packet, EXPECT.result);
-    if (command.com === RAW.lastTurn) connection.end();
+    if (command.isLast) connection.end();
     // Sending may show that the connection is gone.
     if (this.state === 'busy') this.#checkAnswer();
   }
@@ -269,9 +269,9 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
   /** Whether the answer to the current turn is there: if so, the next one may go. */
   #checkAnswer(): void {
     const script = this.#script;
-    const current = script.current as InFlight;
+    const current = script.current as InFlight<Turn>;
     if (!script.isAnswerKnown(current.command)) return;
-    const { reply } = current.command as Turn;
+    const { reply } = current.command;
     if (reply === undefined) {
       this.#leaveUnanswered(current);
       script.readyAt = current.sent;
@@ -293,7 +293,7 @@ export class RawSession implements ReplayedSession, ConnectionHandler {
   }
 
   /** The recorded server did not answer `current`: nobody waits for an answer to it. */
-  #leaveUnanswered(current: InFlight): void {
+  #leaveUnanswered(current: InFlight<Turn>): void {
     this.#script.current = undefined;
     this.#script.sentUnanswered(current);
   }

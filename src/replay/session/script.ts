@@ -1,3 +1,4 @@
+import type { RecordedRequest } from '../../flow/events.ts';
 import type { Command } from '../../mysql/command.ts';
 import type { CaptureNs, MonotonicMs } from '../../time.ts';
 import { Debt, sendTimes } from '../engine/stalls.ts';
@@ -6,15 +7,18 @@ import type { LateRead, RecordedSession } from '../recorded.ts';
 import type { ReplayedSession } from '../replayed-session.ts';
 import type { InFlight, SessionLedger, SessionSchedule } from './host.ts';
 
+/** What tells whether an answer may still be read. */
+type Answered = RecordedRequest & Pick<Command, 'onTrial' | 'unpaired'>;
+
 /**
  * Where one copy of a session is in its recording: which command is next and when it is due, what is under way, and what is
- * lost with the rest. The same for every protocol.
+ * lost with the rest. The same for every protocol, whose recorded sessions consist of `Request`s.
  */
-export class Script {
+export class Script<Request extends RecordedRequest> {
   /** Position of the next command to send. */
   next = 0;
   /** The command sent last that has an answer, until that is there. */
-  current: InFlight | undefined;
+  current: InFlight<Request> | undefined;
   /** Since when the next command could have gone. */
   readyAt: MonotonicMs = 0;
   /** Why no other command is to begin; undefined: they may. */
@@ -27,7 +31,7 @@ export class Script {
   readonly #schedule: SessionSchedule;
   readonly #ledger: SessionLedger;
   /** Commands without an answer, sent since the last answer: known to have arrived when the next one comes. */
-  #unanswered: InFlight[] = NONE;
+  #unanswered: InFlight<Request>[] = NONE;
   /** How much of what the session is behind is our doing. */
   readonly #ours: Debt;
   /** The next time that the session is woken, unless that is past. */
@@ -42,8 +46,8 @@ export class Script {
   }
 
   /** The next command to send; undefined: none was read so far. */
-  get command(): Command | undefined {
-    return this.#recorded.at(this.next);
+  get command(): Request | undefined {
+    return this.#recorded.at(this.next) as Request | undefined;
   }
 
   /** When that, which was read, is due. */
@@ -101,12 +105,12 @@ export class Script {
 
   /** `command`, which was passed, is sent `now`. `paced`: when it was due by the pacer alone. */
   begin(
-    command: Command,
-    text: Command,
+    command: Request,
+    text: Request,
     paced: MonotonicMs,
     now: MonotonicMs,
     late: LateRead | undefined,
-  ): InFlight {
+  ): InFlight<Request> {
     const times = sendTimes({ paced, readyAt: this.readyAt, now }, this.#schedule, late, this.#ours);
     return { command, ...times, text };
   }
@@ -117,7 +121,7 @@ export class Script {
   }
 
   /** `inFlight` was sent, and has no answer. */
-  sentUnanswered(inFlight: InFlight): void {
+  sentUnanswered(inFlight: InFlight<Request>): void {
     if (this.#unanswered.length === 0) this.#unanswered = [inFlight];
     else this.#unanswered.push(inFlight);
   }
@@ -136,7 +140,7 @@ export class Script {
    * or the end. If not, the session is told (`advance`) when that changes. `told`: it is to have had its turn among the events of
    * all sessions; a batch of them has its answers from the beginning.
    */
-  isAnswerKnown({ reply, ordinal, onTrial, unpaired }: Command, next = this.next, told = false): boolean {
+  isAnswerKnown({ reply, ordinal, onTrial, unpaired }: Answered, next = this.next, told = false): boolean {
     const recorded = this.#recorded;
     if ((reply !== undefined && !told) || recorded.close !== undefined || this.stopping !== undefined)
       return true;
@@ -188,4 +192,4 @@ export class Script {
 }
 
 /** Nothing is ever added to it. */
-const NONE: InFlight[] = [];
+const NONE: never[] = [];

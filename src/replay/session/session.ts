@@ -54,7 +54,7 @@ export class SessionReplay implements GatedSession, UplinkSession {
   readonly #target: SessionTarget;
   readonly #gate: SessionGate;
   readonly #ledger: SessionLedger;
-  readonly #script: Script;
+  readonly #script: Script<Command>;
   readonly #uplink: Uplink;
   readonly #holdings: Holdings;
   readonly #users: UserChanges;
@@ -82,7 +82,7 @@ export class SessionReplay implements GatedSession, UplinkSession {
     this.#gate = host.gate;
     this.#ledger = host.ledger;
     this.#schemas = host.target.schemasOf(copy);
-    this.#script = new Script(this, host.schedule, host.ledger);
+    this.#script = new Script<Command>(this, host.schedule, host.ledger);
     this.#uplink = new Uplink(this, this.#script, plan, host);
     this.#users = new UserChanges(this.#uplink, host.target, this.#schemas);
     const { meta } = recorded;

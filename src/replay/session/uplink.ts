@@ -1,4 +1,4 @@
-import { expectOf } from '../../mysql/command.ts';
+import { type Command, expectOf } from '../../mysql/command.ts';
 import { Login, type LoginDone, type LoginStep } from '../../mysql/login.ts';
 import { HOST_IS_BLOCKED, sameRefusal, saysUnavailable } from '../../mysql/login-errors.ts';
 import type { Reply } from '../../mysql/reply.ts';
@@ -48,7 +48,7 @@ export class Uplink implements PoolClient {
   /** Makes commands fit for the connection, once logged in. */
   adapter: CommandAdapter | undefined;
   readonly #joinedLate: boolean;
-  readonly #script: Script;
+  readonly #script: Script<Command>;
   readonly #schedule: SessionSchedule;
   readonly #target: SessionTarget;
   readonly #ledger: SessionLedger;
@@ -67,7 +67,7 @@ export class Uplink implements PoolClient {
 
   constructor(
     session: UplinkSession,
-    script: Script,
+    script: Script<Command>,
     plan: LoginPlan,
     { schedule, target, ledger }: SessionHost,
   ) {

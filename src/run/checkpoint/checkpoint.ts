@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { basename } from 'node:path';
 import { MytapeError } from '../../errors.ts';
-import type { FlowEvent } from '../../flow/events.ts';
+import type { FlowEvent, RecordedRequest } from '../../flow/events.ts';
 import type { Observer } from '../../replay/outcome.ts';
 import type { Done } from '../../replay/resume.ts';
 import {
@@ -167,7 +167,9 @@ export class Checkpoints {
   }
 
   /** `events`, which begin no session before a horizon beyond it is on the disk, or the disk stalls. They are read ahead of what is due. */
-  async *gate(events: AsyncIterable<readonly FlowEvent[]>): AsyncGenerator<readonly FlowEvent[]> {
+  async *gate<Request extends RecordedRequest>(
+    events: AsyncIterable<readonly FlowEvent<Request>[]>,
+  ): AsyncGenerator<readonly FlowEvent<Request>[]> {
     for await (const batch of events) {
       for (const { type, session } of batch)
         if (type === 'open') this.#highest = Math.max(this.#highest, session.id);

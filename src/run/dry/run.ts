@@ -36,7 +36,7 @@ export const NO_TARGET: TargetJob = {
  * what it prints, 'bad-archive' where the recording can't be read to its end.
  */
 export async function dryRun(job: ReplayJob, facts: DryRunFacts, asJson: boolean): Promise<void> {
-  if (job.raw === true)
+  if (job.protocol === 'raw')
     throw new MytapeError('usage', '--dry-run reads statements: leave out --protocol raw');
   const hasTarget = job.targets[0] !== NO_TARGET;
   if (hasTarget && !facts.waivers.live)

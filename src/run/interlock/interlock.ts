@@ -1,9 +1,11 @@
 /** Never onto production: what is checked before a run sends anything. DESIGN §5, decision 0033. */
+
 import { compareServers } from '../../archive/server-identity.ts';
 import { firstFew } from '../../counted.ts';
 import { MytapeError } from '../../errors.ts';
 import { endsHere } from '../../net/host/listeners.ts';
 import { isThisHost, thisHostsAddresses, unmapped } from '../../net/host/this-host.ts';
+import type { ProtocolName } from '../../replay/protocol.ts';
 import type { Account } from '../../server/client.ts';
 import type { TargetFacts } from '../../server/facts.ts';
 import type { NoEntry } from '../../server/no-entry.ts';
@@ -60,8 +62,8 @@ export interface TargetSide {
   targetPort: number;
   tls: TargetTls | undefined;
   logins: LoginJob;
-  /** It does not speak MySQL: only its address is looked at. */
-  raw?: boolean | undefined;
+  /** Of one that does not speak MySQL only the address is looked at. */
+  protocol?: ProtocolName | undefined;
 }
 
 /** Refuses a target that has the address of a recorded server. Asks no server. */
@@ -118,9 +120,9 @@ export function toSay(findings: readonly Finding[]): readonly Finding[] {
 
 /** All findings but those by the target's address, gravest first. */
 async function findingsOf(side: TargetSide, recorded: RecordedSide): Promise<Finding[]> {
-  const { target, targetPort, tls, logins, raw } = side;
+  const { target, targetPort, tls, logins, protocol } = side;
   const name = endpointText(target.text, targetPort);
-  if (raw === true) return [rawFinding(name)];
+  if (protocol === 'raw') return [rawFinding(name)];
   const { askTarget } = await import('../../server/facts.ts');
   const facts = await askTarget(
     { host: target.text, port: targetPort, tls, serverKey: logins.serverKey },

@@ -1,5 +1,6 @@
 /** The interlock over all targets of a run: before anything is opened, and once more where the run then waits. Decision 0033. */
 
+import type { ProtocolName } from '../../replay/protocol.ts';
 import { sayLine } from '../../report/output.ts';
 import type { MonotonicMs } from '../../time.ts';
 import type { RunControl } from '../control/control.ts';
@@ -45,7 +46,7 @@ export class TargetCheck {
 /** Throws 'refused' where one of the targets is a recorded server, looks live, or may be either for all that is known. */
 export async function refuseLive(
   targets: readonly TargetJob[],
-  asking: { logins: LoginJob; raw: boolean | undefined },
+  asking: { logins: LoginJob; protocol: ProtocolName | undefined },
   servers: RecordedSide,
   options: WaiverOptions,
 ): Promise<void> {

@@ -1,4 +1,5 @@
 /** Turns of an unknown protocol, replayed in virtual time onto a scripted service. */
+
 import assert from 'node:assert/strict';
 import { describe, mock, test } from 'node:test';
 import type { CloseHow, FlowEvent, SessionMeta } from '../../../src/flow/events.ts';
@@ -7,6 +8,7 @@ import { partOf } from '../../../src/intercept/raw-reader.ts';
 import { Logins } from '../../../src/replay/accounts/logins.ts';
 import { Engine } from '../../../src/replay/engine/engine.ts';
 import type { EngineOptions } from '../../../src/replay/engine/options.ts';
+import { RAW } from '../../../src/replay/protocol.ts';
 import { SummaryObserver } from '../../../src/report/counter.ts';
 import { type Summary, summarize } from '../../../src/report/summary.ts';
 import { ManualClock } from '../../../src/time.ts';
@@ -31,7 +33,7 @@ type Step = [at: number, what: '>' | '<', text: string] | [at: number, what: 'fi
 const unread = new WeakMap<Turn, RawReply>();
 
 /** The events of one recorded session that begins at `beginMs`; each comes in a batch of its own. */
-function recorded(steps: readonly Step[], close: [number, CloseHow], id = 0, beginMs = 0): FlowEvent[] {
+function recorded(steps: readonly Step[], close: [number, CloseHow], id = 0, beginMs = 0): FlowEvent<Turn>[] {
   const session: SessionMeta = {
     id,
     client: CLIENT,
@@ -43,7 +45,7 @@ function recorded(steps: readonly Step[], close: [number, CloseHow], id = 0, beg
     capabilities: 0,
     extendedCapabilities: 0,
   };
-  const events: FlowEvent[] = [{ type: 'open', at: beginMs * MS, session }];
+  const events: FlowEvent<Turn>[] = [{ type: 'open', at: beginMs * MS, session }];
   let at = beginMs * MS;
   const dialogue = new RawDialogue(
     {
@@ -206,14 +208,14 @@ interface Setup extends Partial<EngineOptions> {
 const LIMIT_MS = 1_000_000;
 
 /** Replays `events`, one a batch, in virtual time. */
-async function replay(events: FlowEvent[], service: Service, setup: Setup = {}): Promise<Run> {
+async function replay(events: FlowEvent<Turn>[], service: Service, setup: Setup = {}): Promise<Run> {
   const { at = [], ...engine } = setup;
   const clock = new ManualClock(START_MS);
   const options: EngineOptions = {
     copies: 1,
     speed: 1,
     clock,
-    raw: true,
+    protocol: RAW,
     logins: new Logins({ users: new Map() }),
     ...engine,
   };
@@ -229,7 +231,7 @@ async function replay(events: FlowEvent[], service: Service, setup: Setup = {}):
     let over = false;
     const batches = (async function* () {
       for (const event of events) {
-        if (event.type === 'reply') event.command.reply = unread.get(event.command as Turn) as RawReply;
+        if (event.type === 'reply') event.command.reply = unread.get(event.command) as RawReply;
         yield [event];
       }
     })();

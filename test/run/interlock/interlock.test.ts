@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { describe, test } from 'node:test';
 import type { ServerIdentity } from '../../../src/archive/server-identity.ts';
 import { thisHostsAddresses } from '../../../src/net/host/this-host.ts';
+import type { ProtocolName } from '../../../src/replay/protocol.ts';
 import {
   accountsOf,
   interlock,
@@ -194,10 +195,10 @@ describe('no answer, no run', () => {
     await new Promise((resolve) => server.close(resolve));
     return port;
   }
-  const lock = async (waivers: Partial<Waivers>, raw?: boolean, logins = LOGINS) => {
+  const lock = async (waivers: Partial<Waivers>, protocol?: ProtocolName, logins = LOGINS) => {
     const said: string[] = [];
     const target = parseAddress('127.0.0.1') as Address;
-    const side = { target, targetPort: await closedPort(), tls: undefined, logins, raw };
+    const side = { target, targetPort: await closedPort(), tls: undefined, logins, protocol };
     const unidentified = [{ name: '192.0.2.1:3307', greetings: [] }];
     await interlock(
       side,
@@ -224,7 +225,7 @@ describe('no answer, no run', () => {
 
   test('of a target where nothing listens: by its cause, without a flag that would not help', async () => {
     const logins = { ...LOGINS, users: new Map([['app', 'secret']]) };
-    await assert.rejects(lock({}, false, logins), {
+    await assert.rejects(lock({}, 'mysql', logins), {
       code: 'refused',
       exitCode: 3,
       lines: [],
@@ -234,11 +235,11 @@ describe('no answer, no run', () => {
   });
 
   test('of a protocol that we do not know', async () => {
-    await assert.rejects(lock({}, true), {
+    await assert.rejects(lock({}, 'raw'), {
       exitCode: 3,
       message: /we can't query 127\.0\.0\.1:.*--allow-unchecked-target/,
     });
-    assert.equal((await lock({ unchecked: true }, true)).length, 1);
+    assert.equal((await lock({ unchecked: true }, 'raw')).length, 1);
   });
 
   test('raw or not, a recorded address is refused first', async () => {
@@ -248,7 +249,7 @@ describe('no answer, no run', () => {
       targetPort: 3307,
       tls: undefined,
       logins: LOGINS,
-      raw: true,
+      protocol: 'raw' as const,
     };
     const all = { ...NONE, unchecked: true, unidentified: true };
     await assert.rejects(
